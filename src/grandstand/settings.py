@@ -1,0 +1,179 @@
+"""Every setting of Grandstand: an environment variable `GRANDSTAND_<NAME>`, a command-line flag, or both.
+
+A flag wins over the environment. A wrong value stops the start with one sentence that names it.
+Units stand last in the names. README's table is generated from this module (`grandstand settings --markdown`).
+"""
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ENV_PREFIX = "GRANDSTAND_"
+
+Role = Literal["ingest", "api", "worker", "scheduler"]
+ROLES: tuple[Role, ...] = ("ingest", "api", "worker", "scheduler")
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong. The message is one sentence that names it."""
+
+
+class Settings(BaseSettings):
+    """The settings in force, read once at start."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
+
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL (14 or newer) to use; `grandstand up` runs its own when unset."
+    )
+    database_schema: str = Field(
+        "grandstand",
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="Schema that holds all tables; a deployment each when several share a database.",
+    )
+    database_pool_min: int = Field(1, ge=0, le=1000, description="Connections each process keeps open.")
+    database_pool_max: int = Field(10, ge=1, le=1000, description="Most connections a process opens.")
+    database_acquire_timeout_seconds: float = Field(
+        5.0, gt=0, le=300, description="Longest wait for a free connection before the answer is 503."
+    )
+    database_statement_timeout_seconds: float = Field(10.0, gt=0, le=3600, description="Longest run of one statement.")
+    valkey_url: SecretStr | None = Field(
+        None,
+        description="Valkey (or Redis 7 or newer) to use; `grandstand up` runs its own when unset. "
+        "It must be append-only: acknowledged events live there until they are processed.",
+    )
+    valkey_prefix: str = Field(
+        "gs",
+        pattern=r"^[A-Za-z0-9_.-]{1,32}$",
+        description="First part of every key; a deployment each when several share a server.",
+    )
+    valkey_timeout_seconds: float = Field(5.0, gt=0, le=60, description="Longest wait for a reply of Valkey.")
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for all.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(Path("grandstand-data"), description="Folder of the embedded engines (`grandstand up`).")
+    workers: int = Field(2, ge=1, le=64, description="Worker processes of `grandstand up`.")
+    http_processes: int = Field(1, ge=1, le=64, description="HTTP processes of `grandstand up`.")
+    shutdown_timeout_seconds: float = Field(
+        15.0, gt=0, le=600, description="Longest time a process takes to finish its work when told to stop."
+    )
+
+    admin_key: SecretStr | None = Field(None, description="Sets the admin key instead of a made one (`gs_admin_…`).")
+    server_key: SecretStr | None = Field(None, description="Sets the server key (`gs_server_…`).")
+    client_key: SecretStr | None = Field(None, description="Sets the client key (`gs_client_…`).")
+    player_token_ttl_seconds: int = Field(3600, ge=10, le=86400, description="Life of a player token.")
+    credential_refresh_seconds: float = Field(
+        2.0, gt=0, le=60, description="Age at which a process reads the keys anew, so revocation reaches it."
+    )
+    ops_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="Networks (comma-separated) that may read health and metrics without a key."
+    )
+
+    max_batch: int = Field(100, ge=1, le=10_000, description="Most events in one request.")
+    body_max_bytes: int = Field(1_048_576, ge=1024, le=67_108_864, description="Largest decoded request body.")
+    payload_max_bytes: int = Field(16_384, ge=2, le=1_048_576, description="Largest `payload` of an event.")
+    event_future_limit_seconds: int = Field(
+        600, ge=0, le=86_400, description="How far ahead of our clock `occurred_at` may be."
+    )
+    event_past_limit_days: int = Field(30, ge=1, le=36_500, description="How old `occurred_at` may be.")
+
+    worker_batch_max: int = Field(4000, ge=1, le=50_000, description="Events a worker aims to store in one transaction.")
+    worker_low_share: float = Field(
+        0.2, gt=0, lt=1, description="Share of a worker's reads that the low priority always gets."
+    )
+    reclaim_idle_seconds: float = Field(
+        5.0, ge=1, le=600, description="Age at which another worker takes over a delivery that is not done."
+    )
+    partitions_ahead: int = Field(3, ge=1, le=60, description="Monthly partitions kept ready beyond this month.")
+    read_cache_seconds: float = Field(
+        0.1, ge=0, le=60, description="Age at which a cached leaderboard page is computed anew; 0 turns the cache off."
+    )
+    public_max_age_seconds: int = Field(
+        5, ge=0, le=3600, description="`max-age` that browsers may keep a public leaderboard page."
+    )
+
+    log_format: Literal["auto", "json", "text"] = Field("auto", description="`auto` is text on a terminal, else JSON.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @field_validator("database_url", "valkey_url")
+    @classmethod
+    def _check_url(cls, value: SecretStr | None, info: Any) -> SecretStr | None:
+        schemes = {
+            "database_url": ("postgresql", "postgres"),
+            "valkey_url": ("valkey", "valkeys", "redis", "rediss", "unix"),
+        }[info.field_name]
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value.get_secret_value())
+            parts.port  # noqa: B018 - reading it is the check: a wrong port raises
+        except ValueError as error:
+            raise ValueError(f"is not a URL ({error})") from error
+        if parts.scheme not in schemes:
+            raise ValueError(f"must start with one of {', '.join(s + '://' for s in schemes)}")
+        return value
+
+    @field_validator("admin_key", "server_key", "client_key")
+    @classmethod
+    def _check_key(cls, value: SecretStr | None, info: Any) -> SecretStr | None:
+        if value is None:
+            return None
+        prefix = f"gs_{info.field_name.removesuffix('_key')}_"
+        text = value.get_secret_value()
+        if not text.startswith(prefix) or len(text) < len(prefix) + 16 or not text.isascii() or not text.isprintable():
+            raise ValueError(f"must be {prefix} followed by at least 16 characters")
+        return value
+
+    @field_validator("ops_allow", mode="before")
+    @classmethod
+    def _split_networks(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read the settings from flags (those that are not None) and the environment.
+
+    Raises:
+        SettingsError: a value is wrong; the message names the variable and says what it must be.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        source = f"--{name.replace('_', '-')}" if name in given else f"{ENV_PREFIX}{name.upper()}"
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise SettingsError(f"Setting {source} is wrong: {reason[0].lower()}{reason[1:]}.") from None
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Return the settings that differ from their defaults as environment variables, for child processes."""
+    result: dict[str, str] = {}
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if value is None or value == field.default:
+            continue
+        if isinstance(value, SecretStr):
+            text = value.get_secret_value()
+        elif isinstance(value, tuple):
+            text = ",".join(str(item) for item in value)
+        else:
+            text = str(value)
+        result[ENV_PREFIX + name.upper()] = text
+    return result
+
+
+def settings_table() -> str:
+    """Return all settings as a Markdown table, for README."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default in (None, ()) else f"`{field.default}`"
+        rows.append(f"| `{ENV_PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
