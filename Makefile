@@ -1,0 +1,46 @@
+# Everything a person or a machine runs here. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help setup up test lint types format bench lock clean
+.SUFFIXES:
+
+PYTHON ?= python3
+BIN := .venv/bin
+CODE := src tests bench scripts
+UV ?= uv
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1	\2/' | expand -t 16
+
+setup: ## Create or repair .venv with the locked packages
+	@$(PYTHON) scripts/setup.py
+
+# A terminal's Ctrl-C reaches make and the tree alike, and make passes SIGTERM on; a make that is killed says nothing,
+# so the tree is asked to watch for the end of its parent.
+up: setup ## Start everything; flags go into ARGS="--port 9000"
+	@GRANDSTAND_STOP_WITH_PARENT=1 exec $(BIN)/grandstand up $(ARGS)
+
+test: lint types ## Run every check and every test; pytest's flags go into ARGS
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Check style, format and the layers
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/lint-imports
+
+types: setup ## Check the types
+	@$(BIN)/mypy
+
+format: setup ## Format the code and mend what can be mended
+	@$(BIN)/ruff check --fix-only $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+bench: setup ## Measure the whole path and each stage beside its ceiling
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: ## Pin the newest allowed packages in requirements.lock (needs uv)
+	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
+		--extra embedded --extra dev --extra build pyproject.toml --output-file requirements.lock
+
+clean: ## Remove .venv and caches; data folders stay
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,78 @@
+"""The event itself: its fields, the rules for each, and the form that travels through the stream."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+EVENT_TYPE_LENGTH_MAX = 50
+USER_ID_LENGTH_MAX = 255
+
+MISSING_ID = UUID(int=0)
+"""Marks, by identity, an event that came without an id."""
+
+MISSING_TIME = datetime(1, 1, 1, tzinfo=UTC)
+"""Marks, by identity, an event that came without a time."""
+
+NO_PAYLOAD = msgspec.Raw(b"{}")
+
+
+class EventError(Exception):
+    """An event that cannot be taken; `code` is the stable code, `message` a sentence for the sender."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
+
+_EVENT_TYPE = re.compile(r"[A-Za-z0-9_.:-]{1,50}\Z")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+class Event(msgspec.Struct, gc=False):
+    """One gameplay event. The same struct is decoded from a request and encoded again for the stream.
+
+    `payload` is the untouched JSON text of an object; `occurred_at` is aware. `gc=False`: it never holds a cycle.
+    """
+
+    event_type: str
+    user_id: str
+    payload: msgspec.Raw = NO_PAYLOAD
+    id: UUID = MISSING_ID
+    occurred_at: AwareTime = MISSING_TIME
+
+
+_encoder = msgspec.json.Encoder()
+_decode_events = msgspec.json.Decoder(list[Event]).decode
+
+
+def encode_events(events: Sequence[Event]) -> bytes:
+    """Return the events as they are kept in a stream entry: a JSON array."""
+    return _encoder.encode(events)
+
+
+def decode_events(entry: bytes) -> list[Event]:
+    """Return the events of a stream entry. Their payloads share the memory of `entry`.
+
+    Raises:
+        msgspec.DecodeError: the entry was not written by `encode_events`.
+    """
+    return _decode_events(entry)
+
+
+@lru_cache(maxsize=1024)
+def is_event_type(text: str) -> bool:
+    """Tell whether a text may be an event type: 1 to 50 of `a-z A-Z 0-9 _ . : -`."""
+    return _EVENT_TYPE.match(text) is not None
+
+
+def is_user_id(text: str) -> bool:
+    """Tell whether a text may be a user id: 1 to 255 characters, none of them a control character."""
+    # Printable is the usual case and one fast test; of the rest, control characters are searched for.
+    return 0 < len(text) <= USER_ID_LENGTH_MAX and (text.isprintable() or _CONTROL.search(text) is None)

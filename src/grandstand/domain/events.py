@@ -1,0 +1,204 @@
+"""Reads a batch of gameplay events and judges each: which are taken, with what priority, and which are not, and why.
+
+Pure: the caller passes the time and the limits. The usual batch is decoded in one typed pass into the structs that go
+on to the stream; only a batch that fails it is taken apart, so that the good neighbours of a bad event are still taken.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from grandstand.domain.errors import FieldError, InvalidError, MalformedError, TooLargeError
+from grandstand.domain.event_fields import read_event
+from grandstand.domain.event_model import (
+    MISSING_ID,
+    MISSING_TIME,
+    Event,
+    EventError,
+    decode_events,
+    encode_events,
+    is_event_type,
+    is_user_id,
+)
+from grandstand.domain.ids import new_ids
+from grandstand.domain.json_slices import DECODE_ERRORS, SPACE, cut_elements, cut_members, is_json
+from grandstand.domain.payloads import ScorePaths, check_payload, find_huge_score, may_hold_nul
+
+__all__ = [
+    "HIGH_PRIORITY_TYPES",
+    "Accepted",
+    "Event",
+    "EventLimits",
+    "Rejection",
+    "decode_events",
+    "encode_events",
+    "judge",
+    "read_batch",
+]
+
+HIGH_PRIORITY_TYPES = frozenset({"game_ended"})
+"""Event types that go before the rest: the ones players wait for on a leaderboard."""
+
+# Where the limits are lifted these still hold: times outside them are mistakes that clients would choke on.
+_OLDEST = datetime(1900, 1, 1, tzinfo=UTC)
+_NEWEST = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+class Rejection(msgspec.Struct):
+    """Why one event of a batch was not taken; `index` is its place in the batch, from 0."""
+
+    index: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventLimits:
+    """The limits of one route. `past` and `future` of None lift the limit (history import).
+
+    `score_fields` names, for each event type that a board ranks, the payload paths of the scores.
+    """
+
+    batch_max: int
+    payload_max_bytes: int
+    past: timedelta | None
+    future: timedelta | None
+    score_fields: Mapping[str, ScorePaths] = field(default_factory=dict)
+
+
+class Accepted(NamedTuple):
+    """The outcome of reading a batch: the valid events by priority, and the rejected ones."""
+
+    high: list[Event]
+    low: list[Event]
+    rejected: list[Rejection]
+
+
+class _Batch(msgspec.Struct, gc=False):
+    events: list[Event]
+
+
+_decode_list = msgspec.json.Decoder(list[Event]).decode
+_decode_one = msgspec.json.Decoder(Event).decode
+_decode_batch = msgspec.json.Decoder(_Batch).decode
+
+
+def read_batch(body: bytes, limits: EventLimits, received_at: datetime, only_user_id: str | None = None) -> Accepted:
+    """Read one event, an array, or `{"events": […]}`, and judge each event.
+
+    With `only_user_id`, events of other users are rejected as `forbidden_user`.
+
+    Raises:
+        MalformedError: the body is not JSON, or not one of the three shapes.
+        InvalidError: it holds no event at all.
+        TooLargeError: more events than `limits.batch_max`; nothing is taken.
+    """
+    parts: Sequence[Event | bytes] | None = _decode_whole(body)
+    unread = parts is None
+    if parts is None:
+        parts = _cut(body)
+    if not parts:
+        raise InvalidError([FieldError("", "The body holds no event; send at least one.")])
+    if len(parts) > limits.batch_max:
+        raise TooLargeError(
+            "batch_too_large", f"The batch has {len(parts)} events; at most {limits.batch_max} are taken at once."
+        )
+    outcome = judge(parts, limits, received_at, only_user_id, nul_possible=may_hold_nul(body))
+    if unread and len(outcome.rejected) == len(parts) and not any(is_json(part) for part in _raw(parts)):
+        raise MalformedError("The body is not valid JSON.")
+    return outcome
+
+
+def judge(
+    parts: Sequence[Event | bytes],
+    limits: EventLimits,
+    received_at: datetime,
+    only_user_id: str | None = None,
+    *,
+    nul_possible: bool = True,
+) -> Accepted:
+    """Judge events, decoded already or still JSON texts, each for itself; complete the valid ones with id and time.
+
+    `nul_possible` is what `payloads.may_hold_nul` says of all of them.
+    """
+    outcome = Accepted([], [], [])
+    oldest = _OLDEST if limits.past is None else received_at - limits.past
+    newest = _NEWEST if limits.future is None else received_at + limits.future
+    nameless: list[Event] = []
+    for index, part in enumerate(parts):
+        try:
+            event = part if type(part) is Event else read_event(part)  # type: ignore[arg-type]
+            if only_user_id is not None and event.user_id != only_user_id:
+                raise EventError("forbidden_user", "This credential may only send events of its own user.")
+            _check(event, limits, oldest, newest, nul_possible)
+        except EventError as error:
+            outcome.rejected.append(Rejection(index, error.code, error.message))
+            continue
+        if event.occurred_at is MISSING_TIME:
+            event.occurred_at = received_at
+        if event.id is MISSING_ID:
+            nameless.append(event)
+        (outcome.high if event.event_type in HIGH_PRIORITY_TYPES else outcome.low).append(event)
+    if nameless:
+        for event, identity in zip(nameless, new_ids(len(nameless), received_at), strict=True):
+            event.id = identity
+    return outcome
+
+
+def _check(event: Event, limits: EventLimits, oldest: datetime, newest: datetime, nul_possible: bool) -> None:
+    if not is_event_type(event.event_type):
+        raise EventError("invalid_event_type", "`event_type` must be 1 to 50 characters of a-z A-Z 0-9 _ . : -")
+    if not is_user_id(event.user_id):
+        raise EventError("invalid_user_id", "`user_id` must be 1 to 255 characters, none of them a control character.")
+    payload = check_payload(event.payload, limits.payload_max_bytes, nul_possible=nul_possible)
+    paths = limits.score_fields.get(event.event_type)
+    if paths is not None and (path := find_huge_score(payload, paths)) is not None:
+        raise EventError("score_out_of_range", f"`payload.{path}` is a score beyond 2^53 - 1, which cannot be ranked.")
+    occurred_at = event.occurred_at
+    if occurred_at is MISSING_TIME:
+        return
+    if occurred_at > newest:
+        raise EventError("occurred_at_in_future", "`occurred_at` lies too far in the future.")
+    if occurred_at < oldest:
+        raise EventError("occurred_at_too_old", "`occurred_at` lies too far in the past.")
+
+
+def _decode_whole(body: bytes) -> list[Event] | None:
+    """Decode a body in one pass, or return None when it must be taken apart to say more."""
+    try:
+        if body.lstrip(SPACE)[:1] == b"[":
+            return _decode_list(body)
+        if b'"events"' in body:
+            return _decode_batch(body).events
+        return [_decode_one(body)]
+    except DECODE_ERRORS:
+        return None
+
+
+def _cut(body: bytes) -> list[bytes]:
+    text = body.strip(SPACE)
+    if text[:1] == b"[":
+        return cut_elements(text)
+    if text[:1] != b"{":
+        raise MalformedError(_not_an_event(text))
+    members = cut_members(text)
+    if "events" not in members:
+        return [text]
+    if members["events"][:1] != b"[":
+        raise MalformedError("`events` is not an array.")
+    return cut_elements(members["events"])
+
+
+def _not_an_event(text: bytes) -> str:
+    if not text:
+        return 'The body is empty; send one event, an array of events, or {"events": […]}.'
+    if text.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        return "The body begins with a byte order mark; send plain UTF-8."
+    return "The body is neither a JSON object nor an array of events."
+
+
+def _raw(parts: Sequence[Event | bytes]) -> list[bytes]:
+    return [part for part in parts if isinstance(part, bytes)]

@@ -1,0 +1,57 @@
+"""Scores: exact integers, and how one is found in the payload of an event."""
+
+from typing import Any, Literal
+
+SCORE_MAX = 2**53 - 1
+"""Largest |score|: exact in JSON numbers and in the doubles of a sorted set."""
+
+UnrankedReason = Literal[
+    "missing_field", "not_a_number", "not_an_integer", "out_of_range", "below_min_score", "above_max_score"
+]
+
+
+class UnrankedError(Exception):
+    """The event belongs to the board but has no value that the board can rank; `reason` is a metric label."""
+
+    def __init__(self, reason: UnrankedReason) -> None:
+        super().__init__(reason)
+        self.reason: UnrankedReason = reason
+
+
+_MISSING = object()
+
+
+def look_up(payload: Any, path: tuple[str, ...]) -> Any:
+    """Return the value at a dotted path inside a decoded payload, or None when any part of it is missing."""
+    value = payload
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name, _MISSING)
+        if value is _MISSING:
+            return None
+    return value
+
+
+def read_score(value: Any) -> int:
+    """Return the score that a payload value stands for. A float counts when it equals an integer (JSON `5.0`).
+
+    Raises:
+        UnrankedError: the value is missing, no number, a fraction, or beyond ±`SCORE_MAX`.
+    """
+    if value is None:
+        raise UnrankedError("missing_field")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UnrankedError("not_a_number")
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise UnrankedError("not_an_integer")
+        value = int(value)
+    if not -SCORE_MAX <= value <= SCORE_MAX:
+        raise UnrankedError("out_of_range")
+    return value
+
+
+def clamp_score(total: int) -> int:
+    """Return `total` held within ±`SCORE_MAX`: what a board shows of a sum that has grown beyond exact numbers."""
+    return max(-SCORE_MAX, min(SCORE_MAX, total))

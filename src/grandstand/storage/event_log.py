@@ -1,0 +1,75 @@
+"""The events table: monthly partitions by `received_at`, and each event in it once by its `id`."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from grandstand.storage import queries
+from grandstand.storage.postgres import Connection
+
+_COLUMNS = ("id", "received_at", "occurred_at", "event_type", "user_id", "payload")
+
+
+class StoredEvent(NamedTuple):
+    """One row to store, in the order of the columns; `payload` is JSON text."""
+
+    id: UUID
+    received_at: datetime
+    occurred_at: datetime
+    event_type: str
+    user_id: str
+    payload: str
+
+
+def month_of(moment: datetime) -> date:
+    """Return the first day of the UTC month in which `moment` lies."""
+    return date(moment.year, moment.month, 1)
+
+
+def next_month(month: date) -> date:
+    """Return the first day of the month after `month`."""
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def partition_name(month: date) -> str:
+    """Return the name of the partition that holds `month`."""
+    return f"events_{month:%Y_%m}"
+
+
+class EventLog:
+    """Stores events; every method runs on the caller's connection."""
+
+    async def find_known(self, connection: "Connection[Any]", ids: Sequence[UUID]) -> set[UUID]:
+        """Return those of `ids` that are stored already, in any partition."""
+        return {row[0] for row in await connection.fetch(queries.load("events/find_known_ids.sql"), ids)}
+
+    async def store(self, connection: "Connection[Any]", month: date, events: Sequence[StoredEvent]) -> None:
+        """Copy events of one month into its partition. Ids go in ascending order, so two batches cannot deadlock.
+
+        Raises:
+            asyncpg.UniqueViolationError: another batch stored one of the ids meanwhile; begin the transaction anew.
+            asyncpg.UndefinedTableError: the partition is missing; call `create_partition` outside the transaction.
+        """
+        await connection.copy_records_to_table(partition_name(month), records=events, columns=_COLUMNS)
+
+    async def create_partition(self, connection: "Connection[Any]", month: date) -> bool:
+        """Create the partition of `month` when it is missing; return whether it was."""
+        name = partition_name(month)
+        if name in await self.partitions(connection):
+            return False
+        bounds = [datetime(day.year, day.month, 1, tzinfo=UTC).isoformat() for day in (month, next_month(month))]
+        statement = queries.load("events/create_partition.sql").format(partition=name, from_=bounds[0], to=bounds[1])
+        try:
+            async with connection.transaction():
+                await connection.execute(statement)
+        except (asyncpg.DuplicateTableError, asyncpg.UniqueViolationError, asyncpg.WrongObjectTypeError):
+            # Another process made it between the look and the statement.
+            return False
+        return True
+
+    async def partitions(self, connection: "Connection[Any]") -> list[str]:
+        """Return the names of the partitions, oldest first."""
+        return [row[0] for row in await connection.fetch(queries.load("events/list_partitions.sql"))]

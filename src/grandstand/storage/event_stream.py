@@ -1,0 +1,143 @@
+"""The event stream: acknowledged events wait here, durably, until a worker has stored and ranked them.
+
+Two Valkey streams, one a priority, read by one consumer group. An entry is a *block*: all events of one write, encoded
+once by ingest and decoded once by the worker.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from valkey.asyncio import Valkey
+from valkey.exceptions import OutOfMemoryError, ResponseError
+
+from grandstand.domain.errors import UnavailableError
+from grandstand.domain.events import Event, encode_events
+from grandstand.domain.ranking import from_microseconds, to_microseconds
+from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
+
+HIGH, LOW = 0, 1
+_GROUP = "workers"
+
+
+class Block(NamedTuple):
+    """One delivery: the events of one write. `priority` is `HIGH` or `LOW`; `data` is for `decode_events`."""
+
+    priority: int
+    block_id: bytes
+    events: int
+    received_at: datetime
+    data: bytes
+
+
+class StreamDepth(NamedTuple):
+    """How far processing is behind: events that are not processed yet, and the age of the oldest."""
+
+    depth: int
+    lag_seconds: float
+
+
+class EventStream:
+    """Appends, delivers and acknowledges blocks of one deployment."""
+
+    def __init__(self, client: Valkey, prefix: str) -> None:
+        self._client = client
+        self._streams = (f"{prefix}:{{events}}:high", f"{prefix}:{{events}}:low")
+        self._depth_key = f"{prefix}:{{events}}:depth"
+        self._append = Script("append.lua")
+        self._acknowledge = Script("acknowledge.lua")
+
+    async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
+        """Append events in one step; when this returns they are on disk (the server syncs before it replies).
+
+        Raises:
+            UnavailableError: the stream is out of reach, full or slow. The events may or may not be in it: a client
+                that sends them again with the same ids does no harm.
+        """
+        arguments: list[Argument] = [to_microseconds(received_at)]
+        for number, events in ((1, high), (2, low)):
+            if events:
+                arguments += (number, len(events), encode_events(list(events)))
+        try:
+            await self._append.run(self._client, (*self._streams, self._depth_key), arguments)
+        except (*OUT_OF_REACH, OutOfMemoryError) as error:
+            raise UnavailableError("Events cannot be taken right now; send them again.") from error
+
+    async def create_group(self) -> None:
+        """Create the streams and their consumer group where they are missing."""
+        for stream in self._streams:
+            try:
+                await self._client.xgroup_create(stream, _GROUP, id="0", mkstream=True)
+            except ResponseError as error:
+                if not str(error).startswith("BUSYGROUP"):
+                    raise
+
+    async def read(self, consumer: str, priority: int, blocks_max: int) -> list[Block]:
+        """Deliver up to `blocks_max` new blocks of one priority; none when there are none."""
+        return await self._read(consumer, {self._streams[priority]: ">"}, blocks_max, None)
+
+    async def wait(self, consumer: str, seconds: float) -> list[Block]:
+        """Wait up to `seconds` for a new block of either priority and deliver it."""
+        return await self._read(consumer, dict.fromkeys(self._streams, ">"), 1, max(1, int(seconds * 1000)))
+
+    async def claim_stalled(self, consumer: str, idle_seconds: float, blocks_max: int) -> list[Block]:
+        """Take over blocks whose worker has not finished them within `idle_seconds`."""
+        blocks: list[Block] = []
+        for priority, stream in enumerate(self._streams):
+            reply = await self._client.xautoclaim(
+                stream, _GROUP, consumer, min_idle_time=int(idle_seconds * 1000), start_id="0-0", count=blocks_max
+            )
+            blocks += [_block(priority, entry) for entry in reply[1]]
+        return blocks
+
+    async def acknowledge(self, blocks: Sequence[Block]) -> None:
+        """Take processed blocks out of the stream. Doing it twice counts once."""
+        calls = []
+        for priority, stream in enumerate(self._streams):
+            mine = [block for block in blocks if block.priority == priority]
+            if mine:
+                arguments: list[Argument] = [_GROUP]
+                for block in mine:
+                    arguments += (block.block_id, block.events)
+                calls.append(((stream, self._depth_key), arguments))
+        await self._acknowledge.run_many(self._client, calls)
+
+    async def forget_idle_consumers(self, idle_seconds: float) -> None:
+        """Remove the names of workers that are gone and hold nothing."""
+        for stream in self._streams:
+            for consumer in await self._client.xinfo_consumers(stream, _GROUP):
+                if consumer["pending"] == 0 and consumer["idle"] > idle_seconds * 1000:
+                    await self._client.xgroup_delconsumer(stream, _GROUP, consumer["name"])
+
+    async def depth(self) -> StreamDepth:
+        """Return how far processing is behind.
+
+        Raises:
+            UnavailableError: the stream is out of reach.
+        """
+        try:
+            async with self._client.pipeline(transaction=False) as pipe:
+                pipe.get(self._depth_key)
+                for stream in self._streams:
+                    pipe.xrange(stream, count=1)
+                count, *oldest = await pipe.execute()
+        except OUT_OF_REACH as error:
+            raise UnavailableError("The event stream cannot be reached right now.") from error
+        received = [int(fields[b"r"]) / 1e6 for entries in oldest for _, fields in entries]
+        lag_seconds = max(0.0, time.time() - min(received)) if received else 0.0
+        return StreamDepth(max(0, int(count or 0)), round(lag_seconds, 3))
+
+    async def _read(
+        self, consumer: str, streams: dict[str, str], blocks_max: int, block_milliseconds: int | None
+    ) -> list[Block]:
+        reply = await self._client.xreadgroup(
+            _GROUP, consumer, streams, count=blocks_max, block=block_milliseconds  # type: ignore[arg-type]
+        )
+        names = [stream.encode() for stream in self._streams]
+        return [_block(names.index(stream), entry) for stream, entries in reply or [] for entry in entries]
+
+
+def _block(priority: int, entry: Any) -> Block:
+    block_id, fields = entry
+    return Block(priority, block_id, int(fields[b"n"]), from_microseconds(int(fields[b"r"])), fields[b"e"])

@@ -1,0 +1,53 @@
+"""The ledger lock: batches share it; what must not run beside a batch seizes it.
+
+Seizing is how a definition changes, a month opens or a player is removed at one clear moment between two batches.
+The lock is an advisory one, so sharing it writes nothing. docs/decisions/0004 has the reasons.
+"""
+
+import hashlib
+from datetime import date
+from typing import Any, NamedTuple
+
+from grandstand.storage import queries
+from grandstand.storage.postgres import Connection
+
+
+class LedgerState(NamedTuple):
+    """What every batch must know before it writes."""
+
+    open_month: date | None
+    leaderboards_revision: int
+
+
+class Ledger:
+    """Takes and reads the ledger of one schema; every method runs inside the caller's transaction."""
+
+    def __init__(self, schema: str) -> None:
+        digest = hashlib.blake2b(f"grandstand ledger {schema}".encode(), digest_size=8).digest()
+        self._lock_number = int.from_bytes(digest, "big", signed=True)
+
+    async def join(self, connection: "Connection[Any]") -> LedgerState:
+        """Share the lock until the transaction ends, and return the state as of then."""
+        await connection.execute(queries.load("ledger/join.sql"), self._lock_number)
+        return await self.read(connection)
+
+    async def seize(self, connection: "Connection[Any]") -> LedgerState:
+        """Hold the lock alone until the transaction ends, and return the state as of then."""
+        await connection.execute(queries.load("ledger/seize.sql"), self._lock_number)
+        return await self.read(connection)
+
+    async def read(self, connection: "Connection[Any]") -> LedgerState:
+        """Return the state; it may change at once unless the lock is held."""
+        row = await connection.fetchrow(queries.load("ledger/read.sql"))
+        if row is None:
+            raise RuntimeError("The table ledger has lost its row; restore it from a backup or run the migrations.")
+        return LedgerState(row["open_month"], row["leaderboards_revision"])
+
+    async def open_month(self, connection: "Connection[Any]", month: date) -> None:
+        """Make `month` the one that batches may write side by side. Needs the lock alone."""
+        await connection.execute(queries.load("ledger/open_month.sql"), month)
+
+    async def next_leaderboards_revision(self, connection: "Connection[Any]") -> int:
+        """Return a new revision for changed definitions. Needs the lock alone."""
+        revision: int = await connection.fetchval(queries.load("ledger/bump_leaderboards.sql"))
+        return revision

@@ -1,0 +1,64 @@
+-- Reads a stretch of one ranking in one step, so that ranks, total and entries belong together.
+-- KEYS: the sorted set, the hash. ARGV: where the stretch begins, in four, and a user whose own entry is wanted ('').
+--   'rank', first rank (from 1), count, -
+--   'after', position score, count, member        begins behind that position, where no entry needs to stand
+--   'user', how many above, how many below, -     around the user of ARGV[5]
+-- Returns {ready, total, {rank, member, score} of the user, first rank, {member, score, …}}; when ready is 0 the index
+-- is not complete and the rest means nothing.
+local ranks, holders = KEYS[1], KEYS[2]
+local total = redis.call('ZCARD', ranks)
+if redis.call('HGET', holders, '') ~= 'complete' or redis.call('HLEN', holders) ~= total + 1 then
+    return {0, 0, {}, 0, {}}
+end
+
+-- Lua compares strings by locale; ranks need the order of bytes.
+local function is_before(one, other)
+    for i = 1, math.min(#one, #other) do
+        local a, b = string.byte(one, i), string.byte(other, i)
+        if a ~= b then
+            return a < b
+        end
+    end
+    return #one < #other
+end
+
+-- How many entries stand at or before a position.
+local function count_until(score, member)
+    local low = redis.call('ZCOUNT', ranks, '-inf', '(' .. score)
+    local high = redis.call('ZCOUNT', ranks, '-inf', score)
+    while low < high do
+        local middle = math.floor((low + high) / 2)
+        local found = redis.call('ZRANGE', ranks, middle, middle)[1]
+        if is_before(member, found) then
+            high = middle
+        else
+            low = middle + 1
+        end
+    end
+    return low
+end
+
+local own, rank = {}, 0
+local held = ARGV[5] ~= '' and redis.call('HGET', holders, ARGV[5])
+if held then
+    local member = string.sub(held, 7) .. ARGV[5]
+    rank = redis.call('ZRANK', ranks, member) + 1
+    own = {rank, member, redis.call('ZSCORE', ranks, member)}
+end
+
+local first, last = 1, 0
+if ARGV[1] == 'rank' then
+    first = tonumber(ARGV[2])
+    last = first + tonumber(ARGV[3]) - 1
+elseif ARGV[1] == 'after' then
+    first = count_until(ARGV[2], ARGV[4]) + 1
+    last = first + tonumber(ARGV[3]) - 1
+elseif held then
+    first = math.max(1, rank - tonumber(ARGV[2]))
+    last = rank + tonumber(ARGV[3])
+end
+local rows = {}
+if last >= first then
+    rows = redis.call('ZRANGE', ranks, first - 1, last - 1, 'WITHSCORES')
+end
+return {1, total, own, first, rows}

@@ -1,0 +1,89 @@
+"""Connection pools to PostgreSQL, and what its absence means to a caller."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from grandstand.domain.errors import UnavailableError
+
+Connection = asyncpg.pool.PoolConnectionProxy
+"""A connection lent by a pool."""
+
+OUT_OF_REACH = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""What asyncpg raises when the server is away, going down, full or too slow; the same call may work later."""
+
+
+async def open_pool(
+    database_url: str,
+    *,
+    schema: str,
+    size_min: int,
+    size_max: int,
+    statement_timeout_seconds: float,
+    application_name: str,
+) -> asyncpg.Pool:
+    """Open a pool whose connections see `schema` first.
+
+    Raises:
+        OSError, asyncpg.PostgresError: the server cannot be reached or refuses.
+    """
+    settings = {
+        "search_path": schema,
+        "application_name": application_name,
+        "jit": "off",
+        "TimeZone": "UTC",
+    }
+    return await asyncpg.create_pool(
+        database_url,
+        min_size=size_min,
+        max_size=max(size_min, size_max),
+        max_inactive_connection_lifetime=30,
+        max_queries=7_500,
+        command_timeout=statement_timeout_seconds,
+        timeout=5,
+        server_settings=settings,
+    )
+
+
+class Database:
+    """A pool with a bounded wait, whose failures callers can answer with 503."""
+
+    def __init__(self, pool: asyncpg.Pool, acquire_timeout_seconds: float) -> None:
+        self.pool = pool
+        self._acquire_timeout_seconds = acquire_timeout_seconds
+
+    @asynccontextmanager
+    async def connection(self) -> "AsyncIterator[Connection[Any]]":
+        """Lend a connection.
+
+        Raises:
+            UnavailableError: no connection came free in time, or the server is out of reach, now or during the block.
+        """
+        try:
+            async with self.pool.acquire(timeout=self._acquire_timeout_seconds) as connection:
+                yield connection
+        except OUT_OF_REACH as error:
+            raise UnavailableError("The database cannot be reached right now.") from error
+
+    @asynccontextmanager
+    async def transaction(self) -> "AsyncIterator[Connection[Any]]":
+        """Lend a connection inside a transaction: committed at the end of the block, rolled back on an exception.
+
+        Raises:
+            UnavailableError: as for `connection`.
+        """
+        async with self.connection() as connection, connection.transaction():
+            yield connection

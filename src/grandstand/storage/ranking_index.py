@@ -1,0 +1,165 @@
+"""The rank index: for each ranking a sorted set in the board's order and a hash user → where it stands.
+
+It may vanish at any moment. A ranking's index counts as complete only while it carries a mark and its two parts agree
+in size; every read checks that in the same step, and an index that is not complete raises `IndexIncompleteError`
+instead of giving a rank that might be wrong. docs/decisions/0005 has the reasons.
+"""
+
+import contextlib
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from valkey.asyncio import Valkey
+from valkey.exceptions import OutOfMemoryError, ResponseError
+
+from grandstand.domain.ranking import Position, tie_key
+from grandstand.storage.entries import Entry
+from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
+
+_CALL_ENTRIES_MAX = 500
+"""Entries one script call takes: a few milliseconds, so other clients of the single thread do not wait longer."""
+
+_VERSION = struct.Struct(">Q")
+
+
+class IndexIncompleteError(Exception):
+    """The rank index of this ranking is missing, incomplete or out of reach: read from the entries instead."""
+
+
+class IndexedEntry(NamedTuple):
+    """One entry as it stands in the index."""
+
+    rank: int
+    position: Position
+
+
+class Window(NamedTuple):
+    """A stretch of a ranking, with the entry of one user asked for; None when that user is not ranked."""
+
+    total: int
+    own: IndexedEntry | None
+    entries: list[IndexedEntry]
+
+
+class RankingIndex:
+    """Reads and writes the rank indexes of one deployment."""
+
+    def __init__(self, client: Valkey, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._requests = f"{prefix}:rebuilds"
+        self._publish = Script("publish.lua")
+        self._complete = Script("complete.lua")
+        self._begin_rebuild = Script("begin_rebuild.lua")
+        self._window = Script("window.lua")
+        self._lookup = Script("lookup.lua")
+
+    async def publish(self, entries: Iterable[Entry], directions: Mapping[int, int]) -> None:
+        """Take entries into the index, each only when newer than what is there; `directions` by ranking.
+
+        Raises:
+            valkey.exceptions.ValkeyError: some may be in; publishing them again does no harm.
+        """
+        arguments: dict[int, list[Argument]] = defaultdict(list)
+        for ranking_id, user_id, score, achieved_at, version in entries:
+            arguments[ranking_id] += (
+                user_id, score * directions[ranking_id], tie_key(achieved_at), _VERSION.pack(version)[2:],
+            )  # fmt: skip
+        step = 4 * _CALL_ENTRIES_MAX
+        calls = [
+            (self._keys(ranking_id), values[start : start + step])
+            for ranking_id, values in arguments.items()
+            for start in range(0, len(values), step)
+        ]
+        if calls:
+            await self._publish.run_many(self._client, calls)
+
+    async def complete_new(self, ranking_id: int) -> None:
+        """Mark the index of a new ranking, which has no entries yet but those that workers are publishing."""
+        await self._complete.run(self._client, self._keys(ranking_id)[:2], [""])
+
+    async def begin_rebuild(self, ranking_id: int) -> str:
+        """Claim the rebuild of an index; return the token for `finish_rebuild`."""
+        token = uuid4().hex
+        await self._begin_rebuild.run(self._client, self._keys(ranking_id), [token])
+        return token
+
+    async def finish_rebuild(self, ranking_id: int, token: str) -> bool:
+        """Mark the index complete; False when the index was lost or claimed by another since `begin_rebuild`."""
+        return bool(await self._complete.run(self._client, self._keys(ranking_id)[:2], [token]))
+
+    async def find_incomplete(self, ranking_ids: Sequence[int]) -> list[int]:
+        """Return those rankings whose index is missing or whose parts do not agree."""
+        calls = [(self._keys(ranking_id)[:2], ("rank", 1, 0, 0, "")) for ranking_id in ranking_ids]
+        replies = await self._window.run_many(self._client, calls) if calls else []
+        return [ranking_id for ranking_id, reply in zip(ranking_ids, replies, strict=True) if not reply[0]]
+
+    async def request_rebuild(self, ranking_id: int) -> None:
+        """Ask for a rebuild soon; does nothing while the server is out of reach (the keeper finds it by itself)."""
+        with contextlib.suppress(*OUT_OF_REACH, OutOfMemoryError):
+            await self._client.sadd(self._requests, ranking_id)  # type: ignore[misc]
+
+    async def take_requests(self, count_max: int) -> list[int]:
+        """Return rankings that somebody asked to rebuild, each once."""
+        return [int(item) for item in await self._client.spop(self._requests, count_max) or []]  # type: ignore[misc]
+
+    async def delete(self, ranking_id: int) -> None:
+        """Remove the index of a ranking that is not served any more."""
+        await self._client.unlink(*self._keys(ranking_id))
+
+    async def from_rank(self, ranking_id: int, rank: int, count: int, own: str = "") -> Window:
+        """Read `count` entries from `rank` (from 1) on, and the entry of `own`.
+
+        Raises:
+            IndexIncompleteError: as do all reads.
+        """
+        return await self._read_window(ranking_id, ["rank", rank, count, 0, own])
+
+    async def after(self, ranking_id: int, position: Position, count: int, own: str = "") -> Window:
+        """Read `count` entries that stand behind `position`, whether or not an entry stands there now."""
+        return await self._read_window(ranking_id, ["after", position.position_score, count, position.member, own])
+
+    async def around(self, ranking_id: int, user_id: str, above: int, below: int) -> Window:
+        """Read the user's entry (`own`) with its neighbours; no entries if it has none."""
+        return await self._read_window(ranking_id, ["user", above, below, 0, user_id])
+
+    async def lookup(self, ranking_id: int, user_ids: Sequence[str]) -> Window:
+        """Read the entries of these users, in the order of ranks; those that are not ranked are left out."""
+        total, rows = await self._run(self._lookup, ranking_id, user_ids)
+        return Window(total, None, sorted(_entries(rows)))
+
+    async def _read_window(self, ranking_id: int, arguments: Sequence[Argument]) -> Window:
+        total, own, first, rows = await self._run(self._window, ranking_id, arguments)
+        own_entry = _entries(own)[0] if own else None
+        return Window(
+            total,
+            own_entry,
+            [IndexedEntry(first + i // 2, Position(_integer(rows[i + 1]), rows[i])) for i in range(0, len(rows), 2)],
+        )
+
+    async def _run(self, script: Script, ranking_id: int, arguments: Sequence[Argument]) -> Any:
+        try:
+            ready, *reply = await script.run(self._client, self._keys(ranking_id)[:2], arguments)
+        except (*OUT_OF_REACH, OutOfMemoryError, ResponseError) as error:
+            raise IndexIncompleteError from error
+        if not ready:
+            raise IndexIncompleteError
+        return reply
+
+    def _keys(self, ranking_id: int) -> tuple[str, str, str]:
+        name = f"{self._prefix}:{{r{ranking_id}}}"
+        return f"{name}:ranks", f"{name}:holders", f"{name}:removed"
+
+
+def _entries(rows: Sequence[Any]) -> list[IndexedEntry]:
+    """Return entries from a flat reply: rank, member, score, …"""
+    return [IndexedEntry(rows[i], Position(_integer(rows[i + 2]), rows[i + 1])) for i in range(0, len(rows), 3)]
+
+
+def _integer(score: bytes) -> int:
+    # Scores are whole numbers within ±2^53, which a double holds exactly; large ones may arrive in exponent form.
+    return int(float(score))
+

@@ -1,0 +1,1 @@
+SELECT count(*) FROM entries WHERE ranking_id = $1

@@ -1,0 +1,5 @@
+SELECT ranking_id, user_id, score, achieved_at, version
+FROM entries
+WHERE ranking_id = $1 AND user_id > $2
+ORDER BY user_id
+LIMIT $3

@@ -1,0 +1,1 @@
+SELECT open_month, leaderboards_revision FROM ledger

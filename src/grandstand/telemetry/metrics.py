@@ -1,0 +1,92 @@
+"""Every number that `/metrics` shows, in Prometheus' text format.
+
+With `PROMETHEUS_MULTIPROC_DIR` set (the supervisor sets it for its children) the processes of a deployment write into
+files of that folder and any of them answers for all; without it a process answers for itself. Values of labels come
+from bounded sets: definitions, codes and routes, never from what a caller sends.
+"""
+
+import os
+from pathlib import Path
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    multiprocess,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+# When a series began is of no use here and would double their number.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+REGISTRY = CollectorRegistry()
+"""Holds all metrics of this process."""
+
+_FAST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_LAG_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+EVENTS_ACCEPTED = Counter(
+    "grandstand_events_accepted", "Events acknowledged, durable in the stream.", ["priority"], registry=REGISTRY
+)
+EVENTS_REJECTED = Counter("grandstand_events_rejected", "Events refused, by code.", ["code"], registry=REGISTRY)
+HTTP_REQUESTS = Counter("grandstand_http_requests", "Requests answered.", ["route", "status"], registry=REGISTRY)
+HTTP_REQUEST_SECONDS = Histogram(
+    "grandstand_http_request_seconds",
+    "Time from a request's first byte to its answer.",
+    ["route"],
+    buckets=_FAST_SECONDS,
+    registry=REGISTRY,
+)
+STREAM_WRITE_EVENTS = Histogram(
+    "grandstand_stream_write_events",
+    "Events that shared one write to the stream.",
+    buckets=(1, 3, 10, 30, 100, 300, 1000, 3000),
+    registry=REGISTRY,
+)
+
+EVENTS_STORED = Counter("grandstand_events_stored", "Events stored for the first time.", registry=REGISTRY)
+EVENTS_DUPLICATE = Counter("grandstand_events_duplicate", "Events whose id was stored already.", registry=REGISTRY)
+SCORES_UNRANKED = Counter(
+    "grandstand_scores_unranked",
+    "Stored events whose value a board could not rank.",
+    ["leaderboard", "reason"],
+    registry=REGISTRY,
+)
+BATCH_EVENTS = Histogram(
+    "grandstand_batch_events",
+    "Events in one transaction of a worker.",
+    buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10_000),
+    registry=REGISTRY,
+)
+BATCH_SECONDS = Histogram(
+    "grandstand_batch_seconds",
+    "Time from reading a batch to its last effect.",
+    buckets=_FAST_SECONDS,
+    registry=REGISTRY,
+)
+VISIBLE_SECONDS = Histogram(
+    "grandstand_visible_seconds",
+    "Time from receiving an event to its effect on the ranks.",
+    buckets=_LAG_SECONDS,
+    registry=REGISTRY,
+)
+
+
+def render() -> bytes:
+    """Return all metrics in the text format: of all processes that share the folder, or of this one."""
+    if MULTIPROCESS_VARIABLE not in os.environ:
+        return generate_latest(REGISTRY)
+    shared = CollectorRegistry()
+    multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+    return generate_latest(shared)
+
+
+def forget_process(pid: int) -> None:
+    """Tell the shared folder that a process has ended, so that its gauges are not summed for ever."""
+    if MULTIPROCESS_VARIABLE in os.environ and Path(os.environ[MULTIPROCESS_VARIABLE]).is_dir():
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,0 +1,120 @@
+"""Takes blocks of events from the stream and applies them, in batches that grow with what is waiting."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from grandstand import clock
+from grandstand.operations.apply_events import Applied, EventApplier
+from grandstand.storage.event_stream import HIGH, LOW, Block, EventStream
+from grandstand.telemetry import metrics
+from grandstand.workers.loop import ENGINE_ERRORS, wait
+
+_WAIT_SECONDS = 0.25
+"""Longest wait for a new block: how soon a stop is noticed."""
+
+_BACKOFF_SECONDS_MAX = 5.0
+_BLOCKS_MAX = 2_000
+_CLAIM_BLOCKS_MAX = 20
+_FORGET_SECONDS = 3_600.0
+_log = structlog.get_logger(__name__)
+
+
+class EventConsumer:
+    """One worker's loop. Its name is unique to the process, so nobody mistakes its deliveries for theirs."""
+
+    def __init__(
+        self,
+        name: str,
+        stream: EventStream,
+        applier: EventApplier,
+        *,
+        batch_max: int,
+        low_share: float,
+        reclaim_idle_seconds: float,
+    ) -> None:
+        self._name = name
+        self._stream = stream
+        self._applier = applier
+        self._batch_max = batch_max
+        self._low_share = low_share
+        self._reclaim_idle_seconds = reclaim_idle_seconds
+        self._block_sizes = [1.0, 1.0]
+        self._next_claim = 0.0
+        self._held: list[Block] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until the stop; what was read by then is finished first."""
+        backoff_seconds = 0.1
+        while not stop.is_set():
+            try:
+                await self._round()
+                backoff_seconds = 0.1
+            except ENGINE_ERRORS as error:
+                if str(error).startswith("NOGROUP"):
+                    self._next_claim = 0.0
+                _log.warning("worker_engine_unreachable", error=str(error) or type(error).__name__)
+                await wait(stop, backoff_seconds)
+                backoff_seconds = min(_BACKOFF_SECONDS_MAX, backoff_seconds * 2)
+
+    async def _round(self) -> None:
+        if time.monotonic() >= self._next_claim:
+            await self._claim()
+        # What an engine's absence left undone comes first.
+        blocks = self._held or await self._read() or await self._stream.wait(self._name, _WAIT_SECONDS)
+        if blocks:
+            self._held = blocks
+            await self._process(blocks)
+            self._held = []
+
+    async def _read(self) -> list[Block]:
+        """Read a batch: the high priority first, but never so much that the low one has less than its share."""
+        high = await self._read_up_to(HIGH, self._batch_max * (1 - self._low_share))
+        low = await self._read_up_to(LOW, self._batch_max - _events(high))
+        return high + low
+
+    async def _read_up_to(self, priority: int, events: float) -> list[Block]:
+        count = math.ceil(events / self._block_sizes[priority])
+        blocks = await self._stream.read(self._name, priority, max(1, min(_BLOCKS_MAX, count)))
+        if blocks:
+            # A moving average of the block size turns the wish for events into a number of blocks.
+            self._block_sizes[priority] += 0.3 * (_events(blocks) / len(blocks) - self._block_sizes[priority])
+        return blocks
+
+    async def _claim(self) -> None:
+        """Take over what a dead or stuck worker left, each block by itself, so that a bad one holds up no other."""
+        self._next_claim = time.monotonic() + self._reclaim_idle_seconds / 4
+        await self._stream.create_group()
+        for block in await self._stream.claim_stalled(self._name, self._reclaim_idle_seconds, _CLAIM_BLOCKS_MAX):
+            await self._process([block])
+        await self._stream.forget_idle_consumers(_FORGET_SECONDS)
+
+    async def _process(self, blocks: Sequence[Block]) -> None:
+        started = time.perf_counter()
+        try:
+            applied = await self._applier.apply(blocks)
+        except ENGINE_ERRORS:
+            raise
+        except Exception:  # noqa: BLE001 - the blocks stay in the stream and are tried again one by one
+            _log.exception("batch_failed", blocks=len(blocks), events=_events(blocks))
+            return
+        await self._stream.acknowledge(blocks)
+        self._measure(blocks, applied, time.perf_counter() - started)
+
+    def _measure(self, blocks: Sequence[Block], applied: Applied, seconds: float) -> None:
+        metrics.EVENTS_STORED.inc(applied.stored)
+        metrics.EVENTS_DUPLICATE.inc(applied.duplicates)
+        for (leaderboard, reason), count in applied.unranked.items():
+            metrics.SCORES_UNRANKED.labels(leaderboard, reason).inc(count)
+        metrics.BATCH_EVENTS.observe(_events(blocks))
+        metrics.BATCH_SECONDS.observe(seconds)
+        now = clock.now()
+        for block in blocks:
+            metrics.VISIBLE_SECONDS.observe((now - block.received_at).total_seconds())
+
+
+def _events(blocks: Sequence[Block]) -> int:
+    return sum(block.events for block in blocks)

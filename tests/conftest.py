@@ -1,0 +1,19 @@
+"""What every test may use: real engines, a running server, and no settings of the person who runs the tests."""
+
+import os
+
+import pytest
+
+from grandstand.settings import ENV_PREFIX
+
+pytest_plugins = ["tests.support.engines", "tests.support.server"]
+
+# Before anything reads them: a developer's own database is never a test's.
+for _name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+    del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Asynchronous tests run on plain asyncio."""
+    return ("asyncio", {"use_uvloop": False})
