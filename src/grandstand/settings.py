@@ -81,7 +81,9 @@ class Settings(BaseSettings):
     )
     event_past_limit_days: int = Field(30, ge=1, le=36_500, description="How old `occurred_at` may be.")
 
-    worker_batch_max: int = Field(4000, ge=1, le=50_000, description="Events a worker aims to store in one transaction.")
+    worker_batch_max: int = Field(
+        4000, ge=1, le=50_000, description="Events a worker aims to store in one transaction."
+    )
     worker_low_share: float = Field(
         0.2, gt=0, lt=1, description="Share of a worker's reads that the low priority always gets."
     )
@@ -141,6 +143,7 @@ def load_settings(**flags: Any) -> Settings:
 
     Raises:
         SettingsError: a value is wrong; the message names the variable and says what it must be.
+
     """
     given = {name: value for name, value in flags.items() if value is not None}
     try:

@@ -19,7 +19,7 @@ KEY_KINDS: tuple[KeyKind, ...] = ("admin", "server", "client")
 KEY_SECRET_LENGTH = 64
 """Characters of a made key after its prefix: 64 of 62 letters and digits are 381 bits."""
 
-CREDENTIAL_LENGTH_MAX = 4096
+CREDENTIAL_LENGTH_MAX = 8192
 """Characters of the longest credential that is looked at; longer ones are refused unread."""
 
 DEVICE_ID_LENGTH_MIN = 8

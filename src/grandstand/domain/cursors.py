@@ -24,6 +24,7 @@ def read_cursor(cursor: str, ranking_id: int) -> Position:
 
     Raises:
         InvalidError: the text is no cursor, or one of another ranking (of another board, or of a board made anew).
+
     """
     try:
         if len(cursor) > _CURSOR_LENGTH_MAX:

@@ -26,6 +26,7 @@ def read_event(text: bytes) -> Event:
 
     Raises:
         EventError: it is not an object, or one of its fields is missing or of the wrong kind.
+
     """
     try:
         return _decode_event(text)

@@ -62,6 +62,7 @@ def decode_events(entry: bytes) -> list[Event]:
 
     Raises:
         msgspec.DecodeError: the entry was not written by `encode_events`.
+
     """
     return _decode_events(entry)
 

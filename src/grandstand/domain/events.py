@@ -95,6 +95,7 @@ def read_batch(body: bytes, limits: EventLimits, received_at: datetime, only_use
         MalformedError: the body is not JSON, or not one of the three shapes.
         InvalidError: it holds no event at all.
         TooLargeError: more events than `limits.batch_max`; nothing is taken.
+
     """
     parts: Sequence[Event | bytes] | None = _decode_whole(body)
     unread = parts is None

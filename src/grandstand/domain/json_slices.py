@@ -38,6 +38,7 @@ def cut_elements(text: bytes) -> list[bytes]:
 
     Raises:
         MalformedError: quotes or brackets do not balance, a value is missing, or there is text after the end.
+
     """
     try:
         return [bytes(raw) for raw in _decode_elements(text)]
@@ -52,6 +53,7 @@ def cut_members(text: bytes) -> dict[str, bytes]:
 
     Raises:
         MalformedError: as for `cut_elements`.
+
     """
     try:
         return {name: bytes(raw) for name, raw in _decode_members(text).items()}

@@ -83,6 +83,7 @@ class ScoringRule:
 
         Raises:
             UnrankedError: the payload holds no value this board can rank.
+
         """
         if self.path is None:
             return 1
@@ -129,6 +130,7 @@ def check_key(key: str) -> None:
 
     Raises:
         InvalidError: not 1 to 64 characters of `a-z A-Z 0-9 _ . -` that begin with a letter or digit, or reserved.
+
     """
     if not _KEY.match(key):
         message = "must be 1 to 64 characters of a-z A-Z 0-9 _ . - and begin with a letter or digit"
@@ -143,6 +145,7 @@ def parse_definition(body: bytes) -> LeaderboardDefinition:
     Raises:
         MalformedError: not JSON.
         InvalidError: a value is wrong; each error names its field.
+
     """
     try:
         definition = msgspec.json.decode(body, type=LeaderboardDefinition)
@@ -159,6 +162,7 @@ def check_definition(definition: LeaderboardDefinition) -> None:
 
     Raises:
         InvalidError: every wrong field with what it must be.
+
     """
     errors: list[FieldError] = []
     if not _EVENT_TYPE.match(definition.event_type):

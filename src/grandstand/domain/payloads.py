@@ -39,6 +39,7 @@ def check_payload(payload: msgspec.Raw, bytes_max: int, *, nul_possible: bool) -
 
     Raises:
         EventError: the payload is not an object, or holds something that cannot be stored.
+
     """
     size = len(payload)
     if size > bytes_max:

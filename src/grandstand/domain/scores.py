@@ -33,11 +33,12 @@ def look_up(payload: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-def read_score(value: Any) -> int:
+def read_score(value: object) -> int:
     """Return the score that a payload value stands for. A float counts when it equals an integer (JSON `5.0`).
 
     Raises:
         UnrankedError: the value is missing, no number, a fraction, or beyond ±`SCORE_MAX`.
+
     """
     if value is None:
         raise UnrankedError("missing_field")

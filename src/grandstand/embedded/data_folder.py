@@ -16,10 +16,9 @@ import tempfile
 from pathlib import Path
 
 from grandstand.embedded.errors import DataFolderError
-from grandstand.embedded.identity import Identity, choose_identity, user_name
+from grandstand.embedded.identity import Identity, choose_identity, current_identity, user_name
 
 LOCK = "lock"
-SUBFOLDERS = ("postgres", "valkey", "run", "logs")
 # sun_path holds 108 bytes on Linux and 104 on macOS, and the name of a socket comes after the folder.
 SOCKET_PATH_MAX_BYTES = 100
 LONGEST_SOCKET_NAME = ".s.PGSQL.5432.lock"
@@ -77,18 +76,23 @@ class DataFolder:
         self.close()
 
 
-def open_data_folder(path: Path) -> DataFolder:
+def open_data_folder(path: Path, *, for_engines: bool = True) -> DataFolder:
     """Create the data folder or check the existing one, and lock it for this process.
+
+    Args:
+        path: the folder; its parents are made when missing.
+        for_engines: whether embedded engines will live in it; without them it holds only what a running tree needs.
 
     Raises:
         DataFolderError: it is in use, cannot be written, belongs to another user or holds something else.
         EngineStartError: root on a system where the engines cannot run for root.
+
     """
     path = Path(os.path.realpath(path))
     if not str(path).isprintable():
         raise DataFolderError(f"The data folder {path!r} has control characters in its name: choose another --data-dir.")
     try:
-        return _open(path)
+        return _open(path, for_engines=for_engines)
     except OSError as error:
         raise DataFolderError(f"The data folder {path} cannot be used: {_reason(error)}.") from None
 
@@ -108,45 +112,52 @@ def is_in_use(path: Path) -> bool:
     return False
 
 
-def _open(path: Path) -> DataFolder:
-    if not path.exists():
-        path.mkdir(mode=0o700, parents=True)
-        identity = choose_identity(None)
-        identity.own(path)
+def _open(path: Path, *, for_engines: bool) -> DataFolder:
+    exists = path.exists()
+    if exists and not path.is_dir():
+        raise DataFolderError(f"The data folder {path} is a file: choose another --data-dir.")
+    if for_engines:
+        identity = choose_identity(path.stat().st_uid if exists else None)
     else:
-        if not path.is_dir():
-            raise DataFolderError(f"The data folder {path} is a file: choose another --data-dir.")
-        identity = choose_identity(path.stat().st_uid)
-        _adopt(path, identity)
+        identity = current_identity()
+    if exists:
+        _check_is_ours_or_empty(path)
+        _take(path, identity)
+    else:
+        path.mkdir(mode=0o700, parents=True)
+        identity.own(path)
     path.chmod(0o700)
-    descriptor = _lock(path, identity)
-    folder = DataFolder(path, identity, descriptor)
+    folder = DataFolder(path, identity, _lock(path, identity))
     try:
-        for name in SUBFOLDERS[1:]:  # initdb makes the first one
+        for name in ("run", "logs", *(("valkey",) if for_engines else ())):  # initdb makes postgres
             folder.subfolder(name)
-        if (path / SUBFOLDERS[0]).exists():
-            _check_owner(path / SUBFOLDERS[0], identity)
+        if for_engines and (path / "postgres").exists():
+            _check_owner(path / "postgres", identity)
     except BaseException:
         folder.close()
         raise
     return folder
 
 
-def _adopt(path: Path, identity: Identity) -> None:
-    """Take over an existing folder: one of ours, or an empty one."""
+def _check_is_ours_or_empty(path: Path) -> None:
+    # Before anything is changed: the wrong folder would otherwise lose its owner and permissions.
     content = set(os.listdir(path)) - IGNORED
     if content and LOCK not in content:
         raise DataFolderError(
             f"The folder {path} holds other things than Grandstand's data: choose an empty or new one with --data-dir."
         )
-    if not content and path.stat().st_uid == os.geteuid():
+
+
+def _take(path: Path, identity: Identity) -> None:
+    """Hand what this process owns to the engines' user, and refuse what is somebody else's."""
+    if path.lstat().st_uid == os.geteuid():
         identity.own(path)
     _check_owner(path, identity)
 
 
 def _check_owner(path: Path, identity: Identity) -> None:
-    owner = path.stat().st_uid
-    if owner == identity.uid:
+    owner = path.lstat().st_uid
+    if owner == identity.uid or identity.uid == 0:
         return
     if os.geteuid() == 0:
         raise DataFolderError(
@@ -163,7 +174,7 @@ def _make_private(folder: Path, identity: Identity) -> None:
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        _check_owner(folder, identity)
+        _take(folder, identity)
     else:
         identity.own(folder)
     folder.chmod(0o700)

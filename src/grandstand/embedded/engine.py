@@ -88,6 +88,7 @@ class Engine(ABC):
 
         Raises:
             EngineStartError: it does not start; the message carries its last words.
+
         """
         await asyncio.to_thread(self._check_programs)
         for attempt in range(1, START_ATTEMPTS + 1):

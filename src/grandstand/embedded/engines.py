@@ -25,6 +25,7 @@ class Engines:
 
         Raises:
             EngineStartError: one does not start; none is left running then.
+
         """
         results = await asyncio.gather(*(engine.start() for engine in self.all), return_exceptions=True)
         failures = [result for result in results if isinstance(result, BaseException)]

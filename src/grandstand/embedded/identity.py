@@ -50,6 +50,11 @@ class Identity:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
+def current_identity() -> Identity:
+    """Return the user that runs this process."""
+    return Identity(user_name(os.geteuid()), os.geteuid(), os.getegid())
+
+
 def choose_identity(owner_uid: int | None) -> Identity:
     """Return the user that the engines run as, created when missing.
 
@@ -58,9 +63,10 @@ def choose_identity(owner_uid: int | None) -> Identity:
 
     Raises:
         EngineStartError: root on a system where the engines cannot run for root.
+
     """
     if os.geteuid() != 0:
-        return Identity(user_name(os.geteuid()), os.geteuid(), os.getegid())
+        return current_identity()
     if not sys.platform.startswith("linux"):
         raise EngineStartError("PostgreSQL does not run as root here: start Grandstand as an ordinary user.")
     known = [found for name in (SYSTEM_USER, FALLBACK_USER) if (found := _lookup(name)) is not None]
@@ -89,6 +95,7 @@ def with_access(identity: Identity, folder: Path, programs: list[Path], files: l
 
     Raises:
         EngineStartError: there is no way to reach them.
+
     """
     if not identity.is_other or _reaches(identity, folder, programs, files):
         return identity

@@ -74,6 +74,7 @@ class EventApplier:
             UnavailableError: PostgreSQL is out of reach; nothing was stored.
             valkey.exceptions.ValkeyError: the rank index is out of reach; the events are stored, and applying the
                 blocks again publishes them.
+
         """
         batch = _Batch(blocks)
         applied, changed = await self._store(batch)

@@ -70,6 +70,7 @@ class LeaderboardDefiner:
             InvalidError: a wrong value or key.
             ConflictError: `leaderboard_has_entries` when the rules would change under existing entries.
             UnavailableError: the database is out of reach.
+
         """
         check_key(key)
         board, is_new = await self._put(key, parse_definition(body))
@@ -80,6 +81,7 @@ class LeaderboardDefiner:
 
         Raises:
             UnavailableError: the database is out of reach.
+
         """
         async with self._database.connection() as connection:
             board = await self._store.find(connection, GLOBAL_KEY)
@@ -92,6 +94,7 @@ class LeaderboardDefiner:
         Raises:
             NotFoundError: `leaderboard_not_found`.
             UnavailableError: the database is out of reach.
+
         """
         async with self._database.connection() as connection:
             board = None if "\x00" in key else await self._store.find(connection, key)
@@ -104,6 +107,7 @@ class LeaderboardDefiner:
 
         Raises:
             UnavailableError: the database is out of reach.
+
         """
         async with self._database.connection() as connection:
             boards, _ = await self._store.changed_since(connection, 0)
@@ -116,6 +120,7 @@ class LeaderboardDefiner:
             NotFoundError: `leaderboard_not_found`.
             ConflictError: `leaderboard_protected` for `global`, which always exists.
             UnavailableError: the database is out of reach.
+
         """
         if key == GLOBAL_KEY:
             raise ConflictError("leaderboard_protected", "The leaderboard 'global' always exists.")
@@ -134,12 +139,12 @@ class LeaderboardDefiner:
             held = await self._store.find(connection, key)
             if held is not None and held.definition == definition:
                 return held, False
-            if held is not None and held.definition.rules() != definition.rules():
-                if await self._entries.has_any(connection, held.ranking_id):
-                    raise ConflictError(
-                        "leaderboard_has_entries",
-                        "What decides scores cannot change while the leaderboard has entries; delete it first.",
-                    )
+            changes_rules = held is not None and held.definition.rules() != definition.rules()
+            if held is not None and changes_rules and await self._entries.has_any(connection, held.ranking_id):
+                raise ConflictError(
+                    "leaderboard_has_entries",
+                    "What decides scores cannot change while the leaderboard has entries; delete it first.",
+                )
             revision = await self._ledger.next_leaderboards_revision(connection)
             if held is None:
                 board = await self._store.insert(connection, key, definition, revision)

@@ -41,6 +41,7 @@ class CatalogFollower:
 
         Raises:
             UnavailableError: the database is out of reach.
+
         """
         async with self._database.connection() as connection:
             await self._catalog.refresh(connection)

@@ -45,7 +45,7 @@ class Page(msgspec.Struct, kw_only=True):
     period_ends_at: datetime | None
     total: int
     as_of: datetime
-    user: RankedEntry | None | msgspec.UnsetType = msgspec.UNSET
+    user: RankedEntry | msgspec.UnsetType | None = msgspec.UNSET
     entries: list[RankedEntry]
     next_cursor: str | None
 
@@ -121,6 +121,7 @@ class LeaderboardReader:
         Raises:
             InvalidError: a value out of its range, a cursor of another board, or both a cursor and a rank.
             UnavailableError: neither the rank index nor the database can answer right now.
+
         """
         _check_range("limit", limit, 1, PAGE_MAX)
         if cursor is not None and from_rank is not None:
@@ -154,6 +155,7 @@ class LeaderboardReader:
         Raises:
             NotFoundError: `not_ranked` when the player has no entry on the board.
             UnavailableError: as for `page`.
+
         """
         board, window, own = await self._around(key, user_id, 0, 0)
         entry = _ranked(board, own)
@@ -174,6 +176,7 @@ class LeaderboardReader:
             InvalidError: `above` or `below` is negative or more than 100.
             NotFoundError: `not_ranked` when the player has no entry on the board.
             UnavailableError: as for `page`.
+
         """
         _check_range("above", above, 0, NEARBY_MAX)
         _check_range("below", below, 0, NEARBY_MAX)
@@ -188,6 +191,7 @@ class LeaderboardReader:
         Raises:
             InvalidError: more than 200 players.
             UnavailableError: as for `page`.
+
         """
         if len(user_ids) > LOOKUP_MAX:
             raise InvalidError([FieldError("user_ids", f"has {len(user_ids)} users; at most {LOOKUP_MAX} are taken")])
@@ -209,9 +213,7 @@ class LeaderboardReader:
             not_ranked=[user_id for user_id in wanted if user_id not in ranked],
         )
 
-    async def _around(
-        self, key: str, user_id: str, above: int, below: int
-    ) -> tuple[Leaderboard, Window, IndexedEntry]:
+    async def _around(self, key: str, user_id: str, above: int, below: int) -> tuple[Leaderboard, Window, IndexedEntry]:
         board = await self._find(key)
         window = await self._ask(
             board,

@@ -29,6 +29,7 @@ class RankingRebuilder:
         Raises:
             UnavailableError: PostgreSQL is out of reach.
             valkey.exceptions.ValkeyError: Valkey is out of reach.
+
         """
         for _ in range(_ATTEMPTS_MAX):
             token = await self._index.begin_rebuild(board.ranking_id)

@@ -51,9 +51,7 @@ class EntryReads:
         """Read the entries of these users, in the order of ranks."""
         async with self._slots, self._database.transaction() as connection:
             await _freeze(connection)
-            rows = await connection.fetch(
-                queries.load("entries/rank_users.sql"), ranking_id, direction, list(user_ids)
-            )
+            rows = await connection.fetch(queries.load("entries/rank_users.sql"), ranking_id, direction, list(user_ids))
             entries = [_entry(row["rank"], direction, row) for row in rows]
             return Window(await _total(connection, ranking_id), None, entries)
 

@@ -52,6 +52,7 @@ class EventLog:
         Raises:
             asyncpg.UniqueViolationError: another batch stored one of the ids meanwhile; begin the transaction anew.
             asyncpg.UndefinedTableError: the partition is missing; call `create_partition` outside the transaction.
+
         """
         await connection.copy_records_to_table(partition_name(month), records=events, columns=_COLUMNS)
 

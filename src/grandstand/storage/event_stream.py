@@ -21,6 +21,10 @@ HIGH, LOW = 0, 1
 _GROUP = "workers"
 
 
+class NotDurableError(Exception):
+    """The server would acknowledge writes before they are on disk."""
+
+
 class Block(NamedTuple):
     """One delivery: the events of one write. `priority` is `HIGH` or `LOW`; `data` is for `decode_events`."""
 
@@ -54,6 +58,7 @@ class EventStream:
         Raises:
             UnavailableError: the stream is out of reach, full or slow. The events may or may not be in it: a client
                 that sends them again with the same ids does no harm.
+
         """
         arguments: list[Argument] = [to_microseconds(received_at)]
         for number, events in ((1, high), (2, low)):
@@ -63,6 +68,25 @@ class EventStream:
             await self._append.run(self._client, (*self._streams, self._depth_key), arguments)
         except (*OUT_OF_REACH, OutOfMemoryError) as error:
             raise UnavailableError("Events cannot be taken right now; send them again.") from error
+
+    async def check_durable(self) -> None:
+        """Make sure that the server syncs every write to disk before it replies.
+
+        Raises:
+            NotDurableError: it does not; acknowledged events could be lost.
+            valkey.exceptions.ValkeyError: the server is out of reach.
+
+        """
+        try:
+            held = await self._client.config_get("append*")
+        except ResponseError:
+            # A hosted server that hides its configuration is its operator's promise.
+            return
+        if (held.get("appendonly"), held.get("appendfsync")) != ("yes", "always"):
+            raise NotDurableError(
+                "Valkey must run with `appendonly yes` and `appendfsync always`: acknowledged events live there until "
+                "they are stored."
+            )
 
     async def create_group(self) -> None:
         """Create the streams and their consumer group where they are missing."""
@@ -115,6 +139,7 @@ class EventStream:
 
         Raises:
             UnavailableError: the stream is out of reach.
+
         """
         try:
             async with self._client.pipeline(transaction=False) as pipe:
@@ -132,7 +157,11 @@ class EventStream:
         self, consumer: str, streams: dict[str, str], blocks_max: int, block_milliseconds: int | None
     ) -> list[Block]:
         reply = await self._client.xreadgroup(
-            _GROUP, consumer, streams, count=blocks_max, block=block_milliseconds  # type: ignore[arg-type]
+            _GROUP,
+            consumer,
+            streams,
+            count=blocks_max,
+            block=block_milliseconds,  # type: ignore[arg-type]
         )
         names = [stream.encode() for stream in self._streams]
         return [_block(names.index(stream), entry) for stream, entries in reply or [] for entry in entries]

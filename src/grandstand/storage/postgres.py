@@ -39,6 +39,7 @@ async def open_pool(
 
     Raises:
         OSError, asyncpg.PostgresError: the server cannot be reached or refuses.
+
     """
     settings = {
         "search_path": schema,
@@ -64,6 +65,8 @@ class Database:
     def __init__(self, pool: asyncpg.Pool, acquire_timeout_seconds: float) -> None:
         self.pool = pool
         self._acquire_timeout_seconds = acquire_timeout_seconds
+        self.waiting = 0
+        """How many callers wait for a connection right now."""
 
     @asynccontextmanager
     async def connection(self) -> "AsyncIterator[Connection[Any]]":
@@ -71,10 +74,18 @@ class Database:
 
         Raises:
             UnavailableError: no connection came free in time, or the server is out of reach, now or during the block.
+
         """
         try:
-            async with self.pool.acquire(timeout=self._acquire_timeout_seconds) as connection:
-                yield connection
+            self.waiting += 1
+            try:
+                lent = await self.pool.acquire(timeout=self._acquire_timeout_seconds)
+            finally:
+                self.waiting -= 1
+            try:
+                yield lent
+            finally:
+                await self.pool.release(lent)
         except OUT_OF_REACH as error:
             raise UnavailableError("The database cannot be reached right now.") from error
 
@@ -84,6 +95,7 @@ class Database:
 
         Raises:
             UnavailableError: as for `connection`.
+
         """
         async with self.connection() as connection, connection.transaction():
             yield connection

@@ -12,6 +12,7 @@ def load(name: str) -> str:
 
     Raises:
         FileNotFoundError: there is no such file in the package.
+
     """
     return (_ROOT / "sql" / name).read_text(encoding="utf-8")
 
@@ -22,5 +23,6 @@ def load_lua(name: str) -> str:
 
     Raises:
         FileNotFoundError: there is no such file in the package.
+
     """
     return (_ROOT / "lua" / name).read_text(encoding="utf-8")

@@ -62,6 +62,7 @@ class RankingIndex:
 
         Raises:
             valkey.exceptions.ValkeyError: some may be in; publishing them again does no harm.
+
         """
         arguments: dict[int, list[Argument]] = defaultdict(list)
         for ranking_id, user_id, score, achieved_at, version in entries:
@@ -115,6 +116,7 @@ class RankingIndex:
 
         Raises:
             IndexIncompleteError: as do all reads.
+
         """
         return await self._read_window(ranking_id, ["rank", rank, count, 0, own])
 
@@ -155,11 +157,10 @@ class RankingIndex:
 
 
 def _entries(rows: Sequence[Any]) -> list[IndexedEntry]:
-    """Return entries from a flat reply: rank, member, score, …"""
+    """Return the entries of a flat reply of ranks, members and scores."""
     return [IndexedEntry(rows[i], Position(_integer(rows[i + 2]), rows[i + 1])) for i in range(0, len(rows), 3)]
 
 
 def _integer(score: bytes) -> int:
     # Scores are whole numbers within ±2^53, which a double holds exactly; large ones may arrive in exponent form.
     return int(float(score))
-

@@ -4,20 +4,26 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from valkey.asyncio import Valkey
+from valkey.asyncio import BlockingConnectionPool, Valkey
 from valkey.asyncio.retry import Retry
 from valkey.backoff import NoBackoff
 from valkey.exceptions import (
     BusyLoadingError,
-    ConnectionError as ValkeyConnectionError,
     NoScriptError,
     ReadOnlyError,
+)
+from valkey.exceptions import (
+    ConnectionError as ValkeyConnectionError,
+)
+from valkey.exceptions import (
     TimeoutError as ValkeyTimeoutError,
 )
 
 from grandstand.storage import queries
 
 Argument = str | bytes | int
+
+_CONNECT_TIMEOUT_SECONDS = 2.0
 
 OUT_OF_REACH = (OSError, ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError)
 """What the client raises when the server is away, starting or not the primary; the same call may work later."""
@@ -28,17 +34,19 @@ def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) 
     for old, new in (("redis://", "valkey://"), ("rediss://", "valkeys://")):
         if url.startswith(old):
             url = new + url.removeprefix(old)
+    options: dict[str, Any] = {} if url.startswith("unix://") else {"socket_keepalive": True}
     # One retry at once: a connection that the server closed while idle is replaced without the caller noticing.
-    return Valkey.from_url(
+    pool = BlockingConnectionPool.from_url(
         url,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=min(timeout_seconds, 2.0),
-        socket_keepalive=True,
-        health_check_interval=0,
         max_connections=connections_max,
+        timeout=timeout_seconds,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=min(timeout_seconds, _CONNECT_TIMEOUT_SECONDS),
         retry=Retry(NoBackoff(), 1),
         retry_on_error=[ValkeyConnectionError],
+        **options,
     )
+    return Valkey.from_pool(pool)
 
 
 class Script:
@@ -53,6 +61,7 @@ class Script:
 
         Raises:
             valkey.exceptions.ValkeyError: out of reach (`OUT_OF_REACH`), or the script failed.
+
         """
         try:
             return await client.evalsha(self._sha, len(keys), *keys, *arguments)  # type: ignore[misc,arg-type]
@@ -64,6 +73,7 @@ class Script:
 
         Raises:
             valkey.exceptions.ValkeyError: as for `run`; some of the calls may have taken effect.
+
         """
         if len(calls) == 1:
             return [await self.run(client, *calls[0])]
@@ -73,9 +83,7 @@ class Script:
             await client.script_load(self._text)
             return await self._pipeline(client, calls)
 
-    async def _pipeline(
-        self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]
-    ) -> list[Any]:
+    async def _pipeline(self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
         async with client.pipeline(transaction=False) as pipe:
             for keys, arguments in calls:
                 pipe.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)

@@ -24,6 +24,7 @@ class PartitionKeeper:
 
         Raises:
             UnavailableError: the database is out of reach.
+
         """
         month: date = month_of(clock.now())
         async with self._database.connection() as connection:

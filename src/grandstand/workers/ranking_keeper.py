@@ -26,6 +26,7 @@ class RankingKeeper:
         Raises:
             UnavailableError: PostgreSQL is out of reach.
             valkey.exceptions.ValkeyError: Valkey is out of reach.
+
         """
         async with self._database.connection() as connection:
             await self._catalog.refresh(connection)

@@ -11,9 +11,7 @@ _CHUNK_ENTRIES = 10_000
 class RankingSweeper:
     """Deletes the entries and the rank index of deleted boards."""
 
-    def __init__(
-        self, database: Database, store: LeaderboardStore, entries: EntryStore, index: RankingIndex
-    ) -> None:
+    def __init__(self, database: Database, store: LeaderboardStore, entries: EntryStore, index: RankingIndex) -> None:
         self._database = database
         self._store = store
         self._entries = entries
@@ -25,6 +23,7 @@ class RankingSweeper:
         Raises:
             UnavailableError: PostgreSQL is out of reach.
             valkey.exceptions.ValkeyError: Valkey is out of reach.
+
         """
         async with self._database.connection() as connection:
             rankings = await self._store.unswept(connection)

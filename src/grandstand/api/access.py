@@ -1,0 +1,88 @@
+"""Who may do what: turns a request's credential into a principal and checks it against the rules of a route."""
+
+from ipaddress import ip_address
+
+from litestar.types import HTTPScope
+
+from grandstand.api.services import Services
+from grandstand.domain.credentials import Principal
+from grandstand.domain.errors import ForbiddenError, UnauthorizedError
+from grandstand.domain.leaderboards import Visibility
+
+
+def principal_of(scope: HTTPScope, services: Services) -> Principal:
+    """Return who sent the request.
+
+    Raises:
+        UnauthorizedError: there is a credential and it is not good.
+    """
+    authorization: str | None = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            authorization = value.decode("latin-1")
+            break
+    return services.authenticator.principal(authorization)
+
+
+def require_operator(principal: Principal) -> None:
+    """Let server and admin keys pass.
+
+    Raises:
+        UnauthorizedError: there is no credential.
+        ForbiddenError: there is another one.
+    """
+    if principal.is_operator:
+        return
+    if principal.kind == "anonymous":
+        raise UnauthorizedError("Send a server key as `Authorization: Bearer gs_server_…`.")
+    raise ForbiddenError("This needs a server key.")
+
+
+def require_sender(principal: Principal) -> None:
+    """Let those pass who may send events: server and admin keys for anyone, a player token for its own user.
+
+    Raises:
+        UnauthorizedError: there is no credential.
+        ForbiddenError: there is another one.
+    """
+    if principal.user_id is not None or principal.is_operator:
+        return
+    if principal.kind == "anonymous":
+        raise UnauthorizedError("Send a player token or a server key as `Authorization: Bearer …`.")
+    raise ForbiddenError(
+        "A client key cannot send events: open a session with it and send them with the player token."
+    )
+
+
+def require_reader(principal: Principal, visibility: Visibility, own_user_id: str | None = None) -> None:
+    """Let those pass who may read a board; of a private one, a player may read the place that is their own.
+
+    Raises:
+        UnauthorizedError: the board is private and there is no credential.
+        ForbiddenError: the board is private and the credential does not reach it.
+    """
+    if visibility == "public" or principal.is_operator:
+        return
+    if principal.kind == "anonymous":
+        raise UnauthorizedError("This leaderboard is private; send a server key.")
+    if own_user_id is not None and principal.user_id == own_user_id:
+        return
+    raise ForbiddenError("This leaderboard is private; it needs a server key.")
+
+
+def require_watcher(scope: HTTPScope, services: Services) -> None:
+    """Let those pass who may watch the deployment: server and admin keys, and the networks that a setting names.
+
+    Raises:
+        UnauthorizedError, ForbiddenError: as for `require_operator`.
+    """
+    networks = services.settings.ops_allow
+    client = scope.get("client")
+    if networks and client is not None:
+        try:
+            address = ip_address(client[0])
+        except ValueError:
+            address = None
+        if address is not None and any(address in network for network in networks):
+            return
+    require_operator(principal_of(scope, services))

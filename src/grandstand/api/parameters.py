@@ -1,0 +1,86 @@
+"""Reads what comes in paths and queries. Whatever a caller writes there ends in a value or a 4xx, never in a 5xx."""
+
+import re
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes
+
+from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
+from grandstand.domain.event_model import is_user_id
+
+KEY_LENGTH_MAX = 64
+_QUERY_FIELDS_MAX = 100
+_INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
+
+
+def read_key(encoded: str) -> str:
+    """Return the leaderboard key of a path segment that is still percent-encoded.
+
+    Raises:
+        NotFoundError: no leaderboard can have such a key.
+    """
+    key = unquote(encoded, errors="replace")
+    if len(key) > KEY_LENGTH_MAX or "\x00" in key:
+        raise NotFoundError("leaderboard_not_found", "There is no leaderboard with this key.")
+    return key
+
+
+def read_path_user_id(encoded: str) -> str:
+    """Return the user id of a path segment that is still percent-encoded (it may hold `%2F`).
+
+    Raises:
+        InvalidError: it is no valid user id, or not UTF-8.
+    """
+    try:
+        user_id = unquote_to_bytes(encoded).decode()
+    except UnicodeDecodeError:
+        raise InvalidError([FieldError("user_id", "is not percent-encoded UTF-8")]) from None
+    return check_user_id(user_id)
+
+
+def check_user_id(user_id: str, path: str = "user_id") -> str:
+    """Return a valid user id.
+
+    Raises:
+        InvalidError: it is none; the error names `path`.
+    """
+    if not is_user_id(user_id):
+        raise InvalidError([FieldError(path, "must be 1 to 255 characters, none of them a control character")])
+    return user_id
+
+
+class Query:
+    """The parameters of a query string. Of a name that comes twice the last counts; unknown names are ignored."""
+
+    def __init__(self, query_string: bytes) -> None:
+        try:
+            pairs = parse_qsl(
+                query_string.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=_QUERY_FIELDS_MAX
+            )
+        except ValueError:
+            raise InvalidError([FieldError("query", "is not percent-encoded UTF-8 or has too many fields")]) from None
+        self._values = dict(pairs)
+
+    def text(self, name: str) -> str | None:
+        """Return a parameter's text; None when it is missing or empty."""
+        return self._values.get(name) or None
+
+    def integer(self, name: str) -> int | None:
+        """Return a parameter's integer; None when it is missing. Ranges are the operation's to check.
+
+        Raises:
+            InvalidError: it is no integer.
+        """
+        text = self._values.get(name)
+        if text is None:
+            return None
+        if not _INTEGER.match(text):
+            raise InvalidError([FieldError(name, "must be an integer")])
+        return int(text)
+
+    def user_id(self) -> str | None:
+        """Return the parameter `user_id`.
+
+        Raises:
+            InvalidError: it is no valid user id.
+        """
+        text = self._values.get("user_id")
+        return None if text is None else check_user_id(text)

@@ -1,0 +1,125 @@
+"""Every refusal as RFC 9457 `application/problem+json`, whichever layer it comes from."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from grandstand.api.replies import Reply
+from grandstand.domain.errors import GrandstandError
+
+MEDIA_TYPE = "application/problem+json"
+_NO_STORE = (b"cache-control", b"no-store")
+_log = structlog.get_logger(__name__)
+
+CODES: dict[str, tuple[int, str]] = {
+    "malformed": (400, "The request cannot be read: broken JSON, a broken encoding, an empty body."),
+    "unauthorized": (401, "No credential, or one that is unknown, expired or revoked."),
+    "forbidden": (403, "The credential is good but does not reach this."),
+    "not_found": (404, "There is nothing at this path."),
+    "leaderboard_not_found": (404, "No leaderboard has this key."),
+    "period_not_found": (404, "The leaderboard has no such period."),
+    "not_ranked": (404, "The player has no entry on the leaderboard."),
+    "method_not_allowed": (405, "The path does not take this method; `Allow` names those it takes."),
+    "request_timeout": (408, "The body did not arrive in time."),
+    "leaderboard_has_entries": (409, "What decides scores cannot change while there are entries."),
+    "leaderboard_protected": (409, "The leaderboard `global` always exists."),
+    "batch_too_large": (413, "More events than one request may hold; nothing was taken."),
+    "body_too_large": (413, "The decoded body is over the limit; nothing was taken."),
+    "unsupported_media_type": (415, "A content type or encoding that this route does not read."),
+    "invalid": (422, "Readable, but some values are wrong: `errors` names each."),
+    "internal_error": (500, "Something went wrong on our side; it is in the log."),
+    "unavailable": (503, "An engine is out of reach; try again after `Retry-After` seconds."),
+}
+"""Every code of a problem with its status and meaning: the list of the docs."""
+
+REJECTION_CODES: dict[str, str] = {
+    "invalid_event": "The event is not a JSON object.",
+    "invalid_event_type": "`event_type` is missing or not 1 to 50 characters of a-z A-Z 0-9 _ . : -",
+    "invalid_user_id": "`user_id` is missing or not 1 to 255 characters without control characters.",
+    "invalid_payload": "`payload` is no object, or holds what cannot be stored (NUL, lone surrogates, huge numbers).",
+    "payload_too_large": "`payload` is over the limit.",
+    "payload_too_deep": "`payload` nests too deeply.",
+    "invalid_id": "`id` is not a UUID.",
+    "invalid_occurred_at": "`occurred_at` is not an RFC 3339 time with its offset.",
+    "occurred_at_in_future": "`occurred_at` lies too far in the future.",
+    "occurred_at_too_old": "`occurred_at` lies too far in the past.",
+    "score_out_of_range": "A score that a leaderboard reads is beyond 2^53 - 1.",
+    "forbidden_user": "A player token may only send events of its own user.",
+    "line_too_long": "A line of an import is longer than an event can be.",
+}
+"""Every code of a rejected event with its meaning."""
+
+
+class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """RFC 9457. `code` is stable; `detail` is for people and may change. Some codes carry more members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str | None = None
+
+
+class RequestTimeoutError(GrandstandError):
+    """The body did not arrive in time. Nothing was taken."""
+
+    status, code, title = 408, "request_timeout", "The request took too long to arrive"
+
+
+def reply_of(error: GrandstandError) -> Reply:
+    """Return the reply that tells a caller of this refusal."""
+    content = {
+        "type": f"/schema#{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        **error.extra,
+    }
+    headers = [_NO_STORE]
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b'Bearer realm="grandstand"'))
+    retry_after = error.extra.get("retry_after")
+    if retry_after is not None:
+        headers.append((b"retry-after", str(retry_after).encode()))
+    if error.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+        headers.append((b"accept-encoding", b"gzip, zstd"))
+    return Reply(error.status, msgspec.json.encode(content), MEDIA_TYPE, tuple(headers))
+
+
+def reply_of_unexpected(error: Exception, method: str, path: str) -> Reply:
+    """Log a fault of ours with its traceback and return a reply that tells nothing of it."""
+    _log.error("request failed", method=method, path=path, exc_info=error)
+    return reply_of(GrandstandError("The fault is in the server's log; trying again may help."))
+
+
+def reply_of_routing(error: HTTPException) -> Reply:
+    """Return the reply for what the router refuses: an unknown path, a method that the path does not take."""
+    refusal = GrandstandError(error.detail)
+    refusal.status = error.status_code
+    refusal.title = HTTPStatus(error.status_code).phrase
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        refusal.code, refusal.detail = "not_found", "There is nothing at this path."
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        refusal.code, refusal.detail = "method_not_allowed", "This path does not take this method."
+    else:
+        refusal.code = "malformed" if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else "internal_error"
+    reply = reply_of(refusal)
+    extra = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
+    return reply._replace(headers=(*reply.headers, *extra))
+
+
+def handle_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer for whatever a route raised; Litestar calls it."""
+    if isinstance(error, GrandstandError):
+        reply = reply_of(error)
+    elif isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        reply = reply_of_routing(error)
+    else:
+        reply = reply_of_unexpected(error, request.method, request.url.path)
+    return reply.as_response()

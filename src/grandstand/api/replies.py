@@ -1,0 +1,62 @@
+"""A finished answer, and how it is sent: raw on the fast paths, as a Litestar response elsewhere."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+from litestar import Response
+from litestar.types import Send
+
+JSON = "application/json"
+Headers = tuple[tuple[bytes, bytes], ...]
+
+_encoder = msgspec.json.Encoder()
+
+
+class Reply(NamedTuple):
+    """An answer whose body is encoded already."""
+
+    status: int
+    body: bytes
+    media_type: str = JSON
+    headers: Headers = ()
+
+    def as_response(self) -> Response[bytes]:
+        """Return it for Litestar."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
+        return Response(self.body, status_code=self.status, media_type=self.media_type, headers=headers)
+
+
+NO_STORE: Headers = ((b"cache-control", b"no-store"),)
+PRIVATE: Headers = ((b"cache-control", b"private, no-store"), (b"vary", b"Authorization"))
+
+
+def encode(content: Any) -> bytes:
+    """Return content (structs, dictionaries, lists) as JSON."""
+    return _encoder.encode(content)
+
+
+def json_reply(content: Any, status: int = 200, headers: Headers = NO_STORE) -> Reply:
+    """Return a reply that carries content as JSON."""
+    return Reply(status, _encoder.encode(content), JSON, headers)
+
+
+async def send_reply(send: Send, reply: Reply) -> None:
+    """Send a reply as raw ASGI messages."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": [
+                (b"content-type", _media_type(reply.media_type)),
+                (b"content-length", b"%d" % len(reply.body)),
+                *reply.headers,
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": reply.body, "more_body": False})
+
+
+@lru_cache(maxsize=16)
+def _media_type(media_type: str) -> bytes:
+    return media_type.encode()

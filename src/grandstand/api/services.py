@@ -1,0 +1,24 @@
+"""What the HTTP layer is built from: the operations it may call, and the settings."""
+
+from dataclasses import dataclass
+
+from grandstand.operations.accept_events import EventIntake
+from grandstand.operations.authenticate import Authenticator
+from grandstand.operations.check_health import HealthChecker
+from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.open_session import SessionOpener
+from grandstand.operations.read_leaderboard import LeaderboardReader
+from grandstand.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The operations of one process, ready for use."""
+
+    settings: Settings
+    authenticator: Authenticator
+    intake: EventIntake
+    sessions: SessionOpener
+    reader: LeaderboardReader
+    definer: LeaderboardDefiner
+    health: HealthChecker

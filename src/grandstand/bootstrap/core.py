@@ -1,0 +1,123 @@
+"""What every role is made of: connections to both engines, and the stores and operations on top of them."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import asyncpg
+from pydantic import SecretStr
+from valkey.asyncio import Valkey
+from valkey.exceptions import ValkeyError
+
+from grandstand.operations.catalog import LeaderboardCatalog
+from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.follow_catalog import CatalogFollower
+from grandstand.settings import Settings
+from grandstand.storage.changes import Changes
+from grandstand.storage.entries import EntryStore
+from grandstand.storage.event_log import EventLog
+from grandstand.storage.event_stream import EventStream, NotDurableError
+from grandstand.storage.leaderboards import LeaderboardStore
+from grandstand.storage.ledger import Ledger
+from grandstand.storage.postgres import Database, open_pool
+from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.valkey import open_valkey
+
+
+class EngineUnreachableError(Exception):
+    """PostgreSQL or Valkey cannot be used; the message is one sentence that says which and why."""
+
+
+@dataclass(frozen=True)
+class Core:
+    """What every role is made of."""
+
+    settings: Settings
+    database: Database
+    valkey: Valkey
+    ledger: Ledger
+    event_log: EventLog
+    entries: EntryStore
+    leaderboards: LeaderboardStore
+    catalog: LeaderboardCatalog
+    follower: CatalogFollower
+    stream: EventStream
+    index: RankingIndex
+    changes: Changes
+
+    def definer(self) -> LeaderboardDefiner:
+        """Return what changes definitions."""
+        return LeaderboardDefiner(self.database, self.ledger, self.leaderboards, self.entries, self.index, self.changes)
+
+
+async def open_core(settings: Settings, stack: AsyncExitStack) -> Core:
+    """Connect to both engines; the stack closes the connections.
+
+    Raises:
+        EngineUnreachableError: an engine is missing from the settings, out of reach, or not set up.
+
+    """
+    prefix, schema = settings.valkey_prefix, settings.database_schema
+    valkey = await _open_valkey(settings, stack)
+    database_url = require_url(settings, "database_url")
+    try:
+        pool = await open_pool(
+            database_url,
+            schema=schema,
+            size_min=settings.database_pool_min,
+            size_max=settings.database_pool_max,
+            statement_timeout_seconds=settings.database_statement_timeout_seconds,
+            application_name="grandstand",
+        )
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error
+    stack.push_async_callback(pool.close)
+    database = Database(pool, settings.database_acquire_timeout_seconds)
+    store = LeaderboardStore()
+    catalog = LeaderboardCatalog(store)
+    return Core(
+        settings=settings,
+        database=database,
+        valkey=valkey,
+        ledger=Ledger(schema),
+        event_log=EventLog(),
+        entries=EntryStore(),
+        leaderboards=store,
+        catalog=catalog,
+        follower=CatalogFollower(database, catalog),
+        stream=EventStream(valkey, prefix),
+        index=RankingIndex(valkey, prefix),
+        changes=Changes(valkey, prefix),
+    )
+
+
+def require_url(settings: Settings, name: str) -> str:
+    """Return the URL of an engine.
+
+    Raises:
+        EngineUnreachableError: the setting is missing.
+
+    """
+    url: SecretStr | None = getattr(settings, name)
+    if url is None:
+        raise EngineUnreachableError(f"GRANDSTAND_{name.upper()} is not set; `grandstand up` brings its own engines.")
+    return url.get_secret_value()
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an exception says, as the end of a sentence."""
+    text = str(error).strip().splitlines()
+    return text[0].rstrip(".") if text else type(error).__name__
+
+
+async def _open_valkey(settings: Settings, stack: AsyncExitStack) -> Valkey:
+    url = require_url(settings, "valkey_url")
+    valkey = open_valkey(url, timeout_seconds=settings.valkey_timeout_seconds)
+    stack.push_async_callback(valkey.aclose)
+    try:
+        await valkey.ping()
+        await EventStream(valkey, settings.valkey_prefix).check_durable()
+    except (ValkeyError, OSError) as error:
+        raise EngineUnreachableError(f"Valkey cannot be reached: {first_line(error)}.") from error
+    except NotDurableError as error:
+        raise EngineUnreachableError(str(error)) from error
+    return valkey

@@ -1,0 +1,27 @@
+"""Standard input as a lifeline, for processes that the supervisor starts (see supervisor/child.py)."""
+
+import asyncio
+import os
+import sys
+
+STDIN = 0
+
+
+def wait_for_go() -> None:
+    """Wait for the line that lets this process begin; exit quietly when the supervisor is gone before."""
+    # Unbuffered: a buffered reader would keep from `stop_at_end` what it reads ahead.
+    while (character := os.read(STDIN, 1)) != b"\n":
+        if not character:
+            sys.exit(0)
+
+
+def stop_at_end(stop: asyncio.Event) -> None:
+    """Set the event, in the running loop, when the supervisor is gone."""
+    loop = asyncio.get_running_loop()
+
+    def readable() -> None:
+        if not os.read(STDIN, 4096):
+            loop.remove_reader(STDIN)
+            stop.set()
+
+    loop.add_reader(STDIN, readable)

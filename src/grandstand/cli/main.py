@@ -1,0 +1,50 @@
+"""The command `grandstand`. A command is a function in a module of its own, and imports what it needs when it runs."""
+
+import sys
+
+import typer
+
+from grandstand.cli.describe import settings, version
+from grandstand.cli.migrate import migrate
+from grandstand.cli.serve import serve
+from grandstand.cli.up import up
+
+# Name on the command line, and the function that runs; --help lists them in this order.
+COMMANDS = {
+    "up": up,
+    "serve": serve,
+    "migrate": migrate,
+    "settings": settings,
+    "version": version,
+}
+
+app = typer.Typer(
+    name="grandstand",
+    help="Grandstand, a self-hosted game backend: gameplay events in, competition out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def main() -> None:
+    """Run the command; an expected failure is one sentence and an exit code (see cli/exits.py)."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        from grandstand.cli.exits import INTERRUPTED
+
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        from grandstand.cli.exits import expected_exit
+
+        expected = expected_exit(error)
+        if expected is None:
+            raise
+        code, sentence = expected
+        if sentence:
+            typer.echo(f"grandstand: {sentence}", err=True)
+        sys.exit(code)

@@ -1,0 +1,69 @@
+"""`grandstand migrate`: the schema, and the first keys."""
+
+import asyncio
+import json as json_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def migrate(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Find the database of a running `grandstand up` by its data folder."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    lifeline: Annotated[
+        bool, typer.Option("--lifeline", help="Begin at the first line of standard input.", hidden=True)
+    ] = False,
+) -> None:
+    """Bring the database's schema up to date, and create the first keys when there are none.
+
+    Runs against GRANDSTAND_DATABASE_URL; running it again changes nothing. New keys are printed once: only their
+    hashes are stored. GRANDSTAND_ADMIN_KEY, GRANDSTAND_SERVER_KEY and GRANDSTAND_CLIENT_KEY set them instead.
+
+    Exit codes: 2 a wrong setting, 4 PostgreSQL out of reach.
+    """
+    from grandstand.settings import load_settings
+    from grandstand.telemetry import logs
+
+    settings = _with_database(load_settings(), data_dir)
+    logs.configure(settings.log_format, settings.log_level, "migrate")
+    from grandstand import bootstrap
+
+    if lifeline:
+        from grandstand.cli.lifeline import wait_for_go
+
+        wait_for_go()
+    bootstrap.migrate(settings)
+    created = asyncio.run(bootstrap.ensure_first_keys(settings))
+    if json:
+        typer.echo(json_module.dumps({"schema": settings.database_schema, "created_keys": created}))
+        return
+    typer.echo(f"The schema {settings.database_schema} is up to date.")
+    for kind, key in created.items():
+        if getattr(settings, f"{kind}_key", None) is None:
+            typer.echo(f"New {kind} key, shown this once: {key}")
+
+
+def _with_database(settings: Any, data_dir: Path | None) -> Any:
+    from pydantic import SecretStr
+
+    from grandstand.embedded.data_folder import is_in_use
+    from grandstand.settings import SettingsError
+    from grandstand.supervisor.state import read_state
+
+    if data_dir is not None:
+        state = read_state(data_dir) if is_in_use(data_dir) else None
+        if state is None:
+            raise SettingsError(f"No `grandstand up` runs in {data_dir} (--data-dir).")
+        return settings.model_copy(
+            update={"database_url": SecretStr(state.database_url), "database_schema": state.database_schema}
+        )
+    if settings.database_url is None:
+        raise SettingsError(
+            "Setting GRANDSTAND_DATABASE_URL is missing: it names the database to migrate "
+            "(`grandstand up` migrates its own)."
+        )
+    return settings

@@ -1,0 +1,229 @@
+"""Takes events in: judges them, writes the valid ones to the stream, and answers only when they are durable there.
+
+Group commit: while one write to the stream is under way, requests queue up and share the next. A durable write costs
+about the same for one event as for hundreds, so small requests do not pay it each.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from grandstand import clock
+from grandstand.domain.errors import FieldError, ForbiddenError, GrandstandError, InvalidError, UnavailableError
+from grandstand.domain.events import Accepted, Event, EventLimits, Rejection, judge, read_batch
+from grandstand.domain.payloads import ScorePaths
+from grandstand.settings import Settings
+from grandstand.telemetry import metrics
+
+GROUP_EVENTS_MAX = 1000
+"""Events of one stream write, unless a single request brings more."""
+
+GROUP_BYTES_MAX = 1_048_576
+WAITING_EVENTS_MAX = 50_000
+WAITING_BYTES_MAX = 67_108_864
+"""What may wait for the stream in one process; beyond it callers are told to come back."""
+
+RETRY_AFTER_SECONDS = 1
+_WRITES_AT_ONCE = 2
+
+_accepted_high = metrics.EVENTS_ACCEPTED.labels("high")
+_accepted_low = metrics.EVENTS_ACCEPTED.labels("low")
+_log = structlog.get_logger(__name__)
+
+
+class Stream(Protocol):
+    """Where events become durable."""
+
+    async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
+        """Append all or nothing; durable when it returns.
+
+        Raises:
+            UnavailableError: the stream is out of reach.
+
+        """
+
+
+class Receipt(NamedTuple):
+    """What became of a request's events."""
+
+    accepted: int
+    rejected: list[Rejection]
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    high: list[Event]
+    low: list[Event]
+    size_bytes: int
+    received_at: datetime
+    done: "asyncio.Future[None]"
+
+
+class EventIntake:
+    """Takes the events of one process. `score_fields` says which payload paths are scores, by event type, right now."""
+
+    def __init__(
+        self, stream: Stream, settings: Settings, score_fields: Callable[[], Mapping[str, ScorePaths]]
+    ) -> None:
+        self._stream = stream
+        self._settings = settings
+        self._score_fields = score_fields
+        self._limits = self._limits_with({})
+        self._queue: deque[_Request] = deque()
+        self._waiting_events = 0
+        self._waiting_bytes = 0
+        self._writers: set[asyncio.Task[None]] = set()
+
+    async def accept(self, body: bytes, only_user_id: str | None = None) -> Receipt:
+        """Take a request's events. With `only_user_id`, those of other users are rejected as `forbidden_user`.
+
+        Raises:
+            MalformedError: the body cannot be read.
+            InvalidError: no event is valid; the error carries `rejected`.
+            ForbiddenError: every event is another user's.
+            TooLargeError: too many events; nothing is taken.
+            UnavailableError: the stream is out of reach or too far behind; nothing is taken.
+
+        """
+        received_at = clock.now()
+        outcome = read_batch(body, self._current_limits(), received_at, only_user_id)
+        _count_rejected(outcome.rejected)
+        if not outcome.high and not outcome.low:
+            raise _none_valid(outcome.rejected)
+        await self._write(outcome, len(body), received_at)
+        return Receipt(len(outcome.high) + len(outcome.low), outcome.rejected)
+
+    async def accept_lines(self, lines: Sequence[bytes]) -> Receipt:
+        """Take history: one event a line, of any age. The `index` of a rejection counts from 0 within this call.
+
+        Raises:
+            UnavailableError: the stream is out of reach or too far behind; nothing of this call is taken.
+
+        """
+        received_at = clock.now()
+        limits = self._current_limits()
+        history = EventLimits(len(lines), limits.payload_max_bytes, None, None, limits.score_fields)
+        outcome = judge(lines, history, received_at)
+        _count_rejected(outcome.rejected)
+        if outcome.high or outcome.low:
+            await self._write(outcome, sum(map(len, lines)), received_at)
+        return Receipt(len(outcome.high) + len(outcome.low), outcome.rejected)
+
+    async def close(self) -> None:
+        """Wait until everything that was handed in is written or refused."""
+        while self._writers:
+            await asyncio.wait(self._writers)
+
+    async def _write(self, outcome: Accepted, size_bytes: int, received_at: datetime) -> None:
+        count = len(outcome.high) + len(outcome.low)
+        if self._queue and (
+            self._waiting_events + count > WAITING_EVENTS_MAX or self._waiting_bytes + size_bytes > WAITING_BYTES_MAX
+        ):
+            raise UnavailableError(
+                "Too many events wait for the stream; send these again.", retry_after=RETRY_AFTER_SECONDS
+            )
+        done = asyncio.get_running_loop().create_future()
+        self._queue.append(_Request(outcome.high, outcome.low, size_bytes, received_at, done))
+        self._waiting_events += count
+        self._waiting_bytes += size_bytes
+        if len(self._writers) < _WRITES_AT_ONCE and (not self._writers or self._waiting_events >= GROUP_EVENTS_MAX):
+            writer = asyncio.create_task(self._write_waiting(), name="write events")
+            self._writers.add(writer)
+            writer.add_done_callback(self._writers.discard)
+        await done
+
+    async def _write_waiting(self) -> None:
+        while self._queue:
+            group = self._take_group()
+            if not group:
+                continue
+            high = [event for request in group for event in request.high]
+            low = [event for request in group for event in request.low]
+            problem: Exception | None = None
+            try:
+                await self._stream.append(high, low, group[0].received_at)
+            except GrandstandError as error:
+                problem = error
+            except Exception as error:  # noqa: BLE001 - whatever it is, the waiting requests must hear of it
+                problem = error
+                _log.exception("stream write failed", events=len(high) + len(low))
+            except asyncio.CancelledError:
+                _settle([*group, *self._queue], UnavailableError("The server is stopping; send the events again."))
+                self._queue.clear()
+                raise
+            _settle(group, problem)
+            if problem is None:
+                _count_accepted(len(high), len(low))
+
+    def _take_group(self) -> list[_Request]:
+        """Take whole requests from the front of the queue, up to the limits of a group; those of gone clients drop out."""
+        group: list[_Request] = []
+        events = size_bytes = 0
+        while self._queue:
+            request = self._queue[0]
+            count = len(request.high) + len(request.low)
+            if group and (events + count > GROUP_EVENTS_MAX or size_bytes + request.size_bytes > GROUP_BYTES_MAX):
+                break
+            self._queue.popleft()
+            self._waiting_events -= count
+            self._waiting_bytes -= request.size_bytes
+            if request.done.cancelled():
+                continue
+            events += count
+            size_bytes += request.size_bytes
+            group.append(request)
+        return group
+
+    def _current_limits(self) -> EventLimits:
+        score_fields = self._score_fields()
+        if score_fields is not self._limits.score_fields:
+            self._limits = self._limits_with(score_fields)
+        return self._limits
+
+    def _limits_with(self, score_fields: Mapping[str, ScorePaths]) -> EventLimits:
+        return EventLimits(
+            batch_max=self._settings.max_batch,
+            payload_max_bytes=self._settings.payload_max_bytes,
+            past=timedelta(days=self._settings.event_past_limit_days),
+            future=timedelta(seconds=self._settings.event_future_limit_seconds),
+            score_fields=score_fields,
+        )
+
+
+def _settle(group: list[_Request], problem: Exception | None) -> None:
+    for request in group:
+        if request.done.done():
+            continue
+        if problem is None:
+            request.done.set_result(None)
+        elif isinstance(problem, UnavailableError):
+            # One each: raising the same object in many tasks would mix up their tracebacks.
+            request.done.set_exception(UnavailableError(problem.detail, retry_after=problem.retry_after))
+        else:
+            request.done.set_exception(problem)
+
+
+def _none_valid(rejected: list[Rejection]) -> GrandstandError:
+    if all(rejection.code == "forbidden_user" for rejection in rejected):
+        return ForbiddenError("This credential may only send events of its own user.", accepted=0, rejected=rejected)
+    problem = InvalidError([FieldError(f"events[{item.index}]", item.message) for item in rejected])
+    problem.extra |= {"accepted": 0, "rejected": rejected}
+    return problem
+
+
+def _count_accepted(high: int, low: int) -> None:
+    if high:
+        _accepted_high.inc(high)
+    if low:
+        _accepted_low.inc(low)
+    metrics.STREAM_WRITE_EVENTS.observe(high + low)
+
+
+def _count_rejected(rejected: list[Rejection]) -> None:
+    for code, count in Counter(rejection.code for rejection in rejected).items():
+        metrics.EVENTS_REJECTED.labels(code).inc(count)

@@ -1,0 +1,1 @@
+SELECT value FROM deployment_secrets WHERE name = $1

@@ -1,0 +1,2 @@
+INSERT INTO deployment_secrets (name, value) VALUES ($1, $2)
+ON CONFLICT (name) DO NOTHING

@@ -1,0 +1,27 @@
+"""Asks the HTTP children whether they are ready."""
+
+import asyncio
+
+POLL_SECONDS = 0.05
+ANSWER_TIMEOUT_SECONDS = 5.0
+REQUEST = b"GET /api/health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+async def wait_until_ready(host: str, port: int) -> None:
+    """Return as soon as `/api/health/ready` answers 200."""
+    while not await _is_ready(host, port):
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _is_ready(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(REQUEST)
+                status = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return status.split(b" ")[1:2] == [b"200"]

@@ -1,0 +1,241 @@
+"""The process tree of `grandstand up`, from the first engine to the last child, and back.
+
+    start   lock the data folder → end what an earlier tree left → listen → engines (side by side, while the children
+            load their code) → migrate, first keys → let the children begin → ready
+    stop    children (SIGTERM, then SIGKILL) → Valkey → PostgreSQL
+
+Whatever dies in between is started again with a growing wait.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import SecretStr
+
+from grandstand import __version__
+from grandstand.embedded.data_folder import DataFolder, open_data_folder
+from grandstand.embedded.engine import Engine
+from grandstand.embedded.engines import Engines
+from grandstand.embedded.errors import EngineStartError
+from grandstand.settings import Settings
+from grandstand.supervisor.announcement import announcement
+from grandstand.supervisor.backoff import Backoff
+from grandstand.supervisor.child import Child, ChildSpec, describe_exit, end_children
+from grandstand.supervisor.errors import ChildFailedError
+from grandstand.supervisor.leftovers import end_left_over_children
+from grandstand.supervisor.listener import listen, url_of
+from grandstand.supervisor.plan import PREPARATION, child_environment, children_of
+from grandstand.supervisor.readiness import wait_until_ready
+from grandstand.supervisor.signals import StopSignals
+from grandstand.supervisor.state import State, clear_state, write_state
+
+# Exit codes with which a child says that starting it again is of no use (see cli/exits.py).
+REFUSALS = (2, 3, 4)
+KILL_GRACE_SECONDS = 2.0
+LOG_ROTATION_SECONDS = 60.0
+SLOW_READY_SECONDS = 30.0
+
+logger = structlog.get_logger(__name__)
+
+
+class Tree:
+    """One run of `grandstand up`."""
+
+    def __init__(self, settings: Settings, signals: StopSignals, announce: Callable[[str], None]) -> None:
+        self._given = settings
+        self._settings = settings
+        self._signals = signals
+        self._announce = announce
+        self._children: dict[str, Child] = {}
+        self._go = asyncio.Event()
+        self._refused: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._is_ready = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Run until told to stop.
+
+        Raises:
+            DataFolderError, EngineStartError, ListenError, ChildFailedError: it cannot start; nothing is left running.
+
+        """
+        embeds = self._given.database_url is None or self._given.valkey_url is None
+        folder = await asyncio.to_thread(open_data_folder, self._given.data_dir, for_engines=embeds)
+        with folder:
+            await asyncio.to_thread(end_left_over_children, folder.path)
+            with listen(self._given.host, self._given.port) as listener:
+                await self._run_in(folder, listener)
+
+    async def _run_in(self, folder: DataFolder, listener: socket.socket) -> None:
+        engines = Engines(
+            folder,
+            with_postgres=self._given.database_url is None,
+            with_valkey=self._given.valkey_url is None,
+        )
+        self._settings = self._given.model_copy(
+            update={
+                "data_dir": folder.path,
+                "port": listener.getsockname()[1],
+                **({"database_url": SecretStr(engines.postgres.url)} if engines.postgres else {}),
+                **({"valkey_url": SecretStr(engines.valkey.url)} if engines.valkey else {}),
+            }
+        )
+        self._folder = folder
+        self._state = _state_of(self._settings, url_of(listener))
+        self._environment = child_environment(self._settings, _empty_folder(folder, "metrics"))
+        try:
+            await self._until_stopped(self._start(engines, listener))
+        finally:
+            await self._stop(engines)
+
+    async def _until_stopped(self, start: Coroutine[Any, Any, None]) -> None:
+        starting = asyncio.create_task(start)
+        stopped = asyncio.create_task(self._signals.stop.wait())
+        try:
+            await asyncio.wait([starting, stopped, self._refused], return_when=asyncio.FIRST_COMPLETED)
+            if starting.done() and not stopped.done():
+                starting.result()
+                await asyncio.wait([stopped, self._refused], return_when=asyncio.FIRST_COMPLETED)
+            if self._refused.done() and not stopped.done():
+                raise ChildFailedError(self._refused.result())
+        finally:
+            stopped.cancel()
+            starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await starting
+
+    async def _start(self, engines: Engines, listener: socket.socket) -> None:
+        preparation = await self._spawn(PREPARATION, stdout=asyncio.subprocess.PIPE)
+        for spec in children_of(self._settings, listener.fileno()):
+            self._keep(self._keep_child(spec))
+        await engines.start()
+        for engine in engines.all:
+            self._keep(self._keep_engine(engine))
+        self._keep(_rotate_logs(engines))
+        preparation.go()
+        created_keys = await self._finish(preparation)
+        self._go.set()
+        for child in self._children.values():
+            child.go()
+        host, port = listener.getsockname()[:2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wait_until_ready(host, port), SLOW_READY_SECONDS)
+                break
+            logger.warning("not_ready_yet", waiting_seconds=SLOW_READY_SECONDS)
+        self._is_ready = True
+        data_dir = self._folder.path if engines.all else None
+        self._announce(announcement(self._given, url_of(listener), __version__, data_dir, created_keys))
+
+    async def _finish(self, preparation: Child) -> dict[str, str]:
+        output = await preparation.output()
+        code = await preparation.wait()
+        del self._children[preparation.spec.name]
+        if code != 0:
+            raise ChildFailedError(code if code > 0 else 1)
+        created: dict[str, str] = json.loads(output)["created_keys"]
+        return created
+
+    async def _stop(self, engines: Engines) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        timeout_seconds = self._settings.shutdown_timeout_seconds + KILL_GRACE_SECONDS
+        killed = await end_children(list(self._children.values()), timeout_seconds, self._signals.hurry)
+        if killed:
+            logger.warning("children_killed", children=killed, timeout_seconds=timeout_seconds)
+        await engines.stop()
+        clear_state(self._folder.path)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def _spawn(self, spec: ChildSpec, stdout: int | None = None) -> Child:
+        # A child that has been started is always known, so that it is always ended.
+        spawning = asyncio.ensure_future(Child.spawn(spec, self._environment, stdout=stdout))
+        try:
+            child = await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            child = await spawning
+            self._children[spec.name] = child
+            raise
+        self._children[spec.name] = child
+        self._state.record(spec.name, child.pid)
+        write_state(self._folder.path, self._state)
+        return child
+
+    async def _keep_child(self, spec: ChildSpec) -> None:
+        loop = asyncio.get_running_loop()
+        backoff = Backoff()
+        while True:
+            started = loop.time()
+            child = await self._spawn(spec)
+            if self._go.is_set():
+                child.go()
+            code = await child.wait()
+            self._forget_gauges(child.pid)
+            if code in REFUSALS and not self._is_ready:
+                if not self._refused.done():
+                    self._refused.set_result(code)
+                return
+            delay_seconds = backoff.delay_seconds(loop.time() - started)
+            logger.warning("child_ended", child=spec.name, how=describe_exit(code), restart_in_seconds=delay_seconds)
+            await asyncio.sleep(delay_seconds)
+
+    async def _keep_engine(self, engine: Engine) -> None:
+        loop = asyncio.get_running_loop()
+        backoff = Backoff()
+        while True:
+            started = loop.time()
+            how = describe_exit(await engine.wait())
+            while True:
+                delay_seconds = backoff.delay_seconds(loop.time() - started)
+                logger.error("engine_ended", engine=engine.name, how=how, restart_in_seconds=delay_seconds)
+                await asyncio.sleep(delay_seconds)
+                started = loop.time()
+                try:
+                    await engine.start()
+                    break
+                except EngineStartError as error:
+                    how = str(error)
+            logger.info("engine_restarted", engine=engine.name)
+
+    def _forget_gauges(self, pid: int) -> None:
+        # Counters of a process that ended go on counting; what it said about its own state does not.
+        for path in (self._folder.run / "metrics").glob(f"gauge_live*_{pid}.db"):
+            path.unlink(missing_ok=True)
+
+
+async def _rotate_logs(engines: Engines) -> None:
+    while True:
+        await asyncio.sleep(LOG_ROTATION_SECONDS)
+        for engine in engines.all:
+            await asyncio.to_thread(engine.rotate_log)
+
+
+def _state_of(settings: Settings, url: str) -> State:
+    return State(
+        pid=os.getpid(),
+        version=__version__,
+        url=url,
+        database_url=settings.database_url.get_secret_value() if settings.database_url else "",
+        database_schema=settings.database_schema,
+        valkey_url=settings.valkey_url.get_secret_value() if settings.valkey_url else "",
+        valkey_prefix=settings.valkey_prefix,
+    )
+
+
+def _empty_folder(folder: DataFolder, name: str) -> Path:
+    path = folder.run / name
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700)
+    return path

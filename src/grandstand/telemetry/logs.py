@@ -1,0 +1,109 @@
+"""Structured logs on standard error: JSON for machines, readable text on a terminal. Never a secret.
+
+Everything goes through structlog, also what libraries log with `logging`. A line is written with one call, so lines of
+processes that share a terminal do not mix.
+"""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+LogFormat = Literal["auto", "json", "text"]
+
+# Our keys, player tokens and passwords inside URLs, wherever they turn up in a message.
+SECRETS = re.compile(
+    r"(gs_(?:admin|server|client)_)[A-Za-z0-9_\-+/=]+"
+    r"|(eyJ[A-Za-z0-9_-]{5,})\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
+    r"|([a-z][a-z0-9+]*://[^\s:/@]*:)[^\s/@]+(?=@)"
+)
+# Libraries that say at `info` what is of no use to an operator.
+QUIET_LOGGERS = ("alembic", "httpx", "httpcore", "uvicorn.access")
+
+
+def configure(log_format: LogFormat, log_level: str, role: str) -> None:
+    """Set logging up for this process; call once, before anything logs.
+
+    Args:
+        log_format: `auto` is text when standard error is a terminal, else JSON.
+        log_level: least level that is written: debug, info, warning or error.
+        role: what this process does; stands in every line.
+
+    """
+    as_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _identify(role),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_rendering(as_text),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(log_level.upper())
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # A terminal that went away is no reason for a traceback per line.
+    logging.raiseExceptions = False
+    logging.captureWarnings(True)
+
+
+def without_secrets(text: str) -> str:
+    """Return the text with keys, tokens and passwords blotted out."""
+    return SECRETS.sub(lambda found: next(group for group in found.groups() if group) + "***", text)
+
+
+def _identify(role: str) -> Any:
+    pid = os.getpid()
+
+    def add(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["role"] = role
+        event["pid"] = pid
+        return event
+
+    return add
+
+
+def _rendering(as_text: bool) -> list[Any]:
+    if as_text:
+        renderer: Any = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+        return [_protect, renderer, _blot]
+    return [_protect, structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str), _blot]
+
+
+def _protect(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, bytes):
+            event[name] = value.decode(errors="replace")
+    return event
+
+
+def _blot(_: Any, __: str, line: str) -> str:
+    return without_secrets(line)
