@@ -106,7 +106,6 @@ async def _run_http(core: Core, roles: Sequence[Role], listen: socket.socket | N
     await authenticator.start()
     services = Services(
         settings=settings,
-        roles=frozenset(roles),
         authenticator=authenticator,
         sessions=SessionOpener(authenticator, core.database),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),

@@ -90,7 +90,9 @@ def open_data_folder(path: Path, *, for_engines: bool = True) -> DataFolder:
     """
     path = Path(os.path.realpath(path))
     if not str(path).isprintable():
-        raise DataFolderError(f"The data folder {path!r} has control characters in its name: choose another --data-dir.")
+        raise DataFolderError(
+            f"The data folder {path!r} has control characters in its name: choose another --data-dir."
+        )
     try:
         return _open(path, for_engines=for_engines)
     except OSError as error:

@@ -29,9 +29,7 @@ class Child:
         self._process = process
 
     @classmethod
-    async def spawn(
-        cls, spec: ChildSpec, environment: Mapping[str, str], *, stdout: int | None = None
-    ) -> "Child":
+    async def spawn(cls, spec: ChildSpec, environment: Mapping[str, str], *, stdout: int | None = None) -> "Child":
         """Start the child, in a session of its own: a terminal's Ctrl-C is the supervisor's business."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
