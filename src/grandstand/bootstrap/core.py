@@ -10,16 +10,23 @@ from valkey.exceptions import ValkeyError
 
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.fold_scores import ScoreFolder
 from grandstand.operations.follow_catalog import CatalogFollower
+from grandstand.operations.replay_leaderboard import LeaderboardReplayer
+from grandstand.operations.resolve_rankings import RankingResolver
 from grandstand.settings import Settings
+from grandstand.storage.archive import ArchiveStore
+from grandstand.storage.buckets import BucketStore
 from grandstand.storage.changes import Changes
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import EventStream, NotDurableError
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.ledger import Ledger
+from grandstand.storage.players import PlayerStore
 from grandstand.storage.postgres import Database, open_pool
 from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.rankings import RankingStore
 from grandstand.storage.valkey import open_valkey
 
 
@@ -38,6 +45,10 @@ class Core:
     event_log: EventLog
     entries: EntryStore
     leaderboards: LeaderboardStore
+    rankings: RankingStore
+    buckets: BucketStore
+    archive: ArchiveStore
+    players: PlayerStore
     catalog: LeaderboardCatalog
     follower: CatalogFollower
     stream: EventStream
@@ -46,7 +57,20 @@ class Core:
 
     def definer(self) -> LeaderboardDefiner:
         """Return what changes definitions."""
-        return LeaderboardDefiner(self.database, self.ledger, self.leaderboards, self.entries, self.index, self.changes)
+        return LeaderboardDefiner(
+            self.database, self.ledger, self.leaderboards, self.rankings, self.entries, self.index, self.changes
+        )
+
+    def folder(self) -> ScoreFolder:
+        """Return what brings scores into the entries; one for each loop that does."""
+        return ScoreFolder(RankingResolver(self.rankings, self.index), self.buckets, self.entries)
+
+    def replayer(self) -> LeaderboardReplayer:
+        """Return what recomputes boards."""
+        return LeaderboardReplayer(
+            self.database, self.ledger, self.leaderboards, self.rankings, self.entries, self.event_log, self.folder(),
+            self.index, self.changes,
+        )  # fmt: skip
 
 
 async def open_core(settings: Settings, stack: AsyncExitStack) -> Core:
@@ -82,6 +106,10 @@ async def open_core(settings: Settings, stack: AsyncExitStack) -> Core:
         event_log=EventLog(),
         entries=EntryStore(),
         leaderboards=store,
+        rankings=RankingStore(),
+        buckets=BucketStore(),
+        archive=ArchiveStore(),
+        players=PlayerStore(),
         catalog=catalog,
         follower=CatalogFollower(database, catalog),
         stream=EventStream(valkey, prefix),

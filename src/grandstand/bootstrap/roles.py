@@ -20,10 +20,15 @@ from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.apply_events import EventApplier
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
+from grandstand.operations.close_periods import PeriodCloser
+from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.open_session import SessionOpener
+from grandstand.operations.player_names import PlayerNames
+from grandstand.operations.put_player import PlayerKeeper
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.rebuild_ranking import RankingRebuilder
+from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role, Settings
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.entry_reads import EntryReads
@@ -36,6 +41,7 @@ from grandstand.workers.ranking_sweeper import RankingSweeper
 _PARTITION_SECONDS = 600.0
 _RANKING_SECONDS = 0.25
 _SWEEP_SECONDS = 5.0
+_CLOSE_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -69,7 +75,7 @@ async def run_roles(
 
 def _consumer(core: Core) -> EventConsumer:
     applier = EventApplier(
-        core.database, core.ledger, core.event_log, core.entries, core.catalog, core.index, core.changes
+        core.database, core.ledger, core.event_log, core.catalog, core.folder(), core.index, core.changes
     )
     return EventConsumer(
         f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
@@ -85,12 +91,16 @@ def _scheduled(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None
     """Return the loops of the scheduler. Each is harmless beside the same loop of another scheduler."""
     partitions = PartitionKeeper(core.database, core.event_log, core.settings.partitions_ahead)
     rebuilder = RankingRebuilder(core.database, core.entries, core.index)
-    rankings = RankingKeeper(core.database, core.catalog, core.index, rebuilder)
-    sweeper = RankingSweeper(core.database, core.leaderboards, core.entries, core.index)
+    rankings = RankingKeeper(core.database, core.catalog, core.rankings, core.index, rebuilder)
+    sweeper = RankingSweeper(core.database, core.rankings, core.entries, core.archive, core.index)
+    closer = PeriodCloser(
+        core.database, core.ledger, core.catalog, core.rankings, core.archive, core.stream, core.changes
+    )
     return [
         run_every("partitions", _PARTITION_SECONDS, partitions.keep, stop),
         run_every("rankings", _RANKING_SECONDS, rankings.keep, stop),
         run_every("sweep", _SWEEP_SECONDS, sweeper.sweep, stop),
+        run_every("periods", _CLOSE_SECONDS, closer.close, stop),
     ]
 
 
@@ -104,15 +114,16 @@ async def _run_http(core: Core, roles: Sequence[Role], listen: socket.socket | N
         token_ttl_seconds=settings.player_token_ttl_seconds,
     )
     await authenticator.start()
+    finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     services = Services(
         settings=settings,
         authenticator=authenticator,
         sessions=SessionOpener(authenticator, core.database),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
-        reader=LeaderboardReader(
-            core.catalog, core.database, core.leaderboards, core.index, EntryReads(core.database), feed
-        ),
+        reader=_reader(core, finder, feed),
+        scores=ScoreWriter(finder, core.stream),
+        players=PlayerKeeper(core.database, core.players, core.changes),
         health=HealthChecker(core.database, core.stream, roles),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
@@ -126,3 +137,8 @@ async def _run_http(core: Core, roles: Sequence[Role], listen: socket.socket | N
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*followers)
         await authenticator.stop()
+
+
+def _reader(core: Core, finder: RankingFinder, feed: ChangeFeed) -> LeaderboardReader:
+    names = PlayerNames(core.database, core.players, feed)
+    return LeaderboardReader(finder, core.database, core.rankings, core.index, EntryReads(), core.archive, names)

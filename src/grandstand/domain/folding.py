@@ -11,11 +11,17 @@ from grandstand.domain.leaderboards import Operator, Order
 
 
 class Value(NamedTuple):
-    """What a set of events comes to for one user: `score` is exact and unclamped."""
+    """What a set of events comes to for one user.
+
+    `score` is exact and unclamped; `tie_key` (see `ranking.tie_key`) and `metadata` (JSON) are those of the event
+    `event_id`: the one that set the score, or the latest where scores add up.
+    """
 
     score: int
+    tie_key: bytes
     achieved_at: datetime
     event_id: UUID
+    metadata: str | None
 
 
 def combine(operator: Operator, order: Order, one: Value, other: Value) -> Value:
@@ -25,11 +31,12 @@ def combine(operator: Operator, order: Order, one: Value, other: Value) -> Value
     later = max(one, other, key=lambda value: (value.achieved_at, value.event_id))
     if operator == "latest":
         return later
-    return Value(one.score + other.score, later.achieved_at, later.event_id)
+    return later._replace(score=one.score + other.score)
 
 
-def _best_key(order: Order, value: Value) -> tuple[int, datetime, UUID]:
-    return (-value.score if order == "desc" else value.score, value.achieved_at, value.event_id)
+def _best_key(order: Order, value: Value) -> tuple[int, bytes, datetime, UUID]:
+    score = -value.score if order == "desc" else value.score
+    return score, value.tie_key, value.achieved_at, value.event_id
 
 
 class Tally:

@@ -6,29 +6,25 @@ rank index left that to whoever gets the delivery next.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
 from grandstand.domain.events import Event, decode_events
-from grandstand.domain.folding import Tally, Value
-from grandstand.domain.leaderboards import Leaderboard
-from grandstand.domain.scores import UnrankedError
 from grandstand.operations.catalog import LeaderboardCatalog
+from grandstand.operations.fold_scores import Folded, ScoreFolder
+from grandstand.operations.score_events import score_events
 from grandstand.storage.changes import Changes
-from grandstand.storage.entries import Entry, EntryStore
 from grandstand.storage.event_log import EventLog, StoredEvent, month_of
 from grandstand.storage.event_stream import Block
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 
-_decode_payload = msgspec.json.Decoder().decode
 _ATTEMPTS_MAX = 5
 
 
@@ -42,7 +38,6 @@ class Applied:
 
     stored: int = 0
     duplicates: int = 0
-    ranked: int = 0
     unranked: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
@@ -54,16 +49,16 @@ class EventApplier:
         database: Database,
         ledger: Ledger,
         event_log: EventLog,
-        entries: EntryStore,
         catalog: LeaderboardCatalog,
+        folder: ScoreFolder,
         index: RankingIndex,
         changes: Changes,
     ) -> None:
         self._database = database
         self._ledger = ledger
         self._event_log = event_log
-        self._entries = entries
         self._catalog = catalog
+        self._folder = folder
         self._index = index
         self._changes = changes
 
@@ -72,23 +67,25 @@ class EventApplier:
 
         Raises:
             UnavailableError: PostgreSQL is out of reach; nothing was stored.
-            valkey.exceptions.ValkeyError: the rank index is out of reach; the events are stored, and applying the
-                blocks again publishes them.
-
+            valkey.exceptions.ValkeyError: the rank index is out of reach; applying the blocks again publishes what was
+                stored.
         """
-        batch = _Batch(blocks)
-        applied, changed = await self._store(batch)
-        await self._index.publish(changed, {board.ranking_id: board.direction for board in self._catalog.all()})
-        if changed:
-            await self._changes.rankings({entry.ranking_id for entry in changed})
+        applied, folded = await self._store(_Batch(blocks))
+        await self._index.publish(folded.entries, folded.directions)
+        if folded.entries:
+            await self._changes.rankings({entry.ranking_id for entry in folded.entries})
+        if folded.has_new_rankings:
+            await self._changes.periods()
         return applied
 
-    async def _store(self, batch: "_Batch") -> tuple[Applied, list[Entry]]:
+    async def _store(self, batch: "_Batch") -> tuple[Applied, Folded]:
         alone = False
         for attempt in range(_ATTEMPTS_MAX):
             try:
                 async with self._database.transaction() as connection:
-                    return await self._store_in(connection, batch, alone=alone)
+                    outcome = await self._store_in(connection, batch, alone=alone)
+                self._folder.commit()
+                return outcome
             except _MonthClosedError:
                 alone = True
             except asyncpg.UndefinedTableError:
@@ -97,13 +94,11 @@ class EventApplier:
                         await self._event_log.create_partition(connection, month)
             except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
                 # Another worker stored some of these events meanwhile; the next look at the known ids sees them.
-                if attempt == _ATTEMPTS_MAX - 1:
-                    raise
+                # Who loses that race twice takes the ledger alone, and nobody is left to race with.
+                alone = alone or attempt > 0
         raise RuntimeError("A batch could not be stored: its partitions or ids changed under it again and again.")
 
-    async def _store_in(
-        self, connection: "Connection[Any]", batch: "_Batch", *, alone: bool
-    ) -> tuple[Applied, list[Entry]]:
+    async def _store_in(self, connection: "Connection[Any]", batch: "_Batch", *, alone: bool) -> tuple[Applied, Folded]:
         state = await (self._ledger.seize(connection) if alone else self._ledger.join(connection))
         if not alone and batch.months != {state.open_month}:
             raise _MonthClosedError
@@ -111,18 +106,18 @@ class EventApplier:
             await self._ledger.open_month(connection, max(batch.months))
         if state.leaderboards_revision > self._catalog.revision:
             await self._catalog.refresh(connection)
+        self._folder.begin(state.leaderboards_revision)
 
         known = await self._event_log.find_known(connection, list(batch.events))
         new = [item for event_id, item in batch.events.items() if event_id not in known]
         await self._store_rows(connection, new)
-        applied = Applied(stored=len(new), duplicates=batch.delivered - len(new))
-        tallies = self._tally(((event, received_at) for event, received_at in new), applied)
-        changed = await self._entries.fold(connection, tallies)
+        scored = score_events(self._catalog, new)
+        folded = await self._folder.fold(connection, scored)
         if known:
-            repeated = self._tally((batch.events[event_id] for event_id in known), Applied())
-            pairs = [(ranking_id, user_id) for ranking_id, tally in repeated.items() for user_id in tally.values]
-            changed += await self._entries.find(connection, pairs)
-        return applied, changed
+            repeated = score_events(self._catalog, [batch.events[event_id] for event_id in known])
+            folded.add(await self._folder.find(connection, repeated))
+        applied = Applied(stored=len(new), duplicates=batch.delivered - len(new), unranked=scored.unranked)
+        return applied, folded
 
     async def _store_rows(self, connection: "Connection[Any]", new: list[tuple[Event, datetime]]) -> None:
         rows: dict[date, list[StoredEvent]] = defaultdict(list)
@@ -135,16 +130,6 @@ class EventApplier:
             )  # fmt: skip
         for month in sorted(rows):
             await self._event_log.store(connection, month, rows[month])
-
-    def _tally(self, events: Iterable[tuple[Event, datetime]], applied: Applied) -> dict[int, Tally]:
-        tallies: dict[int, Tally] = {}
-        for event, _ in events:
-            boards = self._catalog.for_event_type(event.event_type)
-            if boards:
-                payload = _decode_payload(event.payload)
-                for board in boards:
-                    _score(board, event, payload, tallies, applied)
-        return tallies
 
 
 class _Batch:
@@ -163,19 +148,3 @@ class _Batch:
 
 def _by_id(item: tuple[Event, datetime]) -> int:
     return item[0].id.int
-
-
-def _score(board: Leaderboard, event: Event, payload: Any, tallies: dict[int, Tally], applied: Applied) -> None:
-    rule = board.rule
-    if rule.where and not rule.belongs(payload):
-        return
-    try:
-        score = rule.score(payload)
-    except UnrankedError as error:
-        applied.unranked[board.key, error.reason] += 1
-        return
-    tally = tallies.get(board.ranking_id)
-    if tally is None:
-        tally = tallies[board.ranking_id] = Tally(rule.operator, board.definition.order)
-    tally.add(event.user_id, Value(score, event.occurred_at, event.id))
-    applied.ranked += 1

@@ -1,12 +1,22 @@
-"""The boards as one process knows them: by key for readers, by event type for workers."""
+"""The boards as one process knows them: by key for readers, by what an event says for workers."""
 
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from grandstand.domain.leaderboards import Leaderboard
+from grandstand.domain.leaderboards import Leaderboard, path_of
+from grandstand.domain.scores import look_up
+from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.postgres import Connection
+
+
+class ScoredBoard(NamedTuple):
+    """A board with the rule that says what events are worth on it."""
+
+    board: Leaderboard
+    rule: ScoringRule
+    pending: "ScoredBoard | None" = None
 
 
 class LeaderboardCatalog:
@@ -14,23 +24,40 @@ class LeaderboardCatalog:
 
     def __init__(self, store: LeaderboardStore) -> None:
         self._store = store
-        self._by_key: dict[str, Leaderboard] = {}
-        self._by_event_type: dict[str, list[Leaderboard]] = {}
+        self._by_key: dict[str, ScoredBoard] = {}
+        self._by_id: dict[int, Leaderboard] = {}
+        self._by_event_type: dict[str, _Fed] = {}
         self._score_fields: dict[str, tuple[tuple[str, ...], ...]] = {}
         self.revision = 0
         """The newest revision that is known here."""
 
     def get(self, key: str) -> Leaderboard | None:
         """Return a board by its key."""
-        return self._by_key.get(key)
+        found = self._by_key.get(key)
+        return None if found is None else found.board
+
+    def get_by_id(self, leaderboard_id: int) -> Leaderboard | None:
+        """Return a board by its id."""
+        return self._by_id.get(leaderboard_id)
 
     def all(self) -> list[Leaderboard]:
         """Return every board in the order of keys."""
-        return [self._by_key[key] for key in sorted(self._by_key)]
+        return [self._by_key[key].board for key in sorted(self._by_key)]
 
-    def for_event_type(self, event_type: str) -> list[Leaderboard]:
-        """Return the boards that events of this type may feed."""
-        return self._by_event_type.get(event_type, [])
+    def takes(self, event_type: str) -> bool:
+        """Whether events of this type may feed any board: others need not have their payload decoded."""
+        return event_type in self._by_event_type or event_type == DIRECT_EVENT_TYPE
+
+    def fed_by(self, event_type: str, payload: Any) -> Iterator[ScoredBoard]:
+        """Yield the boards that an event feeds: their type is its type, and it meets all their conditions."""
+        if event_type == DIRECT_EVENT_TYPE:
+            key = payload.get("leaderboard")
+            if isinstance(key, str) and key in self._by_key:
+                yield from _with_pending(self._by_key[key])
+            return
+        fed = self._by_event_type.get(event_type)
+        if fed is not None:
+            yield from fed.find(payload)
 
     def score_fields(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         """Return the payload paths that hold scores, by event type."""
@@ -43,28 +70,64 @@ class LeaderboardCatalog:
             return
         for board in deleted:
             held = self._by_key.get(board.key)
-            if held is not None and held.leaderboard_id == board.leaderboard_id:
+            if held is not None and held.board.leaderboard_id == board.leaderboard_id:
                 del self._by_key[board.key]
         for board in kept:
-            self._by_key[board.key] = board
+            self._by_key[board.key] = _scored(board)
         self.revision = max(board.revision for board in kept + deleted)
         self._index()
 
-    def put(self, board: Leaderboard) -> None:
-        """Take in one board that was found apart; the revision stays, so `refresh` still sees what lies between."""
-        self._by_key[board.key] = board
-        self._index()
-
     def _index(self) -> None:
-        by_event_type: dict[str, list[Leaderboard]] = defaultdict(list)
+        by_event_type: dict[str, list[ScoredBoard]] = defaultdict(list)
         for key in sorted(self._by_key):
-            by_event_type[self._by_key[key].definition.event_type].append(self._by_key[key])
-        self._by_event_type = dict(by_event_type)
+            for scored in _with_pending(self._by_key[key]):
+                by_event_type[scored.board.definition.event_type].append(scored)
+        self._by_id = {scored.board.leaderboard_id: scored.board for scored in self._by_key.values()}
+        self._by_event_type = {event_type: _Fed(boards) for event_type, boards in by_event_type.items()}
         self._score_fields = {
-            event_type: tuple(sorted({path for board in boards if (path := _score_path(board)) is not None}))
+            event_type: tuple(sorted({path for scored in boards if (path := _score_path(scored.board)) is not None}))
             for event_type, boards in by_event_type.items()
         }
 
 
+def _scored(board: Leaderboard) -> ScoredBoard:
+    pending = None if board.pending is None else _scored(board.pending)
+    return ScoredBoard(board, ScoringRule(board.definition), pending)
+
+
+def _with_pending(scored: ScoredBoard) -> Iterator[ScoredBoard]:
+    yield scored
+    if scored.pending is not None:
+        yield scored.pending
+
+
+class _Fed:
+    """The boards of one event type, found by one condition each: thousands of boards cost an event one look-up."""
+
+    def __init__(self, boards: list[ScoredBoard]) -> None:
+        self._always = [scored for scored in boards if not scored.board.definition.where]
+        self._by_condition: dict[tuple[str, ...], dict[tuple[bool, Any], list[ScoredBoard]]] = {}
+        for scored in boards:
+            if scored.board.definition.where:
+                field, value = next(iter(scored.board.definition.where.items()))
+                values = self._by_condition.setdefault(path_of(field), {})
+                values.setdefault(_condition(value), []).append(scored)
+
+    def find(self, payload: Any) -> Iterator[ScoredBoard]:
+        yield from self._always
+        for path, values in self._by_condition.items():
+            found = look_up(payload, path)
+            if not isinstance(found, dict | list):
+                for scored in values.get(_condition(found), ()):
+                    if scored.rule.belongs(payload):
+                        yield scored
+
+
+def _condition(value: Any) -> tuple[bool, Any]:
+    # In Python True and 1 are one key; in JSON they differ.
+    return isinstance(value, bool), value
+
+
 def _score_path(board: Leaderboard) -> tuple[str, ...] | None:
-    return None if board.rule.operator == "count" else board.rule.path
+    definition = board.definition
+    return None if definition.operator == "count" or definition.field is None else path_of(definition.field)

@@ -1,36 +1,43 @@
-"""Makes, changes and deletes boards. A change takes effect between two batches, never in the middle of one."""
+"""Makes, changes, resets and deletes boards. A change takes effect between two batches, never in the middle of one."""
+
+from datetime import datetime
 
 import msgspec
 import structlog
 from valkey.exceptions import ValkeyError
 
-from grandstand.domain.errors import ConflictError, NotFoundError
+from grandstand import clock
+from grandstand.domain.definitions import check_key, parse_definition
+from grandstand.domain.errors import ConflictError, NotFoundError, UnavailableError
 from grandstand.domain.leaderboards import (
     GLOBAL_DEFINITION,
     GLOBAL_KEY,
     Leaderboard,
     LeaderboardDefinition,
-    check_key,
-    parse_definition,
+    Scalar,
+    Tier,
+    TieBreak,
 )
 from grandstand.storage.changes import Changes
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.ledger import Ledger
-from grandstand.storage.postgres import Database
+from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.rankings import RankingStore
+from grandstand.storage.valkey import OUT_OF_REACH
 
 _log = structlog.get_logger(__name__)
 
 
 class LeaderboardView(msgspec.Struct, kw_only=True):
-    """A board's definition as it is served: every field, with the defaults filled in."""
+    """A board's definition as it is served: every field, with the defaults filled in, and when the period ends."""
 
     key: str
     title: str | None
     event_type: str
     field: str | None
-    where: dict[str, str | int | float | bool | None] | None
+    where: dict[str, Scalar] | None
     operator: str
     order: str
     period: str
@@ -38,16 +45,26 @@ class LeaderboardView(msgspec.Struct, kw_only=True):
     visibility: str
     min_score: int | None
     max_score: int | None
+    segment_by: str | None
+    keep: tuple[str, ...]
+    tiers: tuple[Tier, ...]
+    bucket_size: int | None
+    tie_breaks: tuple[TieBreak, ...]
+    period_ends_at: datetime | None
 
 
 class LeaderboardDefiner:
-    """Changes definitions for one process; every other process hears of it at once."""
+    """Changes definitions for one process; every other process hears of it at once.
+
+    Every method raises `UnavailableError` when the database is out of reach.
+    """
 
     def __init__(
         self,
         database: Database,
         ledger: Ledger,
         store: LeaderboardStore,
+        rankings: RankingStore,
         entries: EntryStore,
         index: RankingIndex,
         changes: Changes,
@@ -55,6 +72,7 @@ class LeaderboardDefiner:
         self._database = database
         self._ledger = ledger
         self._store = store
+        self._rankings = rankings
         self._entries = entries
         self._index = index
         self._changes = changes
@@ -62,27 +80,20 @@ class LeaderboardDefiner:
     async def put(self, key: str, body: bytes) -> tuple[LeaderboardView, bool]:
         """Create the board, or change it; return it and whether it is new.
 
-        Events count from when this returns. Whatever decides scores can change only while the board has no entries,
-        so two rules are never mixed on one board.
+        Events count from when this returns. What decides scores can change only while the board has no entries in
+        running periods, so two rules are never mixed; a replay changes it with the stored events.
 
         Raises:
             MalformedError: the body is not JSON.
             InvalidError: a wrong value or key.
             ConflictError: `leaderboard_has_entries` when the rules would change under existing entries.
-            UnavailableError: the database is out of reach.
-
         """
         check_key(key)
         board, is_new = await self._put(key, parse_definition(body))
         return view(board), is_new
 
     async def ensure_global(self) -> None:
-        """Create the board `global` when it is missing.
-
-        Raises:
-            UnavailableError: the database is out of reach.
-
-        """
+        """Create the board `global` when it is missing."""
         async with self._database.connection() as connection:
             board = await self._store.find(connection, GLOBAL_KEY)
         if board is None:
@@ -93,25 +104,53 @@ class LeaderboardDefiner:
 
         Raises:
             NotFoundError: `leaderboard_not_found`.
-            UnavailableError: the database is out of reach.
-
         """
         async with self._database.connection() as connection:
-            board = None if "\x00" in key else await self._store.find(connection, key)
-        if board is None:
-            raise _not_found(key)
-        return view(board)
+            return view(await self._find(connection, key))
 
     async def list(self) -> list[LeaderboardView]:
-        """Return every board in the order of keys.
-
-        Raises:
-            UnavailableError: the database is out of reach.
-
-        """
+        """Return every board in the order of keys."""
         async with self._database.connection() as connection:
             boards, _ = await self._store.changed_since(connection, 0)
         return [view(board) for board in sorted(boards, key=lambda board: board.key)]
+
+    async def reset(self, key: str) -> LeaderboardView:
+        """End the running period now and begin the next; the ended one is archived behind it.
+
+        Raises:
+            NotFoundError: `leaderboard_not_found`.
+        """
+        async with self._database.transaction() as connection:
+            await self._ledger.seize(connection)
+            board = await self._find(connection, key)
+            moment = clock.now()
+            revision = await self._ledger.next_leaderboards_revision(connection)
+            await self._rankings.end_running(connection, board.leaderboard_id, board.epoch, moment)
+            board = await self._store.reset(connection, board.leaderboard_id, moment, revision)
+        await self._announce()
+        return view(board)
+
+    async def remove_user(self, key: str, user_id: str) -> None:
+        """Take a user off the board's running periods. Later scores count anew.
+
+        Raises:
+            NotFoundError: `leaderboard_not_found`, or `not_ranked` when the user is on none of them.
+        """
+        async with self._database.transaction() as connection:
+            await self._ledger.seize(connection)
+            board = await self._find(connection, key)
+            rankings = await self._rankings.list_parts(connection, board.leaderboard_id)
+            ranking_ids = [ranking.ranking_id for ranking in rankings]
+            removed = await self._entries.remove(connection, ranking_ids, user_id) if "\x00" not in user_id else []
+            if not removed:
+                raise NotFoundError("not_ranked", f"This player has no entry on the leaderboard {key!r}.")
+            await self._entries.record_removal(connection, board.leaderboard_id, user_id, clock.now())
+            # Before the commit: were it lost after it, the user would stay in the rank index.
+            try:
+                await self._index.remove(removed)
+            except OUT_OF_REACH as error:
+                raise UnavailableError("The rank index cannot be reached right now; try again.") from error
+        await self._changed(removed_from={entry.ranking_id for entry in removed})
 
     async def delete(self, key: str) -> None:
         """Delete a board; its key is free at once. Entries go behind, and a board made anew begins empty.
@@ -119,19 +158,16 @@ class LeaderboardDefiner:
         Raises:
             NotFoundError: `leaderboard_not_found`.
             ConflictError: `leaderboard_protected` for `global`, which always exists.
-            UnavailableError: the database is out of reach.
-
         """
         if key == GLOBAL_KEY:
             raise ConflictError("leaderboard_protected", "The leaderboard 'global' always exists.")
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
-            board = None if "\x00" in key else await self._store.find(connection, key)
-            if board is None:
-                raise _not_found(key)
+            board = await self._find(connection, key)
             revision = await self._ledger.next_leaderboards_revision(connection)
+            await self._rankings.drop(connection, board.leaderboard_id, None)
             await self._store.delete(connection, board.leaderboard_id, revision)
-        await self._announce(None)
+        await self._announce()
 
     async def _put(self, key: str, definition: LeaderboardDefinition) -> tuple[Leaderboard, bool]:
         async with self._database.transaction() as connection:
@@ -140,26 +176,46 @@ class LeaderboardDefiner:
             if held is not None and held.definition == definition:
                 return held, False
             changes_rules = held is not None and held.definition.rules() != definition.rules()
-            if held is not None and changes_rules and await self._entries.has_any(connection, held.ranking_id):
+            if held is not None and changes_rules and await self._has_entries(connection, held):
                 raise ConflictError(
                     "leaderboard_has_entries",
-                    "What decides scores cannot change while the leaderboard has entries; delete it first.",
+                    "What decides scores cannot change under existing entries; replay the board with the new rule, "
+                    "reset it, or delete it.",
                 )
             revision = await self._ledger.next_leaderboards_revision(connection)
             if held is None:
                 board = await self._store.insert(connection, key, definition, revision)
+            elif changes_rules:
+                epoch = await self._store.new_epoch(connection)
+                await self._rankings.drop(connection, held.leaderboard_id, epoch)
+                board = await self._store.swap(connection, held.leaderboard_id, definition, epoch, revision)
             else:
                 board = await self._store.update(connection, held.leaderboard_id, definition, revision)
-        await self._announce(board if held is None else None)
+        await self._announce()
         return board, held is None
 
-    async def _announce(self, new: Leaderboard | None) -> None:
+    async def _has_entries(self, connection: "Connection[object]", board: Leaderboard) -> bool:
+        rankings = await self._rankings.list_parts(connection, board.leaderboard_id)
+        return await self._entries.has_any(connection, [ranking.ranking_id for ranking in rankings])
+
+    async def _find(self, connection: "Connection[object]", key: str) -> Leaderboard:
+        board = None if "\x00" in key else await self._store.find(connection, key)
+        if board is None:
+            raise NotFoundError("leaderboard_not_found", f"There is no leaderboard {key!r}.")
+        return board
+
+    async def _announce(self) -> None:
         try:
-            if new is not None:
-                await self._index.complete_new(new.ranking_id)
             await self._changes.leaderboards()
+            await self._changes.periods()
         except (ValkeyError, OSError) as error:
-            # The definition stands. Processes look for changes by themselves, and the rank index is made by a rebuild.
+            # The change stands; processes look for changes by themselves every few seconds.
+            _log.warning("change_not_announced", error=str(error))
+
+    async def _changed(self, removed_from: set[int]) -> None:
+        try:
+            await self._changes.rankings(removed_from)
+        except (ValkeyError, OSError) as error:
             _log.warning("change_not_announced", error=str(error))
 
 
@@ -167,9 +223,6 @@ def view(board: Leaderboard) -> LeaderboardView:
     """Return the served form of a board."""
     return LeaderboardView(
         key=board.key,
+        period_ends_at=board.schedule.at(clock.now()).end,
         **{name: getattr(board.definition, name) for name in LeaderboardDefinition.__struct_fields__},
     )
-
-
-def _not_found(key: str) -> NotFoundError:
-    return NotFoundError("leaderboard_not_found", f"There is no leaderboard {key!r}.")

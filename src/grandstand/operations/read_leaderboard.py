@@ -1,111 +1,82 @@
-"""Reads ranks: pages, one user, the neighbourhood of a user, and a list of users.
+"""Reads ranks: pages, one user, the neighbourhood of a user, a list of users, and the periods of a board.
 
 The rank index answers; while it is not complete PostgreSQL does, from the entries, and the ranking is put on the list
-of those to rebuild. No answer ever comes from an incomplete index.
+of those to rebuild. Archived periods come from the archive. No answer ever comes from an incomplete index.
 """
 
+import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from grandstand import clock
-from grandstand.domain.cursors import read_cursor, write_cursor
-from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
+from grandstand.domain.cursors import Place, read_cursor, write_cursor
+from grandstand.domain.errors import FieldError, InvalidError, NotFoundError, UnavailableError
 from grandstand.domain.leaderboards import Leaderboard, Visibility
+from grandstand.domain.periods import BEGINNING, parse_period_id, period_id
 from grandstand.domain.ranking import percentile, read_member
-from grandstand.operations.catalog import LeaderboardCatalog
-from grandstand.storage.changes import ChangeFeed
+from grandstand.domain.rankings import Ranking
+from grandstand.operations.find_ranking import Part, RankingFinder, Target
+from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, RankedEntry, UserRank
+from grandstand.operations.player_names import PlayerNames
+from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.entry_reads import EntryReads
-from grandstand.storage.leaderboards import LeaderboardStore
-from grandstand.storage.postgres import Database
-from grandstand.storage.ranking_index import IndexedEntry, IndexIncompleteError, RankingIndex, Window
+from grandstand.storage.postgres import Connection, Database
+from grandstand.storage.ranking_index import Indexed, IndexIncompleteError, RankingIndex
+from grandstand.storage.rankings import RankingStore
+from grandstand.storage.windows import IndexedEntry, Window
 
 PAGE_MAX = 1000
 NEARBY_MAX = 100
 LOOKUP_MAX = 200
 RANK_MAX = 2**53
+_CONCURRENT_MAX = 2
+"""Whole-ranking reads of PostgreSQL one process runs at once, so that a lost index does not take every connection."""
 
-
-class RankedEntry(msgspec.Struct, kw_only=True):
-    """One player's place on a board."""
-
-    rank: int
-    user_id: str
-    display_name: str | None = None
-    score: int
-    achieved_at: datetime
-
-
-class Page(msgspec.Struct, kw_only=True):
-    """A stretch of a board. `user` is present when a user was named: that player's own entry, or null."""
-
-    leaderboard: str
-    period: str
-    period_ends_at: datetime | None
-    total: int
-    as_of: datetime
-    user: RankedEntry | msgspec.UnsetType | None = msgspec.UNSET
-    entries: list[RankedEntry]
-    next_cursor: str | None
-
-
-class UserRank(msgspec.Struct, kw_only=True):
-    """One player's rank; `percentile` is the share, in percent, of ranked players that the player is at or above."""
-
-    rank: int
-    user_id: str
-    display_name: str | None = None
-    score: int
-    achieved_at: datetime
-    total: int
-    percentile: float
-
-
-class Lookup(msgspec.Struct, kw_only=True):
-    """The ranks of several players, in the order of ranks, and who of them is not ranked, in the order asked for."""
-
-    leaderboard: str
-    period: str
-    total: int
-    as_of: datetime
-    entries: list[RankedEntry]
-    not_ranked: list[str]
+WHOLE_BOARD = Part()
+_LATEST = datetime(9999, 1, 1, tzinfo=BEGINNING.tzinfo)
+_EMPTY = Window(0, None, [])
 
 
 class LeaderboardReader:
-    """Answers every read of a board. Raises `NotFoundError` `leaderboard_not_found` for keys that no board has."""
+    """Answers every read of a board.
+
+    All raise `NotFoundError` (`leaderboard_not_found`, `period_not_found`), `InvalidError` for values out of range, and
+    `UnavailableError` when neither the rank index nor the database can answer right now.
+    """
 
     def __init__(
         self,
-        catalog: LeaderboardCatalog,
+        finder: RankingFinder,
         database: Database,
-        store: LeaderboardStore,
+        rankings: RankingStore,
         index: RankingIndex,
         entry_reads: EntryReads,
-        feed: ChangeFeed,
+        archive: ArchiveStore,
+        names: PlayerNames,
     ) -> None:
-        self._catalog = catalog
+        self._finder = finder
         self._database = database
-        self._store = store
+        self._rankings = rankings
         self._index = index
         self._entry_reads = entry_reads
-        self._feed = feed
+        self._archive = archive
+        self._names = names
+        self._slots = asyncio.Semaphore(_CONCURRENT_MAX)
 
     async def visibility(self, key: str) -> Visibility:
         """Return who may read the board."""
-        return (await self._find(key)).definition.visibility
+        return (await self._finder.board(key)).definition.visibility
 
     def generation(self, key: str) -> int | None:
         """Return a number that changes with every known change of the board; None when changes may go unheard.
 
         Nothing read under another generation is current, so caches ask this first.
         """
-        board = self._catalog.get(key)
-        if board is None:
-            return None
-        generation = self._feed.generation(board.ranking_id)
-        return None if generation is None else hash((board.ranking_id, board.revision, generation))
+        return self._finder.generation(key)
 
     async def page(
         self,
@@ -115,138 +86,251 @@ class LeaderboardReader:
         cursor: str | None = None,
         from_rank: int | None = None,
         user_id: str | None = None,
+        part: Part = WHOLE_BOARD,
     ) -> Page:
-        """Read `limit` entries from the top, from a rank, or from where `cursor` continues.
-
-        Raises:
-            InvalidError: a value out of its range, a cursor of another board, or both a cursor and a rank.
-            UnavailableError: neither the rank index nor the database can answer right now.
-
-        """
+        """Read `limit` entries from the top, from a rank, or from where `cursor` continues."""
         _check_range("limit", limit, 1, PAGE_MAX)
         if cursor is not None and from_rank is not None:
             raise InvalidError([FieldError("from_rank", "cannot be combined with cursor")])
-        board = await self._find(key)
+        rank = 1 if from_rank is None else from_rank
+        _check_range("from_rank", rank, 1, RANK_MAX)
+        target = await self._finder.find(key, part, user_id)
         own = user_id or ""
         # One more than asked for tells whether there is a next page.
-        if cursor is not None:
-            position = read_cursor(cursor, board.ranking_id)
-            window = await self._ask(
-                board,
-                lambda: self._index.after(board.ranking_id, position, limit + 1, own),
-                lambda: self._entry_reads.after(board.ranking_id, board.direction, position, limit + 1, own),
-            )
+        if cursor is None:
+            window = await self._from_rank(target, rank, limit + 1, own)
         else:
-            rank = 1 if from_rank is None else from_rank
-            _check_range("from_rank", rank, 1, RANK_MAX)
-            window = await self._ask(
-                board,
-                lambda: self._index.from_rank(board.ranking_id, rank, limit + 1, own),
-                lambda: self._entry_reads.from_rank(board.ranking_id, board.direction, rank, limit + 1, own),
-            )
-        page = _page(board, window, limit)
+            window = await self._after(target, cursor, limit + 1, own)
+        page = await self._page(target, window, limit)
         if user_id is not None:
-            page.user = None if window.own is None else _ranked(board, window.own)
+            page.user = None if window.own is None else (await self._ranked(target, window.total, [window.own]))[0]
         return page
 
-    async def user(self, key: str, user_id: str) -> UserRank:
+    async def user(self, key: str, user_id: str, *, part: Part = WHOLE_BOARD) -> UserRank:
         """Read one player's rank.
 
         Raises:
             NotFoundError: `not_ranked` when the player has no entry on the board.
-            UnavailableError: as for `page`.
-
         """
-        board, window, own = await self._around(key, user_id, 0, 0)
-        entry = _ranked(board, own)
+        target, window, own = await self._around(key, user_id, 0, 0, part)
+        entry = (await self._ranked(target, window.total, [own]))[0]
+        bucket = target.bucket
+        if target.board.definition.bucket_size is not None and bucket is None and target.ranking is not None:
+            bucket = await self._finder.bucket_of(target.ranking, user_id)
         return UserRank(
             rank=entry.rank,
             user_id=entry.user_id,
             display_name=entry.display_name,
             score=entry.score,
             achieved_at=entry.achieved_at,
+            metadata=entry.metadata,
+            tier=entry.tier,
             total=window.total,
             percentile=percentile(entry.rank, window.total),
+            leaderboard=target.board.key,
+            period=target.period_id,
+            period_ends_at=target.period.end,
+            segment=_given(target.segment),
+            bucket=_given(bucket),
         )
 
-    async def nearby(self, key: str, user_id: str, *, above: int = 5, below: int = 5) -> Page:
+    async def nearby(
+        self, key: str, user_id: str, *, above: int = 5, below: int = 5, part: Part = WHOLE_BOARD
+    ) -> Page:
         """Read a player's entry with up to `above` better and `below` worse ones.
 
         Raises:
-            InvalidError: `above` or `below` is negative or more than 100.
             NotFoundError: `not_ranked` when the player has no entry on the board.
-            UnavailableError: as for `page`.
-
         """
         _check_range("above", above, 0, NEARBY_MAX)
         _check_range("below", below, 0, NEARBY_MAX)
-        board, window, own = await self._around(key, user_id, above, below)
-        page = _page(board, window, len(window.entries))
-        page.user = _ranked(board, own)
+        target, window, own = await self._around(key, user_id, above, below, part)
+        page = await self._page(target, window, len(window.entries))
+        page.user = next(entry for entry in page.entries if entry.rank == own.rank)
         return page
 
-    async def lookup(self, key: str, user_ids: Sequence[str]) -> Lookup:
-        """Read the ranks of up to 200 players; naming one twice counts once.
-
-        Raises:
-            InvalidError: more than 200 players.
-            UnavailableError: as for `page`.
-
-        """
+    async def lookup(self, key: str, user_ids: Sequence[str], *, part: Part = WHOLE_BOARD) -> Lookup:
+        """Read the ranks of up to 200 players; naming one twice counts once."""
         if len(user_ids) > LOOKUP_MAX:
             raise InvalidError([FieldError("user_ids", f"has {len(user_ids)} users; at most {LOOKUP_MAX} are taken")])
-        board = await self._find(key)
+        target = await self._finder.find(key, part, None)
         wanted = list(dict.fromkeys(user_ids))
         window = await self._ask(
-            board,
-            lambda: self._index.lookup(board.ranking_id, wanted),
-            lambda: self._entry_reads.lookup(board.ranking_id, board.direction, wanted),
+            target,
+            lambda ranking: self._index.lookup(ranking, wanted),
+            lambda connection, ranking: self._entry_reads.lookup(connection, ranking, wanted),
+            lambda connection, ranking, total: self._archived_lookup(connection, ranking, total, wanted),
         )
-        entries = [_ranked(board, entry) for entry in window.entries]
+        entries = await self._ranked(target, window.total, window.entries)
         ranked = {entry.user_id for entry in entries}
         return Lookup(
-            leaderboard=board.key,
-            period=board.definition.period,
+            leaderboard=target.board.key,
+            period=target.period_id,
+            period_ends_at=target.period.end,
+            segment=_given(target.segment),
+            bucket=_given(target.bucket),
             total=window.total,
             as_of=clock.now(),
             entries=entries,
             not_ranked=[user_id for user_id in wanted if user_id not in ranked],
         )
 
-    async def _around(self, key: str, user_id: str, above: int, below: int) -> tuple[Leaderboard, Window, IndexedEntry]:
-        board = await self._find(key)
+    async def periods(self, key: str, *, limit: int = 100, cursor: str | None = None) -> PeriodList:
+        """Read the periods of a board that have ended, newest first."""
+        _check_range("limit", limit, 1, PAGE_MAX)
+        board = await self._finder.board(key)
+        before = _LATEST if cursor is None else parse_period_id(board.definition.period, cursor)
+        if before is None:
+            raise InvalidError([FieldError("cursor", "is not a cursor of this list; begin again without one")])
+        async with self._database.connection() as connection:
+            rankings = await self._rankings.list_ended(
+                connection, board.leaderboard_id, board.epoch, now=clock.now(), before=before, count_max=limit + 1
+            )
+            views = [await self._period(connection, board, ranking) for ranking in rankings[:limit]]
+        return PeriodList(periods=views, next_cursor=views[-1].id if len(rankings) > limit else None)
+
+    async def _period(self, connection: "Connection[Any]", board: Leaderboard, ranking: Ranking) -> PeriodView:
+        total = ranking.total
+        if total is None:
+            total = await self._entry_reads.total(connection, _indexed(board, ranking))
+        started_at = ranking.name.started_at
+        return PeriodView(
+            id=period_id(board.definition.period, started_at),
+            started_at=None if started_at == BEGINNING else started_at,
+            ended_at=ranking.ended_at,
+            total=total,
+        )
+
+    async def _from_rank(self, target: Target, rank: int, count: int, own: str) -> Window:
+        return await self._ask(
+            target,
+            lambda ranking: self._index.from_rank(ranking, rank, count, own),
+            lambda connection, ranking: self._entry_reads.from_rank(connection, ranking, rank, count, own),
+            lambda connection, ranking, total: self._archived_page(connection, ranking, total, rank, count, own),
+        )
+
+    async def _after(self, target: Target, cursor: str, count: int, own: str) -> Window:
+        # A ranking without entries has given no cursors.
+        ranking_id = target.ranking.ranking_id if target.ranking is not None else -1
+        place = read_cursor(cursor, ranking_id, target.board.tie_bytes)
+        return await self._ask(
+            target,
+            lambda ranking: self._index.after(ranking, place.position, count, own),
+            lambda connection, ranking: self._entry_reads.after(connection, ranking, place.position, count, own),
+            lambda connection, ranking, total: self._archived_after(connection, ranking, total, place, count, own),
+        )
+
+    async def _around(
+        self, key: str, user_id: str, above: int, below: int, part: Part
+    ) -> tuple[Target, Window, IndexedEntry]:
+        target = await self._finder.find(key, part, user_id)
         window = await self._ask(
-            board,
-            lambda: self._index.around(board.ranking_id, user_id, above, below),
-            lambda: self._entry_reads.around(board.ranking_id, board.direction, user_id, above, below),
+            target,
+            lambda ranking: self._index.around(ranking, user_id, above, below),
+            lambda connection, ranking: self._entry_reads.around(connection, ranking, user_id, above, below),
+            lambda connection, ranking, total: self._archived_around(connection, ranking, total, user_id, above, below),
         )
         if window.own is None:
-            raise NotFoundError("not_ranked", f"This player has no entry on the leaderboard {board.key!r}.")
-        return board, window, window.own
-
-    async def _find(self, key: str) -> Leaderboard:
-        board = self._catalog.get(key)
-        if board is not None:
-            return board
-        # It may have been made a moment ago through another process.
-        if "\x00" not in key:
-            async with self._database.connection() as connection:
-                board = await self._store.find(connection, key)
-        if board is None:
-            raise NotFoundError("leaderboard_not_found", f"There is no leaderboard {key!r}.")
-        return board
+            raise NotFoundError("not_ranked", f"This player has no entry on the leaderboard {target.board.key!r}.")
+        return target, window, window.own
 
     async def _ask(
         self,
-        board: Leaderboard,
-        index: Callable[[], Awaitable[Window]],
-        entries: Callable[[], Awaitable[Window]],
+        target: Target,
+        index: Callable[[Indexed], Awaitable[Window]],
+        entries: "Callable[[Connection[Any], Indexed], Awaitable[Window]]",
+        archive: "Callable[[Connection[Any], Indexed, int], Awaitable[Window]]",
     ) -> Window:
-        try:
-            return await index()
-        except IndexIncompleteError:
-            await self._index.request_rebuild(board.ranking_id)
-            return await entries()
+        """Ask the store that holds the ranking."""
+        if target.ranking is None:
+            return _EMPTY
+        ranking = _indexed(target.board, target.ranking)
+        if target.ranking.state in ("live", "closed"):
+            try:
+                return await index(ranking)
+            except IndexIncompleteError:
+                await self._index.request_rebuild(ranking.ranking_id)
+        async with self._slots, self._database.snapshot() as connection:
+            # In one snapshot with the read: live entries go away only after their archive is there.
+            found = await self._rankings.find_by_ids(connection, [ranking.ranking_id])
+            if not found or found[0].state == "dropped":
+                raise UnavailableError("The leaderboard is being replaced; try again.")
+            if found[0].state == "archived":
+                return await archive(connection, ranking, found[0].total or 0)
+            return await entries(connection, ranking)
+
+    async def _archived_page(
+        self, connection: "Connection[Any]", ranking: Indexed, total: int, rank: int, count: int, own: str
+    ) -> Window:
+        entries = await self._archive.page(connection, ranking, rank, count)
+        own_entries = await self._archive.find_users(connection, ranking, [own]) if own else []
+        return Window(total, own_entries[0] if own_entries else None, entries)
+
+    async def _archived_after(
+        self, connection: "Connection[Any]", ranking: Indexed, total: int, place: Place, count: int, own: str
+    ) -> Window:
+        return await self._archived_page(connection, ranking, total, place.rank + 1, count, own)
+
+    async def _archived_around(
+        self, connection: "Connection[Any]", ranking: Indexed, total: int, user_id: str, above: int, below: int
+    ) -> Window:
+        found = await self._archive.find_users(connection, ranking, [user_id])
+        if not found:
+            return Window(total, None, [])
+        first = max(1, found[0].rank - above)
+        window = await self._archived_page(connection, ranking, total, first, found[0].rank - first + 1 + below, "")
+        return window._replace(own=found[0])
+
+    async def _archived_lookup(
+        self, connection: "Connection[Any]", ranking: Indexed, total: int, user_ids: Sequence[str]
+    ) -> Window:
+        return Window(
+            total, None, await self._archive.find_users(connection, ranking, user_ids)
+        )
+
+    async def _page(self, target: Target, window: Window, limit: int) -> Page:
+        entries = window.entries[:limit]
+        cursor = None
+        if len(window.entries) > limit and target.ranking is not None:
+            cursor = write_cursor(target.ranking.ranking_id, Place(entries[-1].position, entries[-1].rank))
+        return Page(
+            leaderboard=target.board.key,
+            period=target.period_id,
+            period_ends_at=target.period.end,
+            segment=_given(target.segment),
+            bucket=_given(target.bucket),
+            total=window.total,
+            as_of=clock.now(),
+            entries=await self._ranked(target, window.total, entries),
+            next_cursor=cursor,
+        )
+
+    async def _ranked(self, target: Target, total: int, entries: Sequence[IndexedEntry]) -> list[RankedEntry]:
+        board = target.board
+        members = [read_member(entry.position.member, board.tie_bytes) for entry in entries]
+        names = await self._names.find([user_id for _, _, user_id in members])
+        tier_of = _tiers(board, total)
+        has_metadata = bool(board.definition.keep)
+        return [
+            RankedEntry(
+                rank=entry.rank,
+                user_id=user_id,
+                display_name=names[user_id],
+                score=entry.position.position_score * board.direction,
+                achieved_at=achieved_at,
+                metadata=msgspec.json.decode(entry.metadata or "{}") if has_metadata else msgspec.UNSET,
+                tier=msgspec.UNSET if tier_of is None else tier_of(entry.rank, entry.position.position_score),
+            )
+            for entry, (_, achieved_at, user_id) in zip(entries, members, strict=True)
+        ]
+
+
+def _indexed(board: Leaderboard, ranking: Ranking) -> Indexed:
+    return Indexed(ranking.ranking_id, board.direction, board.tie_bytes, bool(board.definition.keep))
+
+
+def _given(value: Any) -> Any:
+    return msgspec.UNSET if value is None else value
 
 
 def _check_range(name: str, value: int, least: int, most: int) -> None:
@@ -254,22 +338,21 @@ def _check_range(name: str, value: int, least: int, most: int) -> None:
         raise InvalidError([FieldError(name, f"must be between {least} and {most}")])
 
 
-def _page(board: Leaderboard, window: Window, limit: int) -> Page:
-    entries = window.entries[:limit]
-    has_more = len(window.entries) > limit
-    return Page(
-        leaderboard=board.key,
-        period=board.definition.period,
-        period_ends_at=None,
-        total=window.total,
-        as_of=clock.now(),
-        entries=[_ranked(board, entry) for entry in entries],
-        next_cursor=write_cursor(board.ranking_id, entries[-1].position) if has_more else None,
-    )
+def _tiers(board: Leaderboard, total: int) -> Callable[[int, int], str | None] | None:
+    """Return what tells the tier of an entry by its rank and position score; None for a board without tiers."""
+    tiers = board.definition.tiers
+    if not tiers:
+        return None
+    ranks = [(tier.id, math.ceil(total * tier.top_percent / 100)) for tier in tiers if tier.top_percent is not None]
+    scores = [(tier.id, tier.min_score * board.direction) for tier in tiers if tier.min_score is not None]
 
+    def tier_of(rank: int, position_score: int) -> str | None:
+        for tier_id, last_rank in ranks:
+            if rank <= last_rank:
+                return tier_id
+        for tier_id, last_position in scores:
+            if position_score <= last_position:
+                return tier_id
+        return None
 
-def _ranked(board: Leaderboard, entry: IndexedEntry) -> RankedEntry:
-    achieved_at, user_id = read_member(entry.position.member)
-    return RankedEntry(
-        rank=entry.rank, user_id=user_id, score=entry.position.position_score * board.direction, achieved_at=achieved_at
-    )
+    return tier_of

@@ -2,7 +2,6 @@
 
 import structlog
 
-from grandstand.domain.leaderboards import Leaderboard
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.postgres import Database
 from grandstand.storage.ranking_index import RankingIndex
@@ -20,8 +19,8 @@ class RankingRebuilder:
         self._entries = entries
         self._index = index
 
-    async def rebuild(self, board: Leaderboard) -> int:
-        """Bring every entry of the board into its index and mark it complete; return how many there were.
+    async def rebuild(self, ranking_id: int, direction: int) -> int:
+        """Bring every entry of a ranking into its index and mark it complete; return how many there were.
 
         Workers go on publishing into the same index meanwhile: each entry's version decides which value stays, so
         neither side can undo the other. An index that is lost again during the rebuild is begun anew.
@@ -29,22 +28,21 @@ class RankingRebuilder:
         Raises:
             UnavailableError: PostgreSQL is out of reach.
             valkey.exceptions.ValkeyError: Valkey is out of reach.
-
         """
         for _ in range(_ATTEMPTS_MAX):
-            token = await self._index.begin_rebuild(board.ranking_id)
-            count = await self._copy(board)
-            if await self._index.finish_rebuild(board.ranking_id, token):
-                _log.info("ranking_rebuilt", leaderboard=board.key, entries=count)
+            token = await self._index.begin_rebuild(ranking_id)
+            count = await self._copy(ranking_id, direction)
+            if await self._index.finish_rebuild(ranking_id, token):
+                _log.info("ranking_rebuilt", ranking_id=ranking_id, entries=count)
                 return count
-        raise RuntimeError(f"The rank index of {board.key!r} was lost again and again while it was rebuilt.")
+        raise RuntimeError(f"The rank index of ranking {ranking_id} was lost again and again while it was rebuilt.")
 
-    async def _copy(self, board: Leaderboard) -> int:
+    async def _copy(self, ranking_id: int, direction: int) -> int:
         count, after = 0, ""
         while True:
             async with self._database.connection() as connection:
-                chunk = await self._entries.chunk(connection, board.ranking_id, after, _CHUNK_ENTRIES)
+                chunk = await self._entries.chunk(connection, ranking_id, after, _CHUNK_ENTRIES)
             if not chunk:
                 return count
-            await self._index.publish(chunk, {board.ranking_id: board.direction})
+            await self._index.publish(chunk, {ranking_id: direction})
             count, after = count + len(chunk), chunk[-1].user_id

@@ -9,6 +9,8 @@ from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
 _LEADERBOARDS = b"leaderboards"
+_PERIODS = b"periods"
+_NAMES = b"names"
 _RETRY_SECONDS = 0.5
 _POLL_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
@@ -29,6 +31,14 @@ class Changes:
         """Say that definitions have changed."""
         await self._client.publish(self._channel, _LEADERBOARDS)
 
+    async def periods(self) -> None:
+        """Say that rankings were made, closed or archived."""
+        await self._client.publish(self._channel, _PERIODS)
+
+    async def names(self) -> None:
+        """Say that display names have changed."""
+        await self._client.publish(self._channel, _NAMES)
+
 
 class ChangeFeed:
     """The listening side: knows the generation of every ranking while its subscription holds."""
@@ -38,12 +48,20 @@ class ChangeFeed:
         self._channel = f"{prefix}:changes"
         self._on_leaderboards = on_leaderboards
         self._connected = False
-        self._generation = self._since = 0
+        self._generation = self._since = self._periods = self._names = 0
         self._changed: dict[int, int] = {}
 
     def generation(self, ranking_id: int) -> int | None:
         """Return a number that is new after every known change of the ranking; None while changes go unheard."""
         return self._changed.get(ranking_id, self._since) if self._connected else None
+
+    def periods_generation(self) -> int | None:
+        """Return a number that is new after rankings were made, closed or archived; None while unheard."""
+        return max(self._periods, self._since) if self._connected else None
+
+    def names_generation(self) -> int | None:
+        """Return a number that is new after display names have changed; None while unheard."""
+        return max(self._names, self._since) if self._connected else None
 
     async def run(self) -> None:
         """Listen until cancelled; after a lost connection everything counts as changed."""
@@ -77,6 +95,12 @@ class ChangeFeed:
             self._on_leaderboards()
             return
         generation = self._next()
+        if data == _PERIODS:
+            self._periods = generation
+            return
+        if data == _NAMES:
+            self._names = generation
+            return
         with contextlib.suppress(ValueError):
             for ranking_id in data.split(b","):
                 self._changed[int(ranking_id)] = generation

@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
+import msgspec
+
 from grandstand.domain.folding import Tally
 from grandstand.domain.leaderboards import Order
 from grandstand.domain.ranking import direction
@@ -20,8 +22,20 @@ class Entry(NamedTuple):
     ranking_id: int
     user_id: str
     score: int
+    tie_key: bytes
     achieved_at: datetime
+    metadata: str | None
     version: int
+
+
+class Move(msgspec.Struct):
+    """One player who stands or scores differently in another ranking; None where the player is not in one."""
+
+    user_id: str
+    rank_before: int | None
+    rank_after: int | None
+    score_before: int | None
+    score_after: int | None
 
 
 class EntryStore:
@@ -59,9 +73,40 @@ class EntryStore:
         rows = await connection.fetch(queries.load("entries/list_chunk.sql"), ranking_id, after, size_max)
         return [_entry(row) for row in rows]
 
-    async def has_any(self, connection: "Connection[Any]", ranking_id: int) -> bool:
-        """Return whether the ranking has entries."""
-        return bool(await connection.fetchval(queries.load("entries/has_any.sql"), ranking_id))
+    async def remove(
+        self, connection: "Connection[Any]", ranking_ids: Sequence[int], user_id: str
+    ) -> list[Entry]:
+        """Delete a user's entries; return them with the versions of their removal. Needs the ledger alone."""
+        rows = await connection.fetch(queries.load("entries/remove_user.sql"), ranking_ids, user_id)
+        return [_entry(row) for row in rows]
+
+    async def record_removal(
+        self, connection: "Connection[Any]", leaderboard_id: int, user_id: str, removed_at: datetime
+    ) -> None:
+        """Remember that what arrived before `removed_at` counts no more for this user."""
+        await connection.execute(queries.load("entries/record_removal.sql"), leaderboard_id, user_id, removed_at)
+
+    async def removals(self, connection: "Connection[Any]", leaderboard_id: int) -> dict[str, datetime]:
+        """Return when each removed user of a board was removed last."""
+        rows = await connection.fetch(queries.load("entries/list_removals.sql"), leaderboard_id)
+        return {row["user_id"]: row["removed_at"] for row in rows}
+
+    async def has_any(self, connection: "Connection[Any]", ranking_ids: Sequence[int]) -> bool:
+        """Return whether any of the rankings has entries."""
+        return bool(await connection.fetchval(queries.load("entries/has_any.sql"), ranking_ids))
+
+    async def compare(
+        self, connection: "Connection[Any]", before: tuple[int, int], after: tuple[int, int], moves_max: int
+    ) -> tuple[int, list[Move]]:
+        """Compare two rankings, given as (ranking, direction): how many players moved, and the first of them."""
+        rows = await connection.fetch(
+            queries.load("entries/compare_rankings.sql"), before[0], after[0], before[1], after[1], moves_max
+        )
+        moves = [
+            Move(row["user_id"], row["rank_before"], row["rank_after"], row["score_before"], row["score_after"])
+            for row in rows
+        ]
+        return (rows[0]["moved"] if rows else 0), moves
 
     async def delete_chunk(self, connection: "Connection[Any]", ranking_id: int, size_max: int) -> int:
         """Delete up to `size_max` entries of a ranking that no board uses; return how many there were."""
@@ -81,22 +126,21 @@ def _argument(operator: str, order: Order) -> int:
 
 
 def _columns(tallies: Mapping[int, Tally], ranking_ids: Sequence[int], *, exact: bool) -> tuple[list[Any], ...]:
-    rankings: list[int] = []
-    users: list[str] = []
-    scores: list[int | Decimal] = []
-    times: list[datetime] = []
-    events: list[Any] = []
-    for ranking_id in ranking_ids:
-        values = tallies[ranking_id].values
-        for user_id in sorted(values):
-            value = values[user_id]
-            rankings.append(ranking_id)
-            users.append(user_id)
-            scores.append(Decimal(value.score) if exact else value.score)
-            times.append(value.achieved_at)
-            events.append(value.event_id)
-    return rankings, users, scores, times, events
+    rows = [
+        (ranking_id, user_id, tallies[ranking_id].values[user_id])
+        for ranking_id in ranking_ids
+        for user_id in sorted(tallies[ranking_id].values)
+    ]
+    return (
+        [row[0] for row in rows],
+        [row[1] for row in rows],
+        [Decimal(row[2].score) if exact else row[2].score for row in rows],
+        [row[2].tie_key for row in rows],
+        [row[2].achieved_at for row in rows],
+        [row[2].event_id for row in rows],
+        [row[2].metadata for row in rows],
+    )
 
 
 def _entry(row: Any) -> Entry:
-    return Entry(*cast("tuple[int, str, int, datetime, int]", tuple(row)))
+    return Entry(*cast("tuple[int, str, int, bytes, datetime, str | None, int]", tuple(row)))

@@ -1,6 +1,6 @@
 """The events table: monthly partitions by `received_at`, and each event in it once by its `id`."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -55,6 +55,16 @@ class EventLog:
 
         """
         await connection.copy_records_to_table(partition_name(month), records=events, columns=_COLUMNS)
+
+    async def read_types(
+        self, connection: "Connection[Any]", event_types: Sequence[str], *, chunk_events: int, timeout_seconds: float
+    ) -> AsyncIterator[Sequence[Any]]:
+        """Yield every stored event of these types in chunks, in no order. Needs a transaction around it."""
+        cursor = await connection.cursor(
+            queries.load("events/list_of_types.sql"), event_types, timeout=timeout_seconds
+        )
+        while rows := await cursor.fetch(chunk_events, timeout=timeout_seconds):
+            yield rows
 
     async def create_partition(self, connection: "Connection[Any]", month: date) -> bool:
         """Create the partition of `month` when it is missing; return whether it was."""

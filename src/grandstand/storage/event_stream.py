@@ -4,7 +4,6 @@ Two Valkey streams, one a priority, read by one consumer group. An entry is a *b
 once by ingest and decoded once by the worker.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 from valkey.asyncio import Valkey
 from valkey.exceptions import OutOfMemoryError, ResponseError
 
+from grandstand import clock
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.events import Event, encode_events
 from grandstand.domain.ranking import from_microseconds, to_microseconds
@@ -150,7 +150,7 @@ class EventStream:
         except OUT_OF_REACH as error:
             raise UnavailableError("The event stream cannot be reached right now.") from error
         received = [int(fields[b"r"]) / 1e6 for entries in oldest for _, fields in entries]
-        lag_seconds = max(0.0, time.time() - min(received)) if received else 0.0
+        lag_seconds = max(0.0, clock.now().timestamp() - min(received)) if received else 0.0
         return StreamDepth(max(0, int(count or 0)), round(lag_seconds, 3))
 
     async def _read(

@@ -1,5 +1,6 @@
 """The leaderboards table: definitions, each change under a revision that every process can follow."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -32,14 +33,14 @@ class LeaderboardStore:
     async def insert(
         self, connection: "Connection[Any]", key: str, definition: LeaderboardDefinition, revision: int
     ) -> Leaderboard:
-        """Store a new board with a ranking of its own."""
+        """Store a new board under an epoch of its own."""
         row = await connection.fetchrow(queries.load("leaderboards/insert.sql"), key, _json(definition), revision)
         return _leaderboard(row)
 
     async def update(
         self, connection: "Connection[Any]", leaderboard_id: int, definition: LeaderboardDefinition, revision: int
     ) -> Leaderboard:
-        """Replace a board's definition; its ranking stays."""
+        """Replace a board's definition; its entries stay."""
         row = await connection.fetchrow(
             queries.load("leaderboards/update.sql"), leaderboard_id, _json(definition), revision
         )
@@ -49,13 +50,45 @@ class LeaderboardStore:
         """Mark a board as deleted; its key is free again."""
         await connection.execute(queries.load("leaderboards/delete.sql"), leaderboard_id, revision)
 
-    async def unswept(self, connection: "Connection[Any]") -> list[int]:
-        """Return the rankings of deleted boards whose entries may still be there."""
-        return [row[0] for row in await connection.fetch(queries.load("leaderboards/list_unswept.sql"))]
+    async def reset(
+        self, connection: "Connection[Any]", leaderboard_id: int, moment: datetime, revision: int
+    ) -> Leaderboard:
+        """Cut the running period of a board at `moment`."""
+        row = await connection.fetchrow(queries.load("leaderboards/reset.sql"), leaderboard_id, moment, revision)
+        return _leaderboard(row)
 
-    async def mark_swept(self, connection: "Connection[Any]", ranking_id: int) -> None:
-        """Record that nothing is left of a deleted board's entries."""
-        await connection.execute(queries.load("leaderboards/mark_swept.sql"), ranking_id)
+    async def new_epoch(self, connection: "Connection[Any]") -> int:
+        """Return an epoch that no board has had."""
+        epoch: int = await connection.fetchval(queries.load("leaderboards/new_epoch.sql"))
+        return epoch
+
+    async def set_pending(
+        self,
+        connection: "Connection[Any]",
+        leaderboard_id: int,
+        pending: tuple[LeaderboardDefinition, int] | None,
+        revision: int,
+    ) -> Leaderboard:
+        """Let workers feed a second rule and epoch beside those in force, or (None) no longer."""
+        definition, epoch = (None, None) if pending is None else (_json(pending[0]), pending[1])
+        row = await connection.fetchrow(
+            queries.load("leaderboards/set_pending.sql"), leaderboard_id, definition, epoch, revision
+        )
+        return _leaderboard(row)
+
+    async def swap(
+        self,
+        connection: "Connection[Any]",
+        leaderboard_id: int,
+        definition: LeaderboardDefinition,
+        epoch: int,
+        revision: int,
+    ) -> Leaderboard:
+        """Put a definition and the epoch that was made by it in force."""
+        row = await connection.fetchrow(
+            queries.load("leaderboards/swap.sql"), leaderboard_id, _json(definition), revision, epoch
+        )
+        return _leaderboard(row)
 
 
 def _json(definition: LeaderboardDefinition) -> str:
@@ -64,4 +97,16 @@ def _json(definition: LeaderboardDefinition) -> str:
 
 def _leaderboard(row: Any) -> Leaderboard:
     definition = msgspec.json.decode(row["definition"], type=LeaderboardDefinition)
-    return Leaderboard(row["leaderboard_id"], row["key"], definition, row["ranking_id"], row["revision"])
+    pending = None
+    if row["pending_definition"] is not None:
+        pending = Leaderboard(
+            row["leaderboard_id"],
+            row["key"],
+            msgspec.json.decode(row["pending_definition"], type=LeaderboardDefinition),
+            row["pending_epoch"],
+            row["revision"],
+            row["resets"],
+        )
+    return Leaderboard(
+        row["leaderboard_id"], row["key"], definition, row["epoch"], row["revision"], row["resets"], pending
+    )

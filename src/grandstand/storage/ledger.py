@@ -23,8 +23,8 @@ class Ledger:
     """Takes and reads the ledger of one schema; every method runs inside the caller's transaction."""
 
     def __init__(self, schema: str) -> None:
-        digest = hashlib.blake2b(f"grandstand ledger {schema}".encode(), digest_size=8).digest()
-        self._lock_number = int.from_bytes(digest, "big", signed=True)
+        self._schema = schema
+        self._lock_number = _lock_number(schema)
 
     async def join(self, connection: "Connection[Any]") -> LedgerState:
         """Share the lock until the transaction ends, and return the state as of then."""
@@ -35,6 +35,13 @@ class Ledger:
         """Hold the lock alone until the transaction ends, and return the state as of then."""
         await connection.execute(queries.load("ledger/seize.sql"), self._lock_number)
         return await self.read(connection)
+
+    async def try_claim(self, connection: "Connection[Any]", purpose: str) -> bool:
+        """Claim something for this transaction alone, without waiting; return whether nobody else holds it."""
+        claimed: bool = await connection.fetchval(
+            queries.load("ledger/try_claim.sql"), _lock_number(f"{self._schema} {purpose}")
+        )
+        return claimed
 
     async def read(self, connection: "Connection[Any]") -> LedgerState:
         """Return the state; it may change at once unless the lock is held."""
@@ -51,3 +58,8 @@ class Ledger:
         """Return a new revision for changed definitions. Needs the lock alone."""
         revision: int = await connection.fetchval(queries.load("ledger/bump_leaderboards.sql"))
         return revision
+
+
+def _lock_number(name: str) -> int:
+    digest = hashlib.blake2b(f"grandstand ledger {name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

@@ -99,3 +99,13 @@ class Database:
         """
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> "AsyncIterator[Connection[Any]]":
+        """Lend a connection whose statements all see the database as of the first one; it cannot write.
+
+        Raises:
+            UnavailableError: as for `connection`.
+        """
+        async with self.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            yield connection

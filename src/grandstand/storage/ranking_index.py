@@ -15,8 +15,9 @@ from uuid import uuid4
 from valkey.asyncio import Valkey
 from valkey.exceptions import OutOfMemoryError, ResponseError
 
-from grandstand.domain.ranking import Position, tie_key
+from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
+from grandstand.storage.windows import IndexedEntry, Window
 from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
 
 _CALL_ENTRIES_MAX = 500
@@ -29,19 +30,13 @@ class IndexIncompleteError(Exception):
     """The rank index of this ranking is missing, incomplete or out of reach: read from the entries instead."""
 
 
-class IndexedEntry(NamedTuple):
-    """One entry as it stands in the index."""
+class Indexed(NamedTuple):
+    """What the index must know of a ranking: its id, the factor of its position scores, and the length of tie keys."""
 
-    rank: int
-    position: Position
-
-
-class Window(NamedTuple):
-    """A stretch of a ranking, with the entry of one user asked for; None when that user is not ranked."""
-
-    total: int
-    own: IndexedEntry | None
-    entries: list[IndexedEntry]
+    ranking_id: int
+    direction: int
+    tie_bytes: int
+    has_metadata: bool
 
 
 class RankingIndex:
@@ -62,14 +57,28 @@ class RankingIndex:
 
         Raises:
             valkey.exceptions.ValkeyError: some may be in; publishing them again does no harm.
-
         """
         arguments: dict[int, list[Argument]] = defaultdict(list)
-        for ranking_id, user_id, score, achieved_at, version in entries:
+        for ranking_id, user_id, score, tie_key, achieved_at, metadata, version in entries:
             arguments[ranking_id] += (
-                user_id, score * directions[ranking_id], tie_key(achieved_at), _VERSION.pack(version)[2:],
+                user_id, score * directions[ranking_id], prefix(tie_key, achieved_at), _VERSION.pack(version)[2:],
+                metadata or "",
             )  # fmt: skip
-        step = 4 * _CALL_ENTRIES_MAX
+        await self._publish_all(arguments)
+
+    async def remove(self, entries: Iterable[Entry]) -> None:
+        """Take removed entries out of the index; `version` is that of the removal.
+
+        Raises:
+            valkey.exceptions.ValkeyError: some may be out; removing them again does no harm.
+        """
+        arguments: dict[int, list[Argument]] = defaultdict(list)
+        for entry in entries:
+            arguments[entry.ranking_id] += (entry.user_id, "", "", _VERSION.pack(entry.version)[2:], "")
+        await self._publish_all(arguments)
+
+    async def _publish_all(self, arguments: Mapping[int, list[Argument]]) -> None:
+        step = 5 * _CALL_ENTRIES_MAX
         calls = [
             (self._keys(ranking_id), values[start : start + step])
             for ranking_id, values in arguments.items()
@@ -78,9 +87,11 @@ class RankingIndex:
         if calls:
             await self._publish.run_many(self._client, calls)
 
-    async def complete_new(self, ranking_id: int) -> None:
-        """Mark the index of a new ranking, which has no entries yet but those that workers are publishing."""
-        await self._complete.run(self._client, self._keys(ranking_id)[:2], [""])
+    async def complete_new(self, ranking_ids: Sequence[int]) -> None:
+        """Mark the indexes of new rankings, whose entries nobody has committed yet, as complete."""
+        calls = [(self._keys(ranking_id)[:2], ("",)) for ranking_id in ranking_ids]
+        if calls:
+            await self._complete.run_many(self._client, calls)
 
     async def begin_rebuild(self, ranking_id: int) -> str:
         """Claim the rebuild of an index; return the token for `finish_rebuild`."""
@@ -94,7 +105,7 @@ class RankingIndex:
 
     async def find_incomplete(self, ranking_ids: Sequence[int]) -> list[int]:
         """Return those rankings whose index is missing or whose parts do not agree."""
-        calls = [(self._keys(ranking_id)[:2], ("rank", 1, 0, 0, "")) for ranking_id in ranking_ids]
+        calls = [(self._read_keys(ranking_id), ("rank", 1, 0, 0, "", 0)) for ranking_id in ranking_ids]
         replies = await self._window.run_many(self._client, calls) if calls else []
         return [ranking_id for ranking_id, reply in zip(ranking_ids, replies, strict=True) if not reply[0]]
 
@@ -111,54 +122,62 @@ class RankingIndex:
         """Remove the index of a ranking that is not served any more."""
         await self._client.unlink(*self._keys(ranking_id))
 
-    async def from_rank(self, ranking_id: int, rank: int, count: int, own: str = "") -> Window:
+    async def from_rank(self, ranking: Indexed, rank: int, count: int, own: str = "") -> Window:
         """Read `count` entries from `rank` (from 1) on, and the entry of `own`.
 
         Raises:
             IndexIncompleteError: as do all reads.
-
         """
-        return await self._read_window(ranking_id, ["rank", rank, count, 0, own])
+        return await self._read_window(ranking, ["rank", rank, count, 0, own])
 
-    async def after(self, ranking_id: int, position: Position, count: int, own: str = "") -> Window:
+    async def after(self, ranking: Indexed, position: Position, count: int, own: str = "") -> Window:
         """Read `count` entries that stand behind `position`, whether or not an entry stands there now."""
-        return await self._read_window(ranking_id, ["after", position.position_score, count, position.member, own])
+        return await self._read_window(ranking, ["after", position.position_score, count, position.member, own])
 
-    async def around(self, ranking_id: int, user_id: str, above: int, below: int) -> Window:
+    async def around(self, ranking: Indexed, user_id: str, above: int, below: int) -> Window:
         """Read the user's entry (`own`) with its neighbours; no entries if it has none."""
-        return await self._read_window(ranking_id, ["user", above, below, 0, user_id])
+        return await self._read_window(ranking, ["user", above, below, 0, user_id])
 
-    async def lookup(self, ranking_id: int, user_ids: Sequence[str]) -> Window:
+    async def lookup(self, ranking: Indexed, user_ids: Sequence[str]) -> Window:
         """Read the entries of these users, in the order of ranks; those that are not ranked are left out."""
-        total, rows = await self._run(self._lookup, ranking_id, user_ids)
+        total, rows = await self._run(self._lookup, ranking.ranking_id, [int(ranking.has_metadata), *user_ids])
         return Window(total, None, sorted(_entries(rows)))
 
-    async def _read_window(self, ranking_id: int, arguments: Sequence[Argument]) -> Window:
-        total, own, first, rows = await self._run(self._window, ranking_id, arguments)
-        own_entry = _entries(own)[0] if own else None
-        return Window(
-            total,
-            own_entry,
-            [IndexedEntry(first + i // 2, Position(_integer(rows[i + 1]), rows[i])) for i in range(0, len(rows), 2)],
-        )
+    async def _read_window(self, ranking: Indexed, arguments: Sequence[Argument]) -> Window:
+        prefix_bytes = ranking.tie_bytes + TIME_BYTES if ranking.has_metadata else 0
+        reply = await self._run(self._window, ranking.ranking_id, [*arguments, prefix_bytes])
+        total, own, first, rows, kept = reply
+        kept = [None if item is None else item.decode() for item in kept] or [None] * (len(rows) // 2)
+        entries = [
+            IndexedEntry(first + number, Position(_integer(rows[2 * number + 1]), rows[2 * number]), metadata)
+            for number, metadata in enumerate(kept)
+        ]
+        return Window(total, _entries(own)[0] if own else None, entries)
 
     async def _run(self, script: Script, ranking_id: int, arguments: Sequence[Argument]) -> Any:
         try:
-            ready, *reply = await script.run(self._client, self._keys(ranking_id)[:2], arguments)
+            ready, *reply = await script.run(self._client, self._read_keys(ranking_id), arguments)
         except (*OUT_OF_REACH, OutOfMemoryError, ResponseError) as error:
             raise IndexIncompleteError from error
         if not ready:
             raise IndexIncompleteError
         return reply
 
-    def _keys(self, ranking_id: int) -> tuple[str, str, str]:
+    def _keys(self, ranking_id: int) -> tuple[str, str, str, str]:
         name = f"{self._prefix}:{{r{ranking_id}}}"
-        return f"{name}:ranks", f"{name}:holders", f"{name}:removed"
+        return f"{name}:ranks", f"{name}:holders", f"{name}:removed", f"{name}:metadata"
+
+    def _read_keys(self, ranking_id: int) -> tuple[str, str, str]:
+        ranks, holders, _, metadata = self._keys(ranking_id)
+        return ranks, holders, metadata
 
 
 def _entries(rows: Sequence[Any]) -> list[IndexedEntry]:
-    """Return the entries of a flat reply of ranks, members and scores."""
-    return [IndexedEntry(rows[i], Position(_integer(rows[i + 2]), rows[i + 1])) for i in range(0, len(rows), 3)]
+    """Return the entries of a flat reply of ranks, members, scores and metadata."""
+    return [
+        IndexedEntry(rows[i], Position(_integer(rows[i + 2]), rows[i + 1]), rows[i + 3].decode() or None)
+        for i in range(0, len(rows), 4)
+    ]
 
 
 def _integer(score: bytes) -> int:

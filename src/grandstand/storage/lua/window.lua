@@ -1,14 +1,15 @@
 -- Reads a stretch of one ranking in one step, so that ranks, total and entries belong together.
--- KEYS: the sorted set, the hash. ARGV: where the stretch begins, in four, and a user whose own entry is wanted ('').
+-- KEYS: the sorted set, the hash, the metadata. ARGV: where the stretch begins, in four; a user whose own entry is
+-- wanted (''); and the length of members' prefixes if metadata is wanted (else 0).
 --   'rank', first rank (from 1), count, -
 --   'after', position score, count, member        begins behind that position, where no entry needs to stand
 --   'user', how many above, how many below, -     around the user of ARGV[5]
--- Returns {ready, total, {rank, member, score} of the user, first rank, {member, score, …}}; when ready is 0 the index
--- is not complete and the rest means nothing.
-local ranks, holders = KEYS[1], KEYS[2]
+-- Returns {ready, total, {rank, member, score, metadata} of the user, first rank, {member, score, …}, {metadata, …}};
+-- when ready is 0 the index is not complete and the rest means nothing.
+local ranks, holders, metadata = KEYS[1], KEYS[2], KEYS[3]
 local total = redis.call('ZCARD', ranks)
 if redis.call('HGET', holders, '') ~= 'complete' or redis.call('HLEN', holders) ~= total + 1 then
-    return {0, 0, {}, 0, {}}
+    return {0, 0, {}, 0, {}, {}}
 end
 
 -- Lua compares strings by locale; ranks need the order of bytes.
@@ -38,12 +39,13 @@ local function count_until(score, member)
     return low
 end
 
+local prefix = tonumber(ARGV[6])
 local own, rank = {}, 0
 local held = ARGV[5] ~= '' and redis.call('HGET', holders, ARGV[5])
 if held then
     local member = string.sub(held, 7) .. ARGV[5]
     rank = redis.call('ZRANK', ranks, member) + 1
-    own = {rank, member, redis.call('ZSCORE', ranks, member)}
+    own = {rank, member, redis.call('ZSCORE', ranks, member), prefix > 0 and redis.call('HGET', metadata, ARGV[5]) or ''}
 end
 
 local first, last = 1, 0
@@ -57,8 +59,15 @@ elseif held then
     first = math.max(1, rank - tonumber(ARGV[2]))
     last = rank + tonumber(ARGV[3])
 end
-local rows = {}
+local rows, kept = {}, {}
 if last >= first then
     rows = redis.call('ZRANGE', ranks, first - 1, last - 1, 'WITHSCORES')
+    if prefix > 0 and #rows > 0 then
+        local users = {}
+        for i = 1, #rows, 2 do
+            users[#users + 1] = string.sub(rows[i], prefix + 1)
+        end
+        kept = redis.call('HMGET', metadata, unpack(users))
+    end
 end
-return {1, total, own, first, rows}
+return {1, total, own, first, rows, kept}

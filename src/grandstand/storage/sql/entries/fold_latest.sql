@@ -1,13 +1,14 @@
 -- Combines one batch's latest values with the entries; see fold_best.sql for the join.
-INSERT INTO entries AS held (ranking_id, user_id, score, achieved_at, event_id, version)
-SELECT i.ranking_id, i.user_id, i.score, i.achieved_at, i.event_id, nextval('entry_versions')
-FROM unnest($1::bigint [], $2::text [], $3::bigint [], $4::timestamptz [], $5::uuid [])
-    AS i (ranking_id, user_id, score, achieved_at, event_id)
+INSERT INTO entries AS held (ranking_id, user_id, score, tie_key, achieved_at, event_id, metadata, version)
+SELECT
+    i.ranking_id, i.user_id, i.score, i.tie_key, i.achieved_at, i.event_id, i.metadata, nextval('entry_versions')
+FROM unnest($1::bigint [], $2::text [], $3::bigint [], $4::bytea [], $5::timestamptz [], $6::uuid [], $7::text [])
+    AS i (ranking_id, user_id, score, tie_key, achieved_at, event_id, metadata)
 LEFT JOIN entries AS e ON i.ranking_id = e.ranking_id AND i.user_id = e.user_id
 WHERE e.user_id IS NULL OR (i.achieved_at, i.event_id) > (e.achieved_at, e.event_id)
 ON CONFLICT (ranking_id, user_id) DO UPDATE
     SET
-        score = excluded.score, achieved_at = excluded.achieved_at, event_id = excluded.event_id,
-        version = nextval('entry_versions')
+        score = excluded.score, tie_key = excluded.tie_key, achieved_at = excluded.achieved_at,
+        event_id = excluded.event_id, metadata = excluded.metadata, version = nextval('entry_versions')
     WHERE (excluded.achieved_at, excluded.event_id) > (held.achieved_at, held.event_id)
-RETURNING ranking_id, user_id, score, achieved_at, version
+RETURNING ranking_id, user_id, score, tie_key, achieved_at, metadata, version

@@ -1,1 +1,1 @@
-SELECT EXISTS (SELECT 1 FROM entries WHERE ranking_id = $1)
+SELECT EXISTS (SELECT 1 FROM entries WHERE ranking_id = ANY ($1::bigint []))

@@ -1,6 +1,8 @@
-SELECT r.rank, r.user_id, r.score, r.achieved_at
+SELECT r.rank, r.user_id, r.score, r.tie_key, r.achieved_at, r.metadata
 FROM (
-    SELECT user_id, score, achieved_at, row_number() OVER (ORDER BY score * $2::bigint, achieved_at, user_id) AS rank
+    SELECT
+        user_id, score, tie_key, achieved_at, metadata,
+        row_number() OVER (ORDER BY score * $2::bigint, tie_key, achieved_at, user_id) AS rank
     FROM entries
     WHERE ranking_id = $1
 ) AS r

@@ -1,3 +1,4 @@
-INSERT INTO leaderboards (key, definition, revision, ranking_id)
-VALUES ($1, $2::jsonb, $3, nextval('ranking_ids'))
-RETURNING leaderboard_id, key, definition, revision, ranking_id, false AS is_deleted
+INSERT INTO leaderboards (key, definition, revision)
+VALUES ($1, $2::jsonb, $3)
+RETURNING leaderboard_id, key, definition, revision, epoch, resets, pending_definition, pending_epoch,
+    false AS is_deleted

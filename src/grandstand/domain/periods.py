@@ -1,0 +1,158 @@
+"""The runs of a recurring board: where each begins and ends, in a time zone with its daylight saving.
+
+A period is [start, end): an event belongs to the one in which its `occurred_at` lies. Days, weeks and months begin at
+local midnight; where a change of the clocks skips that moment, at the first one after it. A reset by hand cuts the
+period in which it falls in two.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+BEGINNING = datetime(1800, 1, 1, tzinfo=UTC)
+"""Start of the first period of a board that does not recur."""
+
+ALL_TIME = "all_time"
+CALENDAR_PERIODS = ("hourly", "daily", "weekly", "monthly")
+CRON_PREFIX = "cron:"
+GRACE = timedelta(minutes=2)
+"""How long after its end a period still takes events that occurred in it."""
+
+_HOUR = timedelta(hours=1)
+_STEP = timedelta(minutes=15)
+"""Every zone's offset is a multiple of this, and so is every change of one."""
+
+_FAR = datetime(9990, 1, 1, tzinfo=UTC)
+_EARLY = datetime(1801, 1, 1, tzinfo=UTC)
+
+
+class Period(NamedTuple):
+    """One run of a board; `end` is None while nothing is known to end it."""
+
+    start: datetime
+    end: datetime | None
+
+    def takes(self, received_at: datetime) -> bool:
+        """Whether an event of this period that arrived at `received_at` still counts."""
+        return self.end is None or received_at < self.end + GRACE
+
+
+class ScheduleError(Exception):
+    """A period or time zone that cannot be; `field` is the definition's field, the message says what it must be."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Schedule:
+    """When the periods of one board begin. Remembers the last period, because events come in the order of time."""
+
+    def __init__(self, period: str, timezone: str, resets: Sequence[datetime] = ()) -> None:
+        self._period = period
+        self._resets = tuple(sorted(resets))
+        self._expression = period.removeprefix(CRON_PREFIX).strip() if period.startswith(CRON_PREFIX) else None
+        self._zone = _zone(timezone)
+        self._last: Period | None = None
+        if self._expression is not None:
+            _check_cron(self._expression)
+        elif period != ALL_TIME and period not in CALENDAR_PERIODS:
+            raise ScheduleError("period", "must be all_time, hourly, daily, weekly, monthly, or 'cron: ' and five fields")
+
+    def at(self, moment: datetime) -> Period:
+        """Return the period in which `moment` lies."""
+        last = self._last
+        if last is not None and last.start <= moment and (last.end is None or moment < last.end):
+            return last
+        start, end = self._scheduled(moment)
+        number = bisect_right(self._resets, moment)
+        if number:
+            start = max(start, self._resets[number - 1])
+        if number < len(self._resets):
+            end = self._resets[number] if end is None else min(end, self._resets[number])
+        self._last = Period(start, end)
+        return self._last
+
+    def _scheduled(self, moment: datetime) -> tuple[datetime, datetime | None]:
+        if self._period == ALL_TIME:
+            return BEGINNING, None
+        # Calendars and zones make no sense at the ends of time, where events cannot be anyway.
+        moment = min(max(moment, _EARLY), _FAR)
+        if self._expression is not None:
+            end = next(CronSim(self._expression, moment.astimezone(self._zone)))
+            start = next(CronSim(self._expression, end, reverse=True))
+            return start.astimezone(UTC), end.astimezone(UTC)
+        if self._period == "hourly":
+            return self._hour(moment)
+        first = self._first_day(moment.astimezone(self._zone).date())
+        start = self._midnight(first)
+        return start, self._midnight(self._next_day(first))
+
+    def _hour(self, moment: datetime) -> tuple[datetime, datetime]:
+        start = self._hour_start(moment)
+        end = start + _HOUR
+        # Longer than an hour only where the clocks change in the middle of one.
+        while self._hour_start(end) == start:
+            end += _STEP
+        return start, self._hour_start(end)
+
+    def _hour_start(self, moment: datetime) -> datetime:
+        return moment.astimezone(self._zone).replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+
+    def _first_day(self, day: date) -> date:
+        if self._period == "weekly":
+            return day - timedelta(days=day.weekday())
+        return day.replace(day=1) if self._period == "monthly" else day
+
+    def _next_day(self, first: date) -> date:
+        if self._period == "weekly":
+            return first + timedelta(days=7)
+        if self._period == "monthly":
+            return date(first.year + first.month // 12, first.month % 12 + 1, 1)
+        return first + timedelta(days=1)
+
+    def _midnight(self, day: date) -> datetime:
+        return datetime.combine(day, time(), tzinfo=self._zone).astimezone(UTC)
+
+
+def period_id(period: str, start: datetime) -> str:
+    """Return the name of a period in URLs: its start in UTC, or `all_time` for the run that has none."""
+    if start == BEGINNING:
+        return period
+    text = start.strftime("%Y%m%dT%H%M%S")
+    return f"{text}.{start.microsecond:06d}Z" if start.microsecond else f"{text}Z"
+
+
+def parse_period_id(period: str, text: str) -> datetime | None:
+    """Return the start of the period that `text` names, or None when it names none."""
+    if text == period == ALL_TIME:
+        return BEGINNING
+    for form in ("%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S.%fZ"):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    return None
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError, UnicodeError):
+        raise ScheduleError("timezone", f"{name!r} is not a time zone; use a name such as 'Europe/Berlin'") from None
+
+
+def _check_cron(expression: str) -> None:
+    if len(expression.split()) != 5:
+        raise ScheduleError("period", "'cron:' must be followed by five fields, such as 'cron: 0 6 * * 1'")
+    try:
+        end = next(CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC)))
+        next(CronSim(expression, end, reverse=True))
+    except CronSimError as error:
+        raise ScheduleError("period", f"is not a cron expression: {error}") from None
+    except StopIteration:
+        raise ScheduleError("period", "is a cron expression that never comes true") from None

@@ -1,0 +1,110 @@
+"""Closes periods that have ended: one step ends the writing, then the ranks are archived in bulk behind it.
+
+    live ──(ended, grace over, everything received by then is processed)──► closed ──(copied with ranks)──► archived
+
+A closed ranking is still read from the rank index or its entries; an archived one from the archive. Its live entries
+are swept afterwards. Each step may be repeated after a crash.
+"""
+
+import time
+from datetime import timedelta
+
+import structlog
+from valkey.exceptions import ValkeyError
+
+from grandstand import clock
+from grandstand.domain.periods import GRACE
+from grandstand.domain.rankings import Ranking
+from grandstand.operations.catalog import LeaderboardCatalog
+from grandstand.storage.archive import ArchiveStore
+from grandstand.storage.changes import Changes
+from grandstand.storage.event_stream import EventStream
+from grandstand.storage.ledger import Ledger
+from grandstand.storage.postgres import Database
+from grandstand.storage.rankings import RankingStore
+
+_ROUND_MAX = 200
+_SLACK = timedelta(seconds=10)
+"""What an event may take from its `received_at` to the stream; also the clocks of hosts differ a little."""
+
+_ARCHIVE_TIMEOUT_SECONDS = 600.0
+_log = structlog.get_logger(__name__)
+
+
+class PeriodCloser:
+    """Closes and archives for one deployment; several at once do each step once."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        catalog: LeaderboardCatalog,
+        rankings: RankingStore,
+        archive: ArchiveStore,
+        stream: EventStream,
+        changes: Changes,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._catalog = catalog
+        self._rankings = rankings
+        self._archive = archive
+        self._stream = stream
+        self._changes = changes
+
+    async def close(self) -> int:
+        """Close and archive what is due; return how many rankings were archived.
+
+        Raises:
+            UnavailableError: an engine is out of reach.
+        """
+        now = clock.now()
+        # What is in the stream may still belong to a period: it closes when nothing so old is left to process.
+        depth = await self._stream.depth()
+        processed_until = now - timedelta(seconds=depth.lag_seconds)
+        async with self._database.connection() as connection:
+            due = await self._rankings.list_to_close(connection, processed_until - GRACE - _SLACK, _ROUND_MAX)
+            await self._catalog.refresh(connection)
+        live = [ranking.ranking_id for ranking in due if ranking.state == "live"]
+        if live:
+            await self._end_writing(live)
+        count = 0
+        for ranking in due:
+            count += await self._archive_one(ranking)
+        if due:
+            await self._announce()
+        return count
+
+    async def _end_writing(self, ranking_ids: list[int]) -> None:
+        async with self._database.transaction() as connection:
+            await self._ledger.seize(connection)
+            # A new revision makes every worker look at the states of rankings again.
+            await self._ledger.next_leaderboards_revision(connection)
+            await self._rankings.set_state(connection, ranking_ids, "closed")
+
+    async def _archive_one(self, ranking: Ranking) -> bool:
+        board = self._catalog.get_by_id(ranking.name.leaderboard_id)
+        if board is None:
+            return False
+        started = time.perf_counter()
+        async with self._database.transaction() as connection:
+            total = await self._archive.archive(
+                connection, ranking.ranking_id, board.direction, timeout_seconds=_ARCHIVE_TIMEOUT_SECONDS
+            )
+        if total is None:
+            return False
+        _log.info(
+            "period_archived",
+            leaderboard=board.key,
+            ranking_id=ranking.ranking_id,
+            part=ranking.name.part,
+            entries=total,
+            seconds=round(time.perf_counter() - started, 3),
+        )
+        return True
+
+    async def _announce(self) -> None:
+        try:
+            await self._changes.periods()
+        except (ValkeyError, OSError) as error:
+            _log.warning("periods_not_announced", error=str(error))

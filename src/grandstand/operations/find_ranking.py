@@ -1,0 +1,179 @@
+"""Finds which ranking a read is about: by board, period, segment and bucket."""
+
+from dataclasses import dataclass
+
+from grandstand import clock
+from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
+from grandstand.domain.leaderboards import Leaderboard
+from grandstand.domain.periods import Period, parse_period_id, period_id
+from grandstand.domain.rankings import WHOLE, Ranking, RankingName, bucket_part, segment_part
+from grandstand.domain.scoring import SEGMENT_LENGTH_MAX
+from grandstand.operations.catalog import LeaderboardCatalog
+from grandstand.storage.buckets import BucketStore
+from grandstand.storage.changes import ChangeFeed
+from grandstand.storage.leaderboards import LeaderboardStore
+from grandstand.storage.postgres import Database
+from grandstand.storage.rankings import RankingStore
+
+BUCKET_MAX = 2**31 - 1
+OWN_BUCKET = "own"
+_KNOWN_MAX = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a board a read is about; both None for the whole. `bucket` is a number or `own`."""
+
+    period: str | None = None
+    segment: str | None = None
+    bucket: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a read is about. `ranking` is None while nobody has scored there."""
+
+    board: Leaderboard
+    period: Period
+    ranking: Ranking | None
+    segment: str | None
+    bucket: int | None
+
+    @property
+    def period_id(self) -> str:
+        """Return the period's name in URLs."""
+        return period_id(self.board.definition.period, self.period.start)
+
+
+class RankingFinder:
+    """Resolves reads for one process, from memory while every change is heard of."""
+
+    def __init__(
+        self,
+        catalog: LeaderboardCatalog,
+        database: Database,
+        leaderboards: LeaderboardStore,
+        rankings: RankingStore,
+        buckets: BucketStore,
+        feed: ChangeFeed,
+    ) -> None:
+        self._catalog = catalog
+        self._database = database
+        self._leaderboards = leaderboards
+        self._rankings = rankings
+        self._buckets = buckets
+        self._feed = feed
+        self._known: dict[RankingName, Ranking | None] = {}
+        self._known_generation: int | None = None
+
+    async def board(self, key: str) -> Leaderboard:
+        """Return a board.
+
+        Raises:
+            NotFoundError: `leaderboard_not_found`.
+            UnavailableError: it is not known here, and the database is out of reach.
+        """
+        board = self._catalog.get(key)
+        if board is None and "\x00" not in key:
+            # It may have been made a moment ago through another process.
+            async with self._database.connection() as connection:
+                board = await self._leaderboards.find(connection, key)
+        if board is None:
+            raise NotFoundError("leaderboard_not_found", f"There is no leaderboard {key!r}.")
+        return board
+
+    async def find(self, key: str, part: Part, user_id: str | None) -> Target:
+        """Return what a read is about; `user_id` says whose bucket `own` is.
+
+        Raises:
+            InvalidError: a segment or bucket that cannot be.
+            NotFoundError: `leaderboard_not_found`, `period_not_found`, or `not_ranked` for the bucket of a user who
+                has none.
+            UnavailableError: the database is needed and out of reach.
+        """
+        board = await self.board(key)
+        name, period = self._name(board, part)
+        whole = await self._ranking(name)
+        if part.period is not None and whole is None and not self._is_current(board, period):
+            raise NotFoundError("period_not_found", f"The leaderboard {key!r} has no period {part.period!r}.")
+        if whole is not None:
+            period = Period(whole.name.started_at, whole.ended_at)
+        if part.segment is not None:
+            self._check_segment(board, part.segment)
+            ranking = await self._ranking(name._replace(part=segment_part(part.segment)))
+            return Target(board, period, ranking, part.segment, None)
+        if part.bucket is not None:
+            bucket = await self._bucket(board, whole, part.bucket, user_id)
+            ranking = await self._ranking(name._replace(part=bucket_part(bucket)))
+            return Target(board, period, ranking, None, bucket)
+        return Target(board, period, whole, None, None)
+
+    def generation(self, key: str) -> int | None:
+        """Return a number that changes with every known change of the current period of the whole board, or None."""
+        board, periods = self._catalog.get(key), self._feed.periods_generation()
+        if board is None or periods is None or periods != self._known_generation:
+            return None
+        name, _ = self._name(board, Part())
+        if name not in self._known:
+            return None
+        ranking = self._known[name]
+        entries = self._feed.generation(ranking.ranking_id) if ranking is not None else 0
+        return hash((board.leaderboard_id, board.revision, name, periods, self._feed.names_generation(), entries))
+
+    async def bucket_of(self, whole: Ranking, user_id: str) -> int | None:
+        """Return the bucket that a user is in, or None while the user has no score."""
+        async with self._database.connection() as connection:
+            return (await self._buckets.find(connection, whole.ranking_id, [user_id])).get(user_id)
+
+    def _name(self, board: Leaderboard, part: Part) -> tuple[RankingName, Period]:
+        if part.period is None:
+            period = board.schedule.at(clock.now())
+        else:
+            start = parse_period_id(board.definition.period, part.period)
+            if start is None:
+                raise NotFoundError(
+                    "period_not_found", f"The leaderboard {board.key!r} has no period {part.period!r}."
+                )
+            period = board.schedule.at(start)
+            if period.start != start:
+                # A period of an earlier schedule; its own ranking knows its end.
+                period = Period(start, None)
+        return RankingName(board.leaderboard_id, board.epoch, period.start, WHOLE), period
+
+    def _is_current(self, board: Leaderboard, period: Period) -> bool:
+        return board.schedule.at(clock.now()) == period
+
+    async def _ranking(self, name: RankingName) -> Ranking | None:
+        generation = self._feed.periods_generation()
+        if generation is not None:
+            if generation != self._known_generation or len(self._known) > _KNOWN_MAX:
+                self._known = {}
+                self._known_generation = generation
+            if name in self._known:
+                return self._known[name]
+        known: dict[RankingName, Ranking | None] = self._known
+        async with self._database.connection() as connection:
+            found = await self._rankings.find(connection, [name])
+        ranking = found[0] if found else None
+        if generation is not None:
+            known[name] = ranking
+        return ranking
+
+    async def _bucket(self, board: Leaderboard, whole: Ranking | None, text: str, user_id: str | None) -> int:
+        if board.definition.bucket_size is None:
+            raise InvalidError([FieldError("bucket", f"the leaderboard {board.key!r} has no buckets")])
+        if text == OWN_BUCKET and user_id is not None:
+            bucket = None if whole is None else await self.bucket_of(whole, user_id)
+            if bucket is None:
+                raise NotFoundError("not_ranked", f"This player has no entry on the leaderboard {board.key!r}.")
+            return bucket
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:11]) <= BUCKET_MAX and len(text) <= 10):
+            raise InvalidError([FieldError("bucket", "must be a number from 1 on, or 'own' where a user is named")])
+        return int(text)
+
+    def _check_segment(self, board: Leaderboard, segment: str) -> None:
+        if board.definition.segment_by is None:
+            raise InvalidError([FieldError("segment", f"the leaderboard {board.key!r} has no segments")])
+        if not 0 < len(segment) <= SEGMENT_LENGTH_MAX or "\x00" in segment:
+            raise InvalidError([FieldError("segment", f"must have 1 to {SEGMENT_LENGTH_MAX} characters")])
+

@@ -1,0 +1,110 @@
+"""Brings tallies into the entries: rankings are found or made, players placed in buckets, values combined."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from grandstand.domain.folding import Tally
+from grandstand.domain.rankings import WHOLE, Ranking, RankingName, bucket_part
+from grandstand.operations.resolve_rankings import RankingResolver
+from grandstand.operations.score_events import LATE, RankingTally, Scored
+from grandstand.storage.buckets import BucketStore
+from grandstand.storage.entries import Entry, EntryStore
+from grandstand.storage.postgres import Connection
+
+
+@dataclass(slots=True)
+class Folded:
+    """What a transaction leaves to publish after its commit: entries, and the order of their rankings."""
+
+    entries: list[Entry] = field(default_factory=list)
+    directions: dict[int, int] = field(default_factory=dict)
+    has_new_rankings: bool = False
+
+    def add(self, other: "Folded") -> None:
+        """Take in what another fold of the same transaction leaves to publish."""
+        self.entries += other.entries
+        self.directions.update(other.directions)
+        self.has_new_rankings |= other.has_new_rankings
+
+
+class ScoreFolder:
+    """Folds for one process. Between `begin` and `commit` lies one transaction that shares or holds the ledger."""
+
+    def __init__(self, resolver: RankingResolver, buckets: BucketStore, entries: EntryStore) -> None:
+        self._resolver = resolver
+        self._buckets = buckets
+        self._entries = entries
+
+    def begin(self, revision: int) -> None:
+        """Begin a transaction that sees definitions and periods of `revision`."""
+        self._resolver.begin(revision)
+
+    def commit(self) -> None:
+        """Say that the transaction is committed."""
+        self._resolver.commit()
+
+    async def fold(self, connection: "Connection[Any]", scored: Scored) -> Folded:
+        """Combine tallies with the entries; return what changed. Values with no place are added to `scored.unranked`.
+
+        The tallies of buckets follow those of the whole boards, which place the players.
+        """
+        folded = Folded()
+        tallies = scored.tallies
+        while tallies:
+            found = await self._resolver.resolve(connection, _ends(tallies))
+            live: dict[int, Tally] = {}
+            buckets: dict[RankingName, RankingTally] = {}
+            for name in sorted(tallies):
+                target, ranking = tallies[name], found.get(name)
+                if ranking is None or ranking.state != "live":
+                    reason = LATE if ranking is not None else "too_many_segments"
+                    scored.unranked[target.board.key, reason] += len(target.tally.values)
+                    continue
+                live[ranking.ranking_id] = target.tally
+                folded.directions[ranking.ranking_id] = target.board.direction
+                size = target.board.definition.bucket_size
+                if size is not None and name.part == WHOLE:
+                    users = sorted(target.tally.values)
+                    placed = await self._buckets.place(connection, ranking.ranking_id, users, size)
+                    buckets.update(_bucket_tallies(ranking, target, placed))
+            folded.entries += await self._entries.fold(connection, live)
+            tallies = buckets
+        folded.has_new_rankings = self._resolver.has_made
+        return folded
+
+    async def find(self, connection: "Connection[Any]", scored: Scored) -> Folded:
+        """Return the entries that the tallies speak of, as they are, to be published once more."""
+        folded = Folded()
+        tallies = scored.tallies
+        while tallies:
+            pairs: list[tuple[int, str]] = []
+            buckets: dict[RankingName, RankingTally] = {}
+            for name, ranking in (await self._resolver.find(connection, _ends(tallies))).items():
+                if ranking.state not in ("live", "closed"):
+                    continue
+                target = tallies[name]
+                folded.directions[ranking.ranking_id] = target.board.direction
+                pairs += [(ranking.ranking_id, user_id) for user_id in target.tally.values]
+                if target.board.definition.bucket_size is not None and name.part == WHOLE:
+                    placed = await self._buckets.find(connection, ranking.ranking_id, list(target.tally.values))
+                    buckets.update(_bucket_tallies(ranking, target, placed))
+            if pairs:
+                folded.entries += await self._entries.find(connection, pairs)
+            tallies = buckets
+        return folded
+
+
+def _ends(tallies: dict[RankingName, RankingTally]) -> dict[RankingName, datetime | None]:
+    return {name: target.ended_at for name, target in tallies.items()}
+
+
+def _bucket_tallies(ranking: Ranking, target: RankingTally, placed: dict[str, int]) -> dict[RankingName, RankingTally]:
+    """Return the tallies of the buckets that the players of a whole board's tally are in."""
+    result: dict[RankingName, RankingTally] = {}
+    for user_id, bucket in placed.items():
+        name = ranking.name._replace(part=bucket_part(bucket))
+        if name not in result:
+            result[name] = RankingTally(target.board, target.ended_at)
+        result[name].tally.add(user_id, target.tally.values[user_id])
+    return result

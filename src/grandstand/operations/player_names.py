@@ -1,0 +1,39 @@
+"""Display names for boards, from a bounded memory that hears of every change."""
+
+from collections.abc import Iterable
+
+from grandstand.domain.errors import UnavailableError
+from grandstand.storage.changes import ChangeFeed
+from grandstand.storage.players import PlayerStore
+from grandstand.storage.postgres import Database
+
+_KNOWN_MAX = 100_000
+
+
+class PlayerNames:
+    """Knows the display names of the players that boards were asked for."""
+
+    def __init__(self, database: Database, players: PlayerStore, feed: ChangeFeed) -> None:
+        self._database = database
+        self._players = players
+        self._feed = feed
+        self._known: dict[str, str | None] = {}
+        self._generation: int | None = None
+
+    async def find(self, user_ids: Iterable[str]) -> dict[str, str | None]:
+        """Return the users' display names. Without the database, those not known by heart are None: ranks matter more."""
+        generation = self._feed.names_generation()
+        if generation is None or generation != self._generation or len(self._known) > _KNOWN_MAX:
+            self._known = {}
+            self._generation = generation
+        wanted = list(user_ids)
+        missing = [user_id for user_id in wanted if user_id not in self._known]
+        known = self._known
+        if missing:
+            try:
+                async with self._database.connection() as connection:
+                    found = await self._players.find_names(connection, missing)
+            except UnavailableError:
+                return {user_id: known.get(user_id) for user_id in wanted}
+            known.update((user_id, found.get(user_id)) for user_id in missing)
+        return {user_id: known.get(user_id) for user_id in wanted}

@@ -1,0 +1,210 @@
+"""Recomputes a board from the stored events, under its own or a new rule, and swaps the outcome in at once.
+
+    1. With the ledger alone: take a snapshot of the events, and from then on let workers feed a new epoch too.
+    2. Without it: read the snapshot's events and fold them into the new epoch. Folds do not mind the order, so what
+       workers add meanwhile and what the replay adds come to the same as one after the other.
+    3. With the ledger alone: put the rule and the epoch in force. Readers change over in one step.
+
+Periods that are archived stay as they are: the events that made them may be archived themselves.
+"""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from grandstand import clock
+from grandstand.domain.errors import ConflictError, NotFoundError
+from grandstand.domain.event_model import Event
+from grandstand.domain.leaderboards import Leaderboard, LeaderboardDefinition
+from grandstand.domain.rankings import WHOLE, RankingName
+from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule
+from grandstand.operations.catalog import ScoredBoard
+from grandstand.operations.fold_scores import ScoreFolder
+from grandstand.operations.score_events import Scored, score_event
+from grandstand.storage.changes import Changes
+from grandstand.storage.entries import EntryStore, Move
+from grandstand.storage.event_log import EventLog
+from grandstand.storage.leaderboards import LeaderboardStore
+from grandstand.storage.ledger import Ledger
+from grandstand.storage.postgres import Connection, Database
+from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.rankings import RankingStore
+
+_CHUNK_EVENTS = 5_000
+_MOVES_MAX = 100
+_READ_TIMEOUT_SECONDS = 24 * 3600.0
+_decode_payload = msgspec.json.Decoder().decode
+_log = structlog.get_logger(__name__)
+
+
+class Replay(msgspec.Struct, kw_only=True):
+    """What a replay came to: events read, how many players of the running period stand or score differently, and who."""
+
+    leaderboard: str
+    events: int
+    moved: int
+    moves: list[Move]
+    is_in_force: bool
+
+
+class LeaderboardReplayer:
+    """Replays boards. One replay a board at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        store: LeaderboardStore,
+        rankings: RankingStore,
+        entries: EntryStore,
+        event_log: EventLog,
+        folder: ScoreFolder,
+        index: RankingIndex,
+        changes: Changes,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._store = store
+        self._rankings = rankings
+        self._entries = entries
+        self._event_log = event_log
+        self._folder = folder
+        self._index = index
+        self._changes = changes
+
+    async def replay(self, key: str, definition: LeaderboardDefinition | None, *, dry_run: bool) -> Replay:
+        """Recompute a board; put the outcome in force unless `dry_run`.
+
+        Raises:
+            NotFoundError: `leaderboard_not_found`.
+            ConflictError: `replay_under_way` when another one is, `leaderboard_changed` when the board was reset or
+                redefined meanwhile.
+            UnavailableError: the database is out of reach; what was made is given up at the next replay.
+        """
+        async with AsyncExitStack() as stack:
+            board, snapshot = await self._begin(key, definition, stack)
+            pending = board.pending
+            if pending is None:
+                raise RuntimeError("A replay has begun without a pending rule.")
+            try:
+                events = await self._copy(pending, snapshot)
+                moved, moves = await self._compare(board, pending)
+                if not dry_run:
+                    await self._swap(board, pending)
+            except BaseException:
+                await self._give_up(board, pending)
+                raise
+            if dry_run:
+                await self._give_up(board, pending)
+        await self._changes.leaderboards()
+        await self._changes.periods()
+        return Replay(leaderboard=key, events=events, moved=moved, moves=moves, is_in_force=not dry_run)
+
+    async def _begin(
+        self, key: str, definition: LeaderboardDefinition | None, stack: AsyncExitStack
+    ) -> "tuple[Leaderboard, Connection[Any]]":
+        async with self._database.transaction() as connection:
+            # While one session has this lock no other replay of the board runs; it goes with the session.
+            await self._ledger.seize(connection)
+            board = await self._store.find(connection, key)
+            if board is None:
+                raise NotFoundError("leaderboard_not_found", f"There is no leaderboard {key!r}.")
+            # Batches wait, so this snapshot holds every event that was stored before workers feed the new epoch.
+            snapshot = await stack.enter_async_context(self._database.snapshot())
+            if not await self._ledger.try_claim(snapshot, f"replay {board.leaderboard_id}"):
+                raise ConflictError("replay_under_way", f"The leaderboard {key!r} is being replayed already.")
+            if board.pending is not None:
+                await self._rankings.drop_epoch(connection, board.leaderboard_id, board.pending.epoch)
+            epoch = await self._store.new_epoch(connection)
+            revision = await self._ledger.next_leaderboards_revision(connection)
+            rule = board.definition if definition is None else definition
+            board = await self._store.set_pending(connection, board.leaderboard_id, (rule, epoch), revision)
+        return board, snapshot
+
+    async def _copy(self, pending: Leaderboard, snapshot: "Connection[Any]") -> int:
+        """Fold every event of the snapshot into the new epoch; return how many there were."""
+        scored_board = ScoredBoard(pending, ScoringRule(pending.definition))
+        types = [pending.definition.event_type, DIRECT_EVENT_TYPE]
+        count = 0
+        async for rows in self._event_log.read_types(
+            snapshot, types, chunk_events=_CHUNK_EVENTS, timeout_seconds=_READ_TIMEOUT_SECONDS
+        ):
+            await self._fold(scored_board, rows)
+            count += len(rows)
+        return count
+
+    async def _fold(self, target: ScoredBoard, rows: Sequence[Any]) -> None:
+        async with self._database.transaction() as connection:
+            state = await self._ledger.join(connection)
+            self._folder.begin(state.leaderboards_revision)
+            # Looked at under the shared ledger: a removal during the replay is seen by this chunk or does it itself.
+            removals = await self._entries.removals(connection, target.board.leaderboard_id)
+            folded = await self._folder.fold(connection, _score(target, rows, removals))
+        self._folder.commit()
+        await self._index.publish(folded.entries, folded.directions)
+
+    async def _compare(self, board: Leaderboard, pending: Leaderboard) -> tuple[int, list[Move]]:
+        now = clock.now()
+        names = [
+            RankingName(each.leaderboard_id, each.epoch, each.schedule.at(now).start, WHOLE)
+            for each in (board, pending)
+        ]
+        async with self._database.snapshot() as connection:
+            found = {
+                ranking.name: ranking.ranking_id for ranking in await self._rankings.find(connection, names)
+            }
+            before, after = (found.get(name, -1) for name in names)
+            return await self._entries.compare(
+                connection, (before, board.direction), (after, pending.direction), _MOVES_MAX
+            )
+
+    async def _swap(self, board: Leaderboard, pending: Leaderboard) -> None:
+        async with self._database.transaction() as connection:
+            await self._ledger.seize(connection)
+            current = await self._store.find(connection, board.key)
+            if (
+                current is None
+                or current.leaderboard_id != board.leaderboard_id
+                or current.definition != board.definition
+                or current.resets != board.resets
+            ):
+                raise ConflictError(
+                    "leaderboard_changed", f"The leaderboard {board.key!r} was changed during the replay; run it again."
+                )
+            revision = await self._ledger.next_leaderboards_revision(connection)
+            await self._rankings.drop(connection, board.leaderboard_id, pending.epoch)
+            await self._store.swap(connection, board.leaderboard_id, pending.definition, pending.epoch, revision)
+
+    async def _give_up(self, board: Leaderboard, pending: Leaderboard) -> None:
+        async with self._database.transaction() as connection:
+            await self._ledger.seize(connection)
+            revision = await self._ledger.next_leaderboards_revision(connection)
+            await self._rankings.drop_epoch(connection, board.leaderboard_id, pending.epoch)
+            await self._store.set_pending(connection, board.leaderboard_id, None, revision)
+
+
+def _score(target: ScoredBoard, rows: Sequence[Any], removals: dict[str, datetime]) -> Scored:
+    scored = Scored()
+    for row in rows:
+        removed_at = removals.get(row["user_id"])
+        if removed_at is not None and row["received_at"] <= removed_at:
+            continue
+        payload = _decode_payload(row["payload"])
+        if row["event_type"] == DIRECT_EVENT_TYPE:
+            if payload.get("leaderboard") != target.board.key:
+                continue
+        elif not target.rule.belongs(payload):
+            continue
+        event = Event(
+            event_type=row["event_type"],
+            user_id=row["user_id"],
+            id=UUID(int=row["id"].int),
+            occurred_at=row["occurred_at"],
+        )
+        score_event(scored, target, event, payload, row["received_at"])
+    return scored

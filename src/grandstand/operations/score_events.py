@@ -1,0 +1,84 @@
+"""What a batch of events comes to: for each board, period and part a tally of scores."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from grandstand.domain.events import Event
+from grandstand.domain.folding import Tally, Value
+from grandstand.domain.leaderboards import Leaderboard
+from grandstand.domain.rankings import RankingName, segment_part
+from grandstand.domain.scores import UnrankedError
+from grandstand.domain.scoring import DIRECT_EVENT_TYPE
+from grandstand.operations.catalog import LeaderboardCatalog, ScoredBoard
+
+LATE = "late"
+"""Reason why an event is not ranked: its period had ended, and the grace was over when it arrived."""
+
+_decode_payload = msgspec.json.Decoder().decode
+
+
+@dataclass(slots=True)
+class Scored:
+    """The tallies of a batch, and how many values boards could not rank, by (leaderboard key, reason)."""
+
+    tallies: dict[RankingName, "RankingTally"] = field(default_factory=dict)
+    unranked: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+class RankingTally:
+    """The tally of one ranking, with the board it belongs to and the end of its period."""
+
+    __slots__ = ("board", "ended_at", "tally")
+
+    def __init__(self, board: Leaderboard, ended_at: datetime | None) -> None:
+        self.board = board
+        self.ended_at = ended_at
+        self.tally = Tally(board.definition.operator, board.definition.order)
+
+
+def score_events(catalog: LeaderboardCatalog, events: Iterable[tuple[Event, datetime]]) -> Scored:
+    """Score (event, received_at) pairs on every board that they feed."""
+    scored = Scored()
+    for event, received_at in events:
+        if catalog.takes(event.event_type):
+            payload = _decode_payload(event.payload)
+            for target in catalog.fed_by(event.event_type, payload):
+                score_event(scored, target, event, payload, received_at)
+    return scored
+
+
+def score_event(
+    scored: Scored, target: ScoredBoard, event: Event, payload: object, received_at: datetime
+) -> None:
+    """Score one event, whose payload is decoded, on one board that it feeds."""
+    board, rule, _ = target
+    try:
+        value = rule.value(
+            payload, event.occurred_at, event.id, is_direct=event.event_type == DIRECT_EVENT_TYPE
+        )
+    except UnrankedError as error:
+        scored.unranked[board.key, error.reason] += 1
+        return
+    period = board.schedule.at(event.occurred_at)
+    if period.end is not None and not period.takes(received_at):
+        scored.unranked[board.key, LATE] += 1
+        return
+    name = RankingName(board.leaderboard_id, board.epoch, period.start)
+    _add(scored, name, board, period.end, event.user_id, value)
+    segment = rule.segment(payload)
+    if segment is not None:
+        part = name._replace(part=segment_part(segment))
+        _add(scored, part, board, period.end, event.user_id, value)
+
+
+def _add(
+    scored: Scored, name: RankingName, board: Leaderboard, ended_at: datetime | None, user_id: str, value: Value
+) -> None:
+    target = scored.tallies.get(name)
+    if target is None:
+        target = scored.tallies[name] = RankingTally(board, ended_at)
+    target.tally.add(user_id, value)

@@ -1,0 +1,87 @@
+"""Writes a score directly to one board. It is an event like any other: durable, counted once, and seen by a replay."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from uuid6 import uuid7
+
+from grandstand import clock
+from grandstand.domain.errors import FieldError, InvalidError, MalformedError
+from grandstand.domain.event_model import Event, is_user_id
+from grandstand.domain.scores import UnrankedError
+from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule
+from grandstand.operations.find_ranking import RankingFinder
+from grandstand.storage.event_stream import EventStream
+
+_REASONS = {
+    "missing_field": "is needed",
+    "not_a_number": "must be a number",
+    "not_an_integer": "must be a whole number",
+    "out_of_range": "must lie within ±(2^53 - 1)",
+    "below_min_score": "is below the board's min_score",
+    "above_max_score": "is above the board's max_score",
+}
+
+
+class ScoreRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What `POST /api/leaderboards/{key}/scores` takes. `id` makes a repeat harmless."""
+
+    user_id: str
+    score: Any
+    id: UUID | None = None
+
+
+class ScoreWritten(msgspec.Struct):
+    """The acknowledgement: the score is durable, and ranked in a moment."""
+
+    accepted: int
+    id: UUID
+
+
+class ScoreWriter:
+    """Writes scores for one process."""
+
+    def __init__(self, finder: RankingFinder, stream: EventStream) -> None:
+        self._finder = finder
+        self._stream = stream
+
+    async def write(self, key: str, body: bytes) -> ScoreWritten:
+        """Append one score to the stream; when this returns it is durable.
+
+        Raises:
+            MalformedError: the body is not JSON.
+            InvalidError: a wrong value, or one that the board's rule refuses.
+            NotFoundError: `leaderboard_not_found`.
+            UnavailableError: the stream is out of reach.
+        """
+        board = await self._finder.board(key)
+        request = _read(body)
+        now = clock.now()
+        payload = {"leaderboard": board.key, "score": request.score}
+        event_id = request.id or UUID(int=uuid7().int)
+        try:
+            ScoringRule(board.definition).value(payload, now, event_id, is_direct=True)
+        except UnrankedError as error:
+            raise InvalidError([FieldError("score", _REASONS[error.reason])]) from None
+        event = Event(
+            event_type=DIRECT_EVENT_TYPE,
+            user_id=request.user_id,
+            payload=msgspec.Raw(msgspec.json.encode(payload)),
+            id=event_id,
+            occurred_at=now,
+        )
+        await self._stream.append([event], [], now)
+        return ScoreWritten(accepted=1, id=event_id)
+
+
+def _read(body: bytes) -> ScoreRequest:
+    try:
+        request = msgspec.json.decode(body, type=ScoreRequest)
+    except msgspec.ValidationError as error:
+        raise InvalidError([FieldError("$", str(error))]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        raise MalformedError("The body is not valid JSON.") from None
+    if not is_user_id(request.user_id):
+        raise InvalidError([FieldError("user_id", "must be 1 to 255 characters without control characters")])
+    return request

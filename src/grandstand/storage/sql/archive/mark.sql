@@ -1,0 +1,1 @@
+UPDATE rankings SET state = 'archived', total = $2 WHERE ranking_id = $1

@@ -1,1 +1,0 @@
-UPDATE leaderboards SET is_swept = true WHERE ranking_id = $1

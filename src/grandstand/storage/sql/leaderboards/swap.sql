@@ -1,0 +1,8 @@
+-- Puts a definition and the epoch that was made by it in force, and ends the replay that made them.
+UPDATE leaderboards
+SET
+    definition = $2::jsonb, revision = $3, epoch = $4, pending_definition = NULL, pending_epoch = NULL,
+    updated_at = now()
+WHERE leaderboard_id = $1
+RETURNING leaderboard_id, key, definition, revision, epoch, resets, pending_definition, pending_epoch,
+    false AS is_deleted

@@ -1,0 +1,1 @@
+UPDATE rankings SET is_swept = true WHERE ranking_id = $1
