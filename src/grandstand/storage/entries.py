@@ -91,6 +91,11 @@ class EntryStore:
         rows = await connection.fetch(queries.load("entries/list_removals.sql"), leaderboard_id)
         return {row["user_id"]: row["removed_at"] for row in rows}
 
+    async def next_version(self, connection: "Connection[Any]") -> int:
+        """Return a version that is newer than that of every change so far."""
+        version: int = await connection.fetchval(queries.load("entries/next_version.sql"))
+        return version
+
     async def has_any(self, connection: "Connection[Any]", ranking_ids: Sequence[int]) -> bool:
         """Return whether any of the rankings has entries."""
         return bool(await connection.fetchval(queries.load("entries/has_any.sql"), ranking_ids))

@@ -6,7 +6,6 @@ instead of giving a rank that might be wrong. docs/decisions/0005 has the reason
 """
 
 import contextlib
-import struct
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -23,7 +22,9 @@ from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
 _CALL_ENTRIES_MAX = 500
 """Entries one script call takes: a few milliseconds, so other clients of the single thread do not wait longer."""
 
-_VERSION = struct.Struct(">Q")
+_VERSION_BYTES = 6
+"""Versions fit into 48 bits for longer than any deployment lives; Lua's numbers are exact up to 53."""
+
 
 
 class IndexIncompleteError(Exception):
@@ -61,7 +62,7 @@ class RankingIndex:
         arguments: dict[int, list[Argument]] = defaultdict(list)
         for ranking_id, user_id, score, tie_key, achieved_at, metadata, version in entries:
             arguments[ranking_id] += (
-                user_id, score * directions[ranking_id], prefix(tie_key, achieved_at), _VERSION.pack(version)[2:],
+                user_id, score * directions[ranking_id], prefix(tie_key, achieved_at), _version(version),
                 metadata or "",
             )  # fmt: skip
         await self._publish_all(arguments)
@@ -74,7 +75,7 @@ class RankingIndex:
         """
         arguments: dict[int, list[Argument]] = defaultdict(list)
         for entry in entries:
-            arguments[entry.ranking_id] += (entry.user_id, "", "", _VERSION.pack(entry.version)[2:], "")
+            arguments[entry.ranking_id] += (entry.user_id, "", "", _version(entry.version), "")
         await self._publish_all(arguments)
 
     async def _publish_all(self, arguments: Mapping[int, list[Argument]]) -> None:
@@ -117,6 +118,30 @@ class RankingIndex:
     async def take_requests(self, count_max: int) -> list[int]:
         """Return rankings that somebody asked to rebuild, each once."""
         return [int(item) for item in await self._client.spop(self._requests, count_max) or []]  # type: ignore[misc]
+
+    async def versions(self, ranking_id: int, user_ids: Sequence[str]) -> dict[str, int]:
+        """Return the versions that the index holds of these users; those it does not hold are left out."""
+        if not user_ids:
+            return {}
+        held = await self._client.hmget(self._keys(ranking_id)[1], list(user_ids))  # type: ignore[misc]
+        return {
+            user_id: int.from_bytes(value[:_VERSION_BYTES], "big")
+            for user_id, value in zip(user_ids, held, strict=True)
+            if value is not None
+        }
+
+    async def sample_users(self, ranking_id: int, count: int) -> list[str]:
+        """Return up to `count` different users of the index, by chance."""
+        users = await self._client.hrandfield(self._keys(ranking_id)[1], count) or []  # type: ignore[misc]
+        return [user.decode() for user in users if user]
+
+    async def forget(self, ranking_id: int, user_ids: Sequence[str], version: int) -> None:
+        """Take users without an entry out of the index, as of `version`."""
+        arguments: list[Argument] = []
+        for user_id in user_ids:
+            arguments += (user_id, "", "", _version(version), "")
+        if arguments:
+            await self._publish_all({ranking_id: arguments})
 
     async def delete(self, ranking_id: int) -> None:
         """Remove the index of a ranking that is not served any more."""
@@ -178,6 +203,10 @@ def _entries(rows: Sequence[Any]) -> list[IndexedEntry]:
         IndexedEntry(rows[i], Position(_integer(rows[i + 2]), rows[i + 1]), rows[i + 3].decode() or None)
         for i in range(0, len(rows), 4)
     ]
+
+
+def _version(version: int) -> bytes:
+    return version.to_bytes(_VERSION_BYTES, "big")
 
 
 def _integer(score: bytes) -> int:
