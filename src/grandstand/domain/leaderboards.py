@@ -42,7 +42,8 @@ class LeaderboardDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_un
 
     def rules(self) -> tuple[Any, ...]:
         """Return the part that decides scores; boards whose rules differ cannot share entries."""
-        where = tuple(sorted((path, type(value).__name__, value) for path, value in (self.where or {}).items()))
+        # In Python True == 1, in JSON they differ; 1 and 1.0 are one number in both.
+        where = tuple(sorted((path, isinstance(value, bool), value) for path, value in (self.where or {}).items()))
         return (
             self.event_type, self.operator, self.field, where, self.order, self.period, self.timezone,
             self.min_score, self.max_score,
@@ -125,6 +126,11 @@ def _same(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
+def is_key(key: str) -> bool:
+    """Whether a board could have this key: 1 to 64 characters of `a-z A-Z 0-9 _ . -`, the first a letter or digit."""
+    return _KEY.match(key) is not None
+
+
 def check_key(key: str) -> None:
     """Check a board's key.
 
@@ -132,7 +138,7 @@ def check_key(key: str) -> None:
         InvalidError: not 1 to 64 characters of `a-z A-Z 0-9 _ . -` that begin with a letter or digit, or reserved.
 
     """
-    if not _KEY.match(key):
+    if not is_key(key):
         message = "must be 1 to 64 characters of a-z A-Z 0-9 _ . - and begin with a letter or digit"
         raise InvalidError([FieldError("key", message)])
     if key in RESERVED_KEYS:

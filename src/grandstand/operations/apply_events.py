@@ -97,8 +97,8 @@ class EventApplier:
                         await self._event_log.create_partition(connection, month)
             except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
                 # Another worker stored some of these events meanwhile; the next look at the known ids sees them.
-                if attempt == _ATTEMPTS_MAX - 1:
-                    raise
+                # Who loses that race twice takes the ledger alone, and nobody is left to race with.
+                alone = alone or attempt > 0
         raise RuntimeError("A batch could not be stored: its partitions or ids changed under it again and again.")
 
     async def _store_in(

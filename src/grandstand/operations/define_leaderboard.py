@@ -1,5 +1,7 @@
 """Makes, changes and deletes boards. A change takes effect between two batches, never in the middle of one."""
 
+from collections.abc import Awaitable
+
 import msgspec
 import structlog
 from valkey.exceptions import ValkeyError
@@ -11,6 +13,7 @@ from grandstand.domain.leaderboards import (
     Leaderboard,
     LeaderboardDefinition,
     check_key,
+    is_key,
     parse_definition,
 )
 from grandstand.storage.changes import Changes
@@ -97,7 +100,7 @@ class LeaderboardDefiner:
 
         """
         async with self._database.connection() as connection:
-            board = None if "\x00" in key else await self._store.find(connection, key)
+            board = await self._store.find(connection, key) if is_key(key) else None
         if board is None:
             raise _not_found(key)
         return view(board)
@@ -126,12 +129,12 @@ class LeaderboardDefiner:
             raise ConflictError("leaderboard_protected", "The leaderboard 'global' always exists.")
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
-            board = None if "\x00" in key else await self._store.find(connection, key)
+            board = await self._store.find(connection, key) if is_key(key) else None
             if board is None:
                 raise _not_found(key)
             revision = await self._ledger.next_leaderboards_revision(connection)
             await self._store.delete(connection, board.leaderboard_id, revision)
-        await self._announce(None)
+        await self._tell(self._changes.leaderboards())
 
     async def _put(self, key: str, definition: LeaderboardDefinition) -> tuple[Leaderboard, bool]:
         async with self._database.transaction() as connection:
@@ -148,16 +151,16 @@ class LeaderboardDefiner:
             revision = await self._ledger.next_leaderboards_revision(connection)
             if held is None:
                 board = await self._store.insert(connection, key, definition, revision)
+                # Before the commit no worker knows the ranking: whatever Valkey loses later, the mark goes with it.
+                await self._tell(self._index.complete_new(board.ranking_id))
             else:
                 board = await self._store.update(connection, held.leaderboard_id, definition, revision)
-        await self._announce(board if held is None else None)
+        await self._tell(self._changes.leaderboards())
         return board, held is None
 
-    async def _announce(self, new: Leaderboard | None) -> None:
+    async def _tell(self, news: Awaitable[None]) -> None:
         try:
-            if new is not None:
-                await self._index.complete_new(new.ranking_id)
-            await self._changes.leaderboards()
+            await news
         except (ValkeyError, OSError) as error:
             # The definition stands. Processes look for changes by themselves, and the rank index is made by a rebuild.
             _log.warning("change_not_announced", error=str(error))

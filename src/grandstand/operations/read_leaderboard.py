@@ -12,7 +12,7 @@ import msgspec
 from grandstand import clock
 from grandstand.domain.cursors import read_cursor, write_cursor
 from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
-from grandstand.domain.leaderboards import Leaderboard, Visibility
+from grandstand.domain.leaderboards import Leaderboard, Visibility, is_key
 from grandstand.domain.ranking import percentile, read_member
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.storage.changes import ChangeFeed
@@ -127,7 +127,7 @@ class LeaderboardReader:
         if cursor is not None and from_rank is not None:
             raise InvalidError([FieldError("from_rank", "cannot be combined with cursor")])
         board = await self._find(key)
-        own = user_id or ""
+        own = user_id if user_id is not None and _can_exist(user_id) else ""
         # One more than asked for tells whether there is a next page.
         if cursor is not None:
             position = read_cursor(cursor, board.ranking_id)
@@ -196,7 +196,8 @@ class LeaderboardReader:
         if len(user_ids) > LOOKUP_MAX:
             raise InvalidError([FieldError("user_ids", f"has {len(user_ids)} users; at most {LOOKUP_MAX} are taken")])
         board = await self._find(key)
-        wanted = list(dict.fromkeys(user_ids))
+        named = list(dict.fromkeys(user_ids))
+        wanted = [user_id for user_id in named if _can_exist(user_id)]
         window = await self._ask(
             board,
             lambda: self._index.lookup(board.ranking_id, wanted),
@@ -210,26 +211,27 @@ class LeaderboardReader:
             total=window.total,
             as_of=clock.now(),
             entries=entries,
-            not_ranked=[user_id for user_id in wanted if user_id not in ranked],
+            not_ranked=[user_id for user_id in named if user_id not in ranked],
         )
 
     async def _around(self, key: str, user_id: str, above: int, below: int) -> tuple[Leaderboard, Window, IndexedEntry]:
         board = await self._find(key)
-        window = await self._ask(
-            board,
-            lambda: self._index.around(board.ranking_id, user_id, above, below),
-            lambda: self._entry_reads.around(board.ranking_id, board.direction, user_id, above, below),
-        )
-        if window.own is None:
-            raise NotFoundError("not_ranked", f"This player has no entry on the leaderboard {board.key!r}.")
-        return board, window, window.own
+        if _can_exist(user_id):
+            window = await self._ask(
+                board,
+                lambda: self._index.around(board.ranking_id, user_id, above, below),
+                lambda: self._entry_reads.around(board.ranking_id, board.direction, user_id, above, below),
+            )
+            if window.own is not None:
+                return board, window, window.own
+        raise NotFoundError("not_ranked", f"This player has no entry on the leaderboard {board.key!r}.")
 
     async def _find(self, key: str) -> Leaderboard:
         board = self._catalog.get(key)
         if board is not None:
             return board
         # It may have been made a moment ago through another process.
-        if "\x00" not in key:
+        if is_key(key):
             async with self._database.connection() as connection:
                 board = await self._store.find(connection, key)
         if board is None:
@@ -247,6 +249,14 @@ class LeaderboardReader:
         except IndexIncompleteError:
             await self._index.request_rebuild(board.ranking_id)
             return await entries()
+
+
+def _can_exist(user_id: str) -> bool:
+    """Whether a stored user can have this id; the engines refuse to be asked about NUL and lone surrogates."""
+    try:
+        return b"\x00" not in user_id.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _check_range(name: str, value: int, least: int, most: int) -> None:

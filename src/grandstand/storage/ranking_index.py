@@ -79,17 +79,16 @@ class RankingIndex:
             await self._publish.run_many(self._client, calls)
 
     async def complete_new(self, ranking_id: int) -> None:
-        """Mark the index of a new ranking, which has no entries yet but those that workers are publishing."""
+        """Mark the index of a new ranking complete. For the time before any worker can publish into it."""
         await self._complete.run(self._client, self._keys(ranking_id)[:2], [""])
 
     async def begin_rebuild(self, ranking_id: int) -> str:
         """Claim the rebuild of an index; return the token for `finish_rebuild`."""
-        token = uuid4().hex
-        await self._begin_rebuild.run(self._client, self._keys(ranking_id), [token])
-        return token
+        token: bytes = await self._begin_rebuild.run(self._client, self._keys(ranking_id), [uuid4().hex])
+        return token.decode()
 
     async def finish_rebuild(self, ranking_id: int, token: str) -> bool:
-        """Mark the index complete; False when the index was lost or claimed by another since `begin_rebuild`."""
+        """Mark the index complete; False when it, or a part of it, was lost since `begin_rebuild`."""
         return bool(await self._complete.run(self._client, self._keys(ranking_id)[:2], [token]))
 
     async def find_incomplete(self, ranking_ids: Sequence[int]) -> list[int]:
