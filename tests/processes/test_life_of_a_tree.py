@@ -6,11 +6,13 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from grandstand.embedded.processes import processes_naming
 from tests.support.server import Keys, Server
 from tests.support.waiting import eventually
 
@@ -73,6 +75,19 @@ def test_a_signal_ends_every_process(up: Up, number: signal.Signals) -> None:
     assert server.stop(number) == 0
     assert server.survivors() == []
     assert not (server.data_dir / "run" / "state.json").exists()
+
+
+@pytest.mark.parametrize("moment", ["initdb", "migrate"])
+def test_a_signal_half_way_through_the_first_start_ends_it(up: Up, data_dir: Path, moment: str) -> None:
+    server = up(wait=False)
+    is_at_work = {
+        "initdb": lambda: list(data_dir.glob("postgres.new-*/base")),
+        "migrate": lambda: (data_dir / "postgres" / "postmaster.pid").exists(),
+    }[moment]
+    eventually(is_at_work)
+    assert server.stop() == 0
+    eventually(lambda: not server.survivors() and not processes_naming(data_dir / "postgres", ("postgres", "initdb")))
+    assert up().stop() == 0
 
 
 def test_ctrl_c_reaches_the_whole_group_and_harms_nothing(up: Up) -> None:

@@ -18,12 +18,12 @@ def eventually(condition: Callable[[], T], timeout_seconds: float = 10.0, what: 
     """
     deadline = time.monotonic() + timeout_seconds
     while True:
-        problem: Exception | AssertionError | None = None
+        problem: Exception | None = None
         try:
             result = condition()
             if result:
                 return result
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it may pass
             problem = error
         if time.monotonic() > deadline:
             raise AssertionError(_complaint(condition, timeout_seconds, what)) from problem
@@ -43,7 +43,7 @@ async def eventually_async(
                 result = await result
             if result:
                 return result
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it may pass
             problem = error
         if time.monotonic() > deadline:
             raise AssertionError(_complaint(condition, timeout_seconds, what)) from problem

@@ -49,9 +49,7 @@ def require_sender(principal: Principal) -> None:
         return
     if principal.kind == "anonymous":
         raise UnauthorizedError("Send a player token or a server key as `Authorization: Bearer …`.")
-    raise ForbiddenError(
-        "A client key cannot send events: open a session with it and send them with the player token."
-    )
+    raise ForbiddenError("A client key cannot send events: open a session with it and send them with the player token.")
 
 
 def require_reader(principal: Principal, visibility: Visibility, own_user_id: str | None = None) -> None:
@@ -83,6 +81,7 @@ def require_watcher(scope: HTTPScope, services: Services) -> None:
             address = ip_address(client[0])
         except ValueError:
             address = None
+        address = getattr(address, "ipv4_mapped", None) or address
         if address is not None and any(address in network for network in networks):
             return
     require_operator(principal_of(scope, services))

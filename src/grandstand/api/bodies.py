@@ -7,7 +7,7 @@ from litestar.types import HTTPScope, Receive
 
 from grandstand.api.decoding import DECODERS, Decoder
 from grandstand.api.problems import RequestTimeoutError
-from grandstand.domain.errors import MalformedError, TooLargeError, UnsupportedMediaTypeError
+from grandstand.domain.errors import TooLargeError, UnsupportedMediaTypeError
 
 JSON_TYPES = frozenset({b"", b"application/json"})
 LINE_TYPES = JSON_TYPES | {

@@ -53,7 +53,10 @@ class Query:
     def __init__(self, query_string: bytes) -> None:
         try:
             pairs = parse_qsl(
-                query_string.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=_QUERY_FIELDS_MAX
+                query_string.decode("latin-1"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=_QUERY_FIELDS_MAX,
             )
         except ValueError:
             raise InvalidError([FieldError("query", "is not percent-encoded UTF-8 or has too many fields")]) from None

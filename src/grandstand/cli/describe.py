@@ -15,7 +15,7 @@ def version() -> None:
 def settings(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table, as README has it.")] = False,
 ) -> None:
-    """Print every setting with its default and meaning; units stand last in the names."""
+    """Print every setting, its default and meaning."""
     from grandstand.settings import ENV_PREFIX, Settings, settings_table
 
     if markdown:

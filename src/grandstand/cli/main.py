@@ -1,19 +1,22 @@
 """The command `grandstand`. A command is a function in a module of its own, and imports what it needs when it runs."""
 
 import sys
+from collections.abc import Callable
 
 import typer
 
 from grandstand.cli.describe import settings, version
+from grandstand.cli.importing import import_events
 from grandstand.cli.migrate import migrate
 from grandstand.cli.serve import serve
 from grandstand.cli.up import up
 
 # Name on the command line, and the function that runs; --help lists them in this order.
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "up": up,
     "serve": serve,
     "migrate": migrate,
+    "import": import_events,
     "settings": settings,
     "version": version,
 }

@@ -18,10 +18,11 @@ def migrate(
         bool, typer.Option("--lifeline", help="Begin at the first line of standard input.", hidden=True)
     ] = False,
 ) -> None:
-    """Bring the database's schema up to date, and create the first keys when there are none.
+    """Bring the database's schema up to date.
 
-    Runs against GRANDSTAND_DATABASE_URL; running it again changes nothing. New keys are printed once: only their
-    hashes are stored. GRANDSTAND_ADMIN_KEY, GRANDSTAND_SERVER_KEY and GRANDSTAND_CLIENT_KEY set them instead.
+    Creates the first keys, too, when there are none. Runs against GRANDSTAND_DATABASE_URL; running it again changes
+    nothing. New keys are printed once: only their hashes are stored. GRANDSTAND_ADMIN_KEY, GRANDSTAND_SERVER_KEY and
+    GRANDSTAND_CLIENT_KEY set them instead.
 
     Exit codes: 2 a wrong setting, 4 PostgreSQL out of reach.
     """

@@ -22,7 +22,10 @@ HTTP_ROLES = {RoleName.INGEST, RoleName.API}
 
 
 def serve(
-    role: Annotated[list[RoleName], typer.Option(help="What this process does; several may be given.")],
+    role: Annotated[
+        list[RoleName],
+        typer.Option(metavar="ROLE", help="ingest, api, worker or scheduler; may be given several times."),
+    ],
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; 0.0.0.0 for all. [default: 127.0.0.1]")
     ] = None,
@@ -33,7 +36,9 @@ def serve(
         typer.Option("--lifeline", help="Begin at the first line of standard input and stop at its end.", hidden=True),
     ] = False,
 ) -> None:
-    """Run roles in this process against GRANDSTAND_DATABASE_URL and GRANDSTAND_VALKEY_URL.
+    """Run some roles in this process, on engines of yours.
+
+    The engines are named by GRANDSTAND_DATABASE_URL and GRANDSTAND_VALKEY_URL.
 
     ingest takes events in, api answers reads, worker stores and ranks, scheduler keeps partitions and boards in order.
     The schema must be up to date (`grandstand migrate`). SIGTERM finishes the work at hand and ends the process,
@@ -94,5 +99,4 @@ async def _run(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if lifeline:
         stop_at_end(stop)
-    await bootstrap.check_engines(settings)
     await bootstrap.run_roles(settings, [role.value for role in roles], listener, stop)

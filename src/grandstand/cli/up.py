@@ -22,7 +22,9 @@ def up(
     workers: Annotated[int | None, typer.Option(help="Worker processes of `grandstand up`. [default: 2]")] = None,
     http_processes: Annotated[int | None, typer.Option(help="HTTP processes of `grandstand up`. [default: 1]")] = None,
 ) -> None:
-    """Run everything on this machine: engines, HTTP, workers, scheduler. Ctrl-C ends it, the data stays.
+    """Run everything on this machine.
+
+    Engines, HTTP, workers and scheduler, in one process tree. Ctrl-C ends it, the data stays.
 
     PostgreSQL and Valkey run inside the data folder, unless GRANDSTAND_DATABASE_URL or GRANDSTAND_VALKEY_URL
     name servers of yours. Every other setting is an environment variable: see `grandstand settings`.

@@ -27,6 +27,11 @@ _EVENT_TYPE = re.compile(r"[A-Za-z0-9_.:-]{1,50}\Z")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
+def is_key(key: str) -> bool:
+    """Whether a board could have this key: 1 to 64 characters of `a-z A-Z 0-9 _ . -`, the first a letter or digit."""
+    return _KEY.match(key) is not None
+
+
 def check_key(key: str) -> None:
     """Check a board's key.
 
@@ -34,7 +39,7 @@ def check_key(key: str) -> None:
         InvalidError: not 1 to 64 characters of `a-z A-Z 0-9 _ . -` that begin with a letter or digit, or reserved.
 
     """
-    if not _KEY.match(key):
+    if not is_key(key):
         message = "must be 1 to 64 characters of a-z A-Z 0-9 _ . - and begin with a letter or digit"
         raise InvalidError([FieldError("key", message)])
     if key in RESERVED_KEYS:

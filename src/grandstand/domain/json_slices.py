@@ -21,6 +21,7 @@ _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 # A quote as a stop means a string that does not end.
 _NEXT_AT_TOP = re.compile(rb'(?:[^"\[\]{},]++|' + _STRING + rb')*+([\[{]++|[\]}]++|,|"|\Z)', re.DOTALL)
 _NEXT_INSIDE = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb')*+([\[{]++|[\]}]++|"|\Z)', re.DOTALL)
+_CLOSERS = {b"[": b"]", b"{": b"}"}
 _MEMBER = re.compile(rb"\s*(" + _STRING + rb")\s*:(.*)\Z", re.DOTALL)
 _SURROGATE = re.compile(rb"\\(?:u[dD][89abcdefABCDEF][0-9a-fA-F]{2}|.)", re.DOTALL)
 
@@ -104,7 +105,7 @@ def _cut(text: bytes) -> Iterator[bytes]:
             break
     else:
         raise MalformedError("The body is not valid JSON, and has too many brackets to be taken apart.")
-    if depth < 0 or position != len(text):
+    if depth < 0 or position != len(text) or text[-1:] != _CLOSERS[text[:1]]:
         raise MalformedError("The body is not valid JSON: its brackets do not match, or there is text after its end.")
     last = text[start : position - 1]
     if start > 1 or last.strip(SPACE):

@@ -52,8 +52,11 @@ class DataFolder:
         return folder
 
     def socket_folder(self) -> Path:
-        """Return the folder for sockets: `run`, or a short one elsewhere when that path is too long for a socket."""
-        if len(os.fsencode(self.run / LONGEST_SOCKET_NAME)) <= SOCKET_PATH_MAX_BYTES:
+        """Return the folder for sockets: `run`, or a short one elsewhere when that path does not do for a socket.
+
+        It must not be too long, and a comma would stand between two hosts for PostgreSQL's clients.
+        """
+        if len(os.fsencode(self.run / LONGEST_SOCKET_NAME)) <= SOCKET_PATH_MAX_BYTES and "," not in str(self.run):
             return self.run
         if self._short_folder is None:
             parent = tempfile.gettempdir()
@@ -90,9 +93,7 @@ def open_data_folder(path: Path, *, for_engines: bool = True) -> DataFolder:
     """
     path = Path(os.path.realpath(path))
     if not str(path).isprintable():
-        raise DataFolderError(
-            f"The data folder {path!r} has control characters in its name: choose another --data-dir."
-        )
+        raise DataFolderError(f"The data folder {str(path)!r} has control characters in its name: choose another one.")
     try:
         return _open(path, for_engines=for_engines)
     except OSError as error:
@@ -118,10 +119,8 @@ def _open(path: Path, *, for_engines: bool) -> DataFolder:
     exists = path.exists()
     if exists and not path.is_dir():
         raise DataFolderError(f"The data folder {path} is a file: choose another --data-dir.")
-    if for_engines:
-        identity = choose_identity(path.stat().st_uid if exists else None)
-    else:
-        identity = current_identity()
+    owner = path.stat().st_uid if exists else None
+    identity = choose_identity(owner) if for_engines else current_identity()
     if exists:
         _check_is_ours_or_empty(path)
         _take(path, identity)

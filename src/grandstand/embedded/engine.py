@@ -58,7 +58,7 @@ class Engine(ABC):
 
     @abstractmethod
     def _command(self) -> list[str]:
-        """The command that runs the engine in the foreground."""
+        """Return the command that runs the engine in the foreground."""
 
     @abstractmethod
     async def _is_ready(self) -> bool:
@@ -169,7 +169,7 @@ class Engine(ABC):
         return None
 
     async def _spawn(self, command: list[str], stdin: int = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
-        """Start a command as the engine's user, in a session of its own (no terminal's Ctrl-C), with the log as output."""
+        """Start a command as the engine's user, out of reach of a terminal's Ctrl-C, with the log as output."""
         log = open_log(self.log)
         try:
             return await asyncio.create_subprocess_exec(

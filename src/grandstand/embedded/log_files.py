@@ -1,5 +1,6 @@
-"""Log files of the engines, kept small by size. The engines write to a handle they inherit, so a file is copied and
-emptied rather than renamed.
+"""Log files of the engines, kept small by size.
+
+The engines write to a descriptor they inherit, so a file is copied and emptied rather than renamed.
 """
 
 import os

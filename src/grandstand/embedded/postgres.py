@@ -106,7 +106,7 @@ class Postgres(Engine):
         return len(lines) > READY_LINE and lines[READY_LINE].strip() == "ready"
 
     async def _make_cluster(self) -> None:
-        """Make the cluster beside its place and move it there when it is whole: a killed initdb leaves no half of one."""
+        """Make the cluster beside its place and move it there when whole: a killed initdb leaves no half of one."""
         if self.data.exists() and any(self.data.iterdir()):
             raise EngineStartError(
                 f"{self.data} is not empty and holds no PostgreSQL cluster: move its content away, "

@@ -1,4 +1,7 @@
-"""Finds and ends what an earlier run left behind. A pid alone proves nothing (it may be reused): the command line does."""
+"""Finds and ends what an earlier run left behind.
+
+A pid alone proves nothing (it may be reused): the command line or the time of the start does.
+"""
 
 import contextlib
 import signal

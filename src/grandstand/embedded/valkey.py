@@ -65,6 +65,9 @@ class Valkey(Engine):
         self._identity = with_access(self._folder.identity, self._folder.path, [self._program], [])
 
     async def _prepare(self) -> None:
+        await asyncio.to_thread(self._write_settings)
+
+    def _write_settings(self) -> None:
         self._socket.unlink(missing_ok=True)
         values = SETTINGS | {"dir": str(self.data), "unixsocket": str(self._socket)}
         with tempfile.NamedTemporaryFile("w", dir=self.data, delete=False) as handle:

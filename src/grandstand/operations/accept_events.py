@@ -78,6 +78,8 @@ class EventIntake:
         self._waiting_events = 0
         self._waiting_bytes = 0
         self._writers: set[asyncio.Task[None]] = set()
+        # Not the size of that set: a task leaves it a moment after it has looked at the queue for the last time.
+        self._writing = 0
 
     async def accept(self, body: bytes, only_user_id: str | None = None) -> Receipt:
         """Take a request's events. With `only_user_id`, those of other users are rejected as `forbidden_user`.
@@ -131,37 +133,44 @@ class EventIntake:
         self._queue.append(_Request(outcome.high, outcome.low, size_bytes, received_at, done))
         self._waiting_events += count
         self._waiting_bytes += size_bytes
-        if len(self._writers) < _WRITES_AT_ONCE and (not self._writers or self._waiting_events >= GROUP_EVENTS_MAX):
+        if self._writing == 0 or (self._writing < _WRITES_AT_ONCE and self._waiting_events >= GROUP_EVENTS_MAX):
+            self._writing += 1
             writer = asyncio.create_task(self._write_waiting(), name="write events")
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
         await done
 
     async def _write_waiting(self) -> None:
-        while self._queue:
-            group = self._take_group()
-            if not group:
-                continue
-            high = [event for request in group for event in request.high]
-            low = [event for request in group for event in request.low]
-            problem: Exception | None = None
-            try:
-                await self._stream.append(high, low, group[0].received_at)
-            except GrandstandError as error:
-                problem = error
-            except Exception as error:  # noqa: BLE001 - whatever it is, the waiting requests must hear of it
-                problem = error
-                _log.exception("stream write failed", events=len(high) + len(low))
-            except asyncio.CancelledError:
-                _settle([*group, *self._queue], UnavailableError("The server is stopping; send the events again."))
-                self._queue.clear()
-                raise
-            _settle(group, problem)
-            if problem is None:
-                _count_accepted(len(high), len(low))
+        try:
+            while self._queue:
+                group = self._take_group()
+                if group:
+                    await self._write_group(group)
+        finally:
+            self._writing -= 1
+
+    async def _write_group(self, group: list[_Request]) -> None:
+        high = [event for request in group for event in request.high]
+        low = [event for request in group for event in request.low]
+        problem: Exception | None = None
+        try:
+            await self._stream.append(high, low, group[0].received_at)
+        except GrandstandError as error:
+            problem = error
+        except Exception as error:  # noqa: BLE001 - whatever it is, the waiting requests must hear of it
+            problem = error
+            _log.exception("stream_write_failed", events=len(high) + len(low))
+        except asyncio.CancelledError:
+            _settle([*group, *self._queue], UnavailableError("The server is stopping; send the events again."))
+            self._queue.clear()
+            self._waiting_events = self._waiting_bytes = 0
+            raise
+        _settle(group, problem)
+        if problem is None:
+            _count_accepted(len(high), len(low))
 
     def _take_group(self) -> list[_Request]:
-        """Take whole requests from the front of the queue, up to the limits of a group; those of gone clients drop out."""
+        """Take whole requests from the front of the queue, up to the limits of a group; gone clients' drop out."""
         group: list[_Request] = []
         events = size_bytes = 0
         while self._queue:

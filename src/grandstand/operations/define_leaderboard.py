@@ -7,8 +7,9 @@ import structlog
 from valkey.exceptions import ValkeyError
 
 from grandstand import clock
-from grandstand.domain.definitions import check_key, parse_definition
+from grandstand.domain.definitions import check_key, is_key, parse_definition
 from grandstand.domain.errors import ConflictError, NotFoundError, UnavailableError
+from grandstand.domain.event_model import is_user_id
 from grandstand.domain.leaderboards import (
     GLOBAL_DEFINITION,
     GLOBAL_KEY,
@@ -141,7 +142,7 @@ class LeaderboardDefiner:
             board = await self._find(connection, key)
             rankings = await self._rankings.list_parts(connection, board.leaderboard_id)
             ranking_ids = [ranking.ranking_id for ranking in rankings]
-            removed = await self._entries.remove(connection, ranking_ids, user_id) if "\x00" not in user_id else []
+            removed = await self._entries.remove(connection, ranking_ids, user_id) if is_user_id(user_id) else []
             if not removed:
                 raise NotFoundError("not_ranked", f"This player has no entry on the leaderboard {key!r}.")
             await self._entries.record_removal(connection, board.leaderboard_id, user_id, clock.now())
@@ -199,7 +200,7 @@ class LeaderboardDefiner:
         return await self._entries.has_any(connection, [ranking.ranking_id for ranking in rankings])
 
     async def _find(self, connection: "Connection[object]", key: str) -> Leaderboard:
-        board = None if "\x00" in key else await self._store.find(connection, key)
+        board = await self._store.find(connection, key) if is_key(key) else None
         if board is None:
             raise NotFoundError("leaderboard_not_found", f"There is no leaderboard {key!r}.")
         return board

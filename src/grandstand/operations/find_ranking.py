@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from grandstand import clock
+from grandstand.domain.definitions import is_key
 from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
 from grandstand.domain.leaderboards import Leaderboard
 from grandstand.domain.periods import Period, parse_period_id, period_id
@@ -74,7 +75,7 @@ class RankingFinder:
             UnavailableError: it is not known here, and the database is out of reach.
         """
         board = self._catalog.get(key)
-        if board is None and "\x00" not in key:
+        if board is None and is_key(key):
             # It may have been made a moment ago through another process.
             async with self._database.connection() as connection:
                 board = await self._leaderboards.find(connection, key)

@@ -95,7 +95,7 @@ class LeaderboardReader:
         rank = 1 if from_rank is None else from_rank
         _check_range("from_rank", rank, 1, RANK_MAX)
         target = await self._finder.find(key, part, user_id)
-        own = user_id or ""
+        own = user_id if user_id is not None and _can_exist(user_id) else ""
         # One more than asked for tells whether there is a next page.
         if cursor is None:
             window = await self._from_rank(target, rank, limit + 1, own)
@@ -154,7 +154,8 @@ class LeaderboardReader:
         if len(user_ids) > LOOKUP_MAX:
             raise InvalidError([FieldError("user_ids", f"has {len(user_ids)} users; at most {LOOKUP_MAX} are taken")])
         target = await self._finder.find(key, part, None)
-        wanted = list(dict.fromkeys(user_ids))
+        named = list(dict.fromkeys(user_ids))
+        wanted = [user_id for user_id in named if _can_exist(user_id)]
         window = await self._ask(
             target,
             lambda ranking: self._index.lookup(ranking, wanted),
@@ -172,7 +173,7 @@ class LeaderboardReader:
             total=window.total,
             as_of=clock.now(),
             entries=entries,
-            not_ranked=[user_id for user_id in wanted if user_id not in ranked],
+            not_ranked=[user_id for user_id in named if user_id not in ranked],
         )
 
     async def periods(self, key: str, *, limit: int = 100, cursor: str | None = None) -> PeriodList:
@@ -223,15 +224,20 @@ class LeaderboardReader:
     async def _around(
         self, key: str, user_id: str, above: int, below: int, part: Part
     ) -> tuple[Target, Window, IndexedEntry]:
+        if not _can_exist(user_id):
+            await self._finder.board(key)
+            raise _not_ranked(key)
         target = await self._finder.find(key, part, user_id)
         window = await self._ask(
             target,
             lambda ranking: self._index.around(ranking, user_id, above, below),
             lambda connection, ranking: self._entry_reads.around(connection, ranking, user_id, above, below),
-            lambda connection, ranking, total: self._archived_around(connection, ranking, total, user_id, above, below),
+            lambda connection, ranking, total: self._archived_around(
+                connection, ranking, total, user_id, above, below
+            ),
         )
         if window.own is None:
-            raise NotFoundError("not_ranked", f"This player has no entry on the leaderboard {target.board.key!r}.")
+            raise _not_ranked(key)
         return target, window, window.own
 
     async def _ask(
@@ -327,6 +333,18 @@ class LeaderboardReader:
 
 def _indexed(board: Leaderboard, ranking: Ranking) -> Indexed:
     return Indexed(ranking.ranking_id, board.direction, board.tie_bytes, bool(board.definition.keep))
+
+
+def _not_ranked(key: str) -> NotFoundError:
+    return NotFoundError("not_ranked", f"This player has no entry on the leaderboard {key!r}.")
+
+
+def _can_exist(user_id: str) -> bool:
+    """Whether a stored user can have this id; the engines refuse to be asked about NUL and lone surrogates."""
+    try:
+        return b"\x00" not in user_id.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _given(value: Any) -> Any:

@@ -5,8 +5,6 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import asyncpg
-
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
 
@@ -73,12 +71,12 @@ class EventLog:
             return False
         bounds = [datetime(day.year, day.month, 1, tzinfo=UTC).isoformat() for day in (month, next_month(month))]
         statement = queries.load("events/create_partition.sql").format(partition=name, from_=bounds[0], to=bounds[1])
-        try:
-            async with connection.transaction():
-                await connection.execute(statement)
-        except (asyncpg.DuplicateTableError, asyncpg.UniqueViolationError, asyncpg.WrongObjectTypeError):
-            # Another process made it between the look and the statement.
-            return False
+        async with connection.transaction():
+            await connection.execute(queries.load("events/lock_partitions.sql"))
+            if name in await self.partitions(connection):
+                # Another process made it between the first look and the lock.
+                return False
+            await connection.execute(statement)
         return True
 
     async def partitions(self, connection: "Connection[Any]") -> list[str]:

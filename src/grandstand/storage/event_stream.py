@@ -161,7 +161,7 @@ class EventStream:
             consumer,
             streams,
             count=blocks_max,
-            block=block_milliseconds,  # type: ignore[arg-type]
+            block=block_milliseconds,
         )
         names = [stream.encode() for stream in self._streams]
         return [_block(names.index(stream), entry) for stream, entries in reply or [] for entry in entries]

@@ -96,12 +96,11 @@ class RankingIndex:
 
     async def begin_rebuild(self, ranking_id: int) -> str:
         """Claim the rebuild of an index; return the token for `finish_rebuild`."""
-        token = uuid4().hex
-        await self._begin_rebuild.run(self._client, self._keys(ranking_id), [token])
-        return token
+        token: bytes = await self._begin_rebuild.run(self._client, self._keys(ranking_id), [uuid4().hex])
+        return token.decode()
 
     async def finish_rebuild(self, ranking_id: int, token: str) -> bool:
-        """Mark the index complete; False when the index was lost or claimed by another since `begin_rebuild`."""
+        """Mark the index complete; False when it, or a part of it, was lost since `begin_rebuild`."""
         return bool(await self._complete.run(self._client, self._keys(ranking_id)[:2], [token]))
 
     async def find_incomplete(self, ranking_ids: Sequence[int]) -> list[int]:

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ async def end_children(children: Sequence[Child], timeout_seconds: float, hurry:
         return []
     ended = asyncio.gather(*(child.wait() for child in running))
     hurried = asyncio.create_task(hurry.wait())
-    await asyncio.wait([ended, hurried], timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+    first: list[asyncio.Future[Any]] = [ended, hurried]
+    await asyncio.wait(first, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
     hurried.cancel()
     slow = [child for child in running if child.is_running]
     for child in slow:

@@ -45,7 +45,7 @@ def url_of(listener: socket.socket) -> str:
 
 def _reason(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is taken by another program: stop it, or choose another --port (0 takes a free one)."
+        return f"Port {port} on {host} is taken by another program: stop it or choose another --port (0: a free one)."
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"Port {port} may not be used by this user: choose a --port above 1023."
     if error.errno == errno.EADDRNOTAVAIL:

@@ -35,6 +35,6 @@ class StopSignals:
 
     async def watch_parent(self, parent_pid: int) -> None:
         """Stop when the process that started this one is gone; it runs until then."""
-        while os.getppid() == parent_pid:
+        while os.getppid() == parent_pid:  # noqa: ASYNC110 - nothing portable tells of a parent's end
             await asyncio.sleep(PARENT_POLL_SECONDS)
         self.stop.set()

@@ -22,14 +22,12 @@ from pydantic import SecretStr
 
 from grandstand import __version__
 from grandstand.embedded.data_folder import DataFolder, open_data_folder
-from grandstand.embedded.engine import Engine
 from grandstand.embedded.engines import Engines
-from grandstand.embedded.errors import EngineStartError
 from grandstand.settings import Settings
 from grandstand.supervisor.announcement import announcement
-from grandstand.supervisor.backoff import Backoff
-from grandstand.supervisor.child import Child, ChildSpec, describe_exit, end_children
+from grandstand.supervisor.child import Child, ChildSpec, end_children
 from grandstand.supervisor.errors import ChildFailedError
+from grandstand.supervisor.keeping import keep_child, keep_engine
 from grandstand.supervisor.leftovers import end_left_over_children
 from grandstand.supervisor.listener import listen, url_of
 from grandstand.supervisor.plan import PREPARATION, child_environment, children_of
@@ -56,7 +54,7 @@ class Tree:
         self._announce = announce
         self._children: dict[str, Child] = {}
         self._go = asyncio.Event()
-        self._refused: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_ready = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -100,25 +98,27 @@ class Tree:
         starting = asyncio.create_task(start)
         stopped = asyncio.create_task(self._signals.stop.wait())
         try:
-            await asyncio.wait([starting, stopped, self._refused], return_when=asyncio.FIRST_COMPLETED)
+            ends: list[asyncio.Future[Any]] = [stopped, self._failure]
+            await asyncio.wait([starting, *ends], return_when=asyncio.FIRST_COMPLETED)
             if starting.done() and not stopped.done():
                 starting.result()
-                await asyncio.wait([stopped, self._refused], return_when=asyncio.FIRST_COMPLETED)
-            if self._refused.done() and not stopped.done():
-                raise ChildFailedError(self._refused.result())
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if not stopped.done():
+                self._failure.result()
         finally:
             stopped.cancel()
             starting.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await starting
+            self._failure.cancel()
+            await asyncio.gather(starting, self._failure, return_exceptions=True)
 
     async def _start(self, engines: Engines, listener: socket.socket) -> None:
+        logger.info("starting", data_dir=str(self._folder.path), engines=[engine.name for engine in engines.all])
         preparation = await self._spawn(PREPARATION, stdout=asyncio.subprocess.PIPE)
         for spec in children_of(self._settings, listener.fileno()):
-            self._keep(self._keep_child(spec))
+            self._keep(keep_child(spec, self._begin, self._ended))
         await engines.start()
         for engine in engines.all:
-            self._keep(self._keep_engine(engine))
+            self._keep(keep_engine(engine))
         self._keep(_rotate_logs(engines))
         preparation.go()
         created_keys = await self._finish(preparation)
@@ -146,6 +146,7 @@ class Tree:
         return created
 
     async def _stop(self, engines: Engines) -> None:
+        logger.info("stopping")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -157,7 +158,20 @@ class Tree:
         clear_state(self._folder.path)
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._kept_task_ended)
+        self._tasks.append(task)
+
+    def _kept_task_ended(self, task: asyncio.Task[None]) -> None:
+        # Keeping never ends by itself: an exception is the end of the tree.
+        if not task.cancelled() and (error := task.exception()) is not None and not self._failure.done():
+            self._failure.set_exception(error)
+
+    async def _begin(self, spec: ChildSpec) -> Child:
+        child = await self._spawn(spec)
+        if self._go.is_set():
+            child.go()
+        return child
 
     async def _spawn(self, spec: ChildSpec, stdout: int | None = None) -> Child:
         # A child that has been started is always known, so that it is always ended.
@@ -165,49 +179,20 @@ class Tree:
         try:
             child = await asyncio.shield(spawning)
         except asyncio.CancelledError:
-            child = await spawning
-            self._children[spec.name] = child
+            self._children[spec.name] = await spawning
             raise
         self._children[spec.name] = child
         self._state.record(spec.name, child.pid)
-        write_state(self._folder.path, self._state)
+        try:
+            write_state(self._folder.path, self._state)
+        except OSError as error:
+            logger.warning("state_not_written", reason=str(error))
         return child
 
-    async def _keep_child(self, spec: ChildSpec) -> None:
-        loop = asyncio.get_running_loop()
-        backoff = Backoff()
-        while True:
-            started = loop.time()
-            child = await self._spawn(spec)
-            if self._go.is_set():
-                child.go()
-            code = await child.wait()
-            self._forget_gauges(child.pid)
-            if code in REFUSALS and not self._is_ready:
-                if not self._refused.done():
-                    self._refused.set_result(code)
-                return
-            delay_seconds = backoff.delay_seconds(loop.time() - started)
-            logger.warning("child_ended", child=spec.name, how=describe_exit(code), restart_in_seconds=delay_seconds)
-            await asyncio.sleep(delay_seconds)
-
-    async def _keep_engine(self, engine: Engine) -> None:
-        loop = asyncio.get_running_loop()
-        backoff = Backoff()
-        while True:
-            started = loop.time()
-            how = describe_exit(await engine.wait())
-            while True:
-                delay_seconds = backoff.delay_seconds(loop.time() - started)
-                logger.error("engine_ended", engine=engine.name, how=how, restart_in_seconds=delay_seconds)
-                await asyncio.sleep(delay_seconds)
-                started = loop.time()
-                try:
-                    await engine.start()
-                    break
-                except EngineStartError as error:
-                    how = str(error)
-            logger.info("engine_restarted", engine=engine.name)
+    def _ended(self, child: Child, code: int) -> None:
+        if code in REFUSALS and not self._is_ready:
+            raise ChildFailedError(code)
+        self._forget_gauges(child.pid)
 
     def _forget_gauges(self, pid: int) -> None:
         # Counters of a process that ended go on counting; what it said about its own state does not.

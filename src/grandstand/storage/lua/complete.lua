@@ -1,15 +1,15 @@
 -- Marks a ranking's index as complete: at its creation (ARGV[1] = ''), or at the end of the rebuild that ARGV[1]
--- names. A rebuild whose token is gone was overtaken by a loss of the index or by another rebuild: it must begin anew.
+-- names. A rebuild whose token is gone, or whose index lost a part, was overtaken by a loss: it must begin anew.
 -- KEYS: the sorted set, the hash. Returns 1 when the index is complete now.
+local size, holders = redis.call('ZCARD', KEYS[1]), redis.call('HLEN', KEYS[2])
 local mark = redis.call('HGET', KEYS[2], '')
+if size ~= holders - (mark and 1 or 0) then
+    return 0
+end
 if mark == 'complete' then
     return 1
 end
-if ARGV[1] == '' then
-    if mark then
-        return 0
-    end
-elseif mark ~= ARGV[1] then
+if (mark or '') ~= ARGV[1] then
     return 0
 end
 redis.call('HSET', KEYS[2], '', 'complete')

@@ -1,0 +1,73 @@
+"""Row "single events": one event a request, until every event is stored, deduplicated and ranked.
+
+The clock runs from the first request until the stream is empty, so a rate that the workers cannot keep up with does not
+count; how far behind they were at most is noted as `lag_max_seconds`. The ceiling is a raw ASGI handler on the same
+server that reads the body and answers 202, under the same load from the same generator.
+"""
+
+import asyncio
+
+from bench.jobs import Job
+from bench.load import LoadResult
+from bench.measures import Row, mean_cores, percentile
+from bench.raw_http import accepting
+from bench.suite import ACCEPTED, Suite, raw_rate, run_load
+
+TARGET = 0.25
+_POLL_SECONDS = 0.1
+
+
+async def measure(suite: Suite) -> list[Row]:
+    """Measure single posts beside the raw handler."""
+    plan = suite.plan
+    rates, ceilings, cpu, lags, waits_ms = [], [], [], [], []
+    for number in range(plan.rounds):
+        suite.say(f"single events, round {number + 1} of {plan.rounds}")
+        if number % 2 == 0:
+            ceilings.append(await _ceiling(suite))
+        rate, cores, lag_seconds, wait_ms = await _product(suite)
+        rates.append(rate)
+        cpu.append(cores)
+        lags.append(lag_seconds)
+        waits_ms.append(wait_ms)
+        if number % 2 == 1:
+            ceilings.append(await _ceiling(suite))
+    row = Row(
+        "single_events", f"single events: one a request over {plan.single_connections} connections, until ranked",
+        "events/s", rates, ceilings, "raw ASGI handler, 202", TARGET, cpu_cores=mean_cores(cpu),
+        facts={"lag_max_seconds": max(lags), "accept_p99_ms_saturated": round(max(waits_ms), 1)},
+    )  # fmt: skip
+    return [row]
+
+
+async def _ceiling(suite: Suite) -> float:
+    plan = suite.plan
+    return await raw_rate(
+        accepting(),
+        ACCEPTED,
+        lambda host, port: suite.event_load(plan.single_events, 1, plan.single_connections, host, port),
+    )
+
+
+async def _product(suite: Suite) -> tuple[float, dict[str, float], float, float]:
+    events = suite.plan.single_events
+    drained_at, lag_seconds = 0.0, 0.0
+    cores: dict[str, float] = {}
+
+    async def until_ranked(job: Job[LoadResult]) -> None:
+        nonlocal drained_at, cores, lag_seconds
+        suite.settle()
+        suite.cpu.start(generator=job.pid)
+        job.begin()
+        posting = asyncio.create_task(job.result())
+        while not posting.done():
+            lag_seconds = max(lag_seconds, (await suite.stream.depth()).lag_seconds)
+            await asyncio.wait([posting], timeout=_POLL_SECONDS)
+        await posting
+        drained_at = await suite.wait_until_drained()
+        cores = suite.cpu.stop()
+
+    async with suite.all_stored(events):
+        load = suite.product_load(events, 1, suite.plan.single_connections)
+        result = await run_load(load, ACCEPTED, until_ranked)
+    return events / (drained_at - result.began_at), cores, lag_seconds, percentile(result.latencies_ms, 0.99)

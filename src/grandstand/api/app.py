@@ -1,0 +1,37 @@
+"""Puts the HTTP layer together."""
+
+from typing import Any
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.types import ASGIApp
+
+from grandstand.api.events import EventRoutes
+from grandstand.api.front import Front
+from grandstand.api.health import HealthRoutes
+from grandstand.api.leaderboards import LeaderboardRoutes
+from grandstand.api.pages import Pages
+from grandstand.api.players import PlayerRoutes
+from grandstand.api.problems import handle_exception
+from grandstand.api.schema import SchemaRoutes
+from grandstand.api.services import Services
+
+CONTROLLERS = (EventRoutes, PlayerRoutes, LeaderboardRoutes, HealthRoutes, SchemaRoutes)
+
+
+def build_app(services: Services) -> ASGIApp:
+    """Return the ASGI app of all routes over the given operations."""
+    pages = Pages(services)
+    framework = Litestar(
+        route_handlers=list(CONTROLLERS),
+        dependencies={"services": _always(services), "pages": _always(pages)},
+        exception_handlers={Exception: handle_exception},
+        # The document is our own (`schema/`): the framework's knows nothing of bodies that are read by hand.
+        openapi_config=None,
+        logging_config=None,
+    )
+    return Front(framework, services, pages)
+
+
+def _always(value: Any) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False, use_cache=True)

@@ -1,0 +1,69 @@
+"""`POST /api/events` and `POST /api/events/import`."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Controller, Request, Response, post
+from litestar.di import NamedDependency
+from litestar.types import HTTPScope, Receive
+
+from grandstand.api.access import principal_of, require_operator, require_sender
+from grandstand.api.bodies import read_body, stream_body
+from grandstand.api.import_lines import ImportReport, import_lines
+from grandstand.api.replies import JSON, NO_STORE, Reply, encode, json_reply
+from grandstand.api.services import Services
+from grandstand.domain.events import Rejection
+
+EVENTS_PATH = "/api/events"
+
+
+class EventsReceipt(msgspec.Struct):
+    """What became of a request's events: how many are durable, and which are not taken and why."""
+
+    accepted: int
+    rejected: list[Rejection]
+
+
+async def take_events(scope: HTTPScope, receive: Receive, services: Services) -> Reply:
+    """Take a batch of events; 202 once they are durable.
+
+    Raises:
+        GrandstandError: every refusal of the contract.
+        ClientGoneError: the client is gone.
+    """
+    principal = principal_of(scope, services)
+    require_sender(principal)
+    body = await read_body(scope, receive, services.settings.body_max_bytes)
+    receipt = await services.intake.accept(body, principal.user_id)
+    if receipt.rejected:
+        content = encode(EventsReceipt(receipt.accepted, receipt.rejected))
+    else:
+        content = b'{"accepted":%d,"rejected":[]}' % receipt.accepted
+    return Reply(HTTPStatus.ACCEPTED, content, JSON, NO_STORE)
+
+
+class EventRoutes(Controller):
+    """The routes that take events in."""
+
+    path = EVENTS_PATH
+
+    @post("/", status_code=HTTPStatus.ACCEPTED)
+    async def post_events(
+        self, request: Request[Any, Any, Any], services: NamedDependency[Services]
+    ) -> Response[bytes]:
+        """Take events; the front answers this path sooner, by the same function."""
+        return (await take_events(request.scope, request.receive, services)).as_response()
+
+    @post("/import", status_code=HTTPStatus.OK)
+    async def post_import(
+        self, request: Request[Any, Any, Any], services: NamedDependency[Services]
+    ) -> Response[bytes]:
+        """Take history: NDJSON of any length."""
+        require_operator(principal_of(request.scope, services))
+        report: ImportReport = await import_lines(
+            stream_body(request.scope, request.receive),
+            services.intake,
+            line_bytes_max=services.settings.payload_max_bytes + 8192,
+        )
+        return json_reply(report).as_response()

@@ -1,0 +1,115 @@
+"""The outermost layer: answers the two hot routes without the framework, counts every request, and evens out HTTP.
+
+The framework routes by paths that are still percent-encoded, so that a user id may hold `%2F`; HEAD is answered as GET
+without its body; and no fault leaves here as anything but problem+json.
+"""
+
+import time
+from collections.abc import Awaitable
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from grandstand.api.bodies import ClientGoneError
+from grandstand.api.events import EVENTS_PATH, take_events
+from grandstand.api.pages import Pages, not_modified, page_name
+from grandstand.api.problems import reply_of, reply_of_unexpected
+from grandstand.api.replies import Reply, send_reply
+from grandstand.api.request_counts import RequestCounts
+from grandstand.api.services import Services
+from grandstand.domain.errors import GrandstandError
+
+BOARDS_PATH = "/api/leaderboards/"
+PAGE_ROUTE = "/api/leaderboards/{key}"
+UNKNOWN_ROUTE = "unknown"
+CLIENT_GONE_STATUS = 499
+
+
+class Front:
+    """An ASGI app around the framework's."""
+
+    def __init__(self, framework: ASGIApp, services: Services, pages: Pages) -> None:
+        self._framework = framework
+        self._services = services
+        self._pages = pages
+        self._counts = RequestCounts()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._framework(scope, receive, send)
+            return
+        began_at = time.perf_counter()
+        method = scope["method"]
+        if method == "POST" and scope["path"] == EVENTS_PATH:
+            route = EVENTS_PATH
+            status = await _answer(take_events(scope, receive, self._services), scope, send)
+        elif method == "GET" and (key := _page_key(scope)) is not None:
+            route = PAGE_ROUTE
+            status = await self._answer_page(scope, send, key)
+        else:
+            status = await self._pass_on(scope, receive, send)
+            route = scope.get("path_template") or UNKNOWN_ROUTE
+        self._counts.add(route, status, time.perf_counter() - began_at)
+
+    async def _answer_page(self, scope: HTTPScope, send: Send, key: str) -> int:
+        held = None if _has_credential(scope) else self._pages.cache.find(page_name(scope))
+        if held is None:
+            return await _answer(self._pages.answer(scope, key), scope, send)
+        reply = not_modified(held, scope)
+        await send_reply(send, reply)
+        return reply.status
+
+    async def _pass_on(self, scope: HTTPScope, receive: Receive, send: Send) -> int:
+        if b"%" in scope["raw_path"]:
+            scope["path"] = scope["raw_path"].decode("latin-1")
+        is_head = scope["method"] == "HEAD"
+        if is_head:
+            scope["method"] = "GET"
+        status = 0
+
+        async def send_counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif is_head and message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        try:
+            await self._framework(scope, receive, send_counted)
+        except ClientGoneError:
+            return CLIENT_GONE_STATUS
+        except Exception as error:
+            if status:
+                raise  # The answer has begun: all that is left is to break the connection.
+            reply = reply_of_unexpected(error, scope["method"], scope["path"])
+            await send_reply(send, reply)
+            return reply.status
+        return status
+
+
+async def _answer(answer: Awaitable[Reply], scope: HTTPScope, send: Send) -> int:
+    try:
+        reply = await answer
+    except GrandstandError as error:
+        reply = reply_of(error)
+    except ClientGoneError:
+        return CLIENT_GONE_STATUS
+    except Exception as error:  # noqa: BLE001 - the outermost layer: a fault of ours is logged and answered, too
+        reply = reply_of_unexpected(error, scope["method"], scope["path"])
+    await send_reply(send, reply)
+    return reply.status
+
+
+def _page_key(scope: HTTPScope) -> str | None:
+    """Return the percent-encoded key of a path like `/api/leaderboards/{key}`."""
+    if not scope["path"].startswith(BOARDS_PATH):
+        return None
+    key = scope["raw_path"].decode("latin-1")[len(BOARDS_PATH) :]
+    # `user` is no leaderboard but the first part of another route.
+    return key if key and "/" not in key and key != "user" else None
+
+
+def _has_credential(scope: HTTPScope) -> bool:
+    return any(name == b"authorization" for name, _ in scope["headers"])

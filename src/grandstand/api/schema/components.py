@@ -1,0 +1,174 @@
+"""The reusable parts of the document: schemas (most of them derived from the structs that are served), credentials."""
+
+from typing import Any
+
+import msgspec
+
+from grandstand.api.events import EventsReceipt
+from grandstand.api.import_lines import ImportReport
+from grandstand.api.leaderboards import LeaderboardList
+from grandstand.api.problems import Problem
+from grandstand.domain.credentials import DEVICE_ID_LENGTH_MAX, DEVICE_ID_LENGTH_MIN
+from grandstand.domain.event_model import USER_ID_LENGTH_MAX
+from grandstand.domain.leaderboards import LeaderboardDefinition
+from grandstand.operations.check_health import Health, PoolHealth
+from grandstand.operations.define_leaderboard import LeaderboardView
+from grandstand.operations.open_session import Session
+from grandstand.operations.read_leaderboard import LOOKUP_MAX, Lookup, Page, UserRank
+
+Json = dict[str, Any]
+
+_SERVED = (
+    EventsReceipt,
+    ImportReport,
+    Session,
+    LeaderboardDefinition,
+    LeaderboardView,
+    LeaderboardList,
+    Page,
+    UserRank,
+    Lookup,
+    Health,
+    PoolHealth,
+    Problem,
+)
+
+# What a pattern of JSON Schema can say of it; lone surrogates are no characters at all.
+USER_ID: Json = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": USER_ID_LENGTH_MAX,
+    "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+    "description": "Your id of the player: 1 to 255 characters, none of them a control character.",
+}
+
+_EVENT: Json = {
+    "type": "object",
+    "title": "Event",
+    "required": ["event_type", "user_id"],
+    "properties": {
+        "event_type": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,50}$"},
+        "user_id": {"$ref": "#/components/schemas/UserId"},
+        "payload": {
+            "type": "object",
+            "default": {},
+            "description": "Whatever describes the event, 16 KiB at most; leaderboards read scores from it.",
+        },
+        "id": {
+            "type": ["string", "null"],
+            "format": "uuid",
+            "description": "The same id counts once, however often it is sent. UUIDv7 is the best for the database.",
+        },
+        "occurred_at": {
+            "type": ["string", "null"],
+            "format": "date-time",
+            "description": "When it happened on the client's clock; now, when missing.",
+        },
+    },
+}
+
+_EVENT_BODY: Json = {
+    "title": "EventBody",
+    "oneOf": [
+        {"$ref": "#/components/schemas/Event"},
+        {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Event"}},
+        {
+            "type": "object",
+            "required": ["events"],
+            "properties": {"events": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Event"}}},
+        },
+    ],
+}
+
+_SESSION_REQUEST: Json = {
+    "title": "SessionRequest",
+    "oneOf": [
+        {
+            "type": "object",
+            "required": ["device_id"],
+            "properties": {
+                "device_id": {
+                    "type": "string",
+                    "minLength": DEVICE_ID_LENGTH_MIN,
+                    "maxLength": DEVICE_ID_LENGTH_MAX,
+                    "description": "A secret of the device's own, made once and kept on it; only its hash is stored.",
+                }
+            },
+        },
+        {
+            "type": "object",
+            "required": ["user_id"],
+            "properties": {
+                "user_id": {"$ref": "#/components/schemas/UserId"},
+                "signature": {
+                    "type": ["string", "null"],
+                    "description": "Needed with a client key: HMAC-SHA256 of the user id in hex. The HMAC key is "
+                    "SHA-256(server key); for keys of more than 64 characters, as made ones are, plain "
+                    "HMAC-SHA256 with the server key gives the same (RFC 2104).",
+                },
+            },
+        },
+    ],
+}
+
+_LOOKUP_REQUEST: Json = {
+    "type": "object",
+    "title": "LookupRequest",
+    "required": ["user_ids"],
+    "properties": {
+        "user_ids": {"type": "array", "maxItems": LOOKUP_MAX, "items": {"$ref": "#/components/schemas/UserId"}}
+    },
+}
+
+_PROBLEM_MEMBERS: Json = {
+    "errors": {
+        "type": "array",
+        "description": "With `invalid`: each wrong value.",
+        "items": {
+            "type": "object",
+            "required": ["path", "message"],
+            "properties": {"path": {"type": "string"}, "message": {"type": "string"}},
+        },
+    },
+    "accepted": {"type": "integer", "description": "Events taken."},
+    "rejected": {"type": "array", "description": "Events or lines not taken and why.", "items": {"type": "object"}},
+    "retry_after": {"type": "integer", "description": "Seconds to wait before trying again."},
+}
+
+_ALIVE: Json = {
+    "type": "object",
+    "title": "Alive",
+    "required": ["status"],
+    "properties": {"status": {"type": "string", "const": "ok"}},
+}
+
+
+def schemas() -> Json:
+    """Return every schema by name."""
+    _, components = msgspec.json.schema_components(_SERVED, ref_template="#/components/schemas/{name}")
+    components["Problem"]["properties"] |= _PROBLEM_MEMBERS
+    return components | {
+        "UserId": USER_ID,
+        "Event": _EVENT,
+        "EventBody": _EVENT_BODY,
+        "SessionRequest": _SESSION_REQUEST,
+        "LookupRequest": _LOOKUP_REQUEST,
+        "Alive": _ALIVE,
+    }
+
+
+SECURITY_SCHEMES: Json = {
+    "admin_key": {"type": "http", "scheme": "bearer", "description": "`gs_admin_…`: everything."},
+    "server_key": {"type": "http", "scheme": "bearer", "description": "`gs_server_…`: the game server's key."},
+    "client_key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "`gs_client_…`: public; opens sessions, reads public leaderboards.",
+    },
+    "player_token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "From `POST /api/players/sessions`: speaks for one user id.",
+    },
+}

@@ -1,0 +1,127 @@
+"""Examples of the document, each a request or an answer as it really looks."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+EVENT: Json = {"event_type": "game_ended", "user_id": "ada", "payload": {"score": 1200, "mode": "ranked"}}
+EVENT_FULL: Json = {
+    "id": "0197a3c2-5b1e-7c40-8d2a-3f6b9e10c4d7",
+    "event_type": "purchase",
+    "user_id": "grace",
+    "payload": {"item": "hat", "price": 3},
+    "occurred_at": "2026-01-31T12:00:00Z",
+}
+EVENTS_RECEIPT: Json = {
+    "accepted": 1,
+    "rejected": [
+        {
+            "index": 1,
+            "code": "invalid_user_id",
+            "message": "`user_id` must be 1 to 255 characters, none of them a control character.",
+        }
+    ],
+}
+IMPORT_LINES = (
+    '{"id":"8c54646b-c547-515b-be5d-8fa66c0b9d20","occurred_at":"2016-05-26T14:36:55Z",'
+    '"event_type":"game_ended","user_id":"u2103","payload":{"score":3}}\n'
+    '{"id":"dc89154f-d5db-5196-9672-0651bbc555c2","occurred_at":"2016-05-26T14:37:02Z",'
+    '"event_type":"purchase","user_id":"u62","payload":{"price":5}}\n'
+)
+IMPORT_REPORT: Json = {
+    "lines": 28521,
+    "accepted": 28520,
+    "rejected_count": 1,
+    "rejected": [{"line": 17, "code": "invalid_event", "message": "The event is not valid JSON."}],
+}
+SESSION: Json = {
+    "user_id": "u_0197a3c25b1e7c408d2a3f6b9e10c4d7",
+    "token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJ1XzAxOTcifQ.c2lnbmF0dXJl",
+    "expires_at": "2026-01-31T13:00:00Z",
+}
+DEFINITION: Json = {
+    "title": "Best level",
+    "event_type": "game_ended",
+    "field": "score",
+    "where": {"mode": "ranked"},
+    "operator": "best",
+    "order": "desc",
+    "period": "all_time",
+    "timezone": "UTC",
+    "visibility": "public",
+    "min_score": None,
+    "max_score": 100000,
+}
+LEADERBOARD: Json = {"key": "level"} | DEFINITION
+_ENTRY: Json = {
+    "rank": 1,
+    "user_id": "ada",
+    "display_name": None,
+    "score": 1200,
+    "achieved_at": "2026-01-31T12:00:00Z",
+}
+PAGE: Json = {
+    "leaderboard": "global",
+    "period": "all_time",
+    "period_ends_at": None,
+    "total": 1,
+    "as_of": "2026-01-31T12:00:01Z",
+    "entries": [_ENTRY],
+    "next_cursor": None,
+}
+NEARBY: Json = PAGE | {"user": _ENTRY}
+USER_RANK: Json = _ENTRY | {"total": 1, "percentile": 100.0}
+LOOKUP: Json = {
+    "leaderboard": "global",
+    "period": "all_time",
+    "total": 1,
+    "as_of": "2026-01-31T12:00:01Z",
+    "entries": [_ENTRY],
+    "not_ranked": ["grace"],
+}
+HEALTH: Json = {
+    "status": "ok",
+    "version": "0.1.0",
+    "postgres": "ok",
+    "valkey": "ok",
+    "stream": {"depth": 0, "lag_seconds": 0.0},
+}
+_POOL_USE: Json = {"total": 2, "idle": 1, "waiting": 0, "max": 10}
+POOL: Json = _POOL_USE | {"pools": {"write": _POOL_USE, "read": _POOL_USE}}
+METRICS = (
+    "# HELP grandstand_events_accepted_total Events acknowledged, durable in the stream.\n"
+    "# TYPE grandstand_events_accepted_total counter\n"
+    'grandstand_events_accepted_total{priority="high"} 42.0\n'
+)
+
+_DETAILS: dict[str, str] = {
+    "malformed": "The body is not valid JSON.",
+    "unauthorized": "This key is unknown or revoked.",
+    "forbidden": "This needs a server key.",
+    "leaderboard_not_found": "There is no leaderboard 'level'.",
+    "not_ranked": "This player has no entry on the leaderboard 'global'.",
+    "request_timeout": "The body did not arrive within 60 seconds.",
+    "leaderboard_has_entries": "What decides scores cannot change while the leaderboard has entries; delete it first.",
+    "leaderboard_protected": "The leaderboard 'global' always exists.",
+    "batch_too_large": "The batch has 101 events; at most 100 are taken at once.",
+    "body_too_large": "The body has more than 1048576 bytes once decoded.",
+    "unsupported_media_type": "This content type is not read here; send application/json.",
+    "invalid": "limit: must be between 1 and 1000",
+    "unavailable": "Events cannot be taken right now; send them again.",
+}
+_EXTRA: dict[str, Json] = {
+    "invalid": {"errors": [{"path": "limit", "message": "must be between 1 and 1000"}]},
+    "unavailable": {"retry_after": 1},
+}
+
+
+def problem(code: str, status: int, title: str) -> Json:
+    """Return an example of a problem."""
+    return {
+        "type": f"/schema#{code}",
+        "title": title,
+        "status": status,
+        "detail": _DETAILS[code],
+        "code": code,
+        **_EXTRA.get(code, {}),
+    }

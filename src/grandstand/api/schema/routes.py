@@ -1,0 +1,28 @@
+"""`GET /schema` and `GET /schema/openapi.json`."""
+
+from litestar import Controller, Response, get
+
+from grandstand.api.replies import JSON, Reply, encode
+from grandstand.api.schema.document import document
+from grandstand.api.schema.page import render_page
+
+_HEADERS = (
+    (b"cache-control", b"public, max-age=300"),
+    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+)
+
+
+class SchemaRoutes(Controller):
+    """The routes of the document."""
+
+    path = "/schema"
+
+    @get("/openapi.json")
+    async def get_document(self) -> Response[bytes]:
+        """Give the OpenAPI document."""
+        return Reply(200, encode(document()), JSON, _HEADERS).as_response()
+
+    @get("/")
+    async def get_page(self) -> Response[bytes]:
+        """Show the document as a page."""
+        return Reply(200, render_page(document()).encode(), "text/html; charset=utf-8", _HEADERS).as_response()

@@ -1,0 +1,56 @@
+"""Runs the HTTP layer on uvicorn until it is told to stop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from litestar.types import ASGIApp
+
+from grandstand.settings import Settings
+
+KEEP_ALIVE_SECONDS = 30
+BACKLOG = 2048
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: whoever started the process owns them."""
+        yield
+
+
+async def serve_http(
+    app: ASGIApp, settings: Settings, listen_socket: socket.socket | None, stop: asyncio.Event
+) -> None:
+    """Serve requests until `stop` is set and the requests under way are answered.
+
+    `listen_socket` is bound already; without one, the address is that of the settings. Requests that take longer than
+    `shutdown_timeout_seconds` from the stop on are cut off. Runs in the caller's event loop, which should be uvloop's.
+    """
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, int(settings.shutdown_timeout_seconds)),
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(
+        server.serve(sockets=None if listen_socket is None else [listen_socket]), name="serve http"
+    )
+    stopping = asyncio.create_task(stop.wait(), name="wait for the stop")
+    try:
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+    finally:
+        stopping.cancel()

@@ -1,0 +1,157 @@
+"""Group commit: what shares a write, what fails with it, and what does not."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+import pytest
+
+from grandstand.domain.errors import UnavailableError
+from grandstand.domain.events import Event
+from grandstand.operations import accept_events
+from grandstand.operations.accept_events import EventIntake
+from grandstand.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+class Stream:
+    """A stream whose writes wait until the test lets them go."""
+
+    def __init__(self) -> None:
+        self.writes: list[list[str]] = []
+        self.began = asyncio.Semaphore(0)
+        self.may_end = asyncio.Semaphore(0)
+        self.problem: Exception | None = None
+
+    async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
+        self.writes.append([event.user_id for event in [*high, *low]])
+        self.began.release()
+        await self.may_end.acquire()
+        if self.problem is not None:
+            raise self.problem
+
+
+def body(*users: str) -> bytes:
+    return json.dumps([{"event_type": "t", "user_id": user} for user in users]).encode()
+
+
+@pytest.fixture
+def stream() -> Stream:
+    return Stream()
+
+
+@pytest.fixture
+def intake(stream: Stream) -> EventIntake:
+    return EventIntake(stream, Settings(), dict)
+
+
+async def hand_in(intake: EventIntake, *users: str) -> "asyncio.Task[accept_events.Receipt]":
+    task = asyncio.create_task(intake.accept(body(*users)))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_requests_that_arrive_during_a_write_share_the_next(intake: EventIntake, stream: Stream) -> None:
+    first = await hand_in(intake, "a")
+    await stream.began.acquire()
+    others = [await hand_in(intake, user) for user in "bcd"]
+    assert not first.done()
+    stream.may_end.release()
+    await first
+    assert not any(task.done() for task in others)
+    stream.may_end.release()
+    assert [receipt.accepted for receipt in await asyncio.gather(*others)] == [1, 1, 1]
+    assert stream.writes == [["a"], ["b", "c", "d"]]
+
+
+async def test_a_request_right_after_the_last_write_is_written_too(intake: EventIntake, stream: Stream) -> None:
+    for _ in range(50):
+        stream.may_end.release()
+        await asyncio.wait_for(intake.accept(body("a")), 5)
+    assert len(stream.writes) == 50
+
+
+async def test_a_failed_write_fails_exactly_its_requests(intake: EventIntake, stream: Stream) -> None:
+    first = await hand_in(intake, "a")
+    await stream.began.acquire()
+    second = await hand_in(intake, "b")
+    stream.problem = UnavailableError("away", retry_after=3)
+    stream.may_end.release()
+    with pytest.raises(UnavailableError) as caught:
+        await first
+    assert caught.value.retry_after == 3
+    await stream.began.acquire()
+    stream.problem = None
+    stream.may_end.release()
+    assert (await second).accepted == 1
+
+
+async def test_an_unexpected_failure_reaches_the_requests(intake: EventIntake, stream: Stream) -> None:
+    stream.problem = ZeroDivisionError()
+    stream.may_end.release()
+    with pytest.raises(ZeroDivisionError):
+        await intake.accept(body("a"))
+
+
+async def test_a_cancelled_request_harms_no_other(intake: EventIntake, stream: Stream) -> None:
+    first = await hand_in(intake, "a")
+    await stream.began.acquire()
+    gone, stays = await hand_in(intake, "gone"), await hand_in(intake, "stays")
+    gone.cancel()
+    first.cancel()
+    stream.may_end.release()
+    stream.may_end.release()
+    assert (await stays).accepted == 1
+    assert stream.writes == [["a"], ["stays"]]
+    for task in (first, gone):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_group_is_bounded(intake: EventIntake, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accept_events, "GROUP_EVENTS_MAX", 3)
+    tasks = [await hand_in(intake, user, user) for user in "abc"]
+    for _ in tasks:
+        stream.may_end.release()
+    await asyncio.gather(*tasks)
+    assert sorted(stream.writes) == [["a", "a"], ["b", "b"], ["c", "c"]]
+
+
+async def test_too_much_waiting_is_refused_at_once(
+    intake: EventIntake, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept_events, "WAITING_EVENTS_MAX", 2)
+    first = await hand_in(intake, "a")
+    await stream.began.acquire()
+    second = await hand_in(intake, "b")
+    with pytest.raises(UnavailableError) as caught:
+        await intake.accept(body("c", "d"))
+    assert caught.value.retry_after == accept_events.RETRY_AFTER_SECONDS
+    stream.may_end.release()
+    stream.may_end.release()
+    await asyncio.gather(first, second)
+
+
+async def test_close_waits_for_what_is_handed_in(intake: EventIntake, stream: Stream) -> None:
+    task = await hand_in(intake, "a")
+    closing = asyncio.create_task(intake.close())
+    await stream.began.acquire()
+    assert not closing.done()
+    stream.may_end.release()
+    await closing
+    assert task.done()
+
+
+async def test_lines_know_no_age_and_are_counted_from_zero(intake: EventIntake, stream: Stream) -> None:
+    stream.may_end.release()
+    lines = [
+        b'{"event_type":"t","user_id":"a","occurred_at":"2001-01-01T00:00:00Z"}',
+        b"nope",
+        b'{"event_type":"t","user_id":"b","occurred_at":"2101-01-01T00:00:00Z"}',
+        b'{"event_type":"t","user_id":"c"},{"event_type":"t","user_id":"d"}',
+    ]
+    receipt = await intake.accept_lines(lines)
+    assert receipt.accepted == 2
+    assert [(each.index, each.code) for each in receipt.rejected] == [(1, "invalid_event"), (3, "invalid_event")]

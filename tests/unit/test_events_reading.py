@@ -1,0 +1,143 @@
+"""Reading batches: properties that hold for any body, and cutting documents apart."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from grandstand.domain.errors import GrandstandError, InvalidError, MalformedError, TooLargeError
+from grandstand.domain.events import EventLimits, decode_events, encode_events, read_batch
+from grandstand.domain.ids import new_ids
+from grandstand.domain.json_slices import cut_elements, cut_members
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+LIMITS = EventLimits(100, 16384, timedelta(days=30), timedelta(minutes=10), {"game_ended": (("score",),)})
+GOOD = b'{"event_type":"game_ended","user_id":"ann","payload":{"score":7}}'
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    max_leaves=12,
+)
+valid_events = st.fixed_dictionaries(
+    {
+        "event_type": st.from_regex(r"[A-Za-z0-9_.:-]{1,50}", fullmatch=True),
+        "user_id": st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=255),
+    },
+    optional={
+        "payload": st.dictionaries(
+            st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=9).filter(
+                lambda name: name != "score"
+            ),
+            st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans(),
+            max_size=5,
+        ),
+        "id": st.uuids().map(str),
+        "occurred_at": st.datetimes(
+            datetime(2026, 11, 1), datetime(2026, 11, 24), timezones=st.just(UTC)
+        ).map(datetime.isoformat),
+    },
+)  # fmt: skip
+
+
+@given(st.lists(valid_events, min_size=1, max_size=8), st.booleans())
+def test_valid_events_are_taken_as_they_are_and_survive_the_stream(
+    sent: list[dict[str, Any]], ascii_only: bool
+) -> None:
+    body = json.dumps(sent, ensure_ascii=ascii_only).encode()
+    outcome = read_batch(body, LIMITS, NOW)
+    assert not outcome.rejected
+    events = decode_events(encode_events(outcome.high + outcome.low))
+    assert len(events) == len(sent)
+    assert len({event.id for event in events}) >= len({each["id"] for each in sent if "id" in each})
+    ordered = [each for each in sent if each["event_type"] == "game_ended"]
+    ordered += [each for each in sent if each["event_type"] != "game_ended"]
+    for event, each in zip(events, ordered, strict=True):
+        assert (event.event_type, event.user_id) == (each["event_type"], each["user_id"])
+        assert json.loads(bytes(event.payload)) == each.get("payload", {})
+        assert event.occurred_at == datetime.fromisoformat(each.get("occurred_at", NOW.isoformat()))
+        assert event.occurred_at.tzinfo is not None
+        if "id" in each:
+            assert str(event.id) == each["id"]
+
+
+@given(
+    st.binary(max_size=60)
+    | json_values.map(lambda value: json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+)
+@example(b"\xef\xbb\xbf{}")
+@example(b'{"events":[{"events":[]}]}')
+def test_whatever_comes_is_taken_or_refused_with_a_reason(body: bytes) -> None:
+    try:
+        outcome = read_batch(body, LIMITS, NOW)
+    except (MalformedError, InvalidError, TooLargeError):
+        return
+    assert outcome.high or outcome.low or outcome.rejected
+    assert all(rejection.message for rejection in outcome.rejected)
+
+
+@given(
+    st.lists(
+        st.sampled_from([GOOD, b'{"a":"\\ud800"}', b"NaN", b"[" * 2000 + b"]" * 2000, b"7"]), min_size=1, max_size=9
+    )
+)
+def test_good_neighbours_are_taken_wherever_the_bad_ones_stand(parts: list[bytes]) -> None:
+    body = b"[" + b", ".join(parts) + b"]"
+    good = parts.count(GOOD)
+    try:
+        outcome = read_batch(body, LIMITS, NOW)
+    except MalformedError:
+        assert set(parts) == {b"NaN"}
+        return
+    assert len(outcome.high) == good
+    assert [each.index for each in outcome.rejected] == [place for place, part in enumerate(parts) if part != GOOD]
+
+
+@given(st.lists(json_values, max_size=6))
+def test_cutting_an_array_gives_its_elements(values: list[Any]) -> None:
+    text = json.dumps(values, indent=1).encode()
+    parts = cut_elements(text[:-1] + (b"," if values else b"") + b' {"broken": nope}]')
+    assert len(parts) == len(values) + 1
+    assert all(json.dumps(json.loads(part)) == json.dumps(value) for part, value in zip(parts, values, strict=False))
+
+
+def test_cutting_an_object_gives_its_members() -> None:
+    members = cut_members(b'{"a": {"x": [1, "]}"]}, "b\\"": nope, "\\ud800": 1, "a": "\\ud800" }')
+    assert members == {"a": b'"\\ud800"', 'b"': b"nope"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b'["' + b'\\"' * 500_000, b"[" * 1_000_000, b"[" + b"[]," * 300_000, b'[{"a":"' + b"\\\\" * 500_000 + b"}]",
+     b"[" + b'{"a":' * 200_000 + b"}" * 200_000 + b"]", b"[" + b'"\\ud800",' * 100_000 + b"1]"],
+    ids=["quotes", "open brackets", "many brackets", "backslashes", "objects", "surrogates"],
+)  # fmt: skip
+def test_a_mebibyte_of_malice_costs_little_time(text: bytes) -> None:
+    began_at = time.perf_counter()
+    with pytest.raises(GrandstandError):
+        read_batch(text, LIMITS, NOW)
+    assert time.perf_counter() - began_at < 2.0
+
+
+def test_made_ids_are_time_ordered_uuids_of_version_7() -> None:
+    ids = new_ids(300, NOW) + new_ids(300, NOW + timedelta(milliseconds=1))
+    assert ids == sorted(set(ids))
+    assert {(each.version, each.variant) for each in ids} == {(7, "specified in RFC 4122")}
+    assert ids[0].int >> 80 == int(NOW.timestamp() * 1000)
+    assert new_ids(0, NOW) == []
+
+
+@settings(max_examples=30)
+@given(st.integers(-(2**70), 2**70) | st.floats() | st.booleans() | st.text() | st.none())
+def test_only_whole_numbers_beyond_the_limit_are_refused_as_scores(score: Any) -> None:
+    whole = (
+        isinstance(score, int | float) and not isinstance(score, bool) and score == score and abs(score) != float("inf")
+    )
+    huge = whole and score == int(score) and abs(score) > 2**53 - 1
+    body = json.dumps([{"event_type": "game_ended", "user_id": "u", "payload": {"score": score}}, json.loads(GOOD)])
+    rejected = read_batch(body.encode("utf-8", "surrogatepass"), LIMITS, NOW).rejected
+    assert ("score_out_of_range" in [each.code for each in rejected]) == huge
