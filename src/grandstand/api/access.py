@@ -68,6 +68,20 @@ def require_reader(principal: Principal, visibility: Visibility, own_user_id: st
     raise ForbiddenError("This leaderboard is private; it needs a server key.")
 
 
+def require_self(principal: Principal, user_id: str) -> None:
+    """Let those pass who may speak for a player: server and admin keys, and the player's own token.
+
+    Raises:
+        UnauthorizedError: there is no credential.
+        ForbiddenError: it is of somebody else.
+    """
+    if principal.is_operator or (principal.user_id is not None and principal.user_id == user_id):
+        return
+    if principal.kind == "anonymous":
+        raise UnauthorizedError("Send the player's token or a server key as `Authorization: Bearer …`.")
+    raise ForbiddenError("This needs the player's own token or a server key.")
+
+
 def require_watcher(scope: HTTPScope, services: Services) -> None:
     """Let those pass who may watch the deployment: server and admin keys, and the networks that a setting names.
 

@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
+from grandstand.api.live import stream_live
 from grandstand.api.pages import Pages, not_modified, page_name
 from grandstand.api.problems import reply_of, reply_of_unexpected
 from grandstand.api.replies import Reply, send_reply
@@ -20,6 +21,8 @@ from grandstand.api.services import Services
 from grandstand.domain.errors import GrandstandError
 
 BOARDS_PATH = "/api/leaderboards/"
+LIVE_SUFFIX = "/live"
+LIVE_ROUTE = "/api/leaderboards/{key}/live"
 PAGE_ROUTE = "/api/leaderboards/{key}"
 UNKNOWN_ROUTE = "unknown"
 CLIENT_GONE_STATUS = 499
@@ -47,6 +50,9 @@ class Front:
         elif method == "GET" and (key := _page_key(scope)) is not None:
             route = PAGE_ROUTE
             status = await self._answer_page(scope, send, key)
+        elif method == "GET" and (key := _live_key(scope)) is not None:
+            route = LIVE_ROUTE
+            status = await self._stream_live(scope, receive, send, key)
         else:
             status = await self._pass_on(scope, receive, send)
             route = scope.get("path_template") or UNKNOWN_ROUTE
@@ -57,6 +63,14 @@ class Front:
         if held is None:
             return await _answer(self._pages.answer(scope, key), scope, send)
         reply = not_modified(held, scope)
+        await send_reply(send, reply)
+        return reply.status
+
+    async def _stream_live(self, scope: HTTPScope, receive: Receive, send: Send, key: str) -> int:
+        try:
+            return await stream_live(scope, receive, send, self._services, key)
+        except GrandstandError as error:
+            reply = reply_of(error)
         await send_reply(send, reply)
         return reply.status
 
@@ -108,6 +122,15 @@ def _page_key(scope: HTTPScope) -> str | None:
         return None
     key = scope["raw_path"].decode("latin-1")[len(BOARDS_PATH) :]
     # `user` is no leaderboard but the first part of another route.
+    return key if key and "/" not in key and key != "user" else None
+
+
+def _live_key(scope: HTTPScope) -> str | None:
+    """Return the percent-encoded key of a path like `/api/leaderboards/{key}/live`."""
+    path = scope["raw_path"].decode("latin-1")
+    if not path.startswith(BOARDS_PATH) or not path.endswith(LIVE_SUFFIX):
+        return None
+    key = path[len(BOARDS_PATH) : -len(LIVE_SUFFIX)]
     return key if key and "/" not in key and key != "user" else None
 
 

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 
 from grandstand.api.access import principal_of, require_operator, require_reader
 from grandstand.api.bodies import read_body
-from grandstand.api.pages import Pages, check_period, not_modified
+from grandstand.api.pages import Pages, not_modified
 from grandstand.api.parameters import Query, check_user_id, read_key, read_path_user_id
 from grandstand.api.replies import JSON, PRIVATE, Reply, encode, json_reply
 from grandstand.api.services import Services
@@ -121,13 +121,13 @@ class LeaderboardRoutes(Controller):
         visibility = await services.reader.visibility(board)
         require_reader(principal, visibility)
         query = Query(request.scope["query_string"])
-        check_period(query)
         above, below = query.integer("above"), query.integer("below")
         page = await services.reader.nearby(
             board,
             read_path_user_id(user_id),
             above=5 if above is None else above,
             below=5 if below is None else below,
+            part=query.part(),
         )
         headers = pages.headers(page, _shown_to(principal, visibility))
         return not_modified(Reply(HTTPStatus.OK, encode(page), JSON, headers), request.scope).as_response()
@@ -141,8 +141,48 @@ class LeaderboardRoutes(Controller):
         board = read_key(key)
         require_reader(principal, await services.reader.visibility(board))
         body = await read_body(request.scope, request.receive, services.settings.body_max_bytes)
-        found = await services.reader.lookup(board, _read_lookup(body))
+        part = Query(request.scope["query_string"]).part()
+        found = await services.reader.lookup(board, _read_lookup(body), part=part)
         return json_reply(found, headers=PRIVATE).as_response()
+
+    @get("/{key:str}/periods")
+    async def get_periods(
+        self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str]
+    ) -> Response[bytes]:
+        """List the periods that have ended."""
+        board = read_key(key)
+        require_reader(principal_of(request.scope, services), await services.reader.visibility(board))
+        query = Query(request.scope["query_string"])
+        limit = query.integer("limit")
+        found = await services.reader.periods(board, limit=100 if limit is None else limit, cursor=query.text("cursor"))
+        return json_reply(found).as_response()
+
+    @post("/{key:str}/reset", status_code=HTTPStatus.OK)
+    async def post_reset(
+        self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str]
+    ) -> Response[bytes]:
+        """End the running period and begin the next."""
+        require_operator(principal_of(request.scope, services))
+        return json_reply(await services.definer.reset(read_key(key))).as_response()
+
+    @post("/{key:str}/scores", status_code=HTTPStatus.ACCEPTED)
+    async def post_score(
+        self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str]
+    ) -> Response[bytes]:
+        """Write a score directly."""
+        require_operator(principal_of(request.scope, services))
+        body = await read_body(request.scope, request.receive, services.settings.body_max_bytes)
+        written = await services.scores.write(read_key(key), body)
+        return json_reply(written, HTTPStatus.ACCEPTED).as_response()
+
+    @delete("/{key:str}/users/{user_id:str}")
+    async def delete_user(
+        self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str], user_id: FromPath[str]
+    ) -> Response[None]:
+        """Take a player off the board."""
+        require_operator(principal_of(request.scope, services))
+        await services.definer.remove_user(read_key(key), read_path_user_id(user_id))
+        return Response(None, headers={"cache-control": "no-store"})
 
 
 async def _user_rank(request: AnyRequest, services: Services, pages: Pages, board: str, encoded_user_id: str) -> Reply:
@@ -150,8 +190,7 @@ async def _user_rank(request: AnyRequest, services: Services, pages: Pages, boar
     visibility = await services.reader.visibility(board)
     user_id = read_path_user_id(encoded_user_id)
     require_reader(principal, visibility, user_id)
-    check_period(Query(request.scope["query_string"]))
-    rank = await services.reader.user(board, user_id)
+    rank = await services.reader.user(board, user_id, part=Query(request.scope["query_string"]).part())
     headers = pages.headers(rank, _shown_to(principal, visibility))
     return not_modified(Reply(HTTPStatus.OK, encode(rank), JSON, headers), request.scope)
 

@@ -12,11 +12,10 @@ from grandstand.api.parameters import Query, read_key
 from grandstand.api.replies import JSON, PRIVATE, Headers, Reply, encode
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
-from grandstand.domain.errors import NotFoundError
 from grandstand.domain.leaderboards import Visibility
-from grandstand.operations.read_leaderboard import Page
+from grandstand.operations.leaderboard_views import Page
+from grandstand.operations.read_leaderboard import WHOLE_BOARD
 
-PERIODS = frozenset({None, "all_time"})
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,7 +55,7 @@ class Pages:
 
         async def render() -> Rendered:
             # Asked before reading: what changes meanwhile makes the page old at once, instead of never.
-            generation = self._services.reader.generation(key)
+            generation = self._services.reader.generation(key) if query.part() == WHOLE_BOARD else None
             return Rendered(self._reply(await self._page(key, query, query.user_id()), "public"), generation)
 
         return await self.cache.compute(name, key, render)
@@ -68,7 +67,6 @@ class Pages:
         return self._reply(page, "private")
 
     async def _page(self, key: str, query: Query, user_id: str | None) -> Page:
-        check_period(query)
         limit = query.integer("limit")
         return await self._services.reader.page(
             key,
@@ -76,6 +74,7 @@ class Pages:
             cursor=query.text("cursor"),
             from_rank=query.integer("from_rank"),
             user_id=user_id,
+            part=query.part(),
         )
 
     def _reply(self, page: Page, visibility: Visibility) -> Reply:
@@ -96,16 +95,6 @@ class Pages:
 def page_name(scope: HTTPScope) -> bytes:
     """Return the name under which a request's page is cached."""
     return scope["raw_path"] + b"?" + scope["query_string"]
-
-
-def check_period(query: Query) -> None:
-    """Check the parameter `period`.
-
-    Raises:
-        NotFoundError: `period_not_found`.
-    """
-    if query.text("period") not in PERIODS:
-        raise NotFoundError("period_not_found", "This leaderboard has no such period.")
 
 
 def not_modified(reply: Reply, scope: HTTPScope) -> Reply:

@@ -5,8 +5,10 @@ from urllib.parse import parse_qsl, unquote, unquote_to_bytes
 
 from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
 from grandstand.domain.event_model import is_user_id
+from grandstand.operations.find_ranking import Part
 
 KEY_LENGTH_MAX = 64
+PART_LENGTH_MAX = 64
 _QUERY_FIELDS_MAX = 100
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 
@@ -78,6 +80,21 @@ class Query:
         if not _INTEGER.match(text):
             raise InvalidError([FieldError(name, "must be an integer")])
         return int(text)
+
+    def part(self) -> Part:
+        """Return which part of a board the parameters `period`, `segment` and `bucket` ask for.
+
+        Raises:
+            InvalidError: both a segment and a bucket, or a text that cannot be asked for.
+        """
+        segment, bucket = self.text("segment"), self.text("bucket")
+        if segment is not None and bucket is not None:
+            raise InvalidError([FieldError("bucket", "cannot be combined with segment")])
+        for name in ("period", "segment", "bucket"):
+            text = self.text(name)
+            if text is not None and ("\x00" in text or len(text) > PART_LENGTH_MAX):
+                raise InvalidError([FieldError(name, f"must have at most {PART_LENGTH_MAX} characters and no NUL")])
+        return Part(self.text("period"), segment, bucket)
 
     def user_id(self) -> str | None:
         """Return the parameter `user_id`.

@@ -1,17 +1,20 @@
-"""`POST /api/players/sessions`."""
+"""`/api/players…`: sessions, and what a game says of a player."""
 
 from http import HTTPStatus
 from typing import Any
 
-from litestar import Controller, Request, Response, post
+from litestar import Controller, Request, Response, get, post, put
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 
-from grandstand.api.access import principal_of
+from grandstand.api.access import principal_of, require_self
 from grandstand.api.bodies import read_body
+from grandstand.api.parameters import read_path_user_id
 from grandstand.api.replies import json_reply
 from grandstand.api.services import Services
 
 SESSION_BYTES_MAX = 16_384
+PLAYER_BYTES_MAX = 16_384
 
 
 class PlayerRoutes(Controller):
@@ -28,3 +31,25 @@ class PlayerRoutes(Controller):
         body = await read_body(request.scope, request.receive, SESSION_BYTES_MAX)
         session = await services.sessions.open(body, principal)
         return json_reply(session, HTTPStatus.CREATED).as_response()
+
+    @put("/{user_id:str}")
+    async def put_player(
+        self, request: Request[Any, Any, Any], services: NamedDependency[Services], user_id: FromPath[str]
+    ) -> Response[bytes]:
+        """Say who a player is."""
+        principal = principal_of(request.scope, services)
+        user = read_path_user_id(user_id)
+        require_self(principal, user)
+        body = await read_body(request.scope, request.receive, PLAYER_BYTES_MAX)
+        player = await services.players.put(user, body, by_player=not principal.is_operator)
+        return json_reply(player).as_response()
+
+    @get("/{user_id:str}")
+    async def get_player(
+        self, request: Request[Any, Any, Any], services: NamedDependency[Services], user_id: FromPath[str]
+    ) -> Response[bytes]:
+        """Read what was said of a player."""
+        principal = principal_of(request.scope, services)
+        user = read_path_user_id(user_id)
+        require_self(principal, user)
+        return json_reply(await services.players.get(user)).as_response()

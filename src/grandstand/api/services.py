@@ -6,8 +6,11 @@ from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.open_session import SessionOpener
+from grandstand.operations.put_player import PlayerKeeper
 from grandstand.operations.read_leaderboard import LeaderboardReader
+from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Settings
 
 
@@ -20,5 +23,8 @@ class Services:
     intake: EventIntake
     sessions: SessionOpener
     reader: LeaderboardReader
+    live: LiveBoards
     definer: LeaderboardDefiner
+    scores: ScoreWriter
+    players: PlayerKeeper
     health: HealthChecker

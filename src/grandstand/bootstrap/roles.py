@@ -23,6 +23,7 @@ from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.close_periods import PeriodCloser
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
+from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.put_player import PlayerKeeper
@@ -36,12 +37,14 @@ from grandstand.workers.event_consumer import EventConsumer
 from grandstand.workers.loop import run_every
 from grandstand.workers.partition_keeper import PartitionKeeper
 from grandstand.workers.ranking_keeper import RankingKeeper
+from grandstand.workers.ranking_reconciler import RankingReconciler
 from grandstand.workers.ranking_sweeper import RankingSweeper
 
 _PARTITION_SECONDS = 600.0
 _RANKING_SECONDS = 0.25
 _SWEEP_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
+_RECONCILE_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -93,6 +96,7 @@ def _scheduled(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None
     rebuilder = RankingRebuilder(core.database, core.entries, core.index)
     rankings = RankingKeeper(core.database, core.catalog, core.rankings, core.index, rebuilder)
     sweeper = RankingSweeper(core.database, core.rankings, core.entries, core.archive, core.index)
+    reconciler = RankingReconciler(core.database, core.catalog, core.rankings, core.entries, core.index)
     closer = PeriodCloser(
         core.database, core.ledger, core.catalog, core.rankings, core.archive, core.stream, core.changes
     )
@@ -101,6 +105,7 @@ def _scheduled(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None
         run_every("rankings", _RANKING_SECONDS, rankings.keep, stop),
         run_every("sweep", _SWEEP_SECONDS, sweeper.sweep, stop),
         run_every("periods", _CLOSE_SECONDS, closer.close, stop),
+        run_every("reconcile", _RECONCILE_SECONDS, reconciler.reconcile, stop),
     ]
 
 
@@ -115,19 +120,26 @@ async def _run_http(core: Core, roles: Sequence[Role], listen: socket.socket | N
     )
     await authenticator.start()
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
+    reader = _reader(core, finder, feed)
+    live = LiveBoards(reader)
     services = Services(
         settings=settings,
         authenticator=authenticator,
         sessions=SessionOpener(authenticator, core.database),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
-        reader=_reader(core, finder, feed),
+        reader=reader,
+        live=live,
         scores=ScoreWriter(finder, core.stream),
         players=PlayerKeeper(core.database, core.players, core.changes),
         health=HealthChecker(core.database, core.stream, roles),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
-    followers = [asyncio.create_task(feed.run()), asyncio.create_task(core.follower.run())]
+    followers = [
+        asyncio.create_task(feed.run()),
+        asyncio.create_task(core.follower.run()),
+        asyncio.create_task(_close_at(stop, live)),
+    ]
     try:
         await serve_http(build_app(services), settings, listen, stop)
         await services.intake.close()
@@ -142,3 +154,9 @@ async def _run_http(core: Core, roles: Sequence[Role], listen: socket.socket | N
 def _reader(core: Core, finder: RankingFinder, feed: ChangeFeed) -> LeaderboardReader:
     names = PlayerNames(core.database, core.players, feed)
     return LeaderboardReader(finder, core.database, core.rankings, core.index, EntryReads(), core.archive, names)
+
+
+async def _close_at(stop: asyncio.Event, live: LiveBoards) -> None:
+    """End the streams of live boards at the stop, so that the HTTP server need not wait for them."""
+    await stop.wait()
+    await live.close()

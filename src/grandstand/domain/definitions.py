@@ -1,5 +1,6 @@
 """Reads and checks leaderboard definitions: every wrong value is named with its field."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -89,6 +90,7 @@ def check_definition(definition: LeaderboardDefinition) -> None:
     errors.extend(_check_limits(definition.min_score, definition.max_score))
     errors.extend(_check_schedule(definition))
     errors.extend(_check_extras(definition))
+    errors.extend(_check_tie_breaks(definition))
     errors.extend(_check_tiers(definition))
     if errors:
         raise InvalidError(errors)
@@ -155,8 +157,13 @@ def _check_extras(definition: LeaderboardDefinition) -> Iterator[FieldError]:
             yield FieldError("bucket_size", f"must be between 2 and {BUCKET_SIZE_MAX}")
         if definition.segment_by is not None:
             yield FieldError("bucket_size", "cannot be combined with segment_by")
+
+
+def _check_tie_breaks(definition: LeaderboardDefinition) -> Iterator[FieldError]:
     if len(definition.tie_breaks) > TIE_BREAKS_MAX:
-        yield FieldError("tie_breaks", f"has {len(definition.tie_breaks)} fields; at most {TIE_BREAKS_MAX} are compared")
+        yield FieldError(
+            "tie_breaks", f"has {len(definition.tie_breaks)} fields; at most {TIE_BREAKS_MAX} are compared"
+        )
     if definition.tie_breaks and definition.operator not in ("best", "latest"):
         yield FieldError("tie_breaks", "need the operator best or latest: a sum has no single event to compare")
     for number, tie_break in enumerate(definition.tie_breaks):
@@ -185,9 +192,11 @@ def _check_tiers(definition: LeaderboardDefinition) -> Iterator[FieldError]:
         return
     direction = -1 if definition.order == "desc" else 1
     bounds = [tier.top_percent if tier.top_percent is not None else (tier.min_score or 0) * direction for tier in tiers]
-    for number, (before, after) in enumerate(zip(bounds, bounds[1:], strict=False), start=1):
+    for number, (before, after) in enumerate(itertools.pairwise(bounds), start=1):
         if not before < after:
-            yield FieldError(f"tiers[{number}]", "must come after the tier that is harder to reach: list the best first")
+            yield FieldError(
+                f"tiers[{number}]", "must come after the tier that is harder to reach: list the best first"
+            )
 
 
 def _field_error(message: str) -> FieldError:

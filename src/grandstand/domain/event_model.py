@@ -11,6 +11,9 @@ import msgspec
 
 EVENT_TYPE_LENGTH_MAX = 50
 USER_ID_LENGTH_MAX = 255
+OWN_PREFIX = "grandstand."
+"""Event types that begin with it are the server's own; nobody sends them."""
+
 
 MISSING_ID = UUID(int=0)
 """Marks, by identity, an event that came without an id."""
@@ -69,8 +72,8 @@ def decode_events(entry: bytes) -> list[Event]:
 
 @lru_cache(maxsize=1024)
 def is_event_type(text: str) -> bool:
-    """Tell whether a text may be an event type: 1 to 50 of `a-z A-Z 0-9 _ . : -`."""
-    return _EVENT_TYPE.match(text) is not None
+    """Tell whether a text may be an event type: 1 to 50 of `a-z A-Z 0-9 _ . : -`, not one of our own."""
+    return _EVENT_TYPE.match(text) is not None and not text.startswith(OWN_PREFIX)
 
 
 def is_user_id(text: str) -> bool:

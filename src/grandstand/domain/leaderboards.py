@@ -32,7 +32,7 @@ class Tier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LeaderboardDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One board's rules, as `PUT /api/leaderboards/{key}` takes them. `definitions.check_definition` says what holds."""
+    """One board's rules, as `PUT /api/leaderboards/{key}` takes them; `definitions.check_definition` holds them."""
 
     event_type: str
     operator: Operator

@@ -61,7 +61,9 @@ class Schedule:
         if self._expression is not None:
             _check_cron(self._expression)
         elif period != ALL_TIME and period not in CALENDAR_PERIODS:
-            raise ScheduleError("period", "must be all_time, hourly, daily, weekly, monthly, or 'cron: ' and five fields")
+            raise ScheduleError(
+                "period", "must be all_time, hourly, daily, weekly, monthly, or 'cron: ' and five fields"
+            )
 
     def at(self, moment: datetime) -> Period:
         """Return the period in which `moment` lies."""

@@ -1,6 +1,7 @@
 """Makes, changes, resets and deletes boards. A change takes effect between two batches, never in the middle of one."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import structlog
@@ -16,8 +17,8 @@ from grandstand.domain.leaderboards import (
     Leaderboard,
     LeaderboardDefinition,
     Scalar,
-    Tier,
     TieBreak,
+    Tier,
 )
 from grandstand.storage.changes import Changes
 from grandstand.storage.entries import EntryStore
@@ -195,11 +196,11 @@ class LeaderboardDefiner:
         await self._announce()
         return board, held is None
 
-    async def _has_entries(self, connection: "Connection[object]", board: Leaderboard) -> bool:
+    async def _has_entries(self, connection: "Connection[Any]", board: Leaderboard) -> bool:
         rankings = await self._rankings.list_parts(connection, board.leaderboard_id)
         return await self._entries.has_any(connection, [ranking.ranking_id for ranking in rankings])
 
-    async def _find(self, connection: "Connection[object]", key: str) -> Leaderboard:
+    async def _find(self, connection: "Connection[Any]", key: str) -> Leaderboard:
         board = await self._store.find(connection, key) if is_key(key) else None
         if board is None:
             raise NotFoundError("leaderboard_not_found", f"There is no leaderboard {key!r}.")

@@ -132,9 +132,7 @@ class RankingFinder:
         else:
             start = parse_period_id(board.definition.period, part.period)
             if start is None:
-                raise NotFoundError(
-                    "period_not_found", f"The leaderboard {board.key!r} has no period {part.period!r}."
-                )
+                raise NotFoundError("period_not_found", f"The leaderboard {board.key!r} has no period {part.period!r}.")
             period = board.schedule.at(start)
             if period.start != start:
                 # A period of an earlier schedule; its own ranking knows its end.
@@ -177,4 +175,3 @@ class RankingFinder:
             raise InvalidError([FieldError("segment", f"the leaderboard {board.key!r} has no segments")])
         if not 0 < len(segment) <= SEGMENT_LENGTH_MAX or "\x00" in segment:
             raise InvalidError([FieldError("segment", f"must have 1 to {SEGMENT_LENGTH_MAX} characters")])
-

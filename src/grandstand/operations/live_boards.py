@@ -21,7 +21,6 @@ from grandstand.operations.read_leaderboard import LeaderboardReader
 INTERVAL_SECONDS = 1.0
 """Least time between two updates of a board."""
 
-_POLL_SECONDS = 0.1
 _log = structlog.get_logger(__name__)
 
 
@@ -48,57 +47,58 @@ class LiveBoards:
     def __init__(self, reader: LeaderboardReader) -> None:
         self._reader = reader
         self._channels: dict[Topic, _Channel] = {}
+        self._opening = asyncio.Lock()
+        self._is_closed = False
 
-    async def listen(self, topic: Topic, last_id: str | None, idle_seconds: float) -> AsyncIterator[Update | None]:
-        """Yield the newest state of a topic whenever it has changed, and None after `idle_seconds` without a change.
+    async def open(self, topic: Topic) -> "Listener":
+        """Begin to listen to a topic; the listener must be closed.
 
         Raises:
-            GrandstandError: at the first step, what reading the board raises.
+            GrandstandError: what reading the board raises.
         """
-        channel = self._channels.get(topic)
-        if channel is None:
-            # The first read is the listener's own, so that its mistakes are told to it.
-            first = await self._compute(topic)
-            channel = self._channels.setdefault(topic, _Channel(first))
-        channel.listeners += 1
-        if channel.task is None:
-            channel.task = asyncio.create_task(self._follow(topic, channel), name=f"live {topic.key}")
-        try:
-            seen = last_id
-            while True:
-                if channel.latest.id != seen:
-                    seen = channel.latest.id
-                    yield channel.latest
-                    continue
-                changed = channel.changed
-                try:
-                    await asyncio.wait_for(changed.wait(), idle_seconds)
-                except TimeoutError:
-                    yield None
-        finally:
-            channel.listeners -= 1
-            if channel.listeners == 0 and self._channels.get(topic) is channel:
-                del self._channels[topic]
-                channel.task.cancel()
+        # One at a time: of many that come at once for a new topic, the first computes it for all.
+        async with self._opening:
+            channel = self._channels.get(topic)
+            if channel is None:
+                channel = self._channels[topic] = _Channel(await self._compute(topic))
+                channel.task = asyncio.create_task(self._follow(topic, channel), name=f"live {topic.key}")
+            channel.listeners += 1
+        return Listener(self, topic, channel)
 
     async def close(self) -> None:
-        """End every topic's task."""
-        tasks = [channel.task for channel in self._channels.values() if channel.task is not None]
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        """End every listener's stream and every topic's task."""
+        self._is_closed = True
+        channels = list(self._channels.values())
+        for channel in channels:
+            channel.wake()
+        for channel in channels:
+            if channel.task is not None:
+                channel.task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await channel.task
+
+    def leave(self, topic: Topic, channel: "_Channel") -> None:
+        """Take one listener off a topic; without any the topic ends."""
+        channel.listeners -= 1
+        if channel.listeners == 0 and self._channels.get(topic) is channel:
+            del self._channels[topic]
+            if channel.task is not None:
+                channel.task.cancel()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the streams are to end."""
+        return self._is_closed
 
     async def _follow(self, topic: Topic, channel: "_Channel") -> None:
         generation: int | None = None
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
-            # While changes are heard of, nothing is computed until there is one.
-            while generation is not None and self._reader.generation(topic.key) == generation:
-                await asyncio.sleep(_POLL_SECONDS)
+            before, generation = generation, self._reader.generation(topic.key)
+            if generation is not None and generation == before:
+                # While changes are heard of, nothing is computed until there is one.
+                continue
             try:
-                generation = self._reader.generation(topic.key)
                 update = await self._compute(topic)
             except GrandstandError as error:
                 _log.info("live_board_not_read", leaderboard=topic.key, error=error.detail)
@@ -113,6 +113,36 @@ class LiveBoards:
         return Update(_identify(page), data)
 
 
+class Listener:
+    """One listener of a topic."""
+
+    def __init__(self, boards: LiveBoards, topic: Topic, channel: "_Channel") -> None:
+        self._boards = boards
+        self._topic = topic
+        self._channel = channel
+
+    async def updates(self, last_id: str | None, idle_seconds: float) -> AsyncIterator[Update | None]:
+        """Yield the newest state whenever it is not the one of `last_id` or the last one yielded.
+
+        After `idle_seconds` without a change None is yielded. Ends when the boards are closed.
+        """
+        seen = last_id
+        while not self._boards.is_closed:
+            changed = self._channel.changed
+            if self._channel.latest.id != seen:
+                seen = self._channel.latest.id
+                yield self._channel.latest
+                continue
+            try:
+                await asyncio.wait_for(changed.wait(), idle_seconds)
+            except TimeoutError:
+                yield None
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._boards.leave(self._topic, self._channel)
+
+
 class _Channel:
     """The newest state of a topic, and the event that wakes its listeners; each state has an event of its own."""
 
@@ -125,6 +155,10 @@ class _Channel:
     def publish(self, update: Update) -> None:
         """Make an update the newest state and wake everybody."""
         self.latest = update
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake everybody who waits."""
         self.changed, changed = asyncio.Event(), self.changed
         changed.set()
 

@@ -21,7 +21,7 @@ class PlayerNames:
         self._generation: int | None = None
 
     async def find(self, user_ids: Iterable[str]) -> dict[str, str | None]:
-        """Return the users' display names. Without the database, those not known by heart are None: ranks matter more."""
+        """Return the users' display names; without the database, None for those not in memory: ranks matter more."""
         generation = self._feed.names_generation()
         if generation is None or generation != self._generation or len(self._known) > _KNOWN_MAX:
             self._known = {}

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from valkey.exceptions import ValkeyError
 
-from grandstand.domain.errors import FieldError, InvalidError, MalformedError, NotFoundError
+from grandstand.domain.errors import FieldError, ForbiddenError, InvalidError, MalformedError, NotFoundError
 from grandstand.domain.event_model import EventError, is_user_id
 from grandstand.domain.payloads import check_payload
 from grandstand.storage.changes import Changes
@@ -29,7 +29,7 @@ class PlayerRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     display_name: str | None = None
     country: str | None = None
-    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+    metadata: msgspec.Raw | None = None
 
 
 class PlayerView(msgspec.Struct, kw_only=True):
@@ -51,20 +51,22 @@ class PlayerKeeper:
         self._players = players
         self._changes = changes
 
-    async def put(self, user_id: str, body: bytes) -> PlayerView:
-        """Create or replace what is said of a player.
+    async def put(self, user_id: str, body: bytes, *, by_player: bool) -> PlayerView:
+        """Create or replace what is said of a player; what a player says leaves the game's `metadata` alone.
 
         Raises:
             MalformedError: the body is not JSON.
             InvalidError: a wrong value.
+            ForbiddenError: a player sends `metadata`.
         """
         if not is_user_id(user_id):
             raise InvalidError([FieldError("user_id", "must be 1 to 255 characters without control characters")])
         request = _read(body)
+        if by_player and request.metadata is not None:
+            raise ForbiddenError("`metadata` is the game's to set; it needs a server key.")
+        metadata = None if by_player else bytes(request.metadata or b"{}").decode()
         async with self._database.connection() as connection:
-            player = await self._players.put(
-                connection, user_id, request.display_name, request.country, bytes(request.metadata).decode()
-            )
+            player = await self._players.put(connection, user_id, request.display_name, request.country, metadata)
         try:
             await self._changes.names()
         except (ValkeyError, OSError) as error:
@@ -100,7 +102,8 @@ def _read(body: bytes) -> PlayerRequest:
     if request.country is not None and not _COUNTRY.match(request.country):
         errors.append(FieldError("country", "must be two capital letters, such as DE"))
     try:
-        check_payload(request.metadata, METADATA_BYTES_MAX, nul_possible=True)
+        if request.metadata is not None:
+            check_payload(request.metadata, METADATA_BYTES_MAX, nul_possible=True)
     except EventError as error:
         errors.append(FieldError("metadata", error.message.replace("`payload`", "`metadata`")))
     if errors:

@@ -134,9 +134,7 @@ class LeaderboardReader:
             bucket=_given(bucket),
         )
 
-    async def nearby(
-        self, key: str, user_id: str, *, above: int = 5, below: int = 5, part: Part = WHOLE_BOARD
-    ) -> Page:
+    async def nearby(self, key: str, user_id: str, *, above: int = 5, below: int = 5, part: Part = WHOLE_BOARD) -> Page:
         """Read a player's entry with up to `above` better and `below` worse ones.
 
         Raises:
@@ -232,9 +230,7 @@ class LeaderboardReader:
             target,
             lambda ranking: self._index.around(ranking, user_id, above, below),
             lambda connection, ranking: self._entry_reads.around(connection, ranking, user_id, above, below),
-            lambda connection, ranking, total: self._archived_around(
-                connection, ranking, total, user_id, above, below
-            ),
+            lambda connection, ranking, total: self._archived_around(connection, ranking, total, user_id, above, below),
         )
         if window.own is None:
             raise _not_ranked(key)
@@ -290,9 +286,7 @@ class LeaderboardReader:
     async def _archived_lookup(
         self, connection: "Connection[Any]", ranking: Indexed, total: int, user_ids: Sequence[str]
     ) -> Window:
-        return Window(
-            total, None, await self._archive.find_users(connection, ranking, user_ids)
-        )
+        return Window(total, None, await self._archive.find_users(connection, ranking, user_ids))
 
     async def _page(self, target: Target, window: Window, limit: int) -> Page:
         entries = window.entries[:limit]

@@ -43,7 +43,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Replay(msgspec.Struct, kw_only=True):
-    """What a replay came to: events read, how many players of the running period stand or score differently, and who."""
+    """What a replay came to: the events read, and who of the running period stands or scores differently."""
 
     leaderboard: str
     events: int
@@ -155,9 +155,7 @@ class LeaderboardReplayer:
             for each in (board, pending)
         ]
         async with self._database.snapshot() as connection:
-            found = {
-                ranking.name: ranking.ranking_id for ranking in await self._rankings.find(connection, names)
-            }
+            found = {ranking.name: ranking.ranking_id for ranking in await self._rankings.find(connection, names)}
             before, after = (found.get(name, -1) for name in names)
             return await self._entries.compare(
                 connection, (before, board.direction), (after, pending.direction), _MOVES_MAX

@@ -48,9 +48,7 @@ class RankingResolver:
             for ranking in await self._store.find(connection, missing):
                 self._fresh.setdefault(ranking.name, ranking)
         return {
-            name: ranking
-            for name in names
-            if (ranking := self._known.get(name) or self._fresh.get(name)) is not None
+            name: ranking for name in names if (ranking := self._known.get(name) or self._fresh.get(name)) is not None
         }
 
     async def resolve(

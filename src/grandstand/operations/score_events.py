@@ -51,15 +51,11 @@ def score_events(catalog: LeaderboardCatalog, events: Iterable[tuple[Event, date
     return scored
 
 
-def score_event(
-    scored: Scored, target: ScoredBoard, event: Event, payload: object, received_at: datetime
-) -> None:
+def score_event(scored: Scored, target: ScoredBoard, event: Event, payload: object, received_at: datetime) -> None:
     """Score one event, whose payload is decoded, on one board that it feeds."""
     board, rule, _ = target
     try:
-        value = rule.value(
-            payload, event.occurred_at, event.id, is_direct=event.event_type == DIRECT_EVENT_TYPE
-        )
+        value = rule.value(payload, event.occurred_at, event.id, is_direct=event.event_type == DIRECT_EVENT_TYPE)
     except UnrankedError as error:
         scored.unranked[board.key, error.reason] += 1
         return

@@ -27,9 +27,7 @@ class ArchiveStore:
         await connection.execute(queries.load("archive/mark.sql"), ranking_id, total)
         return total
 
-    async def page(
-        self, connection: "Connection[Any]", ranking: Indexed, rank: int, count: int
-    ) -> list[IndexedEntry]:
+    async def page(self, connection: "Connection[Any]", ranking: Indexed, rank: int, count: int) -> list[IndexedEntry]:
         """Return `count` entries from `rank` on."""
         rows = await connection.fetch(queries.load("archive/page.sql"), ranking.ranking_id, rank, count)
         return [_entry(row, ranking) for row in rows]

@@ -29,9 +29,7 @@ class BucketStore:
             placed.update(zip(new, buckets, strict=True))
         return placed
 
-    async def find(
-        self, connection: "Connection[Any]", ranking_id: int, user_ids: Sequence[str]
-    ) -> dict[str, int]:
+    async def find(self, connection: "Connection[Any]", ranking_id: int, user_ids: Sequence[str]) -> dict[str, int]:
         """Return the buckets of those users that are placed."""
         rows = await connection.fetch(queries.load("rankings/find_buckets.sql"), ranking_id, user_ids)
         return {row["user_id"]: row["bucket"] for row in rows}

@@ -73,9 +73,7 @@ class EntryStore:
         rows = await connection.fetch(queries.load("entries/list_chunk.sql"), ranking_id, after, size_max)
         return [_entry(row) for row in rows]
 
-    async def remove(
-        self, connection: "Connection[Any]", ranking_ids: Sequence[int], user_id: str
-    ) -> list[Entry]:
+    async def remove(self, connection: "Connection[Any]", ranking_ids: Sequence[int], user_id: str) -> list[Entry]:
         """Delete a user's entries; return them with the versions of their removal. Needs the ledger alone."""
         rows = await connection.fetch(queries.load("entries/remove_user.sql"), ranking_ids, user_id)
         return [_entry(row) for row in rows]

@@ -58,9 +58,7 @@ class EventLog:
         self, connection: "Connection[Any]", event_types: Sequence[str], *, chunk_events: int, timeout_seconds: float
     ) -> AsyncIterator[Sequence[Any]]:
         """Yield every stored event of these types in chunks, in no order. Needs a transaction around it."""
-        cursor = await connection.cursor(
-            queries.load("events/list_of_types.sql"), event_types, timeout=timeout_seconds
-        )
+        cursor = await connection.cursor(queries.load("events/list_of_types.sql"), event_types, timeout=timeout_seconds)
         while rows := await cursor.fetch(chunk_events, timeout=timeout_seconds):
             yield rows
 

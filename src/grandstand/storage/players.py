@@ -38,9 +38,8 @@ class PlayerStore:
         user_id: str,
         display_name: str | None,
         country: str | None,
-        metadata: str,
+        metadata: str | None,
     ) -> Player:
-        """Create or replace a player."""
-        return Player(
-            *await connection.fetchrow(queries.load("players/put.sql"), user_id, display_name, country, metadata)
-        )
+        """Create or replace a player; without `metadata`, what is stored of it stays."""
+        rows = await connection.fetch(queries.load("players/put.sql"), user_id, display_name, country, metadata)
+        return Player(*rows[0])

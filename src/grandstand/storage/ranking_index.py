@@ -16,15 +16,14 @@ from valkey.exceptions import OutOfMemoryError, ResponseError
 
 from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
-from grandstand.storage.windows import IndexedEntry, Window
 from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
+from grandstand.storage.windows import IndexedEntry, Window
 
 _CALL_ENTRIES_MAX = 500
 """Entries one script call takes: a few milliseconds, so other clients of the single thread do not wait longer."""
 
 _VERSION_BYTES = 6
 """Versions fit into 48 bits for longer than any deployment lives; Lua's numbers are exact up to 53."""
-
 
 
 class IndexIncompleteError(Exception):
@@ -131,7 +130,7 @@ class RankingIndex:
 
     async def sample_users(self, ranking_id: int, count: int) -> list[str]:
         """Return up to `count` different users of the index, by chance."""
-        users = await self._client.hrandfield(self._keys(ranking_id)[1], count) or []  # type: ignore[misc]
+        users = await self._client.hrandfield(self._keys(ranking_id)[1], count) or []
         return [user.decode() for user in users if user]
 
     async def forget(self, ranking_id: int, user_ids: Sequence[str], version: int) -> None:

@@ -57,6 +57,11 @@ SCORES_UNRANKED = Counter(
     ["leaderboard", "reason"],
     registry=REGISTRY,
 )
+RANKING_DRIFT = Counter(
+    "grandstand_ranking_drift",
+    "Entries of rank indexes that differed from the database and were mended.",
+    registry=REGISTRY,
+)
 BATCH_EVENTS = Histogram(
     "grandstand_batch_events",
     "Events in one transaction of a worker.",

@@ -109,8 +109,6 @@ class RankingReconciler:
         _log.warning("ranking_drift_mended", leaderboard=board.key, behind=len(behind), strangers=len(strangers))
         return len(behind) + len(strangers)
 
-    async def _find(
-        self, connection: "Connection[Any]", ranking: Ranking, user_ids: Iterable[str]
-    ) -> dict[str, Entry]:
+    async def _find(self, connection: "Connection[Any]", ranking: Ranking, user_ids: Iterable[str]) -> dict[str, Entry]:
         pairs = [(ranking.ranking_id, user_id) for user_id in user_ids]
         return {entry.user_id: entry for entry in await self._entries.find(connection, pairs)}

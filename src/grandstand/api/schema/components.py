@@ -13,8 +13,11 @@ from grandstand.domain.event_model import USER_ID_LENGTH_MAX
 from grandstand.domain.leaderboards import LeaderboardDefinition
 from grandstand.operations.check_health import Health, PoolHealth
 from grandstand.operations.define_leaderboard import LeaderboardView
+from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, UserRank
 from grandstand.operations.open_session import Session
-from grandstand.operations.read_leaderboard import LOOKUP_MAX, Lookup, Page, UserRank
+from grandstand.operations.put_player import PlayerView
+from grandstand.operations.read_leaderboard import LOOKUP_MAX
+from grandstand.operations.write_score import ScoreWritten
 
 Json = dict[str, Any]
 
@@ -28,6 +31,9 @@ _SERVED = (
     Page,
     UserRank,
     Lookup,
+    PeriodList,
+    ScoreWritten,
+    PlayerView,
     Health,
     PoolHealth,
     Problem,

@@ -1,0 +1,91 @@
+"""`GET /api/leaderboards/{key}/live`: Server-Sent Events `update` with the top entries of a board.
+
+Raw ASGI, because a listener is a connection for hours: it costs one waiting task, and one that does not take what it
+is sent is dropped.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from litestar.types import HTTPScope, Receive, Send
+
+from grandstand.api.access import principal_of, require_reader
+from grandstand.api.parameters import Query, read_key
+from grandstand.api.services import Services
+from grandstand.domain.errors import FieldError, InvalidError
+from grandstand.operations.live_boards import Topic, Update
+
+LIVE_ENTRIES_MAX = 100
+LIVE_ENTRIES = 10
+KEEP_ALIVE_SECONDS = 15.0
+"""After so long without an update a comment is sent, so that proxies keep the connection."""
+
+SEND_TIMEOUT_SECONDS = 10.0
+"""A listener that takes nothing for so long is dropped; it may come back with `Last-Event-ID`."""
+
+RETRY_MILLISECONDS = 2_000
+_HEADERS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+)
+
+
+async def stream_live(scope: HTTPScope, receive: Receive, send: Send, services: Services, encoded_key: str) -> int:
+    """Send updates until the client goes away; return the status for the request counts.
+
+    Raises:
+        GrandstandError: every refusal of the contract, before anything is sent.
+    """
+    key = read_key(encoded_key)
+    require_reader(principal_of(scope, services), await services.reader.visibility(key))
+    query = Query(scope["query_string"])
+    limit = query.integer("limit")
+    limit = LIVE_ENTRIES if limit is None else limit
+    if not 1 <= limit <= LIVE_ENTRIES_MAX:
+        raise InvalidError([FieldError("limit", f"must be between 1 and {LIVE_ENTRIES_MAX}")])
+    listener = await services.live.open(Topic(key, query.part(), limit))
+    try:
+        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+        updates = listener.updates(_last_id(scope), KEEP_ALIVE_SECONDS)
+        sending = asyncio.create_task(_send_all(send, updates))
+        leaving = asyncio.create_task(_wait_for_the_end(receive))
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sending, leaving):
+                task.cancel()
+            await asyncio.gather(sending, leaving, return_exceptions=True)
+    finally:
+        listener.close()
+    return 200
+
+
+async def _send_all(send: Send, updates: AsyncIterator[Update | None]) -> None:
+    await _send_one(send, b"retry: %d\n\n" % RETRY_MILLISECONDS)
+    async for update in updates:
+        await _send_one(send, _render(update))
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_one(send: Send, data: bytes) -> None:
+    async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+async def _wait_for_the_end(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _render(update: Update | None) -> bytes:
+    if update is None:
+        return b": still here\n\n"
+    return b"event: update\nid: " + update.id.encode() + b"\ndata: " + update.data + b"\n\n"
+
+
+def _last_id(scope: HTTPScope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"last-event-id":
+            return value.decode("latin-1")
+    return None
