@@ -47,9 +47,8 @@ class RankingResolver:
         if missing:
             for ranking in await self._store.find(connection, missing):
                 self._fresh.setdefault(ranking.name, ranking)
-        return {
-            name: ranking for name in names if (ranking := self._known.get(name) or self._fresh.get(name)) is not None
-        }
+        found = {name: self._known.get(name, self._fresh.get(name)) for name in names}
+        return {name: ranking for name, ranking in found.items() if ranking is not None}
 
     async def resolve(
         self, connection: "Connection[Any]", names: Mapping[RankingName, datetime | None]
