@@ -78,9 +78,12 @@ class EventApplier:
         """
         batch = _Batch(blocks)
         applied, changed = await self._store(batch)
-        await self._index.publish(changed, {board.ranking_id: board.direction for board in self._catalog.all()})
-        if changed:
-            await self._changes.rankings({entry.ranking_id for entry in changed})
+        directions = {board.ranking_id: board.direction for board in self._catalog.all()}
+        # A board that was deleted since the commit is served no more.
+        served = [entry for entry in changed if entry.ranking_id in directions]
+        await self._index.publish(served, directions)
+        if served:
+            await self._changes.rankings({entry.ranking_id for entry in served})
         return applied
 
     async def _store(self, batch: "_Batch") -> tuple[Applied, list[Entry]]:

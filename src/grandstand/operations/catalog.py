@@ -39,7 +39,9 @@ class LeaderboardCatalog:
     async def refresh(self, connection: "Connection[Any]") -> None:
         """Take in what has changed since the newest known revision."""
         kept, deleted = await self._store.changed_since(connection, self.revision)
-        if not kept and not deleted:
+        newest = max((board.revision for board in kept + deleted), default=0)
+        if newest <= self.revision:
+            # Nothing new, or another refresh of this process looked later and came in before.
             return
         for board in deleted:
             held = self._by_key.get(board.key)
@@ -47,7 +49,7 @@ class LeaderboardCatalog:
                 del self._by_key[board.key]
         for board in kept:
             self._by_key[board.key] = board
-        self.revision = max(board.revision for board in kept + deleted)
+        self.revision = newest
         self._index()
 
     def put(self, board: Leaderboard) -> None:
