@@ -29,7 +29,7 @@ from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Database, open_pool
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.valkey import open_valkey
-from tests.support.engines import SCHEMA
+from tests.support.engines import SCHEMA, RunningEngines
 from tests.support.model import Standing, standings
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -220,10 +220,32 @@ async def open_core(database_url: str, valkey_url: str, prefix: str) -> AsyncIte
         await pool.close()
 
 
+@pytest.fixture(scope="module")
+def core_database_url(engines: RunningEngines, template_database: str) -> Iterator[str]:
+    """A migrated database for the tests of a module; `core` empties it for each."""
+    name = engines.create_database(template_database)
+    yield engines.database_url(name)
+    engines.drop_database(name)
+
+
 @pytest.fixture
-async def core(anyio_backend: Any, database_url: str, valkey_url: str, valkey_prefix: str) -> AsyncIterator[Core]:
-    """The core on this test's database and prefix, with the board `global`."""
-    async with open_core(database_url, valkey_url, valkey_prefix) as opened:
+async def core(
+    anyio_backend: Any, core_database_url: str, valkey_url: str, valkey_prefix: str
+) -> AsyncIterator[Core]:
+    """The core as after its first start, with the board `global` and no partition yet."""
+    async with open_core(core_database_url, valkey_url, valkey_prefix) as opened:
+        await empty(opened.database)
         await opened.definer.ensure_global()
         await opened.refresh()
         yield opened
+
+
+async def empty(database: Database) -> None:
+    """Bring a database back to the state after its migrations."""
+    async with database.transaction() as connection:
+        for name in await EventLog().partitions(connection):
+            await connection.execute(f"DROP TABLE {name}")
+        await connection.execute(
+            "DELETE FROM entries; DELETE FROM leaderboards;"
+            "UPDATE ledger SET open_month = NULL, leaderboards_revision = 0"
+        )

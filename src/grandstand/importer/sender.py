@@ -94,7 +94,8 @@ class Sender:
             except _PassingError as error:
                 if deadline is None:
                     deadline = time.monotonic() + self._retry_seconds
-                    self._say(f"{error}; trying again for up to {self._retry_seconds:g} s …")
+                    if self._retry_seconds:
+                        self._say(f"{error}; trying again for up to {self._retry_seconds:g} s …")
                 # Several imports that were stopped by the same thing do not come back at the same moment.
                 pause = max(error.wait_seconds, wait_seconds * random.uniform(0.5, 1.0))  # noqa: S311
                 if time.monotonic() + pause > deadline:

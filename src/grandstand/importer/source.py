@@ -88,7 +88,8 @@ class Source:
 def _copy(file: BinaryIO) -> BinaryIO:
     copy = tempfile.TemporaryFile()  # noqa: SIM115 - the source closes it
     try:
-        shutil.copyfileobj(file, copy, _READ_BYTES)
+        with file:
+            shutil.copyfileobj(file, copy, _READ_BYTES)
     except BaseException:
         copy.close()
         raise

@@ -105,7 +105,7 @@ class EventApplier:
         if alone and (state.open_month is None or max(batch.months) > state.open_month):
             await self._ledger.open_month(connection, max(batch.months))
         if state.leaderboards_revision > self._catalog.revision:
-            await self._catalog.refresh(connection)
+            await self._catalog.refresh(connection, state.leaderboards_revision)
         self._folder.begin(state.leaderboards_revision)
 
         known = await self._event_log.find_known(connection, list(batch.events))

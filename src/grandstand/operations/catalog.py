@@ -63,10 +63,16 @@ class LeaderboardCatalog:
         """Return the payload paths that hold scores, by event type."""
         return self._score_fields
 
-    async def refresh(self, connection: "Connection[Any]") -> None:
-        """Take in what has changed since the newest known revision."""
+    async def refresh(self, connection: "Connection[Any]", revision: int = 0) -> None:
+        """Take in what has changed since the newest known revision.
+
+        `revision` is what the ledger says while the caller holds it: nothing older can appear later.
+        """
         kept, deleted = await self._store.changed_since(connection, self.revision)
-        if not kept and not deleted:
+        newest = max((board.revision for board in kept + deleted), default=0)
+        if newest <= self.revision:
+            # Nothing new, or another refresh of this process looked later and came in before.
+            self.revision = max(self.revision, revision)
             return
         for board in deleted:
             held = self._by_key.get(board.key)
@@ -74,7 +80,7 @@ class LeaderboardCatalog:
                 del self._by_key[board.key]
         for board in kept:
             self._by_key[board.key] = _scored(board)
-        self.revision = max(board.revision for board in kept + deleted)
+        self.revision = max(newest, revision)
         self._index()
 
     def _index(self) -> None:

@@ -175,9 +175,10 @@ class LeaderboardDefiner:
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
             held = await self._store.find(connection, key)
-            if held is not None and held.definition == definition:
-                return held, False
             changes_rules = held is not None and held.definition.rules() != definition.rules()
+            # Equal definitions may still differ in their rules: to Python, a condition of 1 equals one of true.
+            if held is not None and not changes_rules and held.definition == definition:
+                return held, False
             if held is not None and changes_rules and await self._has_entries(connection, held):
                 raise ConflictError(
                     "leaderboard_has_entries",

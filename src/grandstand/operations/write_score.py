@@ -4,11 +4,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from uuid6 import uuid7
 
 from grandstand import clock
 from grandstand.domain.errors import FieldError, InvalidError, MalformedError
 from grandstand.domain.event_model import Event, is_user_id
+from grandstand.domain.ids import new_ids
 from grandstand.domain.scores import UnrankedError
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule
 from grandstand.operations.find_ranking import RankingFinder
@@ -59,7 +59,7 @@ class ScoreWriter:
         request = _read(body)
         now = clock.now()
         payload = {"leaderboard": board.key, "score": request.score}
-        event_id = request.id or UUID(int=uuid7().int)
+        event_id = request.id or new_ids(1, now)[0]
         try:
             ScoringRule(board.definition).value(payload, now, event_id, is_direct=True)
         except UnrankedError as error:
