@@ -98,6 +98,10 @@ class Settings(BaseSettings):
         5, ge=0, le=3600, description="`max-age` that browsers may keep a public leaderboard page."
     )
 
+    webhook_allow_private: bool = Field(
+        False, description="Lets webhooks reach private, loopback and other addresses that are not public."
+    )
+
     log_format: Literal["auto", "json", "text"] = Field("auto", description="`auto` is text on a terminal, else JSON.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 

@@ -11,6 +11,7 @@ import math
 import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import NamedTuple
 
 from grandstand.domain.leaderboards import Order
@@ -94,3 +95,8 @@ def read_member(data: bytes, tie_bytes: int) -> tuple[bytes, datetime, str]:
 def percentile(rank: int, total: int) -> float:
     """Return the share, in percent, of ranked players that the holder of `rank` is at or above."""
     return 100 * (total - rank + 1) / total
+
+
+def top_ranks(total: int, percent: float) -> int:
+    """Return how many ranks are within the top `percent` of `total`: the share, rounded up, of exact decimals."""
+    return math.ceil(Fraction(str(percent)) * total / 100)

@@ -80,6 +80,18 @@ VISIBLE_SECONDS = Histogram(
     buckets=_LAG_SECONDS,
     registry=REGISTRY,
 )
+LEADING = Gauge(
+    "grandstand_leading",
+    "1 for the scheduler that leads; the sum over all processes is 1 but for seconds at a take-over.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+WEBHOOK_ATTEMPTS = Counter(
+    "grandstand_webhook_attempts",
+    "Attempts to deliver a webhook, by outcome: delivered, retried, dead.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 
 
 def render() -> bytes:

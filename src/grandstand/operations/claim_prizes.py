@@ -1,0 +1,135 @@
+"""Reads, claims, voids and expires prizes. A claim is one statement on the primary: it happens once or not at all."""
+
+from typing import Any
+from uuid import UUID
+
+from grandstand import clock
+from grandstand.domain.errors import ConflictError, FieldError, ForbiddenError, GoneError, InvalidError, NotFoundError
+from grandstand.operations.tournament_views import PrizeList, PrizeView, prize_view
+from grandstand.storage.outbox import Outbox
+from grandstand.storage.postgres import Connection, Database
+from grandstand.storage.prizes import Prize, PrizeStore
+
+LIST_MAX = 1000
+KEY_LENGTH_MAX = 255
+_STATUSES = ("pending", "claimed", "expired", "voided")
+_FIRST = UUID(int=0)
+
+
+class PrizeKeeper:
+    """Serves prizes for one process. Every method raises `UnavailableError` without the database."""
+
+    def __init__(self, database: Database, prizes: PrizeStore, outbox: Outbox) -> None:
+        self._database = database
+        self._prizes = prizes
+        self._outbox = outbox
+
+    async def list(
+        self, *, user_id: str | None, status: str | None, tournament_id: str | None, limit: int, cursor: str | None
+    ) -> PrizeList:
+        """Return prizes in the order in which they were awarded.
+
+        Raises:
+            InvalidError: an unknown status, a limit out of range, or a text that is no cursor.
+        """
+        if status is not None and status not in _STATUSES:
+            raise InvalidError([FieldError("status", f"must be one of {', '.join(_STATUSES)}")])
+        if not 1 <= limit <= LIST_MAX:
+            raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        try:
+            after = _FIRST if cursor is None else UUID(cursor)
+        except ValueError:
+            raise InvalidError([FieldError("cursor", "is not a cursor of this list; begin again without one")]) from None
+        async with self._database.connection() as connection:
+            prizes = await self._prizes.list(
+                connection,
+                user_id=user_id,
+                status=status,
+                tournament_id=tournament_id,
+                after=after,
+                count_max=limit + 1,
+            )
+        return PrizeList(
+            prizes=[prize_view(prize) for prize in prizes[:limit]],
+            next_cursor=str(prizes[limit - 1].prize_id) if len(prizes) > limit else None,
+        )
+
+    async def claim(self, prize_id: str, *, key: str | None, only_user_id: str | None, actor: str) -> PrizeView:
+        """Claim a prize. A repeat with the same idempotency key gets the same answer.
+
+        Raises:
+            InvalidError: a key that is too long.
+            NotFoundError: `prize_not_found`.
+            ForbiddenError: it is another player's (`only_user_id` is who asks).
+            ConflictError: `already_claimed`, or `prize_voided`.
+            GoneError: `prize_expired`.
+        """
+        if key is not None and not (0 < len(key) <= KEY_LENGTH_MAX and key.isprintable()):
+            raise InvalidError([FieldError("Idempotency-Key", f"must be 1 to {KEY_LENGTH_MAX} printable characters")])
+        number = _read_id(prize_id)
+        now = clock.now()
+        async with self._database.transaction() as connection:
+            held, _ = await self._find(connection, number)
+            if only_user_id is not None and held.user_id != only_user_id:
+                raise ForbiddenError("This prize is another player's.")
+            prize = await self._prizes.claim(connection, number, now, key, actor)
+            if prize is not None:
+                await self._outbox.add(
+                    connection,
+                    "prize.claimed",
+                    {
+                        "prize_id": str(prize.prize_id),
+                        "user_id": prize.user_id,
+                        "tournament_id": prize.tournament_id,
+                        "occurrence": prize.occurrence,
+                        "kind": prize.kind,
+                        "amount": prize.amount,
+                    },
+                )
+                return prize_view(prize)
+            # Somebody claimed it first, or it cannot be claimed any more: the row says which.
+            held, claim_key = await self._find(connection, number)
+        if held.status == "claimed":
+            if key is not None and key == claim_key:
+                return prize_view(held)
+            raise ConflictError("already_claimed", "This prize is claimed already.")
+        if held.status == "voided":
+            raise ConflictError("prize_voided", "This prize was voided.")
+        raise GoneError("prize_expired", "This prize was not claimed in time.")
+
+    async def void(self, prize_id: str, *, actor: str, reason: str | None) -> PrizeView:
+        """Void a prize that is not claimed.
+
+        Raises:
+            NotFoundError: `prize_not_found`.
+            ConflictError: `prize_not_pending`.
+        """
+        number = _read_id(prize_id)
+        async with self._database.transaction() as connection:
+            is_voided = await self._prizes.void(connection, number, clock.now(), actor, reason)
+            held, _ = await self._find(connection, number)
+        if not is_voided:
+            raise ConflictError("prize_not_pending", f"This prize is {held.status}.")
+        return prize_view(held)
+
+    async def expire(self) -> int:
+        """Expire what was not claimed in time; return how many prizes there were."""
+        async with self._database.transaction() as connection:
+            return await self._prizes.expire(connection, clock.now())
+
+    async def _find(self, connection: "Connection[Any]", prize_id: UUID) -> tuple[Prize, str | None]:
+        found = await self._prizes.find(connection, prize_id)
+        if found is None:
+            raise _not_found()
+        return found
+
+
+def _read_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise _not_found() from None
+
+
+def _not_found() -> NotFoundError:
+    return NotFoundError("prize_not_found", "There is no such prize.")

@@ -1,0 +1,304 @@
+"""Where webhooks go: endpoints are created, listed, tested and removed; deliveries are listed and replayed."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from grandstand import clock
+from grandstand.domain.errors import ConflictError, FieldError, InvalidError, MalformedError, NotFoundError
+from grandstand.domain.ids import new_ids
+from grandstand.domain.webhook_urls import WebhookUrl, read_webhook_url
+from grandstand.domain.webhooks import DELIVERY_STATUSES, EVENT_TYPES, TEST_TYPE, DeliveryStatus, new_secret
+from grandstand.operations.webhook_connections import AddressGuard, AddressRefusedError
+from grandstand.storage.outbox import Outbox
+from grandstand.storage.postgres import Database
+from grandstand.storage.webhooks import Delivery, Endpoint, WebhookStore
+
+ENDPOINTS_MAX = 50
+DESCRIPTION_LENGTH_MAX = 200
+DELIVERIES_MAX = 1_000
+_RESOLVE_TIMEOUT_SECONDS = 5.0
+_AFTER_ALL = (UUID(int=2**128 - 1), UUID(int=2**128 - 1))
+_CURSOR_BYTES = 32
+
+
+class WebhookRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What `POST /api/webhooks` takes. No `event_types` means all, also those that come later."""
+
+    url: str
+    event_types: list[str] = []
+    description: str = ""
+
+
+class WebhookView(msgspec.Struct, kw_only=True):
+    """An endpoint as served."""
+
+    id: UUID
+    url: str
+    description: str
+    event_types: list[str]
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+class WebhookCreated(WebhookView, kw_only=True):
+    """An endpoint just created, with its secret, which is never shown again."""
+
+    secret: str
+
+
+class WebhookList(msgspec.Struct):
+    """All endpoints, the oldest first."""
+
+    webhooks: list[WebhookView]
+
+
+class WebhookTest(msgspec.Struct):
+    """The event that a test sends; its delivery is listed like any other."""
+
+    event_id: UUID
+
+
+class DeliveryView(msgspec.Struct, kw_only=True):
+    """One event's way to one endpoint. `last_status` is the HTTP status of the last answer, if there was one."""
+
+    event_id: UUID
+    endpoint_id: UUID
+    type: str
+    status: DeliveryStatus
+    attempts: int
+    next_attempt_at: datetime | None
+    last_status: int | None
+    last_error: str | None
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+class DeliveryList(msgspec.Struct):
+    """A page of deliveries, the newest first."""
+
+    deliveries: list[DeliveryView]
+    next_cursor: str | None
+
+
+class WebhookManager:
+    """Manages webhooks for one process. Raises `UnavailableError` when the database is out of reach."""
+
+    def __init__(self, database: Database, webhooks: WebhookStore, outbox: Outbox, guard: AddressGuard) -> None:
+        self._database = database
+        self._webhooks = webhooks
+        self._outbox = outbox
+        self._guard = guard
+
+    async def create(self, body: bytes) -> WebhookCreated:
+        """Create an endpoint; it gets what happens from now on.
+
+        Raises:
+            MalformedError: the body is not JSON.
+            InvalidError: a wrong value, or a URL where webhooks must not go.
+            ConflictError: `webhook_limit_reached`.
+        """
+        request = _read(body)
+        await self._check_reachable(read_webhook_url(request.url))
+        secret = new_secret()
+        (endpoint_id,) = new_ids(1, clock.now())
+        async with self._database.connection() as connection:
+            endpoint = await self._webhooks.insert_endpoint(
+                connection,
+                endpoint_id,
+                request.url,
+                request.description,
+                secret,
+                sorted(set(request.event_types)),
+                count_max=ENDPOINTS_MAX,
+            )
+        if endpoint is None:
+            raise ConflictError("webhook_limit_reached", f"There are {ENDPOINTS_MAX} webhooks; delete one first.")
+        return WebhookCreated(secret=secret, **msgspec.structs.asdict(_view(endpoint)))
+
+    async def list(self) -> WebhookList:
+        """Return all endpoints, without their secrets."""
+        async with self._database.connection() as connection:
+            return WebhookList([_view(endpoint) for endpoint in await self._webhooks.list_endpoints(connection)])
+
+    async def delete(self, webhook_id: str) -> None:
+        """Remove an endpoint with all that was to go to it.
+
+        Raises:
+            NotFoundError: `webhook_not_found`.
+        """
+        endpoint_id = _read_id(webhook_id)
+        async with self._database.connection() as connection:
+            if endpoint_id is None or not await self._webhooks.delete_endpoint(connection, endpoint_id):
+                raise _not_found()
+
+    async def enable(self, webhook_id: str) -> WebhookView:
+        """Take an endpoint into use again after it answered 410. What was given up stays so until it is replayed.
+
+        Raises:
+            NotFoundError: `webhook_not_found`.
+        """
+        endpoint_id = _read_id(webhook_id)
+        if endpoint_id is not None:
+            async with self._database.connection() as connection:
+                endpoint = await self._webhooks.enable_endpoint(connection, endpoint_id)
+            if endpoint is not None:
+                return _view(endpoint)
+        raise _not_found()
+
+    async def test(self, webhook_id: str) -> WebhookTest:
+        """Put an event of the type `webhook.test` on its way to one endpoint.
+
+        Raises:
+            NotFoundError: `webhook_not_found`.
+            ConflictError: `webhook_disabled`.
+        """
+        endpoint_id = _read_id(webhook_id)
+        if endpoint_id is None:
+            raise _not_found()
+        async with self._database.transaction() as connection:
+            event_id = await self._outbox.add_for(connection, TEST_TYPE, {"webhook_id": endpoint_id}, endpoint_id)
+            if event_id is None and await self._webhooks.is_disabled(connection, endpoint_id) is None:
+                raise _not_found()
+        if event_id is None:
+            raise _disabled()
+        return WebhookTest(event_id)
+
+    async def deliveries(
+        self, *, status: str | None = None, endpoint_id: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> DeliveryList:
+        """Return a page of deliveries, the newest first: of all, or of one status, or to one endpoint.
+
+        Raises:
+            InvalidError: an unknown status, a limit out of range, no id, or a text that is no cursor.
+        """
+        if not 1 <= limit <= DELIVERIES_MAX:
+            raise InvalidError([FieldError("limit", f"must be between 1 and {DELIVERIES_MAX}")])
+        endpoint = None if endpoint_id is None else _read_id(endpoint_id)
+        if endpoint_id is not None and endpoint is None:
+            raise InvalidError([FieldError("endpoint_id", "must be the id of a webhook")])
+        before = _AFTER_ALL if cursor is None else _read_cursor(cursor)
+        wanted = _read_status(status)
+        async with self._database.connection() as connection:
+            found = await self._webhooks.list_deliveries(
+                connection, status=wanted, endpoint_id=endpoint, before=before, count_max=limit + 1
+            )
+        page = found[:limit]
+        next_cursor = _write_cursor(page[-1]) if len(found) > limit else None
+        return DeliveryList([_delivery_view(delivery) for delivery in page], next_cursor)
+
+    async def replay(self, event_id: str, endpoint_id: str) -> DeliveryView:
+        """Send a delivery again, whatever became of it, under the same `webhook-id`; all its attempts are new.
+
+        Raises:
+            NotFoundError: `delivery_not_found`.
+            ConflictError: `webhook_disabled`.
+        """
+        event, endpoint = _read_id(event_id), _read_id(endpoint_id)
+        if event is not None and endpoint is not None:
+            async with self._database.connection() as connection:
+                delivery = await self._webhooks.replay(connection, event, endpoint)
+                if delivery is not None:
+                    return _delivery_view(delivery)
+                if await self._webhooks.has_delivery(connection, event, endpoint):
+                    raise _disabled()
+        raise NotFoundError("delivery_not_found", "There is no such delivery.")
+
+    async def _check_reachable(self, url: WebhookUrl) -> None:
+        if self._guard.allow_private:
+            return
+        try:
+            async with asyncio.timeout(_RESOLVE_TIMEOUT_SECONDS):
+                await self._guard.addresses(url.host, url.port)
+        except AddressRefusedError:
+            message = "must not lead to an address that is not public (GRANDSTAND_WEBHOOK_ALLOW_PRIVATE allows it)"
+            raise InvalidError([FieldError("url", message)]) from None
+        except (OSError, UnicodeError):
+            raise InvalidError([FieldError("url", "has a host that does not resolve")]) from None
+
+
+def _read(body: bytes) -> WebhookRequest:
+    try:
+        request = msgspec.json.decode(body, type=WebhookRequest)
+    except msgspec.ValidationError as error:
+        raise InvalidError([FieldError("$", str(error))]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        raise MalformedError("The body is not valid JSON.") from None
+    if errors := list(_check(request)):
+        raise InvalidError(errors)
+    return request
+
+
+def _check(request: WebhookRequest) -> Iterator[FieldError]:
+    try:
+        read_webhook_url(request.url)
+    except InvalidError as error:
+        yield from error.errors
+    known = ", ".join(EVENT_TYPES)
+    for number, event_type in enumerate(request.event_types[: len(EVENT_TYPES) + 1]):
+        if event_type not in EVENT_TYPES:
+            yield FieldError(f"event_types[{number}]", f"must be one of {known}")
+    if len(request.event_types) > len(EVENT_TYPES):
+        yield FieldError("event_types", f"has more entries than there are types: {known}")
+    if len(request.description) > DESCRIPTION_LENGTH_MAX or not request.description.isprintable():
+        yield FieldError("description", f"must have at most {DESCRIPTION_LENGTH_MAX} printable characters")
+
+
+def _read_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _read_status(text: str | None) -> DeliveryStatus | None:
+    for status in DELIVERY_STATUSES:
+        if status == text:
+            return status
+    if text is not None:
+        raise InvalidError([FieldError("status", f"must be one of {', '.join(DELIVERY_STATUSES)}")])
+    return None
+
+
+def _write_cursor(delivery: Delivery) -> str:
+    packed = delivery.event_id.bytes + delivery.endpoint_id.bytes
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def _read_cursor(cursor: str) -> tuple[UUID, UUID]:
+    try:
+        packed = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        if len(packed) != _CURSOR_BYTES:
+            raise ValueError("of another length")
+    except (ValueError, binascii.Error):
+        message = "is not a cursor of this list; begin again without one"
+        raise InvalidError([FieldError("cursor", message)]) from None
+    return UUID(bytes=packed[:16]), UUID(bytes=packed[16:])
+
+
+def _view(endpoint: Endpoint) -> WebhookView:
+    return WebhookView(
+        id=endpoint.endpoint_id,
+        url=endpoint.url,
+        description=endpoint.description,
+        event_types=endpoint.event_types,
+        created_at=endpoint.created_at,
+        disabled_at=endpoint.disabled_at,
+    )
+
+
+def _delivery_view(delivery: Delivery) -> DeliveryView:
+    return DeliveryView(**delivery._asdict())
+
+
+def _not_found() -> NotFoundError:
+    return NotFoundError("webhook_not_found", "There is no such webhook.")
+
+
+def _disabled() -> ConflictError:
+    return ConflictError("webhook_disabled", "The webhook is disabled because it answered 410 Gone; enable it first.")

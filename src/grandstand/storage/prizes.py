@@ -1,0 +1,141 @@
+"""The prize ledger: what was awarded, and every step of each prize. Rows are never deleted."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from grandstand.domain.tournaments import PrizeRule
+from grandstand.storage import queries
+from grandstand.storage.postgres import Connection
+
+
+class Prize(NamedTuple):
+    """One prize; `metadata` is JSON text."""
+
+    prize_id: UUID
+    user_id: str
+    tournament_id: str
+    occurrence: int
+    rule: int
+    rank: int
+    kind: str
+    amount: int
+    metadata: str
+    status: str
+    awarded_at: datetime
+    claimed_at: datetime | None
+    expires_at: datetime
+
+
+class PrizeStore:
+    """Writes and reads prizes; every method runs on the caller's connection. Each step leaves a trace."""
+
+    async def award(
+        self,
+        connection: "Connection[Any]",
+        tournament_id: str,
+        occurrence: int,
+        rule: tuple[int, PrizeRule],
+        ranks: tuple[int, int],
+        prize_ids: Sequence[UUID],
+        awarded_at: datetime,
+        expires_at: datetime,
+    ) -> list[Prize]:
+        """Give one rule's prize to the standings of a range of ranks, with one of `prize_ids` for each rank.
+
+        Raises:
+            asyncpg.UniqueViolationError: somebody has it already.
+        """
+        number, what = rule
+        rows = await connection.fetch(
+            queries.load("prizes/award.sql"), tournament_id, occurrence, number, *ranks, what.kind, what.amount,
+            msgspec.json.encode(what.metadata).decode(), awarded_at, expires_at, prize_ids,
+        )  # fmt: skip
+        prizes = [Prize(*row) for row in rows]
+        await self._trace(connection, prizes, "pending", awarded_at, "settlement", None)
+        return prizes
+
+    async def claim(
+        self, connection: "Connection[Any]", prize_id: UUID, now: datetime, key: str | None, actor: str
+    ) -> Prize | None:
+        """Claim a prize; None when it is not pending or has expired."""
+        row = await connection.fetchrow(queries.load("prizes/claim.sql"), prize_id, now, key)
+        if row is None:
+            return None
+        prize = Prize(*row)
+        await self._trace(connection, [prize], "claimed", now, actor, None)
+        return prize
+
+    async def find(self, connection: "Connection[Any]", prize_id: UUID) -> tuple[Prize, str | None] | None:
+        """Return a prize and the idempotency key of its claim."""
+        row = await connection.fetchrow(queries.load("prizes/find.sql"), prize_id)
+        if row is None:
+            return None
+        *fields, claim_key = tuple(row)
+        return Prize(*fields), claim_key
+
+    async def list(
+        self,
+        connection: "Connection[Any]",
+        *,
+        user_id: str | None,
+        status: str | None,
+        tournament_id: str | None,
+        after: UUID,
+        count_max: int,
+    ) -> "list[Prize]":
+        """Return prizes in the order in which they were awarded."""
+        rows = await connection.fetch(
+            queries.load("prizes/list.sql"), user_id, status, tournament_id, after, count_max
+        )
+        return [Prize(*row) for row in rows]
+
+    async def void(
+        self, connection: "Connection[Any]", prize_id: UUID, now: datetime, actor: str, reason: str | None
+    ) -> bool:
+        """Void a prize that is not claimed; False when it is not pending."""
+        rows = await connection.fetch(queries.load("prizes/void.sql"), prize_id, now)
+        await self._trace_ids(connection, rows, "voided", now, actor, reason)
+        return bool(rows)
+
+    async def void_of_user(
+        self, connection: "Connection[Any]", user_id: str, now: datetime, actor: str, reason: str | None
+    ) -> int:
+        """Void every prize of a user that is not claimed; return how many there were."""
+        rows = await connection.fetch(queries.load("prizes/void_of_user.sql"), user_id, now)
+        await self._trace_ids(connection, rows, "voided", now, actor, reason)
+        return len(rows)
+
+    async def expire(self, connection: "Connection[Any]", now: datetime) -> int:
+        """Expire what was not claimed in time; return how many prizes there were."""
+        rows = await connection.fetch(queries.load("prizes/expire.sql"), now)
+        await self._trace_ids(connection, rows, "expired", now, "clock", None)
+        return len(rows)
+
+    async def _trace(
+        self,
+        connection: "Connection[Any]",
+        prizes: Sequence[Prize],
+        status: str,
+        moment: datetime,
+        actor: str,
+        reason: str | None,
+    ) -> None:
+        await self._trace_ids(connection, [(prize.prize_id,) for prize in prizes], status, moment, actor, reason)
+
+    async def _trace_ids(
+        self,
+        connection: "Connection[Any]",
+        rows: Sequence[Any],
+        status: str,
+        moment: datetime,
+        actor: str,
+        reason: str | None,
+    ) -> None:
+        if rows:
+            await connection.execute(
+                queries.load("prizes/add_steps.sql"), [row[0] for row in rows], status, moment, actor, reason
+            )

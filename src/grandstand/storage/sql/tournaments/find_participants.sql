@@ -1,0 +1,1 @@
+SELECT user_id FROM participants WHERE tournament_id = $1 AND occurrence = $2 AND user_id = ANY ($3::text [])

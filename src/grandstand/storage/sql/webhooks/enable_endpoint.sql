@@ -1,0 +1,4 @@
+UPDATE webhook_endpoints
+SET disabled_at = NULL
+WHERE endpoint_id = $1
+RETURNING endpoint_id, url, description, event_types, created_at, disabled_at

@@ -1,0 +1,194 @@
+"""The tables of tournaments, their occurrences, participants and standings."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from grandstand.domain.tournaments import Status, TournamentDefinition, Window
+from grandstand.storage import queries
+from grandstand.storage.postgres import Connection
+
+
+class Tournament(NamedTuple):
+    """A tournament with one of its occurrences."""
+
+    tournament_id: str
+    leaderboard_id: int
+    definition: TournamentDefinition
+    created_at: datetime
+    occurrence: int
+    starts_at: datetime
+    ends_at: datetime
+    status: Status
+    players: int
+    settled_at: datetime | None
+
+
+class Participant(NamedTuple):
+    """One player's part in an occurrence; `attempts` counts the scoring events that were taken."""
+
+    user_id: str
+    joined_at: datetime
+    attempts: int
+
+
+class TournamentStore:
+    """Reads and writes tournaments; every method runs on the caller's connection."""
+
+    async def insert(
+        self, connection: "Connection[Any]", tournament_id: str, leaderboard_id: int, definition: TournamentDefinition
+    ) -> None:
+        """Store a new tournament.
+
+        Raises:
+            asyncpg.UniqueViolationError: there is one with this id.
+        """
+        await connection.execute(
+            queries.load("tournaments/insert.sql"), tournament_id, leaderboard_id, _json(definition)
+        )
+
+    async def update(
+        self, connection: "Connection[Any]", tournament_id: str, definition: TournamentDefinition
+    ) -> None:
+        """Replace a tournament's definition."""
+        await connection.execute(queries.load("tournaments/update.sql"), tournament_id, _json(definition))
+
+    async def find(
+        self, connection: "Connection[Any]", tournament_id: str, occurrence: int | None = None
+    ) -> Tournament | None:
+        """Return a tournament with one of its occurrences: the running one, else the next, else the last."""
+        row = await connection.fetchrow(queries.load("tournaments/find.sql"), tournament_id, occurrence)
+        return None if row is None else _tournament(row)
+
+    async def list(
+        self, connection: "Connection[Any]", status: Status | None, after_id: str, count_max: int
+    ) -> "list[Tournament]":
+        """Return tournaments in the order of ids, each with the occurrence that `find` gives."""
+        rows = await connection.fetch(queries.load("tournaments/list.sql"), after_id, status, count_max)
+        return [_tournament(row) for row in rows]
+
+    async def list_due(
+        self, connection: "Connection[Any]", now: datetime, settle_by: datetime, count_max: int
+    ) -> "list[Tournament]":
+        """Return occurrences with an overdue step in the order in which the steps were due.
+
+        What ended, grace included, by `settle_by` may be settled.
+        """
+        rows = await connection.fetch(queries.load("tournaments/list_due.sql"), now, settle_by, count_max)
+        return [_tournament(row) for row in rows]
+
+    async def insert_occurrence(
+        self, connection: "Connection[Any]", tournament_id: str, window: Window, status: Status
+    ) -> None:
+        """Store an occurrence; nothing happens when it is there already."""
+        await connection.execute(queries.load("tournaments/insert_occurrence.sql"), tournament_id, *window, status)
+
+    async def move_occurrence(self, connection: "Connection[Any]", tournament_id: str, window: Window) -> None:
+        """Change when an occurrence takes place."""
+        await connection.execute(queries.load("tournaments/move_occurrence.sql"), tournament_id, *window)
+
+    async def step(
+        self, connection: "Connection[Any]", item: Tournament, to: Status, settled_at: datetime | None = None
+    ) -> bool:
+        """Move an occurrence from the status in `item` to another; False when it is not in that status any more."""
+        row = await connection.fetchval(
+            queries.load("tournaments/set_status.sql"), item.tournament_id, item.occurrence, item.status, to, settled_at
+        )
+        return row is not None
+
+    async def lock(self, connection: "Connection[Any]", tournament_id: str, occurrence: int) -> tuple[Status, int]:
+        """Lock an occurrence until the transaction ends; return its status and how many players it has."""
+        row = await connection.fetchrow(queries.load("tournaments/lock_occurrence.sql"), tournament_id, occurrence)
+        if row is None:
+            raise RuntimeError(f"The tournament {tournament_id!r} has no occurrence {occurrence}.")
+        return cast("Status", row["status"]), row["players"]
+
+    async def publish_windows(
+        self, connection: "Connection[Any]", tournament_id: str, leaderboard_id: int, revision: int
+    ) -> None:
+        """Let workers know which occurrences take scores. Needs the ledger alone and a revision from it."""
+        rows = await connection.fetch(queries.load("tournaments/list_open_windows.sql"), tournament_id)
+        windows = [Window(row["occurrence"], row["starts_at"], row["ends_at"]) for row in rows]
+        await connection.execute(
+            queries.load("tournaments/set_windows.sql"),
+            leaderboard_id,
+            msgspec.json.encode(windows).decode(),
+            revision,
+        )
+
+    async def add_participants(
+        self,
+        connection: "Connection[Any]",
+        tournament_id: str,
+        occurrence: int,
+        user_ids: Sequence[str],
+        joined_at: datetime,
+    ) -> list[str]:
+        """Add participants and count them; return those who were not there before."""
+        rows = await connection.fetch(
+            queries.load("tournaments/insert_participants.sql"), tournament_id, occurrence, user_ids, joined_at
+        )
+        if rows:
+            await connection.execute(
+                queries.load("tournaments/add_players.sql"), tournament_id, occurrence, len(rows)
+            )
+        return [row["user_id"] for row in rows]
+
+    async def known_participants(
+        self, connection: "Connection[Any]", tournament_id: str, occurrence: int, user_ids: Sequence[str]
+    ) -> set[str]:
+        """Return those of the users who take part."""
+        rows = await connection.fetch(
+            queries.load("tournaments/find_participants.sql"), tournament_id, occurrence, user_ids
+        )
+        return {row["user_id"] for row in rows}
+
+    async def lock_participants(
+        self, connection: "Connection[Any]", tournament_id: str, occurrence: int, user_ids: Sequence[str]
+    ) -> dict[str, int]:
+        """Lock participants until the transaction ends; return the attempts of those who are there."""
+        rows = await connection.fetch(
+            queries.load("tournaments/lock_participants.sql"), tournament_id, occurrence, user_ids
+        )
+        return {row["user_id"]: row["attempts"] for row in rows}
+
+    async def add_attempts(
+        self, connection: "Connection[Any]", tournament_id: str, occurrence: int, attempts: Mapping[str, int]
+    ) -> None:
+        """Count attempts, user → how many more."""
+        await connection.execute(
+            queries.load("tournaments/add_attempts.sql"),
+            tournament_id,
+            occurrence,
+            list(attempts),
+            list(attempts.values()),
+        )
+
+    async def find_participant(
+        self, connection: "Connection[Any]", tournament_id: str, occurrence: int, user_id: str
+    ) -> Participant | None:
+        """Return a player's part in an occurrence."""
+        row = await connection.fetchrow(
+            queries.load("tournaments/find_participant.sql"), tournament_id, occurrence, user_id
+        )
+        return None if row is None else Participant(*row)
+
+    async def write_standings(
+        self, connection: "Connection[Any]", item: Tournament, ranking_id: int, direction: int
+    ) -> int:
+        """Freeze the ranks of an occurrence; return how many players are ranked."""
+        status = await connection.execute(
+            queries.load("tournaments/write_standings.sql"), item.tournament_id, item.occurrence, ranking_id, direction
+        )
+        return int(status.rpartition(" ")[2])
+
+
+def _json(definition: TournamentDefinition) -> str:
+    return msgspec.json.encode(definition).decode()
+
+
+def _tournament(row: Any) -> Tournament:
+    definition = msgspec.json.decode(row["definition"], type=TournamentDefinition)
+    return Tournament(row["tournament_id"], row["leaderboard_id"], definition, *tuple(row)[3:])
