@@ -21,6 +21,7 @@ from grandstand.api.services import Services
 from grandstand.domain.errors import GrandstandError
 
 BOARDS_PATH = "/api/leaderboards/"
+RESERVED_PATH = BOARDS_PATH + "user"
 LIVE_SUFFIX = "/live"
 LIVE_ROUTE = "/api/leaderboards/{key}/live"
 PAGE_ROUTE = "/api/leaderboards/{key}"
@@ -70,16 +71,30 @@ class Front:
         return reply.status
 
     async def _stream_live(self, scope: HTTPScope, receive: Receive, send: Send, key: str) -> int:
+        has_begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
         try:
-            return await stream_live(scope, receive, send, self._services, key)
+            return await stream_live(scope, receive, send_noted, self._services, key)
         except GrandstandError as error:
             reply = reply_of(error)
+        except Exception as error:
+            if has_begun:
+                raise  # All that is left is to break the connection.
+            reply = reply_of_unexpected(error, scope["method"], scope["path"])
         await send_reply(send, reply)
         return reply.status
 
     async def _pass_on(self, scope: HTTPScope, receive: Receive, send: Send) -> int:
         if b"%" in scope["raw_path"]:
             scope["path"] = scope["raw_path"].decode("latin-1")
+        elif scope["path"] == RESERVED_PATH:
+            # The router knows this only as the first part of another route; as a key it has its own refusal.
+            scope["path"] = BOARDS_PATH + "%75ser"
         is_head, is_options = scope["method"] == "HEAD", scope["method"] == "OPTIONS"
         if is_head:
             scope["method"] = "GET"

@@ -37,7 +37,7 @@ class PageCache:
         self._age_max_seconds = age_max_seconds
         self._entries: dict[bytes, _Entry] = {}
         self._bytes = 0
-        self._under_way: dict[bytes, asyncio.Task[Rendered]] = {}
+        self._under_way: dict[tuple[bytes, int | None], asyncio.Task[Rendered]] = {}
 
     def find(self, name: bytes) -> Reply | None:
         """Return a page that is still good, or None."""
@@ -50,12 +50,16 @@ class PageCache:
         return None
 
     async def compute(self, name: bytes, board: str, render: Callable[[], Awaitable[Rendered]]) -> Reply:
-        """Return the page, rendered now. Callers that come meanwhile share the one that is under way."""
-        task = self._under_way.get(name)
+        """Return the page, rendered now. Callers that come meanwhile share the one that is under way.
+
+        Whoever comes after a change does not share one that began before it.
+        """
+        sharing = name, self._generation(board)
+        task = self._under_way.get(sharing)
         if task is None:
             task = asyncio.create_task(self._render(name, board, render), name="render page")
-            self._under_way[name] = task
-            task.add_done_callback(lambda done: self._end(name, done))
+            self._under_way[sharing] = task
+            task.add_done_callback(lambda done: self._end(sharing, done))
         # Shielded: one caller that goes away does not take the page from the others.
         return (await asyncio.shield(task)).reply
 
@@ -70,8 +74,8 @@ class PageCache:
                 self._remove(next(iter(self._entries)))
         return rendered
 
-    def _end(self, name: bytes, task: "asyncio.Task[Rendered]") -> None:
-        self._under_way.pop(name, None)
+    def _end(self, sharing: tuple[bytes, int | None], task: "asyncio.Task[Rendered]") -> None:
+        self._under_way.pop(sharing, None)
         if not task.cancelled():
             # Asked for, so that a failure which no caller has waited for is not reported as forgotten.
             task.exception()

@@ -2,16 +2,39 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
+import struct
 from collections.abc import Iterator
 
 import uvicorn
 from litestar.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from grandstand.api.live import ABORT
 from grandstand.settings import Settings
 
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 2048
+FILES_MAX = 65_536
+"""Open files that a process asks for, where the system's hard limit lets it: each listener of a live board is one."""
+
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, with a way to end a connection whose client takes nothing."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: self._abort}  # type: ignore[dict-item]
+
+    def _abort(self) -> None:
+        client = self.transport.get_extra_info("socket")
+        if client is not None:
+            # Or the kernel would keep what it holds for this client, and go on offering it.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.transport.abort()
 
 
 class _Server(uvicorn.Server):
@@ -29,11 +52,12 @@ async def serve_http(
     `listen_socket` is bound already; without one, the address is that of the settings. Requests that take longer than
     `shutdown_timeout_seconds` from the stop on are cut off. Runs in the caller's event loop, which should be uvloop's.
     """
+    _raise_file_limit()
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -54,3 +78,13 @@ async def serve_http(
         await serving
     finally:
         stopping.cancel()
+
+
+def _raise_file_limit() -> None:
+    """Let this process have more open files than shells allow by default (often 1,024)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # Some systems refuse what their own hard limit allows: then it stays as it is.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -58,8 +58,9 @@ class Core:
     def definer(self) -> LeaderboardDefiner:
         """Return what changes definitions."""
         return LeaderboardDefiner(
-            self.database, self.ledger, self.leaderboards, self.rankings, self.entries, self.index, self.changes
-        )
+            self.database, self.ledger, self.leaderboards, self.rankings, self.entries, self.index, self.changes,
+            self.catalog,
+        )  # fmt: skip
 
     def folder(self) -> ScoreFolder:
         """Return what brings scores into the entries; one for each loop that does."""

@@ -93,9 +93,9 @@ def _consumer(core: Core) -> EventConsumer:
 def _scheduled(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
     """Return the loops of the scheduler. Each is harmless beside the same loop of another scheduler."""
     partitions = PartitionKeeper(core.database, core.event_log, core.settings.partitions_ahead)
-    rebuilder = RankingRebuilder(core.database, core.entries, core.index)
+    rebuilder = RankingRebuilder(core.database, core.rankings, core.entries, core.index)
     rankings = RankingKeeper(core.database, core.catalog, core.rankings, core.index, rebuilder)
-    sweeper = RankingSweeper(core.database, core.rankings, core.entries, core.archive, core.index)
+    sweeper = RankingSweeper(core.database, core.rankings, core.entries, core.archive, core.buckets, core.index)
     reconciler = RankingReconciler(core.database, core.catalog, core.rankings, core.entries, core.index)
     closer = PeriodCloser(
         core.database, core.ledger, core.catalog, core.rankings, core.archive, core.stream, core.changes

@@ -1,5 +1,6 @@
 """What can go wrong for a caller, each with the stable code and status of the HTTP contract."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,19 @@ class FieldError:
 
     path: str
     message: str
+
+
+def field_error(message: str, whole: str = "$") -> FieldError:
+    """Turn the sentence of a `msgspec.ValidationError` into the field it speaks of and what it says.
+
+    `whole` is the path where the sentence names none.
+    """
+    text, _, place = message.partition(" - at `$")
+    path = re.sub(r"\[\.\.\.\]", "", place.rstrip("`")).lstrip(".")
+    named = re.search(r"(?:required|unknown) field `([^`]+)`", text)
+    if named:
+        path = f"{path}.{named[1]}" if path else named[1]
+    return FieldError(path or whole, text)
 
 
 class GrandstandError(Exception):

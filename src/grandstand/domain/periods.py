@@ -16,6 +16,9 @@ from cronsim import CronSim, CronSimError
 BEGINNING = datetime(1800, 1, 1, tzinfo=UTC)
 """Start of the first period of a board that does not recur."""
 
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+"""Later than the start of any period."""
+
 ALL_TIME = "all_time"
 CALENDAR_PERIODS = ("hourly", "daily", "weekly", "monthly")
 CRON_PREFIX = "cron:"
@@ -85,14 +88,22 @@ class Schedule:
         # Calendars and zones make no sense at the ends of time, where events cannot be anyway.
         moment = min(max(moment, _EARLY), _FAR)
         if self._expression is not None:
-            end = next(CronSim(self._expression, moment.astimezone(self._zone)))
-            start = next(CronSim(self._expression, end, reverse=True))
-            return start.astimezone(UTC), end.astimezone(UTC)
+            return self._between_ticks(self._expression, moment)
         if self._period == "hourly":
             return self._hour(moment)
         first = self._first_day(moment.astimezone(self._zone).date())
         start = self._midnight(first)
         return start, self._midnight(self._next_day(first))
+
+    def _between_ticks(self, expression: str, moment: datetime) -> tuple[datetime, datetime]:
+        # Both ends come from walking forwards: where clocks change, the library's way back may see other ticks, and
+        # its way forwards from an hour that repeats begins with ticks of the first time round.
+        end = _first_after(expression, moment.astimezone(self._zone), moment)
+        ticks = CronSim(expression, end.astimezone(self._zone), reverse=True)
+        start = next(tick for each in ticks if (tick := each.astimezone(UTC)) <= moment)
+        while (tick := _first_after(expression, start.astimezone(self._zone), start)) <= moment:
+            start = tick
+        return start, end
 
     def _hour(self, moment: datetime) -> tuple[datetime, datetime]:
         start = self._hour_start(moment)
@@ -121,24 +132,31 @@ class Schedule:
         return datetime.combine(day, time(), tzinfo=self._zone).astimezone(UTC)
 
 
-def period_id(period: str, start: datetime) -> str:
-    """Return the name of a period in URLs: its start in UTC, or `all_time` for the run that has none."""
+def period_id(start: datetime) -> str:
+    """Return the name of a period in URLs: its start in UTC, or `all_time` for a run that has none."""
     if start == BEGINNING:
-        return period
+        return ALL_TIME
     text = start.strftime("%Y%m%dT%H%M%S")
     return f"{text}.{start.microsecond:06d}Z" if start.microsecond else f"{text}Z"
 
 
-def parse_period_id(period: str, text: str) -> datetime | None:
+def parse_period_id(text: str) -> datetime | None:
     """Return the start of the period that `text` names, or None when it names none."""
-    if text == period == ALL_TIME:
+    if text == ALL_TIME:
         return BEGINNING
     for form in ("%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S.%fZ"):
         try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC)
+            start = datetime.strptime(text, form).replace(tzinfo=UTC)
         except ValueError:
             continue
+        # One period has one name: what strptime takes beyond it is none.
+        return start if period_id(start) == text else None
     return None
+
+
+def _first_after(expression: str, local: datetime, moment: datetime) -> datetime:
+    """Return the first tick after `moment`, which is `local` in the zone."""
+    return next(tick for each in CronSim(expression, local) if (tick := each.astimezone(UTC)) > moment)
 
 
 def _zone(name: str) -> ZoneInfo:

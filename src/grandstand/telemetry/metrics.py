@@ -11,6 +11,7 @@ from pathlib import Path
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     disable_created_metrics,
     generate_latest,
@@ -61,6 +62,18 @@ RANKING_DRIFT = Counter(
     "grandstand_ranking_drift",
     "Entries of rank indexes that differed from the database and were mended.",
     registry=REGISTRY,
+)
+LIVE_LISTENERS = Gauge(
+    "grandstand_live_listeners",
+    "Listeners of live boards.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+LIVE_READS = Counter(
+    "grandstand_live_reads", "Boards read for live listeners; one read serves all of them.", registry=REGISTRY
+)
+LIVE_DROPPED = Counter(
+    "grandstand_live_dropped", "Live listeners dropped because they took nothing for too long.", registry=REGISTRY
 )
 BATCH_EVENTS = Histogram(
     "grandstand_batch_events",
