@@ -1,5 +1,7 @@
 """The real app over real engines, in this process; `Site` is what a test talks to."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ import pytest
 from litestar.types import ASGIApp
 
 from grandstand.api.app import build_app
+from grandstand.api.server import serve_http
 from grandstand.api.services import Services
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
@@ -133,3 +136,18 @@ async def site(module_site: Site) -> Site:
     """The module's app; what it holds from earlier tests does not count."""
     module_site.streamed_before = (await module_site.core.stream.depth()).depth
     return module_site
+
+
+@asynccontextmanager
+async def serve(app: ASGIApp, settings: Settings) -> AsyncIterator[str]:
+    """The app on a real uvicorn in this event loop; yields its URL."""
+    stop = asyncio.Event()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        serving = asyncio.create_task(serve_http(app, settings, listener, stop))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            stop.set()
+            await serving

@@ -166,7 +166,7 @@ class Core:
 
     async def reset(self) -> None:
         """Begin anew with the same boards: no event, no entry, complete empty indexes."""
-        await self.database.pool.execute("TRUNCATE events, entries")
+        await self.database.pool.execute("DELETE FROM events; DELETE FROM entries")
         for board in self.catalog.all():
             await self.index.delete(board.ranking_id)
             await self.index.complete_new(board.ranking_id)

@@ -35,7 +35,7 @@ def build_app(services: Services) -> ASGIApp:
 
 
 def methods_by_route(framework: Litestar) -> dict[str, str]:
-    """Return the value of `Allow` for each route's template. (The framework's own answer names one handler only.)"""
+    """Return the value of `Allow` for each route's template; the framework's own answer names one handler only."""
     methods: dict[str, set[str]] = {}
     for route in framework.routes:
         if isinstance(route, HTTPRoute):

@@ -79,6 +79,8 @@ class _Importer:
         self._line += 1
         if self._is_skipping or len(line) > self._line_bytes_max:
             self._is_skipping = False
+            # The lines before it first: a report names lines in their order, and never one beyond a failed write.
+            await self._write()
             self._reject(self._line, "line_too_long", f"A line may have {self._line_bytes_max} bytes.")
             return
         line = line.strip(b" \t\r")

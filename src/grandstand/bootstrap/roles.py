@@ -119,7 +119,9 @@ async def _run_http(core: Core, roles: Sequence[Role], listen: socket.socket | N
     followers = [asyncio.create_task(feed.run()), asyncio.create_task(core.follower.run())]
     try:
         await serve_http(build_app(services), settings, listen, stop)
-        await services.intake.close()
+        with contextlib.suppress(TimeoutError):
+            # What is not written by then was not acknowledged either.
+            await asyncio.wait_for(services.intake.close(), settings.shutdown_timeout_seconds)
     finally:
         for task in followers:
             task.cancel()

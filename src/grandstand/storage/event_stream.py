@@ -93,6 +93,9 @@ class EventStream:
         for stream in self._streams:
             try:
                 await self._client.xgroup_create(stream, _GROUP, id="0", mkstream=True)
+            except OutOfMemoryError:
+                # A full server does not even say that the group is there. When it is not, reading fails.
+                continue
             except ResponseError as error:
                 if not str(error).startswith("BUSYGROUP"):
                     raise

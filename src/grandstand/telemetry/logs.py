@@ -22,7 +22,7 @@ SECRETS = re.compile(
     r"|([a-z][a-z0-9+]*://[^\s:/@]*:)[^\s/@]+(?=@)"
 )
 # Libraries that say at `info` what is of no use to an operator.
-QUIET_LOGGERS = ("alembic", "httpx", "httpcore", "uvicorn.access")
+QUIET_LOGGERS = ("alembic", "httpx", "httpcore", "uvicorn", "uvicorn.error")
 
 
 def configure(log_format: LogFormat, log_level: str, role: str) -> None:

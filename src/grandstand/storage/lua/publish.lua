@@ -1,6 +1,8 @@
+#!lua flags=allow-oom
 -- Takes entries into the rank index of one ranking, each only when it is newer than what the index holds.
 -- KEYS: the sorted set; the hash user -> version and tie key; the hash of removed users -> version.
 -- ARGV, four an entry: user, position score ('' for a removed user), tie key, version (6 bytes, big endian).
+-- A full server still takes them: only what is published can leave the stream, which is what fills it.
 -- The hash's field '' is the mark of a complete index (begin_rebuild, complete); no user has that name.
 local ranks, holders, removed = KEYS[1], KEYS[2], KEYS[3]
 local any_removed = redis.call('EXISTS', removed) == 1
