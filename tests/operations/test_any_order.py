@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
 from grandstand.domain.events import Event

@@ -35,7 +35,12 @@ def reader(core: Core, request: pytest.FixtureRequest) -> LeaderboardReader:
     """Both ways of answering; each alone."""
     if request.param == "index":
         core.reader = LeaderboardReader(
-            core.catalog, core.database, core.store, core.index, NoEntries(), core.feed  # type: ignore[arg-type]
+            core.catalog,
+            core.database,
+            core.store,
+            core.index,
+            NoEntries(),
+            core.feed,  # type: ignore[arg-type]
         )
     else:
         index = NoIndex(core.valkey, core.prefix)
@@ -152,7 +157,9 @@ async def test_a_cursor_whose_player_moved_or_left(core: Core, reader: Leaderboa
 async def test_a_cursor_inside_equal_scores(core: Core, reader: LeaderboardReader, order: str) -> None:
     await core.define("board", order=order)
     users = ["é", "a", "\uffff", "\U00010000", "aa", "z"]
-    await core.apply(*(event(user, 5, at=minutes(minute)) for minute in (1, 0) for user in (f"{user}{minute}" for user in users)))
+    await core.apply(
+        *(event(user, 5, at=minutes(minute)) for minute in (1, 0) for user in (f"{user}{minute}" for user in users))
+    )
     rows = await core.walk("board", 1)
     assert rows == await core.computed("board")
     assert len(rows) == 12
@@ -265,9 +272,7 @@ async def test_lookup_of_too_many(core: Core, reader: LeaderboardReader) -> None
 
 
 @pytest.mark.parametrize("user_id", ["", "\x00", "a\x00b", "complete", "é" * 300, "%", "\U0010ffff", "\ud800"])
-async def test_users_that_cannot_exist_are_just_not_ranked(
-    core: Core, reader: LeaderboardReader, user_id: str
-) -> None:
+async def test_users_that_cannot_exist_are_just_not_ranked(core: Core, reader: LeaderboardReader, user_id: str) -> None:
     await ranked(core, *"abc")
     for call in (reader.user("global", user_id), reader.nearby("global", user_id)):
         with pytest.raises(NotFoundError) as caught:
@@ -323,9 +328,10 @@ async def test_extreme_scores_and_times_rank_exactly(core: Core, reader: Leaderb
     for row in rows[::9]:
         own = await reader.user("board", row.user_id)
         assert (own.rank, own.score, own.achieved_at) == row[0:1] + row[2:4]
-        assert standing(await reader.nearby("board", row.user_id, above=1, below=1)) == rows[
-            max(0, row.rank - 2) : row.rank + 1
-        ]
+        assert (
+            standing(await reader.nearby("board", row.user_id, above=1, below=1))
+            == rows[max(0, row.rank - 2) : row.rank + 1]
+        )
 
 
 async def test_100_000_players(core: Core) -> None:

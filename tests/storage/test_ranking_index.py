@@ -5,7 +5,8 @@ import random
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings, strategies as st
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from grandstand.domain.ranking import tie_key
 from grandstand.storage.entries import Entry
@@ -50,9 +51,7 @@ def entry(user_id: str, score: int, version: int) -> list[Argument]:
 async def content(index: RankingIndex) -> list[tuple[int, str, int]]:
     window = await index.from_rank(BOARD, 1, 1000)
     assert window.total == len(window.entries)
-    return [
-        (found.rank, found.position.member[8:].decode(), found.position.position_score) for found in window.entries
-    ]
+    return [(found.rank, found.position.member[8:].decode(), found.position.position_score) for found in window.entries]
 
 
 async def test_versions_published_in_any_order_leave_the_newest(core: Core, index: RankingIndex) -> None:
@@ -72,9 +71,10 @@ async def test_the_same_version_again_changes_nothing(core: Core, index: Ranking
 async def test_versions_compare_as_numbers_up_to_48_bits(core: Core, index: RankingIndex) -> None:
     versions = [0, 1, 255, 256, 2**31, 2**32, 2**40 + 1, 2**48 - 1]
     random.Random(1).shuffle(versions)
-    await publish_raw(core, *itertools.chain(*(
-        ["ann", version % 1000, tie_key(NOON), version.to_bytes(6, "big")] for version in versions
-    )))
+    await publish_raw(
+        core,
+        *itertools.chain(*(["ann", version % 1000, tie_key(NOON), version.to_bytes(6, "big")] for version in versions)),
+    )
     assert await content(index) == [(1, "ann", (2**48 - 1) % 1000)]
 
 

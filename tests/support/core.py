@@ -229,9 +229,7 @@ def core_database_url(engines: RunningEngines, template_database: str) -> Iterat
 
 
 @pytest.fixture
-async def core(
-    anyio_backend: Any, core_database_url: str, valkey_url: str, valkey_prefix: str
-) -> AsyncIterator[Core]:
+async def core(anyio_backend: Any, core_database_url: str, valkey_url: str, valkey_prefix: str) -> AsyncIterator[Core]:
     """The core as after its first start, with the board `global` and no partition yet."""
     async with open_core(core_database_url, valkey_url, valkey_prefix) as opened:
         await empty(opened.database)

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grandstand.domain.cursors import read_cursor, write_cursor
 from grandstand.domain.errors import InvalidError

@@ -38,9 +38,7 @@ class Recorder:
         return sum(block.events for batch in self.batches for block in batch if block.priority == priority)
 
 
-def consumer(
-    stream: EventStream, applier: EventApplier | Recorder, name: str = "w1", **options: Any
-) -> EventConsumer:
+def consumer(stream: EventStream, applier: EventApplier | Recorder, name: str = "w1", **options: Any) -> EventConsumer:
     values: dict[str, Any] = {"batch_max": 1000, "low_share": 0.2, "reclaim_idle_seconds": 60} | options
     return EventConsumer(name, stream, applier, **values)  # type: ignore[arg-type]
 
@@ -134,7 +132,9 @@ async def test_batches_keep_their_size_when_blocks_become_large(core: Core, prio
     worker = consumer(stream, recorder)
 
     async def append(count: int) -> None:
-        await stream.append([event()] * count if priority == HIGH else [], [event()] * count if priority == LOW else [], NOON)
+        await stream.append(
+            [event()] * count if priority == HIGH else [], [event()] * count if priority == LOW else [], NOON
+        )
 
     for _ in range(40):
         await append(1)

@@ -97,5 +97,6 @@ class Database:
             UnavailableError: as for `connection`.
 
         """
-        async with self.connection() as connection, connection.transaction():
+        # Named, whatever the server's default is: after waiting for a lock, a statement must see what others committed.
+        async with self.connection() as connection, connection.transaction(isolation="read_committed"):
             yield connection
