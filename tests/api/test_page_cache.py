@@ -119,3 +119,16 @@ async def test_the_app_serves_kept_pages_and_drops_them_on_a_change(
     changed = await site.get(path, headers={"If-None-Match": first.headers["etag"]})
     assert changed.status_code == 200
     assert changed.json()["total"] == first.json()["total"] + 1
+
+
+async def test_a_flood_of_names_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every query string is a name of its own, and whoever asks chooses it."""
+    monkeypatch.setattr(page_cache, "BYTES_MAX", 100_000)
+    board = Board()
+    for number in range(200):
+        await board.cache.compute(b"?%d" % number, "board", board.render)
+    kept = sum(board.cache.find(b"?%d" % number) is not None for number in range(200))
+    assert 50 < kept < 100
+    await board.cache.compute(b"?" + b"a" * 5_000, "board", board.render)
+    assert board.cache.find(b"?" + b"a" * 5_000) is None
+    assert board.cache.find(b"?199") is not None

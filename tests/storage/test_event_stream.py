@@ -26,7 +26,7 @@ async def stream(core: Core) -> EventStream:
 async def test_a_block_comes_out_as_it_went_in(stream: EventStream) -> None:
     received_at = NOON + timedelta(microseconds=7)
     events = [
-        event("é\U0001f3c6", payload={"score": 5, "text": "\U0001f3c6"}, id=UUID(int=1)),
+        event("é\U0001f3c6", payload={"score": 5, "text": "\U0001f3c6"}, event_id=UUID(int=1)),
         event(at=datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC)),
     ]
     await stream.append(events, [], received_at)
@@ -112,7 +112,7 @@ async def test_creating_the_group_again_keeps_what_is_there(stream: EventStream)
 
 
 async def test_without_its_group_the_stream_says_so(core: Core) -> None:
-    with pytest.raises(ResponseError, match="^NOGROUP"):
+    with pytest.raises(ResponseError, match=r"^NOGROUP"):
         await core.stream.read("w", HIGH, 1)
 
 

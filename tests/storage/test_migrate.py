@@ -1,6 +1,6 @@
 """Migrations: once, whoever runs them and how often; to the same schema every time."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -58,20 +58,9 @@ def test_a_second_run_changes_nothing(empty_database_url: str) -> None:
 
 
 def test_several_at_once_come_to_a_fresh_schema(empty_database_url: str, database_url: str) -> None:
-    problems: list[Exception] = []
-
-    def run() -> None:
-        try:
-            migrate(empty_database_url, SCHEMA)
-        except Exception as error:
-            problems.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert problems == []
+    with ThreadPoolExecutor(4) as threads:
+        runs = [threads.submit(migrate, empty_database_url, SCHEMA) for _ in range(4)]
+    assert [run.result() for run in runs] == [None] * 4
     assert describe(empty_database_url) == describe(database_url)
 
 

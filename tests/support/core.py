@@ -42,12 +42,12 @@ def event(
     *,
     at: datetime = NOON,
     event_type: str = "game_ended",
-    id: UUID | None = None,
+    event_id: UUID | None = None,
     payload: Any = None,
 ) -> Event:
     """An event as ingest hands it on; `payload` replaces `{"score": score}`."""
     body = {"score": score} if payload is None else payload
-    return Event(event_type, user_id, msgspec.Raw(msgspec.json.encode(body)), id or uuid4(), at)
+    return Event(event_type, user_id, msgspec.Raw(msgspec.json.encode(body)), event_id or uuid4(), at)
 
 
 def block(events: Sequence[Event], received_at: datetime = NOON) -> Block:
@@ -100,7 +100,7 @@ class Core:
         )
 
     async def define(self, key: str, **values: Any) -> LeaderboardDefinition:
-        """Put a board (`game_ended`, `score`, `best` unless said otherwise) and bring the reader's catalog up to date."""
+        """Put a board (best `score` of `game_ended` unless said otherwise); bring the reader's catalog up to date."""
         definition = LeaderboardDefinition(
             **{"event_type": "game_ended", "operator": "best", "field": "score"} | values
         )

@@ -12,6 +12,7 @@ import pytest
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.apply_events import Applied, EventApplier
 from grandstand.storage.event_stream import HIGH, LOW, Block, EventStream
+from grandstand.telemetry import metrics
 from grandstand.workers.event_consumer import EventConsumer
 from tests.support.core import NOON, Core, event, open_core
 from tests.support.engines import RunningEngines
@@ -223,6 +224,26 @@ async def test_a_stop_finishes_what_was_read(core: Core) -> None:
     assert (await core.stream.depth()).depth == 60 - taken
     pending = [await core.valkey.xpending(f"{core.prefix}:{{events}}:{name}", "workers") for name in ("high", "low")]
     assert [one["pending"] for one in pending] == [0, 0], "everything that was read is acknowledged"
+
+
+async def test_what_became_of_events_is_in_the_metrics(core: Core) -> None:
+    def counted() -> list[float]:
+        read = metrics.REGISTRY.get_sample_value
+        unranked = {"leaderboard": "global", "reason": "not_a_number"}
+        return [
+            read("grandstand_events_stored_total") or 0,
+            read("grandstand_events_duplicate_total") or 0,
+            read("grandstand_scores_unranked_total", unranked) or 0,
+        ]
+
+    before = counted()
+    events = [event("ann", 5), event("bob", "text"), event("cyd", "text")]
+    async with running(consumer(core.stream, core.applier)):
+        for _ in range(2):
+            await core.stream.append(events, [], NOON)
+            await eventually_async(lambda: is_drained(core))
+    assert [after - start for after, start in zip(counted(), before, strict=True)] == [3, 3, 2]
+    await core.check("global", events)
 
 
 async def test_an_idle_worker_stops_at_once(core: Core) -> None:

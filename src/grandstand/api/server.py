@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import uvicorn
 from litestar.types import ASGIApp
 
+from grandstand.api.http_protocol import LimitedHttpProtocol
 from grandstand.settings import Settings
 
 KEEP_ALIVE_SECONDS = 30
@@ -33,7 +34,7 @@ async def serve_http(
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=LimitedHttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -22,6 +22,8 @@ OUT_OF_REACH = (
     asyncpg.TooManyConnectionsError,
     asyncpg.QueryCanceledError,
     asyncpg.ReadOnlySQLTransactionError,
+    # Its protocol loses its place when the server dies in the middle of an answer.
+    asyncpg.InternalClientError,
 )
 """What asyncpg raises when the server is away, going down, full or too slow; the same call may work later."""
 
