@@ -79,7 +79,9 @@ async def test_a_head_that_does_not_come_ends_the_connection(site: Site, monkeyp
         assert await raw(url, b"GET /api/health/live HTTP/1.1\r\nHost:") == b""
 
 
-@pytest.mark.parametrize("nonsense", [b"\x16\x03\x01" * 20, b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"])
+@pytest.mark.parametrize(
+    "nonsense", [b"\x16\x03\x01" * 20, b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"], ids=["tls", "length"]
+)
 async def test_what_is_no_http_gets_a_problem(site: Site, nonsense: bytes) -> None:
     async with serve(site.app, site.services.settings) as url:
         head, _, body = (await raw(url, nonsense)).partition(b"\r\n\r\n")
@@ -101,9 +103,9 @@ async def test_head_is_answered_like_get_and_the_connection_goes_on(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-@pytest.mark.parametrize("line", [b"\n", b"x\n", b"a"], ids=["blank", "garbage", "endless"])
-async def test_an_import_leaves_other_requests_their_turn(site: Site, line: bytes) -> None:
-    bomb = gzip.compress(line * 2_000_000, 1)
+@pytest.mark.parametrize(("line", "times"), [(b"\n", 2_000_000), (b"x\n", 300_000)], ids=["blank", "garbage"])
+async def test_an_import_leaves_other_requests_their_turn(site: Site, line: bytes, times: int) -> None:
+    bomb = gzip.compress(line * times, 1)
     answered = 0
     async with serve(site.app, site.services.settings) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
         importing = asyncio.create_task(send_import(url, bomb, **{"Content-Encoding": "gzip"}))

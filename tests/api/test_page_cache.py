@@ -93,7 +93,7 @@ async def test_a_failure_reaches_every_caller_and_is_not_kept() -> None:
 
 
 async def test_the_oldest_pages_go_when_there_are_too_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_cache, "BYTES_MAX", 3)
+    monkeypatch.setattr(page_cache, "BYTES_MAX", 3 * (page_cache.ENTRY_BYTES + 2))
     board = Board()
     for name in (b"a", b"b", b"c", b"d"):
         await board.cache.compute(name, "board", board.render)

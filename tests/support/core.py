@@ -122,6 +122,7 @@ class Core:
         while page.next_cursor is not None:
             page = await self.reader.page(key, limit=limit, cursor=page.next_cursor)
             assert page.entries, "a cursor to nowhere"
+            assert page.entries[0].rank > found[-1].rank, "a cursor backwards"
             found += standing(page)
         return found
 

@@ -17,7 +17,7 @@ BYTES_MAX = 33_554_432
 NAME_BYTES_MAX = 1024
 """A longer name is no page that two clients ask for, and is not kept."""
 
-_ENTRY_BYTES = 1024
+ENTRY_BYTES = 1024
 """What an entry costs beside its name and body, roughly: headers, tuples, its place in the dictionary."""
 
 
@@ -89,4 +89,4 @@ class PageCache:
 
 
 def _size(name: bytes, reply: Reply) -> int:
-    return len(name) + len(reply.body) + _ENTRY_BYTES
+    return len(name) + len(reply.body) + ENTRY_BYTES

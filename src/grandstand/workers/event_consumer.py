@@ -16,6 +16,11 @@ from grandstand.workers.loop import ENGINE_ERRORS, wait
 _WAIT_SECONDS = 0.25
 """Longest wait for a new block: how soon a stop is noticed."""
 
+_SMALL_BATCH_EVENTS = 500
+_SMALL_ROUND_SECONDS = 0.02
+"""Least time between two small batches: each costs a transaction, so under load events gather for so long. The first
+event after a pause does not wait."""
+
 _BACKOFF_SECONDS_MAX = 5.0
 _BLOCKS_MAX = 100
 """Blocks of one read. Sizes are guessed from earlier ones, and a block may hold a thousand events and a megabyte."""
@@ -53,8 +58,11 @@ class EventConsumer:
         backoff_seconds = 0.1
         while not stop.is_set():
             try:
-                await self._round()
+                began = time.monotonic()
+                events = await self._round()
                 backoff_seconds = 0.1
+                if 0 < events < _SMALL_BATCH_EVENTS:
+                    await wait(stop, _SMALL_ROUND_SECONDS - (time.monotonic() - began))
             except ENGINE_ERRORS as error:
                 if str(error).startswith("NOGROUP"):
                     self._next_claim = 0.0
@@ -62,15 +70,18 @@ class EventConsumer:
                 await wait(stop, backoff_seconds)
                 backoff_seconds = min(_BACKOFF_SECONDS_MAX, backoff_seconds * 2)
 
-    async def _round(self) -> None:
+    async def _round(self) -> int:
+        """Process what is there, or what comes within a moment; return how many events there were."""
         if time.monotonic() >= self._next_claim:
             await self._claim()
         # What an engine's absence left undone comes first.
         self._held = self._held or await self._read() or await self._stream.wait(self._name, _WAIT_SECONDS)
+        events = _events(self._held)
         while self._held:
             batch = _first(self._held, self._batch_max)
             await self._process(batch)
             self._held = self._held[len(batch) :]
+        return events
 
     async def _read(self) -> list[Block]:
         """Read a batch: the high priority first, but never so much that the low one has less than its share."""
