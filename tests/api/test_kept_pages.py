@@ -1,10 +1,12 @@
 """Pages that a process keeps: good as long as nothing changes, and never after it, whatever changes."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from grandstand import clock
@@ -89,8 +91,6 @@ async def replayed(site: Site, key: str) -> None:
 
 
 def _with(definition: Any, **values: Any) -> Any:
-    import msgspec
-
     return msgspec.structs.replace(definition, **values)
 
 
@@ -148,8 +148,6 @@ async def test_a_board_that_is_hidden_shows_no_kept_page(keeping_site: Site) -> 
 async def test_whoever_comes_after_a_change_does_not_share_a_read_from_before(
     keeping_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import asyncio
-
     path = await board(keeping_site, "shared")
     read, gate, began = keeping_site.core.reader.page, asyncio.Event(), asyncio.Event()
 

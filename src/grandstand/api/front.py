@@ -58,8 +58,7 @@ class Front:
             route = LIVE_ROUTE
             status = await self._stream_live(scope, receive, send, key)
         else:
-            status = await self._pass_on(scope, receive, send)
-            route = scope.get("path_template") or UNKNOWN_ROUTE
+            route, status = await self._pass_on(scope, receive, send)
         self._counts.add(route, status, time.perf_counter() - began_at)
 
     async def _answer_page(self, scope: HTTPScope, send: Send, key: str) -> int:
@@ -89,7 +88,10 @@ class Front:
         await send_reply(send, reply)
         return reply.status
 
-    async def _pass_on(self, scope: HTTPScope, receive: Receive, send: Send) -> int:
+    async def _pass_on(self, outer: HTTPScope, receive: Receive, send: Send) -> tuple[str, int]:
+        """Let the framework answer; return the route and the status."""
+        # A copy: the server looks at its own to know that a HEAD has no body.
+        scope = outer.copy()
         if b"%" in scope["raw_path"]:
             scope["path"] = scope["raw_path"].decode("latin-1")
         elif scope["path"] == RESERVED_PATH:
@@ -113,14 +115,14 @@ class Front:
         try:
             await self._framework(scope, receive, send_counted)
         except ClientGoneError:
-            return CLIENT_GONE_STATUS
+            status = CLIENT_GONE_STATUS
         except Exception as error:
             if status:
                 raise  # The answer has begun: all that is left is to break the connection.
-            reply = reply_of_unexpected(error, scope["method"], scope["path"])
+            reply = reply_of_unexpected(error, outer["method"], outer["path"])
             await send_reply(send, reply)
-            return reply.status
-        return status
+            status = reply.status
+        return scope.get("path_template") or UNKNOWN_ROUTE, status
 
 
 async def _answer(answer: Awaitable[Reply], scope: HTTPScope, send: Send) -> int:

@@ -12,7 +12,13 @@ from typing import NamedTuple
 from grandstand.api.replies import Reply
 
 BYTES_MAX = 33_554_432
-"""Bytes of bodies that are kept; the oldest entries go first."""
+"""Bytes that are kept, of bodies and of names; the oldest entries go first."""
+
+NAME_BYTES_MAX = 1024
+"""A longer name is no page that two clients ask for, and is not kept."""
+
+ENTRY_BYTES = 1024
+"""What an entry costs beside its name and body, roughly: headers, tuples, its place in the dictionary."""
 
 
 class Rendered(NamedTuple):
@@ -66,10 +72,10 @@ class PageCache:
     async def _render(self, name: bytes, board: str, render: Callable[[], Awaitable[Rendered]]) -> Rendered:
         begun_at = time.monotonic()
         rendered = await render()
-        if rendered.generation is not None and self._age_max_seconds > 0:
+        if rendered.generation is not None and self._age_max_seconds > 0 and len(name) <= NAME_BYTES_MAX:
             self._remove(name)
             self._entries[name] = _Entry(rendered.reply, board, rendered.generation, begun_at + self._age_max_seconds)
-            self._bytes += len(rendered.reply.body)
+            self._bytes += _size(name, rendered.reply)
             while self._bytes > BYTES_MAX:
                 self._remove(next(iter(self._entries)))
         return rendered
@@ -83,4 +89,8 @@ class PageCache:
     def _remove(self, name: bytes) -> None:
         entry = self._entries.pop(name, None)
         if entry is not None:
-            self._bytes -= len(entry.reply.body)
+            self._bytes -= _size(name, entry.reply)
+
+
+def _size(name: bytes, reply: Reply) -> int:
+    return len(name) + len(reply.body) + ENTRY_BYTES

@@ -16,7 +16,7 @@ _NO_STORE = (b"cache-control", b"no-store")
 _log = structlog.get_logger(__name__)
 
 CODES: dict[str, tuple[int, str]] = {
-    "malformed": (400, "The request cannot be read: broken JSON, a broken encoding, an empty body."),
+    "malformed": (400, "The request cannot be read: broken HTTP or JSON, a broken encoding, an empty body."),
     "unauthorized": (401, "No credential, or one that is unknown, expired or revoked."),
     "forbidden": (403, "The credential is good but does not reach this."),
     "not_found": (404, "There is nothing at this path."),
@@ -34,6 +34,7 @@ CODES: dict[str, tuple[int, str]] = {
     "body_too_large": (413, "The decoded body is over the limit; nothing was taken."),
     "unsupported_media_type": (415, "A content type or encoding that this route does not read."),
     "invalid": (422, "Readable, but some values are wrong: `errors` names each."),
+    "head_too_large": (431, "The request line and the headers are over the limit of 64 KiB."),
     "internal_error": (500, "Something went wrong on our side; it is in the log."),
     "unavailable": (503, "An engine is out of reach; try again after `Retry-After` seconds."),
 }
@@ -73,6 +74,12 @@ class RequestTimeoutError(GrandstandError):
     """The body did not arrive in time. Nothing was taken."""
 
     status, code, title = 408, "request_timeout", "The request took too long to arrive"
+
+
+class HeadTooLargeError(GrandstandError):
+    """The request line and the headers are over the limit. The connection is closed."""
+
+    status, code, title = 431, "head_too_large", "The head of the request is too large"
 
 
 def reply_of(error: GrandstandError) -> Reply:

@@ -4,37 +4,18 @@ import asyncio
 import contextlib
 import resource
 import socket
-import struct
 from collections.abc import Iterator
 
 import uvicorn
 from litestar.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from grandstand.api.live import ABORT
+from grandstand.api.http_protocol import LimitedHttpProtocol
 from grandstand.settings import Settings
 
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 2048
 FILES_MAX = 65_536
 """Open files that a process asks for, where the system's hard limit lets it: each listener of a live board is one."""
-
-_NO_LINGER = struct.pack("ii", 1, 0)
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's, with a way to end a connection whose client takes nothing."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {ABORT: self._abort}  # type: ignore[dict-item]
-
-    def _abort(self) -> None:
-        client = self.transport.get_extra_info("socket")
-        if client is not None:
-            # Or the kernel would keep what it holds for this client, and go on offering it.
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self.transport.abort()
 
 
 class _Server(uvicorn.Server):
@@ -57,7 +38,7 @@ async def serve_http(
         app,
         host=settings.host,
         port=settings.port,
-        http=_Protocol,
+        http=LimitedHttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

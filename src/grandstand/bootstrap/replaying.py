@@ -1,13 +1,11 @@
 """One replay of a board, in a process of its own: it may take long, and the servers' connections are not for it."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from valkey.exceptions import ValkeyError
 
-from grandstand.bootstrap.core import EngineUnreachableError, first_line, open_core
-from grandstand.bootstrap.setup import check_schema
+from grandstand.bootstrap.core import EngineUnreachableError, check_schema, first_line, open_core
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.leaderboards import LeaderboardDefinition
 from grandstand.operations.replay_leaderboard import Replay
@@ -28,9 +26,9 @@ async def replay_board(
         EngineUnreachableError: an engine is not set, out of reach or of another schema version.
         NotFoundError, ConflictError: there is no such board, or it cannot be replayed now.
     """
-    await asyncio.to_thread(check_schema, settings)
     async with AsyncExitStack() as stack:
         core = await open_core(settings, stack)
+        await check_schema(core)
         try:
             return await core.replayer().replay(key, definition, dry_run=dry_run, on_events=on_events)
         except UnavailableError as error:

@@ -99,7 +99,7 @@ class InvalidError(GrandstandError):
     status, code, title = 422, "invalid", "Some values are wrong"
 
     def __init__(self, errors: list[FieldError]) -> None:
-        shown = "; ".join(f"{error.path}: {error.message}" for error in errors[:3])
+        shown = "; ".join(f"{error.path}: {error.message}".removeprefix(": ") for error in errors[:3])
         super().__init__(shown, errors=[{"path": error.path, "message": error.message} for error in errors])
         self.errors = errors
 

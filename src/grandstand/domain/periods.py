@@ -1,8 +1,9 @@
 """The runs of a recurring board: where each begins and ends, in a time zone with its daylight saving.
 
 A period is [start, end): an event belongs to the one in which its `occurred_at` lies. Days, weeks and months begin at
-local midnight; where a change of the clocks skips that moment, at the first one after it. A reset by hand cuts the
-period in which it falls in two.
+local midnight, and cron periods at the local times of the expression; where a change of the clocks skips such a moment,
+at the first one after it, and where it comes twice, at the first. A reset by hand cuts the period in which it falls in
+two.
 """
 
 from bisect import bisect_right
@@ -25,6 +26,7 @@ CRON_PREFIX = "cron:"
 GRACE = timedelta(minutes=2)
 """How long after its end a period still takes events that occurred in it."""
 
+_MINUTE = timedelta(minutes=1)
 _HOUR = timedelta(hours=1)
 _STEP = timedelta(minutes=15)
 """Every zone's offset is a multiple of this, and so is every change of one."""
@@ -96,14 +98,20 @@ class Schedule:
         return start, self._midnight(self._next_day(first))
 
     def _between_ticks(self, expression: str, moment: datetime) -> tuple[datetime, datetime]:
-        # Both ends come from walking forwards: where clocks change, the library's way back may see other ticks, and
-        # its way forwards from an hour that repeats begins with ticks of the first time round.
-        end = _first_after(expression, moment.astimezone(self._zone), moment)
-        ticks = CronSim(expression, end.astimezone(self._zone), reverse=True)
-        start = next(tick for each in ticks if (tick := each.astimezone(UTC)) <= moment)
-        while (tick := _first_after(expression, start.astimezone(self._zone), start)) <= moment:
-            start = tick
-        return start, end
+        # The library walks over local times, which it knows nothing of: it finds other ticks forwards than backwards
+        # where it is left to change the clocks.
+        forwards = CronSim(expression, moment.astimezone(self._zone).replace(tzinfo=None))
+        last = next(local for local in forwards if self._first(local) > moment)
+        backwards = CronSim(expression, last, reverse=True)
+        return next(start for local in backwards if (start := self._first(local)) <= moment), self._first(last)
+
+    def _first(self, local: datetime) -> datetime:
+        """Return when a local time is first reached: where it is skipped, the moment at which the clocks change."""
+        while True:
+            moment = local.replace(tzinfo=self._zone, fold=0).astimezone(UTC)
+            if moment.astimezone(self._zone).replace(tzinfo=None) == local:
+                return moment
+            local += _MINUTE
 
     def _hour(self, moment: datetime) -> tuple[datetime, datetime]:
         start = self._hour_start(moment)
@@ -152,11 +160,6 @@ def parse_period_id(text: str) -> datetime | None:
         # One period has one name: what strptime takes beyond it is none.
         return start if period_id(start) == text else None
     return None
-
-
-def _first_after(expression: str, local: datetime, moment: datetime) -> datetime:
-    """Return the first tick after `moment`, which is `local` in the zone."""
-    return next(tick for each in CronSim(expression, local) if (tick := each.astimezone(UTC)) > moment)
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -8,11 +8,12 @@ rank index left that to whoever gets the delivery next.
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import asyncpg
 
+from grandstand import clock
 from grandstand.domain.event_model import StreamedEvent, decode_events
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.fold_scores import Folded, ScoreFolder
@@ -25,6 +26,8 @@ from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 
 _ATTEMPTS_MAX = 5
+_CLOCK_DIFFERENCE = timedelta(hours=1)
+"""How far the clocks of hosts may lie apart."""
 
 Delivery = tuple[StreamedEvent, datetime]
 """An event and when it was received."""
@@ -104,8 +107,10 @@ class EventApplier:
         state = await (self._ledger.seize(connection) if alone else self._ledger.join(connection))
         if not alone and batch.months != {state.open_month}:
             raise _MonthClosedError
-        if alone and (state.open_month is None or max(batch.months) > state.open_month):
-            await self._ledger.open_month(connection, max(batch.months))
+        newest = max(batch.months)
+        # A month that lies ahead of this clock is a wrong clock's: opening it would make every right batch run alone.
+        if alone and newest <= month_of(clock.now() + _CLOCK_DIFFERENCE) and newest != state.open_month:
+            await self._ledger.open_month(connection, newest)
         if state.leaderboards_revision > self._catalog.revision:
             await self._catalog.refresh(connection, state.leaderboards_revision)
         self._folder.begin(state.leaderboards_revision)

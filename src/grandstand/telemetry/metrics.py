@@ -16,11 +16,17 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
     multiprocess,
+    values,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+if MULTIPROCESS_VARIABLE in os.environ:
+    # Ours do not fork once they count, so the process is asked for its number once and not at every increment.
+    _PID = os.getpid()
+    values.ValueClass = values.MultiProcessValue(lambda: _PID)  # type: ignore[no-untyped-call]
 
 # When a series began is of no use here and would double their number.
 disable_created_metrics()  # type: ignore[no-untyped-call]
