@@ -1,6 +1,8 @@
 """`make bench`: starts a complete Grandstand in a temporary folder, measures it beside its ceilings, and stops it."""
 
 import argparse
+import asyncio
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -33,6 +35,7 @@ ROWS: dict[str, Callable[[Suite], Awaitable[list[Row]]]] = {
     "stages": stages.measure,
 }
 WORKERS = 2
+_STOPPED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DeploymentError, JobError, MeasuredWrongError, UnexpectedAnswersError) as error:
         console.print(f"[red]The benchmark could not be finished:[/] {error}", markup=True, highlight=False)
         return 1
-    except KeyboardInterrupt:
-        return 130
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return _STOPPED
     path = options.output or RESULTS / f"{result['measured_at'].replace(':', '')}.json"
     write_result(result, path)
     show(rows, result, Console(width=None if sys.stdout.isatty() else 160))
@@ -70,6 +73,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 async def _measure(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[list[Row], dict[str, Any]]:
+    task = asyncio.current_task()
+    assert task is not None
+    # Ctrl-C does the same by itself: everything that was started is ended.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     plan = PLANS[options.plan]
     measured_at = datetime.now(UTC)
     before = load_average()

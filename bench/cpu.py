@@ -1,8 +1,7 @@
 """Who burns the processor while something is measured: seconds of CPU by process, read twice and subtracted.
 
-A process that begins or ends meanwhile is counted by what it used while it was seen. What the whole machine used beyond
-ours counts as `others`: it tells how much the figures were disturbed. Where the system does not let us read another
-user's processes (macOS), those of ours are among the others.
+What the whole machine used beyond ours counts as `others`: it tells how much the figures were disturbed. Where the
+system does not let us read another user's processes (macOS), those of ours are among the others.
 """
 
 import os
@@ -18,6 +17,7 @@ OTHERS = "others"
 """Everything that runs on the machine beside the deployment and the benchmark."""
 
 _LEAST_SHARE = 0.02
+_TIMES = 4  # user, system, and the two of children that have ended
 
 
 class CpuMeter:
@@ -26,14 +26,14 @@ class CpuMeter:
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._extra: dict[str, int] = {}
-        self._before: dict[int, float] = {}
+        self._before: dict[int, tuple[str, float]] = {}
         self._began_at = 0.0
         self._machine_before = 0.0
 
     def start(self, **extra_pids: int) -> None:
         """Begin; the further processes are named by keyword."""
         self._extra = extra_pids
-        self._before = {pid: seconds for pid, _, seconds in self._read()}
+        self._before = self._read()
         self._began_at = time.monotonic()
         self._machine_before = _machine_seconds()
 
@@ -41,26 +41,31 @@ class CpuMeter:
         """Return the cores that each kind of process kept busy since `start`, most first; idle ones are left out."""
         elapsed_seconds = time.monotonic() - self._began_at
         used: defaultdict[str, float] = defaultdict(float)
-        for pid, name, seconds in self._read():
-            used[name] += seconds - self._before.get(pid, 0.0)
-        used[OTHERS] = max(0.0, _machine_seconds() - self._machine_before - sum(used.values()))
+        for reading, sign in ((self._read(), 1), (self._before, -1)):
+            for name, seconds in reading.values():
+                used[name] += sign * seconds
+        used[OTHERS] = _machine_seconds() - self._machine_before - sum(used.values())
         cores = {name: round(seconds / elapsed_seconds, 2) for name, seconds in used.items()}
         ordered = sorted(cores.items(), key=lambda item: -item[1])
         return {name: share for name, share in ordered if share >= _LEAST_SHARE}
 
-    def _read(self) -> Iterable[tuple[int, str, float]]:
+    def _read(self) -> dict[int, tuple[str, float]]:
+        """Return name and seconds of CPU by pid."""
         names = {
             record.pid: record.name.rpartition("-")[0] or record.name for record in self._deployment.state.processes
         }
         names |= {pid: name for name, pid in self._extra.items()}
         names |= {self._deployment.supervisor_pid: "supervisor", os.getpid(): "bench"}
+        reading = {}
         for process in _processes(self._deployment.supervisor_pid, [os.getpid(), *self._extra.values()]):
             try:
                 times = process.cpu_times()
                 name = names.get(process.pid) or process.name().removesuffix("-server")
             except psutil.Error:
                 continue
-            yield process.pid, name, times.user + times.system
+            # A process that ends leaves its time to its parent, so PostgreSQL's backends count however short they live.
+            reading[process.pid] = name, sum(times[:_TIMES])
+        return reading
 
 
 def _machine_seconds() -> float:

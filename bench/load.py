@@ -1,11 +1,12 @@
 """The load generator: keep-alive connections, each with one request under way, in a process of its own.
 
-Why an own one: the usual generators are no Python packages (wrk, oha, k6: a fresh clone could not run them after
-`make setup`), and those that are packages are made for scenarios, not for rates: they spend more on a request than the
-server under test, and on a machine that client and server share they would measure themselves. This one sends requests
-that were built before the clock starts and reads of each answer the status and the length, on uvloop. Its own limit is
-a row of every run ("generator ceiling": the same generator against a responder that does nothing), and the product and
-the ceiling of a row always face the same generator with the same requests.
+Why an own one: on a machine that client and server share, what the client costs is taken from the server. The fast
+generators are no Python packages (wrk, oha, bombardier), so `make setup` could not bring them; those that are cost more
+than the server under test. Measured on two cores, posting one event over 64 connections to the raw ASGI handler: this
+one 19,000 requests/s at 20 µs of CPU each, locust's FastHttpUser 5,200 at 150 µs, pywrkr 4,000 at 160 µs. It is fast
+because it does little: requests are built before the clock starts, of each answer only the status and the length are
+read, on uvloop. Its own limit is a row of every run ("generator ceiling": the same generator against a responder that
+does nothing), and product and ceiling of a row always face the same generator with the same requests.
 
 Closed loop: a connection sends its next request when the answer to the last has come, so rates are those of saturated
 connections. Latencies under light load are measured elsewhere, with arrivals that wait for nobody (rows/latency.py).

@@ -31,6 +31,7 @@ def row_as_json(row: Row) -> dict[str, Any]:
         "limit": row.limit,
         "is_met": row.is_met,
         "cpu_cores": row.cpu_cores,
+        "cpu_us_each": row.cpu_us_each,
         "next_limit": row.next_limit or None,
         "facts": row.facts,
     }
@@ -43,7 +44,7 @@ def write_result(result: dict[str, Any], path: Path) -> None:
 
 
 def show(rows: list[Row], result: dict[str, Any], console: Console) -> None:
-    """Print the table, and below it who used the processor in each row."""
+    """Print the table, and below it who used the processor in each row, in all and for each thing done."""
     table = Table(title=_title(result), title_justify="left", caption_justify="left")
     for name in ("measured", "Grandstand", "ceiling", "ratio", "goal", "next limit"):
         table.add_column(name, justify="right" if name in ("Grandstand", "ceiling", "ratio", "goal") else "left")
@@ -57,10 +58,10 @@ def show(rows: list[Row], result: dict[str, Any], console: Console) -> None:
             row.next_limit,
         )
     console.print(table)
-    console.print("CPU by process during each row, in cores:")
+    console.print("CPU by process during each row, in cores (and in µs for each thing done):")
     for row in rows:
         if row.cpu_cores:
-            cores = ", ".join(f"{name} {share:.2f}" for name, share in row.cpu_cores.items())
+            cores = ", ".join(f"{name} {share:.2f}{_each(row, name)}" for name, share in row.cpu_cores.items())
             facts = "".join(f"; {name} {value}" for name, value in row.facts.items())
             console.print(f"  {row.key}: {cores}{facts}", highlight=False, soft_wrap=True)
     disturbed = max((row.cpu_cores.get(OTHERS, 0.0) for row in rows), default=0.0)
@@ -77,6 +78,10 @@ def _title(result: dict[str, Any]) -> str:
         f"Grandstand {commit} on {machine['cores']} cores ({machine['processor']}), {result['settings']['plan']} run, "
         f"{result['seconds']:.0f} s; load average {load['before']} before, {load['after']} after"
     )
+
+
+def _each(row: Row, name: str) -> str:
+    return f" ({row.cpu_us_each[name]:.1f})" if name in row.cpu_us_each else ""
 
 
 def _goal(row: Row) -> str:

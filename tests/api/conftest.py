@@ -1,8 +1,11 @@
 """The real app over real engines, in this process; `Site` is what a test talks to."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,15 +14,20 @@ import pytest
 from litestar.types import ASGIApp
 
 from grandstand.api.app import build_app
+from grandstand.api.server import serve_http
 from grandstand.api.services import Services
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
+from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.first_keys import ensure_first_keys
+from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.open_session import SessionOpener
+from grandstand.operations.put_player import PlayerKeeper
 from grandstand.settings import Settings, load_settings
 from tests.support.core import Core, open_core
 from tests.support.engines import SCHEMA, RunningEngines
+from tests.support.waiting import eventually_async
 
 KEYS = {
     "admin": "gs_admin_tests-0123456789abcdef",
@@ -55,6 +63,9 @@ class Site:
     async def put(self, path: str, content: Any, who: str | None = "server") -> httpx.Response:
         return await self.client.put(path, json=content, headers=self.headers(who))
 
+    async def delete(self, path: str, who: str | None = "server") -> httpx.Response:
+        return await self.client.delete(path, headers=self.headers(who))
+
     async def token(self, user_id: str) -> str:
         """A player token of the user."""
         answer = await self.post("/api/players/sessions", {"user_id": user_id}, "server")
@@ -64,6 +75,20 @@ class Site:
     async def count_streamed(self) -> int:
         """How many events came into the stream since this test began."""
         return (await self.core.stream.depth()).depth - self.streamed_before
+
+    async def work(self) -> None:
+        """Apply what is in the stream, as a worker does."""
+        stream = self.core.stream
+        while blocks := [block for priority in (0, 1) for block in await stream.read("tests", priority, 100)]:
+            await self.core.applier.apply(blocks)
+            await stream.acknowledge(blocks)
+
+    async def hear(self) -> None:
+        """Wait until this process has heard of every change that was announced before."""
+        nobody = -1 - self.core.feed._generation
+        before = self.core.feed.generation(nobody)
+        await self.core.changes.rankings([nobody])
+        await eventually_async(lambda: self.core.feed.generation(nobody) != before, what="changes are heard")
 
 
 def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -84,13 +109,19 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     await core.stream.create_group()
     authenticator = Authenticator(core.database, refresh_seconds=60, token_ttl_seconds=3600)
     await authenticator.start()
+    live = LiveBoards(core.reader)
     services = Services(
         settings=settings,
         authenticator=authenticator,
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         sessions=SessionOpener(authenticator, core.database),
         reader=core.reader,
-        definer=core.definer,
+        live=live,
+        definer=LeaderboardDefiner(
+            core.database, core.ledger, core.store, core.rankings, core.entries, core.index, core.changes, core.catalog
+        ),
+        scores=core.writer,
+        players=PlayerKeeper(core.database, core.players, core.changes),
         health=HealthChecker(core.database, core.stream, ("ingest", "api")),
     )
     app = build_app(services)
@@ -99,15 +130,16 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         async with httpx.AsyncClient(transport=transport, base_url="http://grandstand") as client:
             yield Site(app, client, services, core)
     finally:
+        await live.close()
         await services.intake.close()
         await authenticator.stop()
 
 
-@pytest.fixture(scope="module")
-async def module_site(
-    anyio_backend: Any, engines: RunningEngines, template_database: str, tmp_path_factory: pytest.TempPathFactory
+@asynccontextmanager
+async def open_deployment(
+    engines: RunningEngines, template_database: str, folder: Path, **more: Any
 ) -> AsyncIterator[Site]:
-    """The app on a database and a Valkey prefix of this module's tests."""
+    """The app on a database and a Valkey prefix of its own; `more` are settings."""
     name = engines.create_database(template_database)
     prefix = f"api-{uuid4().hex[:8]}"
     settings = load_settings(
@@ -116,9 +148,10 @@ async def module_site(
         database_pool_max=5,
         valkey_url=engines.valkey_url,
         valkey_prefix=prefix,
-        data_dir=tmp_path_factory.mktemp("data"),
+        data_dir=folder,
         port=0,
         **{f"{kind}_key": key for kind, key in KEYS.items()},
+        **more,
     )
     async with open_core(engines.database_url(name), engines.valkey_url, prefix) as core:
         await core.definer.ensure_global()
@@ -128,8 +161,52 @@ async def module_site(
     engines.drop_database(name)
 
 
+@pytest.fixture(scope="module")
+async def module_site(
+    anyio_backend: Any, engines: RunningEngines, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Site]:
+    """The app for this module's tests. It hears of no change, so it keeps no page."""
+    async with open_deployment(engines, template_database, tmp_path_factory.mktemp("data")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def module_keeping_site(
+    anyio_backend: Any, engines: RunningEngines, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Site]:
+    """The app for this module's tests, which hears of changes and keeps pages for a minute."""
+    folder = tmp_path_factory.mktemp("data")
+    async with open_deployment(engines, template_database, folder, read_cache_seconds=60) as opened:
+        listening = asyncio.create_task(opened.core.feed.run())
+        await eventually_async(lambda: opened.core.feed.periods_generation() is not None)
+        yield opened
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+@pytest.fixture
+async def keeping_site(module_keeping_site: Site) -> Site:
+    """The module's app that keeps pages until it hears of a change."""
+    return module_keeping_site
+
+
 @pytest.fixture
 async def site(module_site: Site) -> Site:
     """The module's app; what it holds from earlier tests does not count."""
     module_site.streamed_before = (await module_site.core.stream.depth()).depth
     return module_site
+
+
+@asynccontextmanager
+async def serve(app: ASGIApp, settings: Settings) -> AsyncIterator[str]:
+    """The app on a real uvicorn in this event loop; yields its URL."""
+    stop = asyncio.Event()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        serving = asyncio.create_task(serve_http(app, settings, listener, stop))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            stop.set()
+            await serving

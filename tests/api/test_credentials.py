@@ -6,6 +6,7 @@ import hmac
 import secrets
 from typing import Any
 
+import asyncpg
 import jwt
 import pytest
 
@@ -16,10 +17,10 @@ from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.player_tokens import AUDIENCE
 from grandstand.settings import Settings
 from tests.api.conftest import KEYS, Site, problem
-from tests.support.core import Core, core
+from tests.support.core import Core, core, core_database_url
 from tests.support.waiting import eventually_async
 
-__all__ = ["core"]
+__all__ = ["core", "core_database_url"]
 pytestmark = pytest.mark.anyio
 PATH = "/api/players/sessions"
 
@@ -117,11 +118,19 @@ async def test_only_hashes_are_stored(site: Site) -> None:
                 assert secret.encode().hex() not in text
 
 
-async def test_first_keys_are_made_once_however_many_start(core: Core) -> None:
-    made = await asyncio.gather(*(ensure_first_keys(core.database, Settings()) for _ in range(5)))
+@pytest.fixture
+async def keyless(core: Core) -> Core:
+    """A deployment that has never had a key."""
+    async with core.database.connection() as connection:
+        await connection.execute("DELETE FROM api_keys; DELETE FROM deployment_secrets")
+    return core
+
+
+async def test_first_keys_are_made_once_however_many_start(keyless: Core) -> None:
+    made = await asyncio.gather(*(ensure_first_keys(keyless.database, Settings()) for _ in range(5)))
     assert sorted(len(keys) for keys in made) == [0, 0, 0, 0, 3]
     [keys] = [keys for keys in made if keys]
-    authenticator = Authenticator(core.database, refresh_seconds=60, token_ttl_seconds=60)
+    authenticator = Authenticator(keyless.database, refresh_seconds=60, token_ttl_seconds=60)
     await authenticator.start()
     for kind, key in keys.items():
         assert len(key) > 64
@@ -129,7 +138,7 @@ async def test_first_keys_are_made_once_however_many_start(core: Core) -> None:
     await authenticator.stop()
 
 
-async def test_another_key_in_the_settings_replaces_the_one_before(core: Core) -> None:
+async def test_another_key_in_the_settings_replaces_the_one_before(keyless: Core) -> None:
     def settings(key: str) -> Settings:
         return Settings(server_key=key, admin_key=KEYS["admin"], client_key=KEYS["client"])  # type: ignore[arg-type]
 
@@ -141,26 +150,28 @@ async def test_another_key_in_the_settings_replaces_the_one_before(core: Core) -
             return False
 
     one, two = "gs_server_one-0123456789abcdef", "gs_server_two-0123456789abcdef"
-    assert await ensure_first_keys(core.database, settings(one)) == {}
-    authenticator = Authenticator(core.database, refresh_seconds=60, token_ttl_seconds=60)
+    assert await ensure_first_keys(keyless.database, settings(one)) == {}
+    authenticator = Authenticator(keyless.database, refresh_seconds=60, token_ttl_seconds=60)
     await authenticator.start()
     assert (await kinds(one), await kinds(two)) == (True, False)
-    await ensure_first_keys(core.database, settings(two))
+    await ensure_first_keys(keyless.database, settings(two))
     assert (await kinds(one), await kinds(two)) == (False, True)
-    await ensure_first_keys(core.database, settings(one))
+    await ensure_first_keys(keyless.database, settings(one))
     assert (await kinds(one), await kinds(two)) == (True, False)
     await authenticator.stop()
 
 
-async def test_a_revoked_key_ends_within_the_refresh_and_an_outage_locks_nobody_out(core: Core) -> None:
-    [key] = [(await ensure_first_keys(core.database, Settings()))["server"]]
-    authenticator = Authenticator(core.database, refresh_seconds=0.05, token_ttl_seconds=60)
+async def test_a_revoked_key_ends_within_the_refresh_and_an_outage_locks_nobody_out(keyless: Core) -> None:
+    [key] = [(await ensure_first_keys(keyless.database, Settings()))["server"]]
+    authenticator = Authenticator(keyless.database, refresh_seconds=0.05, token_ttl_seconds=60)
     await authenticator.start()
     assert authenticator.principal(f"Bearer {key}").kind == "server"
-    async with core.database.connection() as connection:
+    async with keyless.database.connection() as connection:
         await connection.execute("ALTER TABLE api_keys RENAME TO hidden_keys")
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await authenticator.refresh()
     assert authenticator.principal(f"Bearer {key}").kind == "server"
-    async with core.database.connection() as connection:
+    async with keyless.database.connection() as connection:
         await connection.execute("ALTER TABLE hidden_keys RENAME TO api_keys")
         await connection.execute("UPDATE api_keys SET revoked_at = now()")
 

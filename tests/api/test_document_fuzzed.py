@@ -3,11 +3,55 @@
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from grandstand.api.schema.document import document
-from tests.api.conftest import Site
-from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
+from tests.api.conftest import KEYS, Site, serve
+
+pytestmark = pytest.mark.anyio
+EXAMPLES_MAX = 12
+
+
+@schemathesis.serializer("application/x-ndjson")
+def serialize_lines(_: Any, value: Any) -> bytes:
+    """Schemathesis knows no NDJSON; the schema calls it a text."""
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else str(value).encode()
+
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+ENDLESS = "/api/leaderboards/{key}/live"
+"""A stream has no end to wait for; tests/api/test_live.py listens to it."""
+
+OPERATIONS = [(path, method) for path, item in document()["paths"].items() if path != ENDLESS for method in item]
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS, ids=lambda part: part)
+async def test_answers_are_as_documented(site: Site, path: str, method: str) -> None:
+    operation = schemathesis.openapi.from_dict(document())[path][method.upper()]
+
+    def send_cases(url: str) -> None:
+        @given(case=operation.as_strategy())
+        @settings(
+            max_examples=EXAMPLES_MAX,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        def send(case: Any) -> None:
+            case.call_and_validate(
+                base_url=url, headers={"Authorization": f"Bearer {KEYS['server']}"}, checks=CHECKS, timeout=20
+            )
+
+        send()
+
+    async with serve(site.app, site.services.settings) as url:
+        await asyncio.to_thread(send_cases, url)

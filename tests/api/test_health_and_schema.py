@@ -66,7 +66,7 @@ async def test_a_fault_of_ours_tells_nothing(site: Site, monkeypatch: pytest.Mon
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(site.core.stream, "append", broken)
-    monkeypatch.setattr(site.core.definer, "list", broken)
+    monkeypatch.setattr(site.services.definer, "list", broken)
     for answer in (
         await site.post("/api/events", {"event_type": "t", "user_id": "u"}, "server"),
         await site.get("/api/leaderboards"),
@@ -90,10 +90,11 @@ async def test_the_document_is_served_and_shown(site: Site) -> None:
 
 
 def test_the_document_names_every_route_and_no_other() -> None:
-    nothing = Provide(lambda: None, sync_to_thread=False)
-    app = Litestar(
-        route_handlers=list(CONTROLLERS), dependencies={"services": nothing, "pages": nothing}, openapi_config=None
-    )
+    stand_ins = {
+        "services": Provide(lambda: None, sync_to_thread=False),
+        "pages": Provide(lambda: None, sync_to_thread=False),
+    }
+    app = Litestar(route_handlers=list(CONTROLLERS), dependencies=stand_ins, openapi_config=None)
     routes = {
         (route.path_format.rstrip("/"), method.lower())
         for route in app.routes

@@ -25,6 +25,6 @@ def test_a_tiny_run_writes_sane_figures(tmp_path, capsys):
         assert row["product"] > 0
     whole = rows["whole_path"]
     assert whole["ceiling"] > 0
-    assert whole["ratio"] == round(whole["product_rounds"][0] / whole["ceiling_rounds"][0], 3) or whole["ratio"] > 0
+    assert whole["ratio"] > 0
     assert whole["is_met"] is (whole["ratio"] >= whole["target"])
     assert rows["accept_p50_ms"]["product"] <= rows["visible_p99_ms"]["product"]

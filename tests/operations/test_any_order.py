@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
 from grandstand.domain.events import Event
@@ -42,7 +43,7 @@ PAYLOADS = st.fixed_dictionaries(
 EVENTS = st.lists(
     st.builds(
         lambda user_id, minute, event_type, number, payload: event(
-            user_id, at=minutes(minute), event_type=event_type, id=UUID(int=number), payload=payload
+            user_id, at=minutes(minute), event_type=event_type, event_id=UUID(int=number), payload=payload
         ),
         st.sampled_from(["ann", "bob", "é", "\uffff", "\U00010000"]),
         st.integers(-2, 2),
@@ -185,7 +186,7 @@ async def test_best_keeps_the_first_time_that_a_score_was_reached(core: Core) ->
 
 async def test_latest_breaks_equal_times_by_id(core: Core) -> None:
     await core.define("last", operator="latest")
-    low, high = event("ann", 1, id=UUID(int=1)), event("ann", 2, id=UUID(int=2))
+    low, high = event("ann", 1, event_id=UUID(int=1)), event("ann", 2, event_id=UUID(int=2))
     await core.apply(high)
     await core.apply(low)
     await core.check("last", [low, high])

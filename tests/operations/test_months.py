@@ -1,4 +1,4 @@
-"""An id counts once whatever months its deliveries were received in: across the boundary, at once, with clocks going back."""
+"""An id counts once, whatever months it was received in: across a boundary, at once, with clocks going back."""
 
 import asyncio
 import random

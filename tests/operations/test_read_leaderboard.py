@@ -10,17 +10,10 @@ import pytest
 from grandstand.domain.errors import InvalidError, NotFoundError
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.storage.entries import Entry
-from grandstand.storage.ranking_index import IndexIncompleteError, RankingIndex, Window
-from tests.support.core import NOON, Core, event, minutes, standing
+from grandstand.storage.windows import Window
+from tests.support.core import NOON, Core, NoIndex, event, minutes, standing
 
 pytestmark = pytest.mark.anyio
-
-
-class NoIndex(RankingIndex):
-    """An index that is never complete: PostgreSQL answers everything."""
-
-    async def _run(self, *arguments: Any) -> Any:
-        raise IndexIncompleteError
 
 
 class NoEntries:
@@ -34,12 +27,9 @@ class NoEntries:
 def reader(core: Core, request: pytest.FixtureRequest) -> LeaderboardReader:
     """Both ways of answering; each alone."""
     if request.param == "index":
-        core.reader = LeaderboardReader(
-            core.catalog, core.database, core.store, core.index, NoEntries(), core.feed  # type: ignore[arg-type]
-        )
+        core.reader = core.new_reader(entry_reads=NoEntries())  # type: ignore[arg-type]
     else:
-        index = NoIndex(core.valkey, core.prefix)
-        core.reader = LeaderboardReader(core.catalog, core.database, core.store, index, core.entry_reads, core.feed)
+        core.reader = core.new_reader(index=NoIndex(core.valkey, core.prefix))
     return core.reader
 
 
@@ -53,11 +43,7 @@ async def move(core: Core, user_id: str, score: int) -> None:
 
 
 async def remove(core: Core, user_id: str) -> None:
-    """Take a player off the board, here and there, as a later removal will."""
-    await core.database.pool.execute("DELETE FROM entries WHERE user_id = $1", user_id)
-    version = await core.database.pool.fetchval("SELECT nextval('entry_versions')")
-    keys = core.keys("global")
-    await core.index._publish.run(core.valkey, keys, [user_id, "", b"", version.to_bytes(6, "big")])
+    await core.definer.remove_user("global", user_id)
 
 
 def names(found: Any) -> list[str]:
@@ -152,7 +138,9 @@ async def test_a_cursor_whose_player_moved_or_left(core: Core, reader: Leaderboa
 async def test_a_cursor_inside_equal_scores(core: Core, reader: LeaderboardReader, order: str) -> None:
     await core.define("board", order=order)
     users = ["é", "a", "\uffff", "\U00010000", "aa", "z"]
-    await core.apply(*(event(user, 5, at=minutes(minute)) for minute in (1, 0) for user in (f"{user}{minute}" for user in users)))
+    await core.apply(
+        *(event(user, 5, at=minutes(minute)) for minute in (1, 0) for user in (f"{user}{minute}" for user in users))
+    )
     rows = await core.walk("board", 1)
     assert rows == await core.computed("board")
     assert len(rows) == 12
@@ -163,7 +151,7 @@ async def test_a_cursor_survives_the_loss_of_the_index(core: Core) -> None:
     first = await core.reader.page("global", limit=2)
     await core.lose_valkey()
     second = await core.reader.page("global", limit=2, cursor=first.next_cursor)
-    await core.rebuilder.rebuild(core.catalog.all()[0])
+    await core.rebuild("global")
     third = await core.reader.page("global", limit=2, cursor=second.next_cursor)
     assert names(first) + names(second) + names(third) == list("abcdef")
 
@@ -265,9 +253,7 @@ async def test_lookup_of_too_many(core: Core, reader: LeaderboardReader) -> None
 
 
 @pytest.mark.parametrize("user_id", ["", "\x00", "a\x00b", "complete", "é" * 300, "%", "\U0010ffff", "\ud800"])
-async def test_users_that_cannot_exist_are_just_not_ranked(
-    core: Core, reader: LeaderboardReader, user_id: str
-) -> None:
+async def test_users_that_cannot_exist_are_just_not_ranked(core: Core, reader: LeaderboardReader, user_id: str) -> None:
     await ranked(core, *"abc")
     for call in (reader.user("global", user_id), reader.nearby("global", user_id)):
         with pytest.raises(NotFoundError) as caught:
@@ -323,9 +309,10 @@ async def test_extreme_scores_and_times_rank_exactly(core: Core, reader: Leaderb
     for row in rows[::9]:
         own = await reader.user("board", row.user_id)
         assert (own.rank, own.score, own.achieved_at) == row[0:1] + row[2:4]
-        assert standing(await reader.nearby("board", row.user_id, above=1, below=1)) == rows[
-            max(0, row.rank - 2) : row.rank + 1
-        ]
+        assert (
+            standing(await reader.nearby("board", row.user_id, above=1, below=1))
+            == rows[max(0, row.rank - 2) : row.rank + 1]
+        )
 
 
 async def test_100_000_players(core: Core) -> None:
@@ -356,9 +343,9 @@ async def test_100_000_players(core: Core) -> None:
 
 async def test_an_entry_that_moves_leaves_its_old_place(core: Core) -> None:
     """Also when score and time change apart: the sorted set must hold one member a user."""
-    board = core.ranking("global")
+    board = await core.open_ranking("global")
     for version, (score, minute) in enumerate([(5, 1), (6, 1), (6, 0), (4, 3)], start=1):
-        await core.index.publish([Entry(board, "ann", score, minutes(minute), version)], {board: -1})
+        await core.index.publish([Entry(board, "ann", score, b"", minutes(minute), None, version)], {board: -1})
         page = await core.reader.page("global")
         assert [(entry.user_id, entry.score, entry.achieved_at) for entry in page.entries] == [
             ("ann", score, minutes(minute))

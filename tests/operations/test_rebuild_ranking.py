@@ -9,8 +9,10 @@ import pytest
 
 from grandstand.domain.events import Event
 from grandstand.operations import rebuild_ranking
+from grandstand.operations.catalog import indexed
 from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.storage.entries import Entry, EntryStore
+from grandstand.storage.ranking_index import Indexed
 from tests.support.core import NOON, Core, block, event
 from tests.support.model import standings
 
@@ -35,7 +37,7 @@ class DisturbedEntries(EntryStore):
 
 
 async def lose(core: Core, loss: str, key: str = "global") -> None:
-    ranks, holders, _ = core.keys(key)
+    ranks, holders, *_ = await core.keys(key)
     match loss:
         case "everything":
             await core.lose_valkey()
@@ -51,15 +53,13 @@ async def lose(core: Core, loss: str, key: str = "global") -> None:
             await core.valkey.hdel(holders, "")
 
 
+async def in_index(core: Core) -> Indexed:
+    return indexed(core.board("global"), await core.ranking_id("global"))
+
+
 def some_events(count: int, seed: int = 1) -> list[Event]:
     randomly = random.Random(seed)
     return [event(f"p{randomly.randrange(20)}", randomly.randrange(50)) for _ in range(count)]
-
-
-async def rebuild(core: Core, key: str = "global") -> int:
-    board = core.catalog.get(key)
-    assert board is not None
-    return await core.rebuilder.rebuild(board)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -78,8 +78,8 @@ async def test_reads_stay_right_after_a_loss_and_a_rebuild_heals(core: Core, los
     assert [entry.rank for entry in near.entries] == [4, 5, 6]
     found = await core.reader.lookup("global", [wanted[9].user_id, wanted[2].user_id])
     assert [entry.rank for entry in found.entries] == [3, 10]
-    assert await core.index.take_requests(10) == [board.ranking_id], "a reader asks for the rebuild"
-    assert await rebuild(core) == 20
+    assert await core.index.take_requests(10) == [await core.ranking_id("global")], "a reader asks for the rebuild"
+    assert await core.rebuild("global") == 20
     await core.check("global", events)
 
 
@@ -92,7 +92,7 @@ async def test_scores_after_a_loss_are_right_before_and_after_the_rebuild(core: 
     await lose(core, loss)
     await core.apply(*after)
     assert await core.walk("global") == standings(board.definition, before + after)
-    await rebuild(core)
+    await core.rebuild("global")
     await core.check("global", before + after)
 
 
@@ -103,9 +103,7 @@ async def test_a_loss_in_the_middle_of_a_rebuild(core: Core, loss: str, monkeypa
     await core.apply(*events)
     await core.lose_valkey()
     disturbed = DisturbedEntries(lambda: lose(core, loss))
-    board = core.catalog.get("global")
-    assert board is not None
-    await RankingRebuilder(core.database, disturbed, core.index).rebuild(board)
+    await RankingRebuilder(core.database, core.rankings, disturbed, core.index).rebuild(await in_index(core))
     assert disturbed.times == 0
     await core.check("global", events)
 
@@ -117,12 +115,10 @@ async def test_a_loss_in_every_attempt_is_said_and_leaves_no_half_index(
     events = some_events(100)
     await core.apply(*events)
     disturbed = DisturbedEntries(core.lose_valkey, times=1000)
-    board = core.catalog.get("global")
-    assert board is not None
     with pytest.raises(RuntimeError, match="lost again and again"):
-        await RankingRebuilder(core.database, disturbed, core.index).rebuild(board)
+        await RankingRebuilder(core.database, core.rankings, disturbed, core.index).rebuild(await in_index(core))
     assert not await core.is_complete("global")
-    await rebuild(core)
+    await core.rebuild("global")
     await core.check("global", events)
 
 
@@ -130,6 +126,7 @@ async def test_a_rebuild_beside_working_appliers(core: Core, monkeypatch: pytest
     monkeypatch.setattr(rebuild_ranking, "_CHUNK_ENTRIES", 3)
     await core.define("sum", operator="sum")
     events = some_events(400)
+    await core.apply(*events[:5])
     is_done = asyncio.Event()
 
     async def work(part: list[Event]) -> None:
@@ -142,7 +139,7 @@ async def test_a_rebuild_beside_working_appliers(core: Core, monkeypatch: pytest
         while not is_done.is_set():
             await lose(core, randomly.choice(LOSSES), randomly.choice(["global", "sum"]))
             for key in ("global", "sum"):
-                await rebuild(core, key)
+                await core.rebuild(key)
 
     disturbing = asyncio.ensure_future(disturb())
     await asyncio.gather(work(events[::2]), work(events[1::2]))
@@ -157,14 +154,14 @@ async def test_two_rebuilds_of_one_board_at_once(core: Core, monkeypatch: pytest
     events = some_events(100)
     await core.apply(*events)
     await core.lose_valkey()
-    await asyncio.gather(*(rebuild(core) for _ in range(4)))
+    await asyncio.gather(*(core.rebuild("global") for _ in range(4)))
     await core.check("global", events)
 
 
 async def test_a_rebuild_does_not_undo_what_is_newer(core: Core) -> None:
     """A piece read before a change and published after it."""
     await core.apply(old := event("ann", 5))
-    board = core.ranking("global")
+    board = await core.ranking_id("global")
     async with core.database.connection() as connection:
         piece = await core.entries.chunk(connection, board, "", 100)
     await core.apply(new := event("ann", 9))
@@ -173,13 +170,14 @@ async def test_a_rebuild_does_not_undo_what_is_newer(core: Core) -> None:
 
 
 async def test_an_empty_board_is_rebuilt_too(core: Core) -> None:
+    await core.open_ranking("global")
     await core.lose_valkey()
-    assert await rebuild(core) == 0
+    assert await core.rebuild("global") == 0
     await core.check("global", [])
 
 
 async def test_more_than_one_piece(core: Core) -> None:
     await core.fill("global", [(f"p{number:05}", number % 100, NOON) for number in range(12_000)])
     await core.lose_valkey()
-    assert await rebuild(core) == 12_000
+    assert await core.rebuild("global") == 12_000
     assert (await core.reader.user("global", "p11999")).rank == 120

@@ -20,11 +20,11 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def up(data_dir: Path) -> Iterator[Callable[..., Server]]:
-    """Start `grandstand up` in the test's data folder (or another); everything ends with the test."""
+    """Start a small `grandstand up` in the test's data folder (or another); everything ends with the test."""
     started: list[Server] = []
 
     def start(*arguments: str, folder: Path = data_dir, **options: object) -> Server:
-        server = start_up(folder, *arguments, **options)
+        server = start_up(folder, "--workers", "1", *arguments, **options)
         started.append(server)
         return server
 

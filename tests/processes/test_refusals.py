@@ -2,36 +2,15 @@
 
 import os
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.server import Server
-
-Up = Callable[..., Server]
+from tests.processes.commands import run_refused
 
 NOBODY_LISTENS = "127.0.0.1:1"
-
-
-def run(*arguments: str, **environment: str) -> tuple[int, str]:
-    """Run a command that is to fail; return its exit code and what it said, with the name of the command cut off."""
-    result = subprocess.run(
-        [sys.executable, "-m", "grandstand", *arguments],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert "Traceback" not in result.stderr
-    assert result.stdout == ""
-    sentences = [line for line in result.stderr.splitlines() if line.startswith("grandstand: ")]
-    assert len(sentences) == 1, result.stderr
-    assert sentences[0].endswith(".")
-    return result.returncode, sentences[0].removeprefix("grandstand: ")
 
 
 @contextmanager
@@ -46,36 +25,29 @@ def engines(database: str, valkey: str) -> dict[str, str]:
 
 def test_taken_port(data_dir: Path) -> None:
     with taken_port() as port:
-        code, sentence = run("up", "--data-dir", str(data_dir), "--port", str(port))
+        code, sentence = run_refused("up", "--data-dir", str(data_dir), "--port", str(port))
     assert code == 3
     assert sentence.startswith(f"Port {port} on 127.0.0.1 is taken")
 
 
 def test_taken_port_of_serve(database_url: str, valkey_url: str) -> None:
     with taken_port() as port:
-        code, sentence = run("serve", "--role", "api", "--port", str(port), **engines(database_url, valkey_url))
+        code, sentence = run_refused("serve", "--role", "api", "--port", str(port), **engines(database_url, valkey_url))
     assert code == 3
     assert sentence.startswith(f"Port {port} on 127.0.0.1 is taken")
 
 
 def test_host_of_another_machine(data_dir: Path) -> None:
-    code, sentence = run("up", "--data-dir", str(data_dir), "--host", "192.0.2.1")
+    code, sentence = run_refused("up", "--data-dir", str(data_dir), "--host", "192.0.2.1")
     assert code == 3
     assert "192.0.2.1 is not an address of this machine" in sentence
-
-
-def test_data_folder_in_use(up: Up) -> None:
-    server = up()
-    code, sentence = run("up", "--data-dir", str(server.data_dir), "--port", "0")
-    assert code == 3
-    assert f"is in use by another Grandstand (process {server.pid})" in sentence
 
 
 def test_data_folder_with_other_things_in_it(data_dir: Path) -> None:
     data_dir.mkdir(mode=0o755)
     (data_dir / "thesis.tex").write_text("forty-two")
     mode, owner = data_dir.stat().st_mode, data_dir.stat().st_uid
-    code, sentence = run("up", "--data-dir", str(data_dir), "--port", "0")
+    code, sentence = run_refused("up", "--data-dir", str(data_dir), "--port", "0")
     assert code == 3
     assert "holds other things" in sentence
     assert (data_dir.stat().st_mode, data_dir.stat().st_uid) == (mode, owner)
@@ -83,14 +55,14 @@ def test_data_folder_with_other_things_in_it(data_dir: Path) -> None:
 
 def test_data_folder_that_is_a_file(data_dir: Path) -> None:
     data_dir.touch()
-    code, sentence = run("up", "--data-dir", str(data_dir))
+    code, sentence = run_refused("up", "--data-dir", str(data_dir))
     assert code == 3
     assert "is a file" in sentence
 
 
 def test_data_folder_below_a_file(data_dir: Path) -> None:
     data_dir.touch()
-    code, sentence = run("up", "--data-dir", str(data_dir / "data"))
+    code, sentence = run_refused("up", "--data-dir", str(data_dir / "data"))
     assert code == 3
     assert "cannot be used" in sentence
 
@@ -100,7 +72,7 @@ def test_data_folder_of_another_user(data_dir: Path) -> None:
         pytest.skip("only root can make a folder of another user")
     data_dir.mkdir()
     os.chown(data_dir, 54321, 54321)
-    code, sentence = run("up", "--data-dir", str(data_dir), "--port", "0")
+    code, sentence = run_refused("up", "--data-dir", str(data_dir), "--port", "0")
     assert code == 3
     assert "belongs to user 54321" in sentence
 
@@ -110,19 +82,19 @@ def test_data_folder_of_another_user(data_dir: Path) -> None:
     [("PORT", "eighty"), ("WORKERS", "0"), ("DATABASE_URL", "mysql://localhost/x"), ("LOG_LEVEL", "loud")],
 )
 def test_wrong_setting(name: str, value: str) -> None:
-    code, sentence = run("up", **{f"GRANDSTAND_{name}": value})
+    code, sentence = run_refused("up", **{f"GRANDSTAND_{name}": value})
     assert code == 2
     assert sentence.startswith(f"Setting GRANDSTAND_{name} is wrong")
 
 
 def test_wrong_flag() -> None:
-    code, sentence = run("up", "--workers", "65")
+    code, sentence = run_refused("up", "--workers", "65")
     assert code == 2
     assert sentence.startswith("Setting --workers is wrong")
 
 
 def test_serve_without_engines() -> None:
-    code, sentence = run("serve", "--role", "worker")
+    code, sentence = run_refused("serve", "--role", "worker")
     assert code == 2
     assert sentence.startswith("Setting GRANDSTAND_DATABASE_URL is missing")
 
@@ -130,25 +102,32 @@ def test_serve_without_engines() -> None:
 @pytest.mark.parametrize("command", [("serve", "--role", "worker"), ("serve", "--role", "api", "--port", "0")])
 def test_unreachable_database(command: tuple[str, ...], valkey_url: str) -> None:
     secret_url = f"postgresql://somebody:hunter2@{NOBODY_LISTENS}/game"
-    code, sentence = run(*command, **engines(secret_url, valkey_url))
+    code, sentence = run_refused(*command, **engines(secret_url, valkey_url))
     assert code == 4
     assert "PostgreSQL" in sentence or "database" in sentence
     assert "hunter2" not in sentence
 
 
 def test_unreachable_valkey(database_url: str) -> None:
-    code, sentence = run("serve", "--role", "worker", **engines(database_url, f"valkey://{NOBODY_LISTENS}/0"))
+    code, sentence = run_refused("serve", "--role", "worker", **engines(database_url, f"valkey://{NOBODY_LISTENS}/0"))
     assert code == 4
     assert "Valkey" in sentence
 
 
-def test_unreachable_database_of_migrate() -> None:
-    code, _ = run("migrate", GRANDSTAND_DATABASE_URL=f"postgresql://{NOBODY_LISTENS}/game")
+def test_unreachable_database_of_migrate(valkey_url: str) -> None:
+    code, sentence = run_refused("migrate", **engines(f"postgresql://{NOBODY_LISTENS}/game", valkey_url))
     assert code == 4
+    assert "PostgreSQL" in sentence
+
+
+def test_migrate_without_a_running_tree(data_dir: Path) -> None:
+    code, sentence = run_refused("migrate", "--data-dir", str(data_dir))
+    assert code == 2
+    assert "No `grandstand up` runs in" in sentence
 
 
 def test_unreachable_database_of_up(data_dir: Path) -> None:
-    code, _ = run(
+    code, _ = run_refused(
         *("up", "--data-dir", str(data_dir), "--port", "0"),
         GRANDSTAND_DATABASE_URL=f"postgresql://{NOBODY_LISTENS}/game",
     )

@@ -5,61 +5,62 @@ import random
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings, strategies as st
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
-from grandstand.domain.ranking import tie_key
+from grandstand.domain.ranking import prefix
+from grandstand.operations.catalog import indexed
 from grandstand.storage.entries import Entry
-from grandstand.storage.ranking_index import IndexIncompleteError, RankingIndex
+from grandstand.storage.ranking_index import Indexed, IndexIncompleteError, RankingIndex
 from grandstand.storage.valkey import Argument, Script
 from tests.support.core import NOON, Core, minutes
 
 pytestmark = pytest.mark.anyio
 
 BOARD = 7
+INDEXED = Indexed(BOARD, 1, 0, has_metadata=False)
 
 
 @pytest.fixture
 async def index(core: Core) -> RankingIndex:
     """An empty, complete index of one board whose lower scores are ahead."""
-    await core.index.complete_new(BOARD)
+    await core.index.complete_new([BOARD])
     return core.index
 
 
 async def publish(index: RankingIndex, *versions: tuple[str, int, int]) -> None:
     """Publish (user, score, version) in this order, each by itself."""
     for user_id, score, version in versions:
-        await index.publish([Entry(BOARD, user_id, score, minutes(version), version)], {BOARD: 1})
+        await index.publish([Entry(BOARD, user_id, score, b"", minutes(version), None, version)], {BOARD: 1})
 
 
 async def publish_raw(core: Core, *arguments: Argument) -> int:
     """Run the script itself: it can also remove users."""
     name = f"{core.prefix}:{{r{BOARD}}}"
-    keys = (f"{name}:ranks", f"{name}:holders", f"{name}:removed")
+    keys = (f"{name}:ranks", f"{name}:holders", f"{name}:removed", f"{name}:metadata")
     taken: int = await Script("publish.lua").run(core.valkey, keys, arguments)
     return taken
 
 
 def removal(user_id: str, version: int) -> list[Argument]:
-    return [user_id, "", b"", version.to_bytes(6, "big")]
+    return [user_id, "", b"", version.to_bytes(6, "big"), ""]
 
 
 def entry(user_id: str, score: int, version: int) -> list[Argument]:
-    return [user_id, score, tie_key(minutes(version)), version.to_bytes(6, "big")]
+    return [user_id, score, prefix(b"", minutes(version)), version.to_bytes(6, "big"), ""]
 
 
 async def content(index: RankingIndex) -> list[tuple[int, str, int]]:
-    window = await index.from_rank(BOARD, 1, 1000)
+    window = await index.from_rank(INDEXED, 1, 1000)
     assert window.total == len(window.entries)
-    return [
-        (found.rank, found.position.member[8:].decode(), found.position.position_score) for found in window.entries
-    ]
+    return [(found.rank, found.position.member[8:].decode(), found.position.position_score) for found in window.entries]
 
 
 async def test_versions_published_in_any_order_leave_the_newest(core: Core, index: RankingIndex) -> None:
     versions = [("ann", 30, 1), ("ann", 10, 2), ("ann", 20, 3)]
     for number, order in enumerate(itertools.permutations(versions)):
         await index.delete(BOARD)
-        await index.complete_new(BOARD)
+        await index.complete_new([BOARD])
         await publish(index, *order)
         assert await content(index) == [(1, "ann", 20)], number
 
@@ -72,9 +73,10 @@ async def test_the_same_version_again_changes_nothing(core: Core, index: Ranking
 async def test_versions_compare_as_numbers_up_to_48_bits(core: Core, index: RankingIndex) -> None:
     versions = [0, 1, 255, 256, 2**31, 2**32, 2**40 + 1, 2**48 - 1]
     random.Random(1).shuffle(versions)
-    await publish_raw(core, *itertools.chain(*(
-        ["ann", version % 1000, tie_key(NOON), version.to_bytes(6, "big")] for version in versions
-    )))
+    await publish_raw(
+        core,
+        *itertools.chain(*(["ann", version % 1000, prefix(b"", NOON), version.to_bytes(6, "big"), ""] for version in versions)),
+    )
     assert await content(index) == [(1, "ann", (2**48 - 1) % 1000)]
 
 
@@ -116,7 +118,7 @@ async def test_any_mixture_leaves_the_newest_of_each_user(
     core: Core, index: RankingIndex, steps: list[tuple[str, int | None, int]]
 ) -> None:
     await index.delete(BOARD)
-    await index.complete_new(BOARD)
+    await index.complete_new([BOARD])
     newest: dict[str, tuple[int, int | None]] = {}
     for user_id, score, version in steps:
         await publish_raw(core, *(removal(user_id, version) if score is None else entry(user_id, score, version)))
@@ -131,7 +133,7 @@ ROWS = st.dictionaries(
     USERS | st.sampled_from(["\uffff", "\U00010000", "\ue000", "a", "aa", "A", "é", "e\u0301"]),
     st.tuples(
         st.integers(1 - 2**53, 2**53 - 1) | st.sampled_from([0, 1, -1, 2**53 - 1, 1 - 2**53]),
-        st.datetimes(datetime(1900, 1, 1), datetime(8999, 1, 1), timezones=st.just(UTC))
+        st.datetimes(timezones=st.just(UTC)).filter(lambda at: 1900 <= at.year < 9000)
         | st.sampled_from([NOON, datetime(1970, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC)]),
     ),
     min_size=1,
@@ -156,11 +158,11 @@ async def test_the_order_is_that_of_postgresql(core: Core, order: str, rows: dic
 
 
 async def test_a_lost_part_is_noticed_by_every_read(core: Core) -> None:
-    board = core.ranking("global")
-    ranks, holders, _ = core.keys("global")
     for loss in ("all", "ranks", "holders", "one rank", "one holder", "the mark"):
         await core.reset()
         await core.fill("global", [(user, number, NOON) for number, user in enumerate("abcde")])
+        board = indexed(core.board("global"), await core.ranking_id("global"))
+        ranks, holders, *_ = await core.keys("global")
         assert (await core.index.from_rank(board, 1, 10)).total == 5
         match loss:
             case "all":
@@ -190,45 +192,46 @@ async def test_publishing_into_a_lost_index_does_not_make_it_complete(core: Core
     await core.lose_valkey()
     await publish(index, ("bob", 1, 2))
     with pytest.raises(IndexIncompleteError):
-        await index.from_rank(BOARD, 1, 10)
+        await index.from_rank(INDEXED, 1, 10)
 
 
 async def test_a_lost_index_is_not_complete_for_being_called_new(core: Core, index: RankingIndex) -> None:
     """`complete_new` may come late: after workers have published, and after what they published was lost."""
     other = BOARD + 1
-    token = await index.begin_rebuild(other)
-    await index.complete_new(other)
-    assert await index.find_incomplete([other]) == [other], "a rebuild is under way"
-    assert await index.finish_rebuild(other, token)
+    there = INDEXED._replace(ranking_id=other)
+    token = await index.begin_rebuild(there)
+    await index.complete_new([other])
+    assert await index.find_incomplete([there]) == [there], "a rebuild is under way"
+    assert await index.finish_rebuild(there, token)
 
 
 async def test_a_rebuild_is_not_finished_when_the_index_was_lost_meanwhile(core: Core, index: RankingIndex) -> None:
-    token = await index.begin_rebuild(BOARD)
+    token = await index.begin_rebuild(INDEXED)
     await core.lose_valkey()
-    assert not await index.finish_rebuild(BOARD, token)
-    assert await index.find_incomplete([BOARD]) == [BOARD]
+    assert not await index.finish_rebuild(INDEXED, token)
+    assert await index.find_incomplete([INDEXED]) == [INDEXED]
 
 
 async def test_a_rebuild_is_not_finished_when_a_part_was_lost_meanwhile(core: Core, index: RankingIndex) -> None:
-    token = await index.begin_rebuild(BOARD)
+    token = await index.begin_rebuild(INDEXED)
     await publish(index, ("ann", 1, 1), ("bob", 1, 2))
     await core.valkey.delete(f"{core.prefix}:{{r{BOARD}}}:ranks")
-    assert not await index.finish_rebuild(BOARD, token)
-    assert await index.find_incomplete([BOARD]) == [BOARD]
-    token = await index.begin_rebuild(BOARD)
+    assert not await index.finish_rebuild(INDEXED, token)
+    assert await index.find_incomplete([INDEXED]) == [INDEXED]
+    token = await index.begin_rebuild(INDEXED)
     await publish(index, ("ann", 1, 1), ("bob", 1, 2))
-    assert await index.finish_rebuild(BOARD, token)
+    assert await index.finish_rebuild(INDEXED, token)
     assert [row[1] for row in await content(index)] == ["ann", "bob"]
 
 
 async def test_two_rebuilds_at_once_do_not_hold_each_other_up(core: Core, index: RankingIndex) -> None:
     await core.lose_valkey()
-    one = await index.begin_rebuild(BOARD)
+    one = await index.begin_rebuild(INDEXED)
     await publish(index, ("ann", 1, 1))
-    other = await index.begin_rebuild(BOARD)
+    other = await index.begin_rebuild(INDEXED)
     await publish(index, ("ann", 1, 1))
-    assert await index.finish_rebuild(BOARD, one)
-    assert await index.finish_rebuild(BOARD, other)
+    assert await index.finish_rebuild(INDEXED, one)
+    assert await index.finish_rebuild(INDEXED, other)
     assert await content(index) == [(1, "ann", 1)]
 
 
@@ -240,7 +243,7 @@ async def test_requests_for_rebuilds_are_taken_once(core: Core, index: RankingIn
 
 
 async def test_a_large_publish_goes_in_whole(core: Core, index: RankingIndex) -> None:
-    entries = [Entry(BOARD, f"p{number}", number, NOON, number) for number in range(1234)]
-    entries += [Entry(BOARD + 1, "other", 1, NOON, 1)]
+    entries = [Entry(BOARD, f"p{number}", number, b"", NOON, None, number) for number in range(1234)]
+    entries += [Entry(BOARD + 1, "other", 1, b"", NOON, None, 1)]
     await index.publish(entries, {BOARD: 1, BOARD + 1: -1})
-    assert (await index.from_rank(BOARD, 1, 1)).total == 1234
+    assert (await index.from_rank(INDEXED, 1, 1)).total == 1234

@@ -13,12 +13,24 @@ import pytest
 from valkey.asyncio import Valkey
 
 from grandstand.domain.events import Event, encode_events
-from grandstand.domain.leaderboards import LeaderboardDefinition
+from grandstand.domain.leaderboards import Leaderboard, LeaderboardDefinition
+from grandstand.domain.periods import BEGINNING
+from grandstand.domain.rankings import WHOLE, Ranking, RankingName
 from grandstand.operations.apply_events import Applied, EventApplier
-from grandstand.operations.catalog import LeaderboardCatalog
+from grandstand.operations.catalog import LeaderboardCatalog, indexed
+from grandstand.operations.close_periods import PeriodCloser
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
-from grandstand.operations.read_leaderboard import LeaderboardReader, Page
+from grandstand.operations.find_ranking import Part, RankingFinder
+from grandstand.operations.fold_scores import ScoreFolder
+from grandstand.operations.leaderboard_views import Page
+from grandstand.operations.player_names import PlayerNames
+from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.rebuild_ranking import RankingRebuilder
+from grandstand.operations.replay_leaderboard import LeaderboardReplayer
+from grandstand.operations.resolve_rankings import RankingResolver
+from grandstand.operations.write_score import ScoreWriter
+from grandstand.storage.archive import ArchiveStore
+from grandstand.storage.buckets import BucketStore
 from grandstand.storage.changes import ChangeFeed, Changes
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.entry_reads import EntryReads
@@ -26,9 +38,14 @@ from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import HIGH, Block, EventStream
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.ledger import Ledger
+from grandstand.storage.players import PlayerStore
 from grandstand.storage.postgres import Database, open_pool
-from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.ranking_index import IndexIncompleteError, RankingIndex
+from grandstand.storage.rankings import RankingStore
 from grandstand.storage.valkey import open_valkey
+from grandstand.workers.ranking_keeper import RankingKeeper
+from grandstand.workers.ranking_reconciler import RankingReconciler
+from grandstand.workers.ranking_sweeper import RankingSweeper
 from tests.support.engines import SCHEMA, RunningEngines
 from tests.support.model import Standing, standings
 
@@ -42,12 +59,12 @@ def event(
     *,
     at: datetime = NOON,
     event_type: str = "game_ended",
-    id: UUID | None = None,
+    event_id: UUID | None = None,
     payload: Any = None,
 ) -> Event:
     """An event as ingest hands it on; `payload` replaces `{"score": score}`."""
     body = {"score": score} if payload is None else payload
-    return Event(event_type, user_id, msgspec.Raw(msgspec.json.encode(body)), id or uuid4(), at)
+    return Event(event_type, user_id, msgspec.Raw(msgspec.json.encode(body)), event_id or uuid4(), at)
 
 
 def block(events: Sequence[Event], received_at: datetime = NOON) -> Block:
@@ -64,9 +81,16 @@ def split(items: Sequence[Any], randomly: random.Random, size_max: int = 7) -> I
         start += size
 
 
+class NoIndex(RankingIndex):
+    """An index that is never complete: PostgreSQL answers everything."""
+
+    async def _run(self, *arguments: Any) -> Any:
+        raise IndexIncompleteError
+
+
 @dataclass
 class Core:
-    """Parts that share a database, a Valkey prefix and a pool. `process()` gives what another process would have."""
+    """Parts that share a database, a Valkey prefix and a pool; the methods `new_…` give what another process has."""
 
     database: Database
     valkey: Valkey
@@ -75,6 +99,11 @@ class Core:
     event_log: EventLog = field(default_factory=EventLog)
     entries: EntryStore = field(default_factory=EntryStore)
     store: LeaderboardStore = field(default_factory=LeaderboardStore)
+    rankings: RankingStore = field(default_factory=RankingStore)
+    buckets: BucketStore = field(default_factory=BucketStore)
+    archive: ArchiveStore = field(default_factory=ArchiveStore)
+    players: PlayerStore = field(default_factory=PlayerStore)
+    entry_reads: EntryReads = field(default_factory=EntryReads)
 
     def __post_init__(self) -> None:
         self.catalog = LeaderboardCatalog(self.store)
@@ -82,25 +111,74 @@ class Core:
         self.changes = Changes(self.valkey, self.prefix)
         self.stream = EventStream(self.valkey, self.prefix)
         self.feed = ChangeFeed(self.valkey, self.prefix, lambda: None)
-        self.entry_reads = EntryReads(self.database)
-        self.definer = LeaderboardDefiner(
-            self.database, self.ledger, self.store, self.entries, self.index, self.changes
+        self.definer = self.new_definer()
+        self.finder = self.new_finder()
+        self.reader = self.new_reader(finder=self.finder)
+        self.writer = ScoreWriter(self.finder, self.stream)
+        self.rebuilder = RankingRebuilder(self.database, self.rankings, self.entries, self.index)
+        self.sweeper = RankingSweeper(
+            self.database, self.rankings, self.entries, self.archive, self.buckets, self.index
         )
-        self.reader = LeaderboardReader(
-            self.catalog, self.database, self.store, self.index, self.entry_reads, self.feed
-        )
-        self.rebuilder = RankingRebuilder(self.database, self.entries, self.index)
         self.applier = self.new_applier()
+
+    def new_definer(self, index: RankingIndex | None = None) -> LeaderboardDefiner:
+        return LeaderboardDefiner(
+            self.database, self.ledger, self.store, self.rankings, self.entries, index or self.index, self.changes
+        )
 
     def new_applier(self, index: RankingIndex | None = None) -> EventApplier:
         """An applier that knows no board yet, as one in a process that has just started."""
-        catalog = LeaderboardCatalog(self.store)
+        index = index or self.index
         return EventApplier(
-            self.database, self.ledger, self.event_log, self.entries, catalog, index or self.index, self.changes
-        )
+            self.database, self.ledger, self.event_log, LeaderboardCatalog(self.store), self.new_folder(index), index,
+            self.changes,
+        )  # fmt: skip
+
+    def new_folder(self, index: RankingIndex | None = None) -> ScoreFolder:
+        return ScoreFolder(RankingResolver(self.rankings, index or self.index), self.buckets, self.entries)
+
+    def new_finder(self, feed: ChangeFeed | None = None) -> RankingFinder:
+        return RankingFinder(
+            self.catalog, self.database, self.store, self.rankings, self.buckets, feed or self.feed
+        )  # fmt: skip
+
+    def new_reader(
+        self,
+        index: RankingIndex | None = None,
+        entry_reads: EntryReads | None = None,
+        finder: RankingFinder | None = None,
+    ) -> LeaderboardReader:
+        names = PlayerNames(self.database, self.players, self.feed)
+        return LeaderboardReader(
+            finder or self.finder, self.database, self.rankings, index or self.index, entry_reads or self.entry_reads,
+            self.archive, names,
+        )  # fmt: skip
+
+    def new_closer(self) -> PeriodCloser:
+        return PeriodCloser(
+            self.database, self.ledger, LeaderboardCatalog(self.store), self.rankings, self.archive, self.stream,
+            self.changes,
+        )  # fmt: skip
+
+    def new_keeper(self) -> RankingKeeper:
+        return RankingKeeper(
+            self.database, LeaderboardCatalog(self.store), self.rankings, self.index, self.rebuilder
+        )  # fmt: skip
+
+    def new_reconciler(self) -> RankingReconciler:
+        return RankingReconciler(
+            self.database, LeaderboardCatalog(self.store), self.rankings, self.entries, self.index,
+            second_look_seconds=0.01,
+        )  # fmt: skip
+
+    def new_replayer(self) -> LeaderboardReplayer:
+        return LeaderboardReplayer(
+            self.database, self.ledger, self.store, self.rankings, self.entries, self.event_log, self.new_folder(),
+            self.index, self.changes,
+        )  # fmt: skip
 
     async def define(self, key: str, **values: Any) -> LeaderboardDefinition:
-        """Put a board (`game_ended`, `score`, `best` unless said otherwise) and bring the reader's catalog up to date."""
+        """Put a board (`game_ended`, `score`, `best` unless told otherwise) and let the reader know it."""
         definition = LeaderboardDefinition(
             **{"event_type": "game_ended", "operator": "best", "field": "score"} | values
         )
@@ -117,46 +195,67 @@ class Core:
 
     async def walk(self, key: str, limit: int = 100, **first: Any) -> list[Standing]:
         """Read a board page by page to its end."""
+        part = {"part": first["part"]} if "part" in first else {}
         page = await self.reader.page(key, limit=limit, **first)
         found = standing(page)
         while page.next_cursor is not None:
-            page = await self.reader.page(key, limit=limit, cursor=page.next_cursor)
+            page = await self.reader.page(key, limit=limit, cursor=page.next_cursor, **part)
             assert page.entries, "a cursor to nowhere"
             found += standing(page)
         return found
 
-    async def computed(self, key: str) -> list[Standing]:
+    async def computed(self, key: str, part: Part = Part()) -> list[Standing]:  # noqa: B008
         """The board as PostgreSQL computes it from the entries."""
-        board = self.catalog.get(key)
-        assert board is not None
+        ranking = await self.ranking(key, part)
         rows = await self.database.pool.fetch(
             f"SELECT user_id, score, achieved_at FROM entries WHERE ranking_id = $1 "
-            f'ORDER BY score {board.definition.order}, achieved_at, user_id COLLATE "C"',
-            board.ranking_id,
+            f'ORDER BY score {self.board(key).definition.order}, tie_key, achieved_at, user_id COLLATE "C"',
+            -1 if ranking is None else ranking.ranking_id,
         )
         return [Standing(rank, *row) for rank, row in enumerate(rows, start=1)]
 
     async def check(self, key: str, events: Iterable[Event]) -> None:
         """The board is what the model says, as served from a complete index and as PostgreSQL computes it."""
-        board = self.catalog.get(key)
-        assert board is not None
-        wanted = standings(board.definition, events)
+        wanted = standings(self.board(key).definition, events)
         assert await self.is_complete(key)
         assert await self.walk(key) == wanted
         assert await self.computed(key) == wanted
 
-    async def is_complete(self, key: str) -> bool:
-        return not await self.index.find_incomplete([self.ranking(key)])
-
-    def ranking(self, key: str) -> int:
+    def board(self, key: str) -> Leaderboard:
         board = self.catalog.get(key)
         assert board is not None
-        return board.ranking_id
+        return board
 
-    def keys(self, key: str) -> tuple[str, str, str]:
-        """The sorted set, the hash and the removed users of a board's rank index."""
-        name = f"{self.prefix}:{{r{self.ranking(key)}}}"
-        return f"{name}:ranks", f"{name}:holders", f"{name}:removed"
+    async def is_complete(self, key: str, part: Part = Part()) -> bool:  # noqa: B008
+        """Whether the index of the running period is complete; one that nobody scored in has none and needs none."""
+        ranking = await self.ranking(key, part)
+        return ranking is None or not await self.index.find_incomplete([indexed(self.board(key), ranking.ranking_id)])
+
+    async def ranking(self, key: str, part: Part = Part()) -> Ranking | None:  # noqa: B008
+        return (await self.finder.find(key, part, None)).ranking
+
+    async def ranking_id(self, key: str, part: Part = Part()) -> int:  # noqa: B008
+        """The id of the ranking of a board that somebody has scored on."""
+        ranking = await self.ranking(key, part)
+        assert ranking is not None, f"nobody has scored on {key}"
+        return ranking.ranking_id
+
+    async def open_ranking(self, key: str) -> int:
+        """Make the running period of an `all_time` board that nobody has scored on yet; return its id."""
+        board = self.board(key)
+        name = RankingName(board.leaderboard_id, board.epoch, BEGINNING, WHOLE)
+        async with self.database.connection() as connection:
+            for ranking_id in await self.rankings.insert_missing(connection, [(name, None)]):
+                await self.index.complete_new([ranking_id])
+            return (await self.rankings.find(connection, [name]))[0].ranking_id
+
+    async def keys(self, key: str) -> tuple[str, str, str, str]:
+        """The sorted set, the hash, the removed users and the metadata of a board's rank index."""
+        return self.index._keys(await self.ranking_id(key))
+
+    async def rebuild(self, key: str, part: Part = Part()) -> int:  # noqa: B008
+        """Rebuild the index of a board's running period."""
+        return await self.rebuilder.rebuild(indexed(self.board(key), await self.ranking_id(key, part)))
 
     async def lose_valkey(self) -> None:
         """Take away everything that this deployment has in Valkey, at one moment, as FLUSHALL would."""
@@ -165,24 +264,25 @@ class Core:
             await self.valkey.delete(*keys)
 
     async def reset(self) -> None:
-        """Begin anew with the same boards: no event, no entry, complete empty indexes."""
-        await self.database.pool.execute("TRUNCATE events, entries")
-        for board in self.catalog.all():
-            await self.index.delete(board.ranking_id)
-            await self.index.complete_new(board.ranking_id)
+        """Begin anew with the same boards: no event, no entry, no ranking."""
+        async with self.database.transaction() as connection:
+            await self.ledger.seize(connection)
+            await connection.execute(
+                "DELETE FROM events; DELETE FROM entries; DELETE FROM bucket_members; DELETE FROM rankings"
+            )
+            await self.ledger.next_leaderboards_revision(connection)
+        await self.lose_valkey()
 
     async def fill(self, key: str, rows: Iterable[tuple[str, int, datetime]]) -> None:
-        """Store entries (user, score, time) directly and rebuild the index."""
-        ranking_id = self.ranking(key)
+        """Store entries (user, score, time) of an `all_time` board directly and rebuild the index."""
+        ranking_id = await self.open_ranking(key)
         versions = iter(range(1, 10_000_000))
         await self.database.pool.copy_records_to_table(
             "entries",
             records=[(ranking_id, user, score, at, UUID(int=0), next(versions)) for user, score, at in rows],
             columns=("ranking_id", "user_id", "score", "achieved_at", "event_id", "version"),
         )
-        board = self.catalog.get(key)
-        assert board is not None
-        await self.rebuilder.rebuild(board)
+        await self.rebuild(key)
 
     async def count_events(self) -> int:
         count: int = await self.database.pool.fetchval("SELECT count(*) FROM events")
@@ -229,9 +329,7 @@ def core_database_url(engines: RunningEngines, template_database: str) -> Iterat
 
 
 @pytest.fixture
-async def core(
-    anyio_backend: Any, core_database_url: str, valkey_url: str, valkey_prefix: str
-) -> AsyncIterator[Core]:
+async def core(anyio_backend: Any, core_database_url: str, valkey_url: str, valkey_prefix: str) -> AsyncIterator[Core]:
     """The core as after its first start, with the board `global` and no partition yet."""
     async with open_core(core_database_url, valkey_url, valkey_prefix) as opened:
         await empty(opened.database)
@@ -246,6 +344,7 @@ async def empty(database: Database) -> None:
         for name in await EventLog().partitions(connection):
             await connection.execute(f"DROP TABLE {name}")
         await connection.execute(
-            "DELETE FROM entries; DELETE FROM leaderboards;"
+            "DELETE FROM entries; DELETE FROM archived_entries; DELETE FROM bucket_members; DELETE FROM removals;"
+            "DELETE FROM rankings; DELETE FROM leaderboards; DELETE FROM players;"
             "UPDATE ledger SET open_month = NULL, leaderboards_revision = 0"
         )

@@ -129,7 +129,11 @@ def start_up(
         )
     server = Server(data_dir, keys, process, outputs / "stdout", outputs / "stderr")
     if wait:
-        wait_until_ready(server)
+        try:
+            wait_until_ready(server)
+        except BaseException:
+            end(server)
+            raise
     return server
 
 

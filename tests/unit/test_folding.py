@@ -5,7 +5,8 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grandstand.domain.folding import Tally, Value, combine
 from tests.support.core import NOON
@@ -13,22 +14,28 @@ from tests.support.core import NOON
 OPERATORS = ["best", "latest", "sum", "count"]
 VALUES = st.lists(
     st.builds(
-        lambda score, minute, number: (score, minute, number),
+        lambda score, tie, minute, number: (score, tie, minute, number),
         st.integers(-(2**53), 2**53) | st.integers(-2, 2),
+        st.sampled_from([b"", b"\x00", b"\xff"]),
         st.integers(-2, 2),
         st.integers(0, 2**128 - 1),
     ),
     min_size=1,
     max_size=12,
-    unique_by=lambda item: item[2],
-).map(lambda items: [Value(score, NOON + timedelta(minutes=minute), UUID(int=n)) for score, minute, n in items])
+    unique_by=lambda item: item[3],
+).map(
+    lambda items: [
+        Value(score, tie, NOON + timedelta(minutes=minute), UUID(int=n), f"metadata of {n}")
+        for score, tie, minute, n in items
+    ]
+)
 
 
 def expected(operator: str, order: str, values: list[Value]) -> Value:
     if operator == "best":
         top = max(value.score for value in values) if order == "desc" else min(value.score for value in values)
-        return min((value for value in values if value.score == top), key=lambda value: value[1:])
-    last = max(values, key=lambda value: value[1:])
+        return min((value for value in values if value.score == top), key=lambda value: value[1:4])
+    last = max(values, key=lambda value: value[2:4])
     return last if operator == "latest" else Value(sum(value.score for value in values), *last[1:])
 
 
@@ -58,6 +65,6 @@ def test_a_tally_keeps_users_apart(operator: str, values: list[Value]) -> None:
 def test_sums_are_exact_far_beyond_what_is_served() -> None:
     tally = Tally("sum", "desc")
     for number in range(3000):
-        tally.add("ann", Value(2**53 - 1, NOON, UUID(int=number)))
-    tally.add("ann", Value(-1, NOON, UUID(int=9999)))
+        tally.add("ann", Value(2**53 - 1, b"", NOON, UUID(int=number), None))
+    tally.add("ann", Value(-1, b"", NOON, UUID(int=9999), None))
     assert tally.values["ann"].score == 3000 * (2**53 - 1) - 1

@@ -1,21 +1,19 @@
 """Definitions: what is refused with which field, what counts as a change of rules, which events belong."""
 
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
+from grandstand.domain.definitions import check_definition, check_key, parse_definition
 from grandstand.domain.errors import InvalidError, MalformedError
-from grandstand.domain.leaderboards import (
-    GLOBAL_DEFINITION,
-    LeaderboardDefinition,
-    ScoringRule,
-    check_definition,
-    check_key,
-    parse_definition,
-)
+from grandstand.domain.leaderboards import GLOBAL_DEFINITION, LeaderboardDefinition
 from grandstand.domain.scores import SCORE_MAX, UnrankedError
+from grandstand.domain.scoring import ScoringRule
 
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 GOOD = {"event_type": "game_ended", "operator": "best", "field": "score"}
 
 
@@ -24,7 +22,11 @@ def parse(**values: Any) -> LeaderboardDefinition:
 
 
 def rule(**values: Any) -> ScoringRule:
-    return ScoringRule.of(parse(**values))
+    return ScoringRule(parse(**values))
+
+
+def score(scoring: ScoringRule, payload: Any) -> int:
+    return scoring.value(payload, NOON, UUID(int=1)).score
 
 
 def test_defaults_are_those_of_the_contract() -> None:
@@ -186,21 +188,21 @@ def test_every_condition_must_hold() -> None:
 
 def test_limits_are_inclusive() -> None:
     limited = rule(min_score=-5, max_score=5)
-    assert [limited.score({"score": value}) for value in (-5, 0, 5.0)] == [-5, 0, 5]
+    assert [score(limited, {"score": value}) for value in (-5, 0, 5.0)] == [-5, 0, 5]
     for value, reason in ((-6, "below_min_score"), (6, "above_max_score")):
         with pytest.raises(UnrankedError) as caught:
-            limited.score({"score": value})
+            score(limited, {"score": value})
         assert caught.value.reason == reason
 
 
 def test_count_counts_presence_of_any_value_but_null() -> None:
     counting = rule(operator="count")
-    assert [counting.score({"score": value}) for value in (0, False, "", "text", [], 0.5, 2**60)] == [1] * 7
+    assert [score(counting, {"score": value}) for value in (0, False, "", "text", [], 0.5, 2**60)] == [1] * 7
     for payload in ({}, {"score": None}):
         with pytest.raises(UnrankedError) as caught:
-            counting.score(payload)
+            score(counting, payload)
         assert caught.value.reason == "missing_field"
-    assert rule(operator="count", field=None).score({}) == 1
+    assert score(rule(operator="count", field=None), {}) == 1
 
 
 @pytest.mark.parametrize(

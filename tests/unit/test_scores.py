@@ -4,7 +4,8 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grandstand.domain.scores import SCORE_MAX, UnrankedError, clamp_score, look_up, read_score
 

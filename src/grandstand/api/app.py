@@ -1,12 +1,13 @@
 """Puts the HTTP layer together."""
 
-from typing import Any
+from typing import Any, NoReturn
 
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.di import Provide
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
+from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EventRoutes
 from grandstand.api.front import Front
 from grandstand.api.health import HealthRoutes
@@ -26,7 +27,7 @@ def build_app(services: Services) -> ASGIApp:
     framework = Litestar(
         route_handlers=list(CONTROLLERS),
         dependencies={"services": _always(services), "pages": _always(pages)},
-        exception_handlers={Exception: handle_exception},
+        exception_handlers={ClientGoneError: _leave_to_front, Exception: handle_exception},
         # The document is our own (`schema/`): the framework's knows nothing of bodies that are read by hand.
         openapi_config=None,
         logging_config=None,
@@ -35,7 +36,7 @@ def build_app(services: Services) -> ASGIApp:
 
 
 def methods_by_route(framework: Litestar) -> dict[str, str]:
-    """Return the value of `Allow` for each route's template. (The framework's own answer names one handler only.)"""
+    """Return the value of `Allow` for each route's template; the framework's own answer names one handler only."""
     methods: dict[str, set[str]] = {}
     for route in framework.routes:
         if isinstance(route, HTTPRoute):
@@ -44,6 +45,10 @@ def methods_by_route(framework: Litestar) -> dict[str, str]:
         template: ", ".join(sorted(names | ({"HEAD"} if "GET" in names else set())))
         for template, names in methods.items()
     }
+
+
+def _leave_to_front(_: Request[Any, Any, Any], error: ClientGoneError) -> NoReturn:
+    raise error
 
 
 def _always(value: Any) -> Provide:

@@ -21,6 +21,7 @@ from grandstand.api.services import Services
 from grandstand.domain.errors import GrandstandError
 
 BOARDS_PATH = "/api/leaderboards/"
+RESERVED_PATH = BOARDS_PATH + "user"
 LIVE_SUFFIX = "/live"
 LIVE_ROUTE = "/api/leaderboards/{key}/live"
 PAGE_ROUTE = "/api/leaderboards/{key}"
@@ -57,8 +58,7 @@ class Front:
             route = LIVE_ROUTE
             status = await self._stream_live(scope, receive, send, key)
         else:
-            status = await self._pass_on(scope, receive, send)
-            route = scope.get("path_template") or UNKNOWN_ROUTE
+            route, status = await self._pass_on(scope, receive, send)
         self._counts.add(route, status, time.perf_counter() - began_at)
 
     async def _answer_page(self, scope: HTTPScope, send: Send, key: str) -> int:
@@ -70,16 +70,33 @@ class Front:
         return reply.status
 
     async def _stream_live(self, scope: HTTPScope, receive: Receive, send: Send, key: str) -> int:
+        has_begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
         try:
-            return await stream_live(scope, receive, send, self._services, key)
+            return await stream_live(scope, receive, send_noted, self._services, key)
         except GrandstandError as error:
             reply = reply_of(error)
+        except Exception as error:
+            if has_begun:
+                raise  # All that is left is to break the connection.
+            reply = reply_of_unexpected(error, scope["method"], scope["path"])
         await send_reply(send, reply)
         return reply.status
 
-    async def _pass_on(self, scope: HTTPScope, receive: Receive, send: Send) -> int:
+    async def _pass_on(self, outer: HTTPScope, receive: Receive, send: Send) -> tuple[str, int]:
+        """Let the framework answer; return the route and the status."""
+        # A copy: the server looks at its own to know that a HEAD has no body.
+        scope = outer.copy()
         if b"%" in scope["raw_path"]:
             scope["path"] = scope["raw_path"].decode("latin-1")
+        elif scope["path"] == RESERVED_PATH:
+            # The router knows this only as the first part of another route; as a key it has its own refusal.
+            scope["path"] = BOARDS_PATH + "%75ser"
         is_head, is_options = scope["method"] == "HEAD", scope["method"] == "OPTIONS"
         if is_head:
             scope["method"] = "GET"
@@ -98,14 +115,14 @@ class Front:
         try:
             await self._framework(scope, receive, send_counted)
         except ClientGoneError:
-            return CLIENT_GONE_STATUS
+            status = CLIENT_GONE_STATUS
         except Exception as error:
             if status:
                 raise  # The answer has begun: all that is left is to break the connection.
-            reply = reply_of_unexpected(error, scope["method"], scope["path"])
+            reply = reply_of_unexpected(error, outer["method"], outer["path"])
             await send_reply(send, reply)
-            return reply.status
-        return status
+            status = reply.status
+        return scope.get("path_template") or UNKNOWN_ROUTE, status
 
 
 async def _answer(answer: Awaitable[Reply], scope: HTTPScope, send: Send) -> int:

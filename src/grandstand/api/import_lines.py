@@ -1,9 +1,11 @@
 """Takes NDJSON of any length: cuts lines, hands them on in bundles, and keeps account of what became of them.
 
 Memory stays bounded by one bundle and one line. While a bundle is being written nothing is read, so a fast client
-waits for the stream.
+waits for the stream. Other requests get their turn at every piece and every thousand lines, whatever these hold: a
+few megabytes of gzip may stand for a hundred million blank lines.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -44,6 +46,7 @@ async def import_lines(pieces: AsyncIterator[bytes], intake: EventIntake, *, lin
     importer = _Importer(intake, line_bytes_max)
     async for piece in pieces:
         await importer.feed(piece)
+        await asyncio.sleep(0)
     await importer.finish()
     return importer.report
 
@@ -77,8 +80,12 @@ class _Importer:
 
     async def _take(self, line: bytes) -> None:
         self._line += 1
+        if self._line % BUNDLE_LINES_MAX == 0:
+            await asyncio.sleep(0)
         if self._is_skipping or len(line) > self._line_bytes_max:
             self._is_skipping = False
+            # The lines before it first: a report names lines in their order, and never one beyond a failed write.
+            await self._write()
             self._reject(self._line, "line_too_long", f"A line may have {self._line_bytes_max} bytes.")
             return
         line = line.strip(b" \t\r")

@@ -10,12 +10,13 @@ from litestar.params import FromPath
 
 from grandstand.api.access import principal_of, require_operator, require_reader
 from grandstand.api.bodies import read_body
+from grandstand.api.live import HEADERS, MEDIA_TYPE, read_topic
 from grandstand.api.pages import Pages, not_modified
-from grandstand.api.parameters import Query, check_user_id, read_key, read_path_user_id
+from grandstand.api.parameters import Query, check_user_id, read_key, read_new_key, read_path_user_id
 from grandstand.api.replies import JSON, PRIVATE, Reply, encode, json_reply
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
-from grandstand.domain.errors import FieldError, InvalidError, MalformedError
+from grandstand.domain.errors import InvalidError, MalformedError, field_error
 from grandstand.domain.leaderboards import GLOBAL_KEY, Visibility
 from grandstand.operations.define_leaderboard import LeaderboardView
 
@@ -56,7 +57,7 @@ class LeaderboardRoutes(Controller):
         """Create or change a leaderboard."""
         require_operator(principal_of(request.scope, services))
         body = await read_body(request.scope, request.receive, services.settings.body_max_bytes)
-        view, is_new = await services.definer.put(read_key(key), body)
+        view, is_new = await services.definer.put(read_new_key(key), body)
         return json_reply(view, HTTPStatus.CREATED if is_new else HTTPStatus.OK).as_response()
 
     @delete("/{key:str}")
@@ -157,6 +158,14 @@ class LeaderboardRoutes(Controller):
         found = await services.reader.periods(board, limit=100 if limit is None else limit, cursor=query.text("cursor"))
         return json_reply(found).as_response()
 
+    @get("/{key:str}/live")
+    async def get_live(
+        self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str]
+    ) -> Response[bytes]:
+        """Say what listening to a board would answer: HEAD. The front answers GET sooner, with the stream."""
+        await read_topic(request.scope, services, key)
+        return Reply(HTTPStatus.OK, b"", MEDIA_TYPE, HEADERS).as_response()
+
     @post("/{key:str}/reset", status_code=HTTPStatus.OK)
     async def post_reset(
         self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str]
@@ -203,8 +212,7 @@ def _read_lookup(body: bytes) -> list[str]:
     try:
         user_ids = _decode_lookup(body).user_ids
     except msgspec.ValidationError as error:
-        text, _, place = str(error).partition(" - at `$")
-        raise InvalidError([FieldError(place.rstrip("`").lstrip(".") or "user_ids", text)]) from None
+        raise InvalidError([field_error(str(error), whole="user_ids")]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedError("The body is not valid JSON.") from None
     for index, user_id in enumerate(user_ids[:201]):

@@ -5,7 +5,7 @@ is sent is dropped.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from litestar.types import HTTPScope, Receive, Send
 
@@ -14,6 +14,7 @@ from grandstand.api.parameters import Query, read_key
 from grandstand.api.services import Services
 from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.operations.live_boards import Topic, Update
+from grandstand.telemetry import metrics
 
 LIVE_ENTRIES_MAX = 100
 LIVE_ENTRIES = 10
@@ -24,11 +25,12 @@ SEND_TIMEOUT_SECONDS = 10.0
 """A listener that takes nothing for so long is dropped; it may come back with `Last-Event-ID`."""
 
 RETRY_MILLISECONDS = 2_000
-_HEADERS = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-)
+ABORT = "grandstand.abort"
+"""ASGI extension: a function that ends the connection at once, whatever is still to be sent."""
+
+MEDIA_TYPE = "text/event-stream"
+HEADERS = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
+"""No copy is kept, and a proxy (nginx) hands on each update as it comes."""
 
 
 async def stream_live(scope: HTTPScope, receive: Receive, send: Send, services: Services, encoded_key: str) -> int:
@@ -37,21 +39,18 @@ async def stream_live(scope: HTTPScope, receive: Receive, send: Send, services: 
     Raises:
         GrandstandError: every refusal of the contract, before anything is sent.
     """
-    key = read_key(encoded_key)
-    require_reader(principal_of(scope, services), await services.reader.visibility(key))
-    query = Query(scope["query_string"])
-    limit = query.integer("limit")
-    limit = LIVE_ENTRIES if limit is None else limit
-    if not 1 <= limit <= LIVE_ENTRIES_MAX:
-        raise InvalidError([FieldError("limit", f"must be between 1 and {LIVE_ENTRIES_MAX}")])
-    listener = await services.live.open(Topic(key, query.part(), limit))
+    listener = await services.live.open(await read_topic(scope, services, encoded_key))
     try:
-        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+        headers = [(b"content-type", MEDIA_TYPE.encode()), *HEADERS]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         updates = listener.updates(_last_id(scope), KEEP_ALIVE_SECONDS)
         sending = asyncio.create_task(_send_all(send, updates))
         leaving = asyncio.create_task(_wait_for_the_end(receive))
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done() and isinstance(sending.exception(), TimeoutError):
+                metrics.LIVE_DROPPED.inc()
+                await _drop(scope, leaving)
         finally:
             for task in (sending, leaving):
                 task.cancel()
@@ -59,6 +58,31 @@ async def stream_live(scope: HTTPScope, receive: Receive, send: Send, services: 
     finally:
         listener.close()
     return 200
+
+
+async def read_topic(scope: HTTPScope, services: Services, encoded_key: str) -> Topic:
+    """Return what a request wants to listen to, once it is clear that it may.
+
+    Raises:
+        GrandstandError: every refusal of the contract.
+    """
+    key = read_key(encoded_key)
+    visibility = await services.reader.visibility(key)
+    require_reader(principal_of(scope, services), visibility)
+    query = Query(scope["query_string"])
+    limit = query.integer("limit")
+    limit = LIVE_ENTRIES if limit is None else limit
+    if not 1 <= limit <= LIVE_ENTRIES_MAX:
+        raise InvalidError([FieldError("limit", f"must be between 1 and {LIVE_ENTRIES_MAX}")])
+    return Topic(key, query.part(), limit, visibility)
+
+
+async def _drop(scope: HTTPScope, leaving: asyncio.Task[None]) -> None:
+    """End a connection that takes nothing. Closing it in order would wait for what is still to be sent."""
+    abort: Callable[[], None] | None = (scope.get("extensions") or {}).get(ABORT)  # type: ignore[assignment]
+    if abort is not None:
+        abort()
+        await leaving
 
 
 async def _send_all(send: Send, updates: AsyncIterator[Update | None]) -> None:

@@ -25,6 +25,11 @@ def read_key(encoded: str) -> str:
     return key
 
 
+def read_new_key(encoded: str) -> str:
+    """Return what a path segment that is still percent-encoded wants to name a leaderboard; it is not checked."""
+    return unquote(encoded, errors="replace")
+
+
 def read_path_user_id(encoded: str) -> str:
     """Return the user id of a path segment that is still percent-encoded (it may hold `%2F`).
 

@@ -16,21 +16,25 @@ _NO_STORE = (b"cache-control", b"no-store")
 _log = structlog.get_logger(__name__)
 
 CODES: dict[str, tuple[int, str]] = {
-    "malformed": (400, "The request cannot be read: broken JSON, a broken encoding, an empty body."),
+    "malformed": (400, "The request cannot be read: broken HTTP or JSON, a broken encoding, an empty body."),
     "unauthorized": (401, "No credential, or one that is unknown, expired or revoked."),
     "forbidden": (403, "The credential is good but does not reach this."),
     "not_found": (404, "There is nothing at this path."),
     "leaderboard_not_found": (404, "No leaderboard has this key."),
     "period_not_found": (404, "The leaderboard has no such period."),
+    "player_not_found": (404, "Nothing was ever said of this player."),
     "not_ranked": (404, "The player has no entry on the leaderboard."),
     "method_not_allowed": (405, "The path does not take this method; `Allow` names those it takes."),
     "request_timeout": (408, "The body did not arrive in time."),
     "leaderboard_has_entries": (409, "What decides scores cannot change while there are entries."),
     "leaderboard_protected": (409, "The leaderboard `global` always exists."),
+    "leaderboard_changed": (409, "The leaderboard was changed or reset during a replay; run the replay again."),
+    "replay_under_way": (409, "Another replay of this leaderboard is under way."),
     "batch_too_large": (413, "More events than one request may hold; nothing was taken."),
     "body_too_large": (413, "The decoded body is over the limit; nothing was taken."),
     "unsupported_media_type": (415, "A content type or encoding that this route does not read."),
     "invalid": (422, "Readable, but some values are wrong: `errors` names each."),
+    "head_too_large": (431, "The request line and the headers are over the limit of 64 KiB."),
     "internal_error": (500, "Something went wrong on our side; it is in the log."),
     "unavailable": (503, "An engine is out of reach; try again after `Retry-After` seconds."),
 }
@@ -38,7 +42,8 @@ CODES: dict[str, tuple[int, str]] = {
 
 REJECTION_CODES: dict[str, str] = {
     "invalid_event": "The event is not a JSON object.",
-    "invalid_event_type": "`event_type` is missing or not 1 to 50 characters of a-z A-Z 0-9 _ . : -",
+    "invalid_event_type": "`event_type` is missing, begins with `grandstand.`, or is not 1 to 50 characters of "
+    "a-z A-Z 0-9 _ . : -",
     "invalid_user_id": "`user_id` is missing or not 1 to 255 characters without control characters.",
     "invalid_payload": "`payload` is no object, or holds what cannot be stored (NUL, lone surrogates, huge numbers).",
     "payload_too_large": "`payload` is over the limit.",
@@ -69,6 +74,12 @@ class RequestTimeoutError(GrandstandError):
     """The body did not arrive in time. Nothing was taken."""
 
     status, code, title = 408, "request_timeout", "The request took too long to arrive"
+
+
+class HeadTooLargeError(GrandstandError):
+    """The request line and the headers are over the limit. The connection is closed."""
+
+    status, code, title = 431, "head_too_large", "The head of the request is too large"
 
 
 def reply_of(error: GrandstandError) -> Reply:

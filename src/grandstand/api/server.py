@@ -2,16 +2,20 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Iterator
 
 import uvicorn
 from litestar.types import ASGIApp
 
+from grandstand.api.http_protocol import LimitedHttpProtocol
 from grandstand.settings import Settings
 
 KEEP_ALIVE_SECONDS = 30
 BACKLOG = 2048
+FILES_MAX = 65_536
+"""Open files that a process asks for, where the system's hard limit lets it: each listener of a live board is one."""
 
 
 class _Server(uvicorn.Server):
@@ -29,11 +33,12 @@ async def serve_http(
     `listen_socket` is bound already; without one, the address is that of the settings. Requests that take longer than
     `shutdown_timeout_seconds` from the stop on are cut off. Runs in the caller's event loop, which should be uvloop's.
     """
+    _raise_file_limit()
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=LimitedHttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -54,3 +59,13 @@ async def serve_http(
         await serving
     finally:
         stopping.cancel()
+
+
+def _raise_file_limit() -> None:
+    """Let this process have more open files than shells allow by default (often 1,024)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # Some systems refuse what their own hard limit allows: then it stays as it is.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

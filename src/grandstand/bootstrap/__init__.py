@@ -5,10 +5,11 @@ import socket
 from collections.abc import Sequence
 
 from grandstand.bootstrap.core import EngineUnreachableError
+from grandstand.bootstrap.replaying import replay_board
 from grandstand.bootstrap.setup import check_engines, ensure_first_keys, migrate
 from grandstand.settings import Role, Settings
 
-__all__ = ["EngineUnreachableError", "check_engines", "ensure_first_keys", "migrate", "run_roles"]
+__all__ = ["EngineUnreachableError", "check_engines", "ensure_first_keys", "migrate", "replay_board", "run_roles"]
 
 
 async def run_roles(

@@ -27,11 +27,26 @@ from grandstand.storage.players import PlayerStore
 from grandstand.storage.postgres import Database, open_pool
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
+from grandstand.storage.schema_version import newest_version, read_version
 from grandstand.storage.valkey import open_valkey
 
 
 class EngineUnreachableError(Exception):
     """PostgreSQL or Valkey cannot be used; the message is one sentence that says which and why."""
+
+
+async def check_schema(core: "Core") -> None:
+    """Make sure that the schema is of this version.
+
+    Raises:
+        EngineUnreachableError: it is not (run `grandstand migrate`).
+    """
+    async with core.database.connection() as connection:
+        version = await read_version(connection)
+    if version != newest_version():
+        raise EngineUnreachableError(
+            f"The schema {core.settings.database_schema!r} is not of this version; run `grandstand migrate` first."
+        )
 
 
 @dataclass(frozen=True)
@@ -58,8 +73,9 @@ class Core:
     def definer(self) -> LeaderboardDefiner:
         """Return what changes definitions."""
         return LeaderboardDefiner(
-            self.database, self.ledger, self.leaderboards, self.rankings, self.entries, self.index, self.changes
-        )
+            self.database, self.ledger, self.leaderboards, self.rankings, self.entries, self.index, self.changes,
+            self.catalog,
+        )  # fmt: skip
 
     def folder(self) -> ScoreFolder:
         """Return what brings scores into the entries; one for each loop that does."""

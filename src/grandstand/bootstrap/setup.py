@@ -2,13 +2,10 @@
 
 from contextlib import AsyncExitStack
 
-import psycopg
-
 from grandstand.bootstrap.core import EngineUnreachableError, first_line, open_core, require_url
 from grandstand.domain.credentials import KeyKind
 from grandstand.operations import first_keys
 from grandstand.settings import Settings
-from grandstand.storage import migrate as migrations
 
 
 async def check_engines(settings: Settings) -> None:
@@ -29,29 +26,16 @@ def migrate(settings: Settings) -> None:
         EngineUnreachableError: PostgreSQL is not set or out of reach.
 
     """
+    # Loaded here: only this needs the migration tool, and it weighs as much as all the rest.
+    import psycopg
+
+    from grandstand.storage import migrate as migrations
+
     database_url = require_url(settings, "database_url")
     try:
         migrations.migrate(database_url, settings.database_schema)
     except psycopg.OperationalError as error:
         raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error
-
-
-def check_schema(settings: Settings) -> None:
-    """Make sure that the schema is of this version.
-
-    Raises:
-        EngineUnreachableError: it is not (run `grandstand migrate`), or PostgreSQL is not set or out of reach.
-
-    """
-    database_url = require_url(settings, "database_url")
-    try:
-        is_current = migrations.is_current(database_url, settings.database_schema)
-    except psycopg.OperationalError as error:
-        raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error
-    if not is_current:
-        raise EngineUnreachableError(
-            f"The schema {settings.database_schema!r} is not of this version; run `grandstand migrate` first."
-        )
 
 
 async def ensure_first_keys(settings: Settings) -> dict[KeyKind, str]:

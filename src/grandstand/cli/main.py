@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import typer
 
+from grandstand.cli import boards
 from grandstand.cli.describe import settings, version
 from grandstand.cli.importing import import_events
 from grandstand.cli.migrate import migrate
+from grandstand.cli.replay import replay
 from grandstand.cli.serve import serve
 from grandstand.cli.up import up
 
@@ -17,6 +19,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve,
     "migrate": migrate,
     "import": import_events,
+    "replay": replay,
     "settings": settings,
     "version": version,
 }
@@ -31,6 +34,7 @@ app = typer.Typer(
 )
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(boards.app, name="boards")
 
 
 def main() -> None:

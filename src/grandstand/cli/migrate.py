@@ -1,4 +1,4 @@
-"""`grandstand migrate`: the schema, and the first keys."""
+"""`grandstand migrate`: the schema, and what a first start needs."""
 
 import asyncio
 import json as json_module
@@ -11,7 +11,7 @@ import typer
 def migrate(
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Find the database of a running `grandstand up` by its data folder."),
+        typer.Option(help="Find the engines of a running `grandstand up` by its data folder."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     lifeline: Annotated[
@@ -20,16 +20,16 @@ def migrate(
 ) -> None:
     """Bring the database's schema up to date.
 
-    Creates the first keys, too, when there are none. Runs against GRANDSTAND_DATABASE_URL; running it again changes
-    nothing. New keys are printed once: only their hashes are stored. GRANDSTAND_ADMIN_KEY, GRANDSTAND_SERVER_KEY and
-    GRANDSTAND_CLIENT_KEY set them instead.
+    Also makes what a first start needs: the board `global` and one key of each kind. Runs against
+    GRANDSTAND_DATABASE_URL and GRANDSTAND_VALKEY_URL; running it again changes nothing. New keys are printed once:
+    only their hashes are stored. GRANDSTAND_ADMIN_KEY, GRANDSTAND_SERVER_KEY and GRANDSTAND_CLIENT_KEY set them.
 
-    Exit codes: 2 a wrong setting, 4 PostgreSQL out of reach.
+    Exit codes: 2 a wrong setting, 4 PostgreSQL or Valkey out of reach.
     """
     from grandstand.settings import load_settings
     from grandstand.telemetry import logs
 
-    settings = _with_database(load_settings(), data_dir)
+    settings = _with_engines(load_settings(), data_dir)
     logs.configure(settings.log_format, settings.log_level, "migrate")
     from grandstand import bootstrap
 
@@ -48,7 +48,7 @@ def migrate(
             typer.echo(f"New {kind} key, shown this once: {key}")
 
 
-def _with_database(settings: Any, data_dir: Path | None) -> Any:
+def _with_engines(settings: Any, data_dir: Path | None) -> Any:
     from pydantic import SecretStr
 
     from grandstand.embedded.data_folder import is_in_use
@@ -60,11 +60,17 @@ def _with_database(settings: Any, data_dir: Path | None) -> Any:
         if state is None:
             raise SettingsError(f"No `grandstand up` runs in {data_dir} (--data-dir).")
         return settings.model_copy(
-            update={"database_url": SecretStr(state.database_url), "database_schema": state.database_schema}
+            update={
+                "database_url": SecretStr(state.database_url),
+                "database_schema": state.database_schema,
+                "valkey_url": SecretStr(state.valkey_url),
+                "valkey_prefix": state.valkey_prefix,
+            }
         )
-    if settings.database_url is None:
-        raise SettingsError(
-            "Setting GRANDSTAND_DATABASE_URL is missing: it names the database to migrate "
-            "(`grandstand up` migrates its own)."
-        )
+    for name in ("database_url", "valkey_url"):
+        if getattr(settings, name) is None:
+            raise SettingsError(
+                f"Setting GRANDSTAND_{name.upper()} is missing: `grandstand migrate` sets engines of yours up "
+                "(`grandstand up` does it for its own)."
+            )
     return settings

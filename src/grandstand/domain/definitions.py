@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from grandstand.domain.errors import FieldError, InvalidError, MalformedError
+from grandstand.domain.errors import FieldError, InvalidError, MalformedError, field_error
 from grandstand.domain.leaderboards import LeaderboardDefinition
 from grandstand.domain.periods import Schedule, ScheduleError
 from grandstand.domain.scores import SCORE_MAX
@@ -62,7 +62,7 @@ def parse_definition(body: bytes) -> LeaderboardDefinition:
             document = {name: value for name, value in document.items() if value is not None or name not in _LISTS}
         definition = msgspec.convert(document, LeaderboardDefinition)
     except msgspec.ValidationError as error:
-        raise InvalidError([_field_error(str(error))]) from None
+        raise InvalidError([field_error(str(error))]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         raise MalformedError("The body is not valid JSON.") from None
     check_definition(definition)
@@ -197,13 +197,3 @@ def _check_tiers(definition: LeaderboardDefinition) -> Iterator[FieldError]:
             yield FieldError(
                 f"tiers[{number}]", "must come after the tier that is harder to reach: list the best first"
             )
-
-
-def _field_error(message: str) -> FieldError:
-    """Turn msgspec's sentence into the field it speaks of and what it says."""
-    text, _, place = message.partition(" - at `$")
-    if place:
-        path = re.sub(r"\[\.\.\.\]", "", place.rstrip("`")).lstrip(".")
-        return FieldError(path or "$", text)
-    named = re.search(r"(?:required|unknown) field `([^`]+)`", text)
-    return FieldError(named.group(1) if named else "$", text)

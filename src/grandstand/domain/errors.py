@@ -1,5 +1,6 @@
 """What can go wrong for a caller, each with the stable code and status of the HTTP contract."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,19 @@ class FieldError:
 
     path: str
     message: str
+
+
+def field_error(message: str, whole: str = "$") -> FieldError:
+    """Turn the sentence of a `msgspec.ValidationError` into the field it speaks of and what it says.
+
+    `whole` is the path where the sentence names none.
+    """
+    text, _, place = message.partition(" - at `$")
+    path = re.sub(r"\[\.\.\.\]", "", place.rstrip("`")).lstrip(".")
+    named = re.search(r"(?:required|unknown) field `([^`]+)`", text)
+    if named:
+        path = f"{path}.{named[1]}" if path else named[1]
+    return FieldError(path or whole, text)
 
 
 class GrandstandError(Exception):
@@ -85,7 +99,7 @@ class InvalidError(GrandstandError):
     status, code, title = 422, "invalid", "Some values are wrong"
 
     def __init__(self, errors: list[FieldError]) -> None:
-        shown = "; ".join(f"{error.path}: {error.message}" for error in errors[:3])
+        shown = "; ".join(f"{error.path}: {error.message}".removeprefix(": ") for error in errors[:3])
         super().__init__(shown, errors=[{"path": error.path, "message": error.message} for error in errors])
         self.errors = errors
 

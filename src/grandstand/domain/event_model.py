@@ -51,8 +51,21 @@ class Event(msgspec.Struct, gc=False):
     occurred_at: AwareTime = MISSING_TIME
 
 
+class StreamedEvent(msgspec.Struct, gc=False):
+    """An event as a worker takes it from the stream. Its id stays text, in the one form that the encoder writes.
+
+    Nothing computes with ids there: they are compared and handed to the database, and texts cost less than objects.
+    """
+
+    event_type: str
+    user_id: str
+    payload: msgspec.Raw
+    id: str
+    occurred_at: AwareTime
+
+
 _encoder = msgspec.json.Encoder()
-_decode_events = msgspec.json.Decoder(list[Event]).decode
+_decode_events = msgspec.json.Decoder(list[StreamedEvent]).decode
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
@@ -60,12 +73,11 @@ def encode_events(events: Sequence[Event]) -> bytes:
     return _encoder.encode(events)
 
 
-def decode_events(entry: bytes) -> list[Event]:
+def decode_events(entry: bytes) -> list[StreamedEvent]:
     """Return the events of a stream entry. Their payloads share the memory of `entry`.
 
     Raises:
         msgspec.DecodeError: the entry was not written by `encode_events`.
-
     """
     return _decode_events(entry)
 

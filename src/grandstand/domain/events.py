@@ -151,7 +151,10 @@ def judge(
 
 def _check(event: Event, limits: EventLimits, oldest: datetime, newest: datetime, nul_possible: bool) -> None:
     if not is_event_type(event.event_type):
-        raise EventError("invalid_event_type", "`event_type` must be 1 to 50 characters of a-z A-Z 0-9 _ . : -")
+        raise EventError(
+            "invalid_event_type",
+            "`event_type` must not begin with `grandstand.`, and be 1 to 50 characters of a-z A-Z 0-9 _ . : -",
+        )
     if not is_user_id(event.user_id):
         raise EventError("invalid_user_id", "`user_id` must be 1 to 255 characters, none of them a control character.")
     payload = check_payload(event.payload, limits.payload_max_bytes, nul_possible=nul_possible)

@@ -5,7 +5,6 @@ A `Tally` gathers one batch: at most one value a (ranking, user), which the data
 
 from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
 from grandstand.domain.leaderboards import Operator, Order
 
@@ -20,7 +19,7 @@ class Value(NamedTuple):
     score: int
     tie_key: bytes
     achieved_at: datetime
-    event_id: UUID
+    event_id: str
     metadata: str | None
 
 
@@ -34,7 +33,7 @@ def combine(operator: Operator, order: Order, one: Value, other: Value) -> Value
     return later._replace(score=one.score + other.score)
 
 
-def _best_key(order: Order, value: Value) -> tuple[int, bytes, datetime, UUID]:
+def _best_key(order: Order, value: Value) -> tuple[int, bytes, datetime, str]:
     score = -value.score if order == "desc" else value.score
     return score, value.tie_key, value.achieved_at, value.event_id
 

@@ -1,7 +1,7 @@
 """Ids that the server makes: UUIDv7, many at once.
 
-They are time-ordered, so the unique index on them stays small in memory at any number of stored events. The `uuid6`
-package makes them one by one, and steps its clock by a millisecond for each: at 100,000 events a second its ids would
+They are time-ordered, so the unique index on them stays small in memory at any number of stored events. Libraries
+make them one by one, and steps its clock by a millisecond for each: at 100,000 events a second its ids would
 run ahead of time by 100 seconds every second. Here a batch shares one moment and is numbered inside it.
 """
 

@@ -1,8 +1,9 @@
 """The runs of a recurring board: where each begins and ends, in a time zone with its daylight saving.
 
 A period is [start, end): an event belongs to the one in which its `occurred_at` lies. Days, weeks and months begin at
-local midnight; where a change of the clocks skips that moment, at the first one after it. A reset by hand cuts the
-period in which it falls in two.
+local midnight, and cron periods at the local times of the expression; where a change of the clocks skips such a moment,
+at the first one after it, and where it comes twice, at the first. A reset by hand cuts the period in which it falls in
+two.
 """
 
 from bisect import bisect_right
@@ -16,12 +17,16 @@ from cronsim import CronSim, CronSimError
 BEGINNING = datetime(1800, 1, 1, tzinfo=UTC)
 """Start of the first period of a board that does not recur."""
 
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+"""Later than the start of any period."""
+
 ALL_TIME = "all_time"
 CALENDAR_PERIODS = ("hourly", "daily", "weekly", "monthly")
 CRON_PREFIX = "cron:"
 GRACE = timedelta(minutes=2)
 """How long after its end a period still takes events that occurred in it."""
 
+_MINUTE = timedelta(minutes=1)
 _HOUR = timedelta(hours=1)
 _STEP = timedelta(minutes=15)
 """Every zone's offset is a multiple of this, and so is every change of one."""
@@ -85,14 +90,28 @@ class Schedule:
         # Calendars and zones make no sense at the ends of time, where events cannot be anyway.
         moment = min(max(moment, _EARLY), _FAR)
         if self._expression is not None:
-            end = next(CronSim(self._expression, moment.astimezone(self._zone)))
-            start = next(CronSim(self._expression, end, reverse=True))
-            return start.astimezone(UTC), end.astimezone(UTC)
+            return self._between_ticks(self._expression, moment)
         if self._period == "hourly":
             return self._hour(moment)
         first = self._first_day(moment.astimezone(self._zone).date())
         start = self._midnight(first)
         return start, self._midnight(self._next_day(first))
+
+    def _between_ticks(self, expression: str, moment: datetime) -> tuple[datetime, datetime]:
+        # The library walks over local times, which it knows nothing of: it finds other ticks forwards than backwards
+        # where it is left to change the clocks.
+        forwards = CronSim(expression, moment.astimezone(self._zone).replace(tzinfo=None))
+        last = next(local for local in forwards if self._first(local) > moment)
+        backwards = CronSim(expression, last, reverse=True)
+        return next(start for local in backwards if (start := self._first(local)) <= moment), self._first(last)
+
+    def _first(self, local: datetime) -> datetime:
+        """Return when a local time is first reached: where it is skipped, the moment at which the clocks change."""
+        while True:
+            moment = local.replace(tzinfo=self._zone, fold=0).astimezone(UTC)
+            if moment.astimezone(self._zone).replace(tzinfo=None) == local:
+                return moment
+            local += _MINUTE
 
     def _hour(self, moment: datetime) -> tuple[datetime, datetime]:
         start = self._hour_start(moment)
@@ -121,23 +140,25 @@ class Schedule:
         return datetime.combine(day, time(), tzinfo=self._zone).astimezone(UTC)
 
 
-def period_id(period: str, start: datetime) -> str:
-    """Return the name of a period in URLs: its start in UTC, or `all_time` for the run that has none."""
+def period_id(start: datetime) -> str:
+    """Return the name of a period in URLs: its start in UTC, or `all_time` for a run that has none."""
     if start == BEGINNING:
-        return period
+        return ALL_TIME
     text = start.strftime("%Y%m%dT%H%M%S")
     return f"{text}.{start.microsecond:06d}Z" if start.microsecond else f"{text}Z"
 
 
-def parse_period_id(period: str, text: str) -> datetime | None:
+def parse_period_id(text: str) -> datetime | None:
     """Return the start of the period that `text` names, or None when it names none."""
-    if text == period == ALL_TIME:
+    if text == ALL_TIME:
         return BEGINNING
     for form in ("%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S.%fZ"):
         try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC)
+            start = datetime.strptime(text, form).replace(tzinfo=UTC)
         except ValueError:
             continue
+        # One period has one name: what strptime takes beyond it is none.
+        return start if period_id(start) == text else None
     return None
 
 

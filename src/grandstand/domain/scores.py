@@ -6,8 +6,10 @@ SCORE_MAX = 2**53 - 1
 """Largest |score|: exact in JSON numbers and in the doubles of a sorted set."""
 
 UnrankedReason = Literal[
-    "missing_field", "not_a_number", "not_an_integer", "out_of_range", "below_min_score", "above_max_score"
-]
+    "missing_field", "not_a_number", "not_an_integer", "out_of_range", "below_min_score", "above_max_score", "late",
+    "too_many_segments", "removed",
+]  # fmt: skip
+"""Why a board does not rank an event that feeds it: a label of the metric `grandstand_scores_unranked`."""
 
 
 class UnrankedError(Exception):

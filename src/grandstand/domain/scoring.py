@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -12,11 +11,16 @@ from grandstand.domain.ranking import tie_key
 from grandstand.domain.scores import UnrankedError, look_up, read_score
 
 DIRECT_EVENT_TYPE = "grandstand.score"
-"""Type of the events that stand for direct writes: payload `{"leaderboard": key, "score": n}`."""
+"""Type of the events that stand for direct writes: payload `{"leaderboard": key, "leaderboard_id": id, "score": n}`."""
 
 SEGMENT_LENGTH_MAX = 64
 
 _encode = msgspec.json.Encoder().encode
+
+
+def is_direct_write_to(payload: Any, key: str, leaderboard_id: int) -> bool:
+    """Whether a direct write is to this board, and not to an earlier one of the same key."""
+    return bool(payload.get("leaderboard") == key and payload.get("leaderboard_id", leaderboard_id) == leaderboard_id)
 
 
 class ScoringRule:
@@ -36,7 +40,7 @@ class ScoringRule:
         """Whether an event of the board's type with this payload meets every condition of `where`."""
         return all(is_same(look_up(payload, path), wanted) for path, wanted in self._where)
 
-    def value(self, payload: Any, occurred_at: datetime, event_id: UUID, *, is_direct: bool = False) -> Value:
+    def value(self, payload: Any, occurred_at: datetime, event_id: str, *, is_direct: bool = False) -> Value:
         """Return what an event comes to; a direct write has its score at `score`, whatever the board's field is.
 
         Raises:

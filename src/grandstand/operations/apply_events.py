@@ -8,13 +8,13 @@ rank index left that to whoever gets the delivery next.
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
-from grandstand.domain.events import Event, decode_events
+from grandstand import clock
+from grandstand.domain.event_model import StreamedEvent, decode_events
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.fold_scores import Folded, ScoreFolder
 from grandstand.operations.score_events import score_events
@@ -26,6 +26,11 @@ from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 
 _ATTEMPTS_MAX = 5
+_CLOCK_DIFFERENCE = timedelta(hours=1)
+"""How far the clocks of hosts may lie apart."""
+
+Delivery = tuple[StreamedEvent, datetime]
+"""An event and when it was received."""
 
 
 class _MonthClosedError(Exception):
@@ -102,8 +107,10 @@ class EventApplier:
         state = await (self._ledger.seize(connection) if alone else self._ledger.join(connection))
         if not alone and batch.months != {state.open_month}:
             raise _MonthClosedError
-        if alone and (state.open_month is None or max(batch.months) > state.open_month):
-            await self._ledger.open_month(connection, max(batch.months))
+        newest = max(batch.months)
+        # A month that lies ahead of this clock is a wrong clock's: opening it would make every right batch run alone.
+        if alone and newest <= month_of(clock.now() + _CLOCK_DIFFERENCE) and newest != state.open_month:
+            await self._ledger.open_month(connection, newest)
         if state.leaderboards_revision > self._catalog.revision:
             await self._catalog.refresh(connection, state.leaderboards_revision)
         self._folder.begin(state.leaderboards_revision)
@@ -111,7 +118,9 @@ class EventApplier:
         known = await self._event_log.find_known(connection, list(batch.events))
         new = [item for event_id, item in batch.events.items() if event_id not in known]
         await self._store_rows(connection, new)
-        scored = score_events(self._catalog, new)
+        oldest = min(received_at for _, received_at in batch.events.values())
+        removals = await self._folder.removals_since(connection, oldest)
+        scored = score_events(self._catalog, new, removals)
         folded = await self._folder.fold(connection, scored)
         if known:
             repeated = score_events(self._catalog, [batch.events[event_id] for event_id in known])
@@ -119,24 +128,25 @@ class EventApplier:
         applied = Applied(stored=len(new), duplicates=batch.delivered - len(new), unranked=scored.unranked)
         return applied, folded
 
-    async def _store_rows(self, connection: "Connection[Any]", new: list[tuple[Event, datetime]]) -> None:
+    async def _store_rows(self, connection: "Connection[Any]", new: list[Delivery]) -> None:
         rows: dict[date, list[StoredEvent]] = defaultdict(list)
+        # Blocks are few and events many: which month it is, is found once for each block.
+        month = {received_at: rows[month_of(received_at)] for received_at in {item[1] for item in new}}
+        # Ids in ascending order, so two batches cannot deadlock; their one form of text sorts like the ids.
         for event, received_at in sorted(new, key=_by_id):
-            rows[month_of(received_at)].append(
-                StoredEvent(
-                    event.id, received_at, event.occurred_at, event.event_type, event.user_id,
-                    bytes(event.payload).decode(),
-                )
-            )  # fmt: skip
-        for month in sorted(rows):
-            await self._event_log.store(connection, month, rows[month])
+            payload = str(event.payload, "utf-8")
+            month[received_at].append(
+                (event.id, received_at, event.occurred_at, event.event_type, event.user_id, payload)
+            )
+        for first_day in sorted(rows):
+            await self._event_log.store(connection, first_day, rows[first_day])
 
 
 class _Batch:
     """Blocks decoded, each id once; the first delivery of an id stands for all."""
 
     def __init__(self, blocks: Sequence[Block]) -> None:
-        self.events: dict[UUID, tuple[Event, datetime]] = {}
+        self.events: dict[str, Delivery] = {}
         self.delivered = 0
         for block in blocks:
             events = decode_events(block.data)
@@ -146,5 +156,5 @@ class _Batch:
         self.months = {month_of(block.received_at) for block in blocks}
 
 
-def _by_id(item: tuple[Event, datetime]) -> int:
-    return item[0].id.int
+def _by_id(item: Delivery) -> str:
+    return item[0].id

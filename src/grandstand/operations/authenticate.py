@@ -125,4 +125,6 @@ class Authenticator:
             try:
                 await self.refresh()
             except UnavailableError as error:
-                _log.warning("keys not refreshed", reason=error.detail)
+                _log.warning("keys_not_refreshed", error=error.detail)
+            except Exception:  # noqa: BLE001 - a loop that ended here would let revoked keys in for ever
+                _log.exception("keys_not_refreshed")

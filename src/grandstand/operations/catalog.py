@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from grandstand.domain.leaderboards import Leaderboard, path_of
+from grandstand.domain.rankings import Ranking
 from grandstand.domain.scores import look_up
-from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule
+from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule, is_direct_write_to
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.postgres import Connection
+from grandstand.storage.ranking_index import Indexed
 
 
 class ScoredBoard(NamedTuple):
@@ -36,9 +38,17 @@ class LeaderboardCatalog:
         found = self._by_key.get(key)
         return None if found is None else found.board
 
-    def get_by_id(self, leaderboard_id: int) -> Leaderboard | None:
-        """Return a board by its id."""
-        return self._by_id.get(leaderboard_id)
+    def get_by_epoch(self, leaderboard_id: int, epoch: int) -> Leaderboard | None:
+        """Return a board as it is in one of its epochs, in force or that of a replay; None for any other epoch."""
+        board = self._by_id.get(leaderboard_id)
+        while board is not None and board.epoch != epoch:
+            board = board.pending
+        return board
+
+    def indexed(self, ranking: Ranking) -> Indexed | None:
+        """Return how a ranking's index is read and written; None when its board has no such epoch any more."""
+        board = self.get_by_epoch(ranking.name.leaderboard_id, ranking.name.epoch)
+        return None if board is None else indexed(board, ranking.ranking_id)
 
     def all(self) -> list[Leaderboard]:
         """Return every board in the order of keys."""
@@ -52,8 +62,9 @@ class LeaderboardCatalog:
         """Yield the boards that an event feeds: their type is its type, and it meets all their conditions."""
         if event_type == DIRECT_EVENT_TYPE:
             key = payload.get("leaderboard")
-            if isinstance(key, str) and key in self._by_key:
-                yield from _with_pending(self._by_key[key])
+            found = self._by_key.get(key) if isinstance(key, str) else None
+            if found is not None and is_direct_write_to(payload, found.board.key, found.board.leaderboard_id):
+                yield from _with_pending(found)
             return
         fed = self._by_event_type.get(event_type)
         if fed is not None:
@@ -94,6 +105,11 @@ class LeaderboardCatalog:
             event_type: tuple(sorted({path for scored in boards if (path := _score_path(scored.board)) is not None}))
             for event_type, boards in by_event_type.items()
         }
+
+
+def indexed(board: Leaderboard, ranking_id: int) -> Indexed:
+    """Return how the index of one of a board's rankings is read and written."""
+    return Indexed(ranking_id, board.direction, board.tie_bytes, bool(board.definition.keep))
 
 
 def _scored(board: Leaderboard) -> ScoredBoard:

@@ -100,8 +100,7 @@ class HealthChecker:
         use = PoolUse(
             total=pool.get_size(),
             idle=pool.get_idle_size(),
-            # asyncpg counts its waiting callers nowhere else.
-            waiting=sum(not waiter.done() for waiter in pool._queue._getters),  # type: ignore[attr-defined]
+            waiting=self._database.waiting,
             max=pool.get_max_size(),
         )
         return PoolHealth(use.total, use.idle, use.waiting, use.max, {"write": use, "read": use})

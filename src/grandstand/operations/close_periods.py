@@ -80,10 +80,10 @@ class PeriodCloser:
             await self._ledger.seize(connection)
             # A new revision makes every worker look at the states of rankings again.
             await self._ledger.next_leaderboards_revision(connection)
-            await self._rankings.set_state(connection, ranking_ids, "closed")
+            await self._rankings.close(connection, ranking_ids)
 
     async def _archive_one(self, ranking: Ranking) -> bool:
-        board = self._catalog.get_by_id(ranking.name.leaderboard_id)
+        board = self._catalog.get_by_epoch(ranking.name.leaderboard_id, ranking.name.epoch)
         if board is None:
             return False
         started = time.perf_counter()

@@ -20,6 +20,7 @@ from grandstand.domain.leaderboards import (
     TieBreak,
     Tier,
 )
+from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.storage.changes import Changes
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.leaderboards import LeaderboardStore
@@ -70,7 +71,10 @@ class LeaderboardDefiner:
         entries: EntryStore,
         index: RankingIndex,
         changes: Changes,
+        catalog: LeaderboardCatalog | None = None,
     ) -> None:
+        """`catalog` is what this process reads by: whoever is told of a change finds it in force here."""
+        self._catalog = catalog
         self._database = database
         self._ledger = ledger
         self._store = store
@@ -208,11 +212,17 @@ class LeaderboardDefiner:
         return board
 
     async def _announce(self) -> None:
+        # The change stands whatever fails here; processes look for changes by themselves every few seconds.
+        try:
+            if self._catalog is not None:
+                async with self._database.connection() as connection:
+                    await self._catalog.refresh(connection)
+        except UnavailableError as error:
+            _log.warning("change_not_read_back", error=error.detail)
         try:
             await self._changes.leaderboards()
             await self._changes.periods()
         except (ValkeyError, OSError) as error:
-            # The change stands; processes look for changes by themselves every few seconds.
             _log.warning("change_not_announced", error=str(error))
 
     async def _changed(self, removed_from: set[int]) -> None:

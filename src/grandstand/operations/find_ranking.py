@@ -43,7 +43,7 @@ class Target:
     @property
     def period_id(self) -> str:
         """Return the period's name in URLs."""
-        return period_id(self.board.definition.period, self.period.start)
+        return period_id(self.period.start)
 
 
 class RankingFinder:
@@ -92,20 +92,36 @@ class RankingFinder:
                 has none.
             UnavailableError: the database is needed and out of reach.
         """
-        board = await self.board(key)
+        while True:
+            board = await self.board(key)
+            try:
+                target = await self._locate(board, part, user_id)
+                problem = None
+            except NotFoundError as error:
+                target, problem = None, error
+            if target is not None and target.ranking is not None:
+                return target
+            # Nothing is there: true of the board as it is now, or of one that was replaced a moment ago?
+            current = await self.board(key)
+            if (current.leaderboard_id, current.revision) == (board.leaderboard_id, board.revision):
+                if target is None:
+                    raise problem or RuntimeError("nothing was located and nothing went wrong")
+                return target
+
+    async def _locate(self, board: Leaderboard, part: Part, user_id: str | None) -> Target:
         name, period = self._name(board, part)
-        whole = await self._ranking(name)
+        whole = await self._ranking(name, part)
         if part.period is not None and whole is None and not self._is_current(board, period):
-            raise NotFoundError("period_not_found", f"The leaderboard {key!r} has no period {part.period!r}.")
+            raise NotFoundError("period_not_found", f"The leaderboard {board.key!r} has no period {part.period!r}.")
         if whole is not None:
             period = Period(whole.name.started_at, whole.ended_at)
         if part.segment is not None:
             self._check_segment(board, part.segment)
-            ranking = await self._ranking(name._replace(part=segment_part(part.segment)))
+            ranking = await self._ranking(name._replace(part=segment_part(part.segment)), part)
             return Target(board, period, ranking, part.segment, None)
         if part.bucket is not None:
             bucket = await self._bucket(board, whole, part.bucket, user_id)
-            ranking = await self._ranking(name._replace(part=bucket_part(bucket)))
+            ranking = await self._ranking(name._replace(part=bucket_part(bucket)), part)
             return Target(board, period, ranking, None, bucket)
         return Target(board, period, whole, None, None)
 
@@ -130,7 +146,7 @@ class RankingFinder:
         if part.period is None:
             period = board.schedule.at(clock.now())
         else:
-            start = parse_period_id(board.definition.period, part.period)
+            start = parse_period_id(part.period)
             if start is None:
                 raise NotFoundError("period_not_found", f"The leaderboard {board.key!r} has no period {part.period!r}.")
             period = board.schedule.at(start)
@@ -142,7 +158,14 @@ class RankingFinder:
     def _is_current(self, board: Leaderboard, period: Period) -> bool:
         return board.schedule.at(clock.now()) == period
 
-    async def _ranking(self, name: RankingName) -> Ranking | None:
+    async def _ranking(self, name: RankingName, part: Part) -> Ranking | None:
+        ranking = await self._find(name)
+        if ranking is not None and part.period is None and ranking.name.epoch != name.epoch:
+            # An archive of another rule that began at the same moment: it is not what runs now.
+            return None
+        return ranking
+
+    async def _find(self, name: RankingName) -> Ranking | None:
         generation = self._feed.periods_generation()
         if generation is not None:
             if generation != self._known_generation or len(self._known) > _KNOWN_MAX:
@@ -153,6 +176,9 @@ class RankingFinder:
         known: dict[RankingName, Ranking | None] = self._known
         async with self._database.connection() as connection:
             found = await self._rankings.find(connection, [name])
+            if not found:
+                # Afterwards, so that the catalog knows at least what made the ranking go.
+                await self._catalog.refresh(connection)
         ranking = found[0] if found else None
         if generation is not None:
             known[name] = ranking
@@ -162,7 +188,7 @@ class RankingFinder:
         if board.definition.bucket_size is None:
             raise InvalidError([FieldError("bucket", f"the leaderboard {board.key!r} has no buckets")])
         if text == OWN_BUCKET and user_id is not None:
-            bucket = None if whole is None else await self.bucket_of(whole, user_id)
+            bucket = await self.bucket_of(whole, user_id) if whole is not None and can_exist(user_id) else None
             if bucket is None:
                 raise NotFoundError("not_ranked", f"This player has no entry on the leaderboard {board.key!r}.")
             return bucket
@@ -173,5 +199,13 @@ class RankingFinder:
     def _check_segment(self, board: Leaderboard, segment: str) -> None:
         if board.definition.segment_by is None:
             raise InvalidError([FieldError("segment", f"the leaderboard {board.key!r} has no segments")])
-        if not 0 < len(segment) <= SEGMENT_LENGTH_MAX or "\x00" in segment:
+        if not 0 < len(segment) <= SEGMENT_LENGTH_MAX or not can_exist(segment):
             raise InvalidError([FieldError("segment", f"must have 1 to {SEGMENT_LENGTH_MAX} characters")])
+
+
+def can_exist(text: str) -> bool:
+    """Whether a stored text can be this one; the engines refuse to be asked about NUL and lone surrogates."""
+    try:
+        return b"\x00" not in text.encode()
+    except UnicodeEncodeError:
+        return False

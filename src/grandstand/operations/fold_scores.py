@@ -44,6 +44,10 @@ class ScoreFolder:
         """Say that the transaction is committed."""
         self._resolver.commit()
 
+    async def removals_since(self, connection: "Connection[Any]", moment: datetime) -> dict[tuple[int, str], datetime]:
+        """Return when (board, user) pairs were removed: what arrived before does not count."""
+        return await self._entries.removals_since(connection, moment)
+
     async def fold(self, connection: "Connection[Any]", scored: Scored) -> Folded:
         """Combine tallies with the entries; return what changed. Values with no place are added to `scored.unranked`.
 

@@ -1,7 +1,8 @@
 """Live boards: one computation a board and second at most, however many listen, and only when something changed.
 
 A listener that falls behind misses what lies between and gets the newest state: the top of a board is a state, not a
-log. Whoever listens again with the id of the last update it saw gets a new one only if there is one.
+log. Whoever listens again with the id of the last update it saw gets a new one only if there is one. A board that is
+deleted, or that not everyone may read any more, ends its streams.
 """
 
 import asyncio
@@ -13,10 +14,12 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
-from grandstand.domain.errors import GrandstandError
+from grandstand.domain.errors import GrandstandError, NotFoundError
+from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.find_ranking import Part
 from grandstand.operations.leaderboard_views import Page
 from grandstand.operations.read_leaderboard import LeaderboardReader
+from grandstand.telemetry import metrics
 
 INTERVAL_SECONDS = 1.0
 """Least time between two updates of a board."""
@@ -26,11 +29,15 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What a listener hears of: the top `limit` entries of a board or a part of it."""
+    """What a listener hears of: the top `limit` entries of a board or a part of it.
+
+    `visibility` is what the board's was when the listener was let in.
+    """
 
     key: str
     part: Part
     limit: int
+    visibility: Visibility = "public"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class LiveBoards:
     def __init__(self, reader: LeaderboardReader) -> None:
         self._reader = reader
         self._channels: dict[Topic, _Channel] = {}
-        self._opening = asyncio.Lock()
+        self._opening: dict[Topic, asyncio.Task[None]] = {}
         self._is_closed = False
 
     async def open(self, topic: Topic) -> "Listener":
@@ -56,58 +63,88 @@ class LiveBoards:
         Raises:
             GrandstandError: what reading the board raises.
         """
-        # One at a time: of many that come at once for a new topic, the first computes it for all.
-        async with self._opening:
-            channel = self._channels.get(topic)
-            if channel is None:
-                channel = self._channels[topic] = _Channel(await self._compute(topic))
-                channel.task = asyncio.create_task(self._follow(topic, channel), name=f"live {topic.key}")
-            channel.listeners += 1
-        return Listener(self, topic, channel)
+        while (channel := self._channels.get(topic)) is None:
+            # Of many that come at once for a new topic, the first computes it for all.
+            opening = self._opening.get(topic)
+            if opening is None:
+                opening = self._opening[topic] = asyncio.create_task(self._begin(topic), name=f"open {topic.key}")
+                opening.add_done_callback(lambda done: self._end_opening(topic, done))
+            await asyncio.shield(opening)
+        listener = Listener(self, topic, channel)
+        metrics.LIVE_LISTENERS.inc()
+        return listener
 
     async def close(self) -> None:
         """End every listener's stream and every topic's task."""
         self._is_closed = True
         channels = list(self._channels.values())
         for channel in channels:
-            channel.wake()
+            channel.end()
         for channel in channels:
-            if channel.task is not None:
-                channel.task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await channel.task
+            channel.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await channel.task
 
     def leave(self, topic: Topic, channel: "_Channel") -> None:
         """Take one listener off a topic; without any the topic ends."""
+        metrics.LIVE_LISTENERS.dec()
         channel.listeners -= 1
-        if channel.listeners == 0 and self._channels.get(topic) is channel:
-            del self._channels[topic]
-            if channel.task is not None:
-                channel.task.cancel()
+        if channel.listeners == 0:
+            self._remove(topic, channel)
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether the streams are to end."""
-        return self._is_closed
+    async def _begin(self, topic: Topic) -> None:
+        update = await self._compute(topic)
+        channel = _Channel(update)
+        channel.task = asyncio.create_task(self._follow(topic, channel), name=f"live {topic.key}")
+        self._channels[topic] = channel
+        if self._is_closed:
+            channel.end()
+
+    def _end_opening(self, topic: Topic, opening: asyncio.Task[None]) -> None:
+        del self._opening[topic]
+        if not opening.cancelled():
+            # Asked for, so that a failure which no listener has waited for is not reported as forgotten.
+            opening.exception()
+
+    def _remove(self, topic: Topic, channel: "_Channel") -> None:
+        if self._channels.get(topic) is channel:
+            del self._channels[topic]
+        channel.task.cancel()
 
     async def _follow(self, topic: Topic, channel: "_Channel") -> None:
         generation: int | None = None
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
+            if not channel.listeners:
+                # Whoever opened it went away before it could listen.
+                self._remove(topic, channel)
+                return
             before, generation = generation, self._reader.generation(topic.key)
             if generation is not None and generation == before:
                 # While changes are heard of, nothing is computed until there is one.
                 continue
             try:
+                if await self._reader.visibility(topic.key) != topic.visibility:
+                    break
                 update = await self._compute(topic)
+            except NotFoundError:
+                break
             except GrandstandError as error:
                 _log.info("live_board_not_read", leaderboard=topic.key, error=error.detail)
                 generation = None
                 continue
+            except Exception:  # noqa: BLE001 - a task that ended here would leave its listeners with old ranks for ever
+                _log.exception("live_board_not_read", leaderboard=topic.key)
+                generation = None
+                continue
             if update.id != channel.latest.id:
                 channel.publish(update)
+        if self._channels.get(topic) is channel:
+            del self._channels[topic]
+        channel.end()
 
     async def _compute(self, topic: Topic) -> Update:
+        metrics.LIVE_READS.inc()
         page = await self._reader.page(topic.key, limit=topic.limit, part=topic.part)
         data = msgspec.json.encode(page)
         return Update(_identify(page), data)
@@ -120,21 +157,24 @@ class Listener:
         self._boards = boards
         self._topic = topic
         self._channel = channel
+        channel.listeners += 1
 
     async def updates(self, last_id: str | None, idle_seconds: float) -> AsyncIterator[Update | None]:
         """Yield the newest state whenever it is not the one of `last_id` or the last one yielded.
 
-        After `idle_seconds` without a change None is yielded. Ends when the boards are closed.
+        After `idle_seconds` without a change None is yielded. Ends when the board can be listened to no longer.
         """
         seen = last_id
-        while not self._boards.is_closed:
-            changed = self._channel.changed
-            if self._channel.latest.id != seen:
-                seen = self._channel.latest.id
-                yield self._channel.latest
+        channel = self._channel
+        while not channel.is_ended:
+            changed = channel.changed
+            if channel.latest.id != seen:
+                seen = channel.latest.id
+                yield channel.latest
                 continue
             try:
-                await asyncio.wait_for(changed.wait(), idle_seconds)
+                async with asyncio.timeout(idle_seconds):
+                    await changed.wait()
             except TimeoutError:
                 yield None
 
@@ -146,19 +186,25 @@ class Listener:
 class _Channel:
     """The newest state of a topic, and the event that wakes its listeners; each state has an event of its own."""
 
+    task: "asyncio.Task[None]"
+
     def __init__(self, latest: Update) -> None:
         self.latest = latest
         self.changed = asyncio.Event()
         self.listeners = 0
-        self.task: asyncio.Task[None] | None = None
+        self.is_ended = False
 
     def publish(self, update: Update) -> None:
         """Make an update the newest state and wake everybody."""
         self.latest = update
-        self.wake()
+        self._wake()
 
-    def wake(self) -> None:
-        """Wake everybody who waits."""
+    def end(self) -> None:
+        """End the streams of everybody who listens."""
+        self.is_ended = True
+        self._wake()
+
+    def _wake(self) -> None:
         self.changed, changed = asyncio.Event(), self.changed
         changed.set()
 

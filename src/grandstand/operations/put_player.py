@@ -8,7 +8,14 @@ import msgspec
 import structlog
 from valkey.exceptions import ValkeyError
 
-from grandstand.domain.errors import FieldError, ForbiddenError, InvalidError, MalformedError, NotFoundError
+from grandstand.domain.errors import (
+    FieldError,
+    ForbiddenError,
+    InvalidError,
+    MalformedError,
+    NotFoundError,
+    field_error,
+)
 from grandstand.domain.event_model import EventError, is_user_id
 from grandstand.domain.payloads import check_payload
 from grandstand.storage.changes import Changes
@@ -29,7 +36,11 @@ class PlayerRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     display_name: str | None = None
     country: str | None = None
-    metadata: msgspec.Raw | None = None
+    metadata: msgspec.Raw = msgspec.Raw(b"")
+
+    def has_metadata(self) -> bool:
+        """Whether something is said of `metadata`; null says nothing."""
+        return bytes(self.metadata) not in (b"", b"null")
 
 
 class PlayerView(msgspec.Struct, kw_only=True):
@@ -62,9 +73,10 @@ class PlayerKeeper:
         if not is_user_id(user_id):
             raise InvalidError([FieldError("user_id", "must be 1 to 255 characters without control characters")])
         request = _read(body)
-        if by_player and request.metadata is not None:
+        if by_player and request.has_metadata():
             raise ForbiddenError("`metadata` is the game's to set; it needs a server key.")
-        metadata = None if by_player else bytes(request.metadata or b"{}").decode()
+        said = bytes(request.metadata).decode() if request.has_metadata() else "{}"
+        metadata = None if by_player else said
         async with self._database.connection() as connection:
             player = await self._players.put(connection, user_id, request.display_name, request.country, metadata)
         try:
@@ -92,7 +104,7 @@ def _read(body: bytes) -> PlayerRequest:
     try:
         request = msgspec.json.decode(body, type=PlayerRequest)
     except msgspec.ValidationError as error:
-        raise InvalidError([FieldError("$", str(error))]) from None
+        raise InvalidError([field_error(str(error))]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         raise MalformedError("The body is not valid JSON.") from None
     errors: list[FieldError] = []
@@ -102,7 +114,7 @@ def _read(body: bytes) -> PlayerRequest:
     if request.country is not None and not _COUNTRY.match(request.country):
         errors.append(FieldError("country", "must be two capital letters, such as DE"))
     try:
-        if request.metadata is not None:
+        if request.has_metadata():
             check_payload(request.metadata, METADATA_BYTES_MAX, nul_possible=True)
     except EventError as error:
         errors.append(FieldError("metadata", error.message.replace("`payload`", "`metadata`")))

@@ -4,7 +4,8 @@ import structlog
 
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.postgres import Database
-from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.ranking_index import Indexed, RankingIndex
+from grandstand.storage.rankings import RankingStore
 
 _CHUNK_ENTRIES = 5_000
 _ATTEMPTS_MAX = 5
@@ -14,13 +15,16 @@ _log = structlog.get_logger(__name__)
 class RankingRebuilder:
     """Rebuilds rank indexes for one process."""
 
-    def __init__(self, database: Database, entries: EntryStore, index: RankingIndex) -> None:
+    def __init__(self, database: Database, rankings: RankingStore, entries: EntryStore, index: RankingIndex) -> None:
         self._database = database
+        self._rankings = rankings
         self._entries = entries
         self._index = index
 
-    async def rebuild(self, ranking_id: int, direction: int) -> int:
+    async def rebuild(self, ranking: Indexed) -> int:
         """Bring every entry of a ranking into its index and mark it complete; return how many there were.
+
+        A ranking that was archived or dropped meanwhile has no index any more, and gets none.
 
         Workers go on publishing into the same index meanwhile: each entry's version decides which value stays, so
         neither side can undo the other. An index that is lost again during the rebuild is begun anew.
@@ -30,19 +34,30 @@ class RankingRebuilder:
             valkey.exceptions.ValkeyError: Valkey is out of reach.
         """
         for _ in range(_ATTEMPTS_MAX):
-            token = await self._index.begin_rebuild(ranking_id)
-            count = await self._copy(ranking_id, direction)
-            if await self._index.finish_rebuild(ranking_id, token):
-                _log.info("ranking_rebuilt", ranking_id=ranking_id, entries=count)
+            token = await self._index.begin_rebuild(ranking)
+            count = await self._copy(ranking)
+            # After the copy: entries are swept only once their ranking is archived or dropped, so these were all.
+            if not await self._is_needed(ranking):
+                await self._index.delete(ranking.ranking_id)
+                return 0
+            if await self._index.finish_rebuild(ranking, token):
+                _log.info("ranking_rebuilt", ranking_id=ranking.ranking_id, entries=count)
                 return count
-        raise RuntimeError(f"The rank index of ranking {ranking_id} was lost again and again while it was rebuilt.")
+        raise RuntimeError(
+            f"The rank index of ranking {ranking.ranking_id} was lost again and again while it was rebuilt."
+        )
 
-    async def _copy(self, ranking_id: int, direction: int) -> int:
+    async def _is_needed(self, ranking: Indexed) -> bool:
+        async with self._database.connection() as connection:
+            found = await self._rankings.find_by_ids(connection, [ranking.ranking_id])
+        return any(each.state in ("live", "closed") for each in found)
+
+    async def _copy(self, ranking: Indexed) -> int:
         count, after = 0, ""
         while True:
             async with self._database.connection() as connection:
-                chunk = await self._entries.chunk(connection, ranking_id, after, _CHUNK_ENTRIES)
+                chunk = await self._entries.chunk(connection, ranking.ranking_id, after, _CHUNK_ENTRIES)
             if not chunk:
                 return count
-            await self._index.publish(chunk, {ranking_id: direction})
+            await self._index.publish(chunk, {ranking.ranking_id: ranking.direction})
             count, after = count + len(chunk), chunk[-1].user_id

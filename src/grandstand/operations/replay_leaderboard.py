@@ -8,21 +8,22 @@
 Periods that are archived stay as they are: the events that made them may be archived themselves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import structlog
+from valkey.exceptions import ValkeyError
 
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, NotFoundError
-from grandstand.domain.event_model import Event
+from grandstand.domain.event_model import StreamedEvent
 from grandstand.domain.leaderboards import Leaderboard, LeaderboardDefinition
+from grandstand.domain.periods import LATEST, Period
 from grandstand.domain.rankings import WHOLE, RankingName
-from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule
+from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule, is_direct_write_to
 from grandstand.operations.catalog import ScoredBoard
 from grandstand.operations.fold_scores import ScoreFolder
 from grandstand.operations.score_events import Scored, score_event
@@ -37,8 +38,10 @@ from grandstand.storage.rankings import RankingStore
 
 _CHUNK_EVENTS = 5_000
 _MOVES_MAX = 100
+_PERIODS_MAX = 10_000_000
 _READ_TIMEOUT_SECONDS = 24 * 3600.0
 _decode_payload = msgspec.json.Decoder().decode
+_NO_PAYLOAD = msgspec.Raw(b"{}")
 _log = structlog.get_logger(__name__)
 
 
@@ -77,8 +80,17 @@ class LeaderboardReplayer:
         self._index = index
         self._changes = changes
 
-    async def replay(self, key: str, definition: LeaderboardDefinition | None, *, dry_run: bool) -> Replay:
+    async def replay(
+        self,
+        key: str,
+        definition: LeaderboardDefinition | None,
+        *,
+        dry_run: bool,
+        on_events: Callable[[int], None] | None = None,
+    ) -> Replay:
         """Recompute a board; put the outcome in force unless `dry_run`.
+
+        `on_events` is told now and then how many events have been read.
 
         Raises:
             NotFoundError: `leaderboard_not_found`.
@@ -92,7 +104,8 @@ class LeaderboardReplayer:
             if pending is None:
                 raise RuntimeError("A replay has begun without a pending rule.")
             try:
-                events = await self._copy(pending, snapshot)
+                archived = await self._archived(board)
+                events = await self._copy(pending, snapshot, archived, on_events)
                 moved, moves = await self._compare(board, pending)
                 if not dry_run:
                     await self._swap(board, pending)
@@ -101,8 +114,12 @@ class LeaderboardReplayer:
                 raise
             if dry_run:
                 await self._give_up(board, pending)
-        await self._changes.leaderboards()
-        await self._changes.periods()
+        try:
+            await self._changes.leaderboards()
+            await self._changes.periods()
+        except (ValkeyError, OSError) as error:
+            # The swap stands; processes look for changes by themselves every few seconds.
+            _log.warning("replay_not_announced", error=str(error))
         return Replay(leaderboard=key, events=events, moved=moved, moves=moves, is_in_force=not dry_run)
 
     async def _begin(
@@ -126,27 +143,49 @@ class LeaderboardReplayer:
             board = await self._store.set_pending(connection, board.leaderboard_id, (rule, epoch), revision)
         return board, snapshot
 
-    async def _copy(self, pending: Leaderboard, snapshot: "Connection[Any]") -> int:
-        """Fold every event of the snapshot into the new epoch; return how many there were."""
+    async def _copy(
+        self,
+        pending: Leaderboard,
+        snapshot: "Connection[Any]",
+        archived: set[Period],
+        on_events: Callable[[int], None] | None,
+    ) -> int:
+        """Fold every event of the snapshot into the new epoch, but for archived periods; return how many were read."""
         scored_board = ScoredBoard(pending, ScoringRule(pending.definition))
         types = [pending.definition.event_type, DIRECT_EVENT_TYPE]
         count = 0
         async for rows in self._event_log.read_types(
             snapshot, types, chunk_events=_CHUNK_EVENTS, timeout_seconds=_READ_TIMEOUT_SECONDS
         ):
-            await self._fold(scored_board, rows)
+            await self._fold(scored_board, rows, archived)
             count += len(rows)
+            if on_events is not None:
+                on_events(count)
         return count
 
-    async def _fold(self, target: ScoredBoard, rows: Sequence[Any]) -> None:
+    async def _fold(self, target: ScoredBoard, rows: Sequence[Any], archived: set[Period]) -> None:
         async with self._database.transaction() as connection:
             state = await self._ledger.join(connection)
             self._folder.begin(state.leaderboards_revision)
             # Looked at under the shared ledger: a removal during the replay is seen by this chunk or does it itself.
             removals = await self._entries.removals(connection, target.board.leaderboard_id)
-            folded = await self._folder.fold(connection, _score(target, rows, removals))
+            scored = _score(target, rows, removals)
+            scored.tallies = {
+                name: tally
+                for name, tally in scored.tallies.items()
+                if Period(name.started_at, tally.ended_at) not in archived
+            }
+            folded = await self._folder.fold(connection, scored)
         self._folder.commit()
         await self._index.publish(folded.entries, folded.directions)
+
+    async def _archived(self, board: Leaderboard) -> set[Period]:
+        """Return the periods that are archived: they stay as they are."""
+        async with self._database.connection() as connection:
+            ended = await self._rankings.list_ended(
+                connection, board.leaderboard_id, board.epoch, now=clock.now(), before=LATEST, count_max=_PERIODS_MAX
+            )
+        return {Period(each.name.started_at, each.ended_at) for each in ended if each.state == "archived"}
 
     async def _compare(self, board: Leaderboard, pending: Leaderboard) -> tuple[int, list[Move]]:
         now = clock.now()
@@ -168,6 +207,7 @@ class LeaderboardReplayer:
             if (
                 current is None
                 or current.leaderboard_id != board.leaderboard_id
+                or not _is_pending(current, pending)
                 or current.definition != board.definition
                 or current.resets != board.resets
             ):
@@ -181,9 +221,17 @@ class LeaderboardReplayer:
     async def _give_up(self, board: Leaderboard, pending: Leaderboard) -> None:
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
+            current = await self._store.find(connection, board.key)
+            if current is not None and not _is_pending(current, pending):
+                # Already in force, when the answer to its commit was lost, or given up by someone else.
+                return
             revision = await self._ledger.next_leaderboards_revision(connection)
             await self._rankings.drop_epoch(connection, board.leaderboard_id, pending.epoch)
             await self._store.set_pending(connection, board.leaderboard_id, None, revision)
+
+
+def _is_pending(board: Leaderboard, pending: Leaderboard) -> bool:
+    return board.pending is not None and board.pending.epoch == pending.epoch
 
 
 def _score(target: ScoredBoard, rows: Sequence[Any], removals: dict[str, datetime]) -> Scored:
@@ -194,14 +242,15 @@ def _score(target: ScoredBoard, rows: Sequence[Any], removals: dict[str, datetim
             continue
         payload = _decode_payload(row["payload"])
         if row["event_type"] == DIRECT_EVENT_TYPE:
-            if payload.get("leaderboard") != target.board.key:
+            if not is_direct_write_to(payload, target.board.key, target.board.leaderboard_id):
                 continue
         elif not target.rule.belongs(payload):
             continue
-        event = Event(
+        event = StreamedEvent(
             event_type=row["event_type"],
             user_id=row["user_id"],
-            id=UUID(int=row["id"].int),
+            payload=_NO_PAYLOAD,
+            id=str(row["id"]),
             occurred_at=row["occurred_at"],
         )
         score_event(scored, target, event, payload, row["received_at"])

@@ -1,22 +1,28 @@
 """What a batch of events comes to: for each board, period and part a tally of scores."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
-from grandstand.domain.events import Event
+from grandstand.domain.event_model import StreamedEvent
 from grandstand.domain.folding import Tally, Value
 from grandstand.domain.leaderboards import Leaderboard
 from grandstand.domain.rankings import RankingName, segment_part
-from grandstand.domain.scores import UnrankedError
+from grandstand.domain.scores import UnrankedError, UnrankedReason
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE
 from grandstand.operations.catalog import LeaderboardCatalog, ScoredBoard
 
-LATE = "late"
+LATE: UnrankedReason = "late"
 """Reason why an event is not ranked: its period had ended, and the grace was over when it arrived."""
+
+REMOVED: UnrankedReason = "removed"
+"""Reason why an event is not ranked: it arrived before its user was taken off the board."""
+
+Removals = Mapping[tuple[int, str], datetime]
+"""When (leaderboard, user) pairs were removed last."""
 
 _decode_payload = msgspec.json.Decoder().decode
 
@@ -40,18 +46,30 @@ class RankingTally:
         self.tally = Tally(board.definition.operator, board.definition.order)
 
 
-def score_events(catalog: LeaderboardCatalog, events: Iterable[tuple[Event, datetime]]) -> Scored:
-    """Score (event, received_at) pairs on every board that they feed."""
+def score_events(
+    catalog: LeaderboardCatalog, events: Iterable[tuple[StreamedEvent, datetime]], removals: Removals | None = None
+) -> Scored:
+    """Score (event, received_at) pairs on every board that they feed, but for what `removals` take away."""
     scored = Scored()
     for event, received_at in events:
         if catalog.takes(event.event_type):
             payload = _decode_payload(event.payload)
             for target in catalog.fed_by(event.event_type, payload):
+                if removals and _is_removed(target.board, event, received_at, removals):
+                    scored.unranked[target.board.key, REMOVED] += 1
+                    continue
                 score_event(scored, target, event, payload, received_at)
     return scored
 
 
-def score_event(scored: Scored, target: ScoredBoard, event: Event, payload: object, received_at: datetime) -> None:
+def _is_removed(board: Leaderboard, event: StreamedEvent, received_at: datetime, removals: Removals) -> bool:
+    removed_at = removals.get((board.leaderboard_id, event.user_id))
+    return removed_at is not None and received_at <= removed_at
+
+
+def score_event(
+    scored: Scored, target: ScoredBoard, event: StreamedEvent, payload: object, received_at: datetime
+) -> None:
     """Score one event, whose payload is decoded, on one board that it feeds."""
     board, rule, _ = target
     try:

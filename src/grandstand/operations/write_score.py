@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from grandstand import clock
-from grandstand.domain.errors import FieldError, InvalidError, MalformedError
+from grandstand.domain.errors import FieldError, InvalidError, MalformedError, field_error
 from grandstand.domain.event_model import Event, is_user_id
 from grandstand.domain.ids import new_ids
 from grandstand.domain.scores import UnrankedError
@@ -58,10 +58,10 @@ class ScoreWriter:
         board = await self._finder.board(key)
         request = _read(body)
         now = clock.now()
-        payload = {"leaderboard": board.key, "score": request.score}
+        payload = {"leaderboard": board.key, "leaderboard_id": board.leaderboard_id, "score": request.score}
         event_id = request.id or new_ids(1, now)[0]
         try:
-            ScoringRule(board.definition).value(payload, now, event_id, is_direct=True)
+            ScoringRule(board.definition).value(payload, now, str(event_id), is_direct=True)
         except UnrankedError as error:
             raise InvalidError([FieldError("score", _REASONS[error.reason])]) from None
         event = Event(
@@ -79,7 +79,7 @@ def _read(body: bytes) -> ScoreRequest:
     try:
         request = msgspec.json.decode(body, type=ScoreRequest)
     except msgspec.ValidationError as error:
-        raise InvalidError([FieldError("$", str(error))]) from None
+        raise InvalidError([field_error(str(error))]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         raise MalformedError("The body is not valid JSON.") from None
     if not is_user_id(request.user_id):

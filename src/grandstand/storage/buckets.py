@@ -33,3 +33,8 @@ class BucketStore:
         """Return the buckets of those users that are placed."""
         rows = await connection.fetch(queries.load("rankings/find_buckets.sql"), ranking_id, user_ids)
         return {row["user_id"]: row["bucket"] for row in rows}
+
+    async def delete_chunk(self, connection: "Connection[Any]", ranking_id: int, size_max: int) -> int:
+        """Delete up to `size_max` places of a dropped ranking; return how many there were."""
+        status = await connection.execute(queries.load("rankings/delete_buckets_chunk.sql"), ranking_id, size_max)
+        return int(status.rpartition(" ")[2])

@@ -89,6 +89,11 @@ class EntryStore:
         rows = await connection.fetch(queries.load("entries/list_removals.sql"), leaderboard_id)
         return {row["user_id"]: row["removed_at"] for row in rows}
 
+    async def removals_since(self, connection: "Connection[Any]", moment: datetime) -> dict[tuple[int, str], datetime]:
+        """Return when (board, user) pairs were removed, for those whose last removal was at `moment` or later."""
+        rows = await connection.fetch(queries.load("entries/list_removals_since.sql"), moment)
+        return {(row["leaderboard_id"], row["user_id"]): row["removed_at"] for row in rows}
+
     async def next_version(self, connection: "Connection[Any]") -> int:
         """Return a version that is newer than that of every change so far."""
         version: int = await connection.fetchval(queries.load("entries/next_version.sql"))

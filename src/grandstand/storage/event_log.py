@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
@@ -11,15 +10,9 @@ from grandstand.storage.postgres import Connection
 _COLUMNS = ("id", "received_at", "occurred_at", "event_type", "user_id", "payload")
 
 
-class StoredEvent(NamedTuple):
-    """One row to store, in the order of the columns; `payload` is JSON text."""
-
-    id: UUID
-    received_at: datetime
-    occurred_at: datetime
-    event_type: str
-    user_id: str
-    payload: str
+StoredEvent = tuple[str, datetime, datetime, str, str, str]
+"""One row to store: id, received_at, occurred_at, event_type, user_id, payload (JSON text). A plain tuple: workers make
+one for every event."""
 
 
 def month_of(moment: datetime) -> date:
@@ -40,9 +33,9 @@ def partition_name(month: date) -> str:
 class EventLog:
     """Stores events; every method runs on the caller's connection."""
 
-    async def find_known(self, connection: "Connection[Any]", ids: Sequence[UUID]) -> set[UUID]:
+    async def find_known(self, connection: "Connection[Any]", ids: Sequence[str]) -> set[str]:
         """Return those of `ids` that are stored already, in any partition."""
-        return {row[0] for row in await connection.fetch(queries.load("events/find_known_ids.sql"), ids)}
+        return {str(row[0]) for row in await connection.fetch(queries.load("events/find_known_ids.sql"), ids)}
 
     async def store(self, connection: "Connection[Any]", month: date, events: Sequence[StoredEvent]) -> None:
         """Copy events of one month into its partition. Ids go in ascending order, so two batches cannot deadlock.

@@ -51,6 +51,7 @@ class EventStream:
         self._depth_key = f"{prefix}:{{events}}:depth"
         self._append = Script("append.lua")
         self._acknowledge = Script("acknowledge.lua")
+        self._forget_idle = Script("forget_idle.lua")
 
     async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
         """Append events in one step; when this returns they are on disk (the server syncs before it replies).
@@ -93,6 +94,9 @@ class EventStream:
         for stream in self._streams:
             try:
                 await self._client.xgroup_create(stream, _GROUP, id="0", mkstream=True)
+            except OutOfMemoryError:
+                # A full server does not even say that the group is there. When it is not, reading fails.
+                continue
             except ResponseError as error:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
@@ -130,9 +134,7 @@ class EventStream:
     async def forget_idle_consumers(self, idle_seconds: float) -> None:
         """Remove the names of workers that are gone and hold nothing."""
         for stream in self._streams:
-            for consumer in await self._client.xinfo_consumers(stream, _GROUP):
-                if consumer["pending"] == 0 and consumer["idle"] > idle_seconds * 1000:
-                    await self._client.xgroup_delconsumer(stream, _GROUP, consumer["name"])
+            await self._forget_idle.run(self._client, (stream,), (_GROUP, int(idle_seconds * 1000)))
 
     async def depth(self) -> StreamDepth:
         """Return how far processing is behind.

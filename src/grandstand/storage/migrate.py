@@ -6,7 +6,6 @@ from pathlib import Path
 import psycopg
 from alembic import command, op
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
@@ -30,22 +29,6 @@ def migrate(database_url: str, schema: str) -> None:
         guard.execute("SELECT pg_advisory_lock(%s)", (_lock_number(schema),))
         guard.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
         _upgrade(database_url, schema)
-
-
-def is_current(database_url: str, schema: str) -> bool:
-    """Return whether the schema has seen every migration of this version.
-
-    Raises:
-        psycopg.OperationalError: the database cannot be reached.
-
-    """
-    with psycopg.connect(database_url, connect_timeout=_CONNECT_TIMEOUT_SECONDS) as connection:
-        table = sql.Identifier(schema, "schema_version")
-        try:
-            rows = connection.execute(sql.SQL("SELECT version_num FROM {}").format(table)).fetchall()
-        except psycopg.errors.UndefinedTable:
-            return False
-    return {row[0] for row in rows} == set(ScriptDirectory.from_config(_config()).get_heads())
 
 
 def run_sql(name: str) -> None:

@@ -22,6 +22,8 @@ OUT_OF_REACH = (
     asyncpg.TooManyConnectionsError,
     asyncpg.QueryCanceledError,
     asyncpg.ReadOnlySQLTransactionError,
+    # Its protocol loses its place when the server dies in the middle of an answer.
+    asyncpg.InternalClientError,
 )
 """What asyncpg raises when the server is away, going down, full or too slow; the same call may work later."""
 
@@ -97,7 +99,8 @@ class Database:
             UnavailableError: as for `connection`.
 
         """
-        async with self.connection() as connection, connection.transaction():
+        # Named, whatever the server's default is: after waiting for a lock, a statement must see what others committed.
+        async with self.connection() as connection, connection.transaction(isolation="read_committed"):
             yield connection
 
     @asynccontextmanager

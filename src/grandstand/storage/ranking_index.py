@@ -1,7 +1,9 @@
 """The rank index: for each ranking a sorted set in the board's order and a hash user → where it stands.
 
-It may vanish at any moment. A ranking's index counts as complete only while it carries a mark and its two parts agree
-in size; every read checks that in the same step, and an index that is not complete raises `IndexIncompleteError`
+Boards that keep metadata have it in a further hash, one text an entry.
+
+It may vanish at any moment. A ranking's index counts as complete only while it carries a mark and its parts agree in
+size; every read checks that in the same step, and an index that is not complete raises `IndexIncompleteError`
 instead of giving a rank that might be wrong. docs/decisions/0005 has the reasons.
 """
 
@@ -89,24 +91,28 @@ class RankingIndex:
 
     async def complete_new(self, ranking_ids: Sequence[int]) -> None:
         """Mark the indexes of new rankings, whose entries nobody has committed yet, as complete."""
-        calls = [(self._keys(ranking_id)[:2], ("",)) for ranking_id in ranking_ids]
+        calls = [(self._read_keys(ranking_id), ("", 0)) for ranking_id in ranking_ids]
         if calls:
             await self._complete.run_many(self._client, calls)
 
-    async def begin_rebuild(self, ranking_id: int) -> str:
+    async def begin_rebuild(self, ranking: Indexed) -> str:
         """Claim the rebuild of an index; return the token for `finish_rebuild`."""
-        token: bytes = await self._begin_rebuild.run(self._client, self._keys(ranking_id), [uuid4().hex])
+        arguments: list[Argument] = [uuid4().hex, int(ranking.has_metadata)]
+        token: bytes = await self._begin_rebuild.run(self._client, self._keys(ranking.ranking_id), arguments)
         return token.decode()
 
-    async def finish_rebuild(self, ranking_id: int, token: str) -> bool:
+    async def finish_rebuild(self, ranking: Indexed, token: str) -> bool:
         """Mark the index complete; False when it, or a part of it, was lost since `begin_rebuild`."""
-        return bool(await self._complete.run(self._client, self._keys(ranking_id)[:2], [token]))
+        arguments: list[Argument] = [token, int(ranking.has_metadata)]
+        return bool(await self._complete.run(self._client, self._read_keys(ranking.ranking_id), arguments))
 
-    async def find_incomplete(self, ranking_ids: Sequence[int]) -> list[int]:
+    async def find_incomplete(self, rankings: Sequence[Indexed]) -> list[Indexed]:
         """Return those rankings whose index is missing or whose parts do not agree."""
-        calls = [(self._read_keys(ranking_id), ("rank", 1, 0, 0, "", 0)) for ranking_id in ranking_ids]
+        calls = [
+            (self._read_keys(ranking.ranking_id), ("rank", 1, 0, 0, "", _prefix_bytes(ranking))) for ranking in rankings
+        ]
         replies = await self._window.run_many(self._client, calls) if calls else []
-        return [ranking_id for ranking_id, reply in zip(ranking_ids, replies, strict=True) if not reply[0]]
+        return [ranking for ranking, reply in zip(rankings, replies, strict=True) if not reply[0]]
 
     async def request_rebuild(self, ranking_id: int) -> None:
         """Ask for a rebuild soon; does nothing while the server is out of reach (the keeper finds it by itself)."""
@@ -167,8 +173,7 @@ class RankingIndex:
         return Window(total, None, sorted(_entries(rows)))
 
     async def _read_window(self, ranking: Indexed, arguments: Sequence[Argument]) -> Window:
-        prefix_bytes = ranking.tie_bytes + TIME_BYTES if ranking.has_metadata else 0
-        reply = await self._run(self._window, ranking.ranking_id, [*arguments, prefix_bytes])
+        reply = await self._run(self._window, ranking.ranking_id, [*arguments, _prefix_bytes(ranking)])
         total, own, first, rows, kept = reply
         kept = [None if item is None else item.decode() for item in kept] or [None] * (len(rows) // 2)
         entries = [
@@ -193,6 +198,11 @@ class RankingIndex:
     def _read_keys(self, ranking_id: int) -> tuple[str, str, str]:
         ranks, holders, _, metadata = self._keys(ranking_id)
         return ranks, holders, metadata
+
+
+def _prefix_bytes(ranking: Indexed) -> int:
+    """Return the length of members' prefixes for a ranking with metadata, whose users it is looked up by; else 0."""
+    return ranking.tie_bytes + TIME_BYTES if ranking.has_metadata else 0
 
 
 def _entries(rows: Sequence[Any]) -> list[IndexedEntry]:

@@ -65,7 +65,10 @@ class RankingStore:
         return [_ranking(row) for row in rows]
 
     async def list_to_close(self, connection: "Connection[Any]", ended_by: datetime, count_max: int) -> list[Ranking]:
-        """Return rankings that ended by then and are not archived, the longest ended first."""
+        """Return rankings that ended by then and are not archived, the longest ended first; a whole after its parts.
+
+        A replay's epoch is left out: it may still be without events that it will have.
+        """
         rows = await connection.fetch(queries.load("rankings/list_to_close.sql"), ended_by, count_max)
         return [_ranking(row) for row in rows]
 
@@ -84,9 +87,9 @@ class RankingStore:
         """Give up the rankings of a replay that is not put in force. Needs the ledger alone."""
         await connection.execute(queries.load("rankings/drop_epoch.sql"), leaderboard_id, epoch)
 
-    async def set_state(self, connection: "Connection[Any]", ranking_ids: Sequence[int], state: RankingState) -> None:
-        """Move rankings to another state."""
-        await connection.execute(queries.load("rankings/set_state.sql"), ranking_ids, state)
+    async def close(self, connection: "Connection[Any]", ranking_ids: Sequence[int]) -> None:
+        """End the writing of those of the rankings that are live. Needs the ledger alone."""
+        await connection.execute(queries.load("rankings/close.sql"), ranking_ids)
 
     async def end_running(
         self, connection: "Connection[Any]", leaderboard_id: int, epoch: int, moment: datetime
@@ -95,8 +98,14 @@ class RankingStore:
         await connection.execute(queries.load("rankings/end_running.sql"), leaderboard_id, epoch, moment)
 
     async def drop(self, connection: "Connection[Any]", leaderboard_id: int, keep_epoch: int | None) -> None:
-        """Give up a deleted board's rankings, or what is not archived of other epochs than one. Needs the ledger."""
+        """Give up a deleted board's rankings, or what is not archived of other epochs than one. Needs the ledger.
+
+        Of the kept epoch, periods that are archived in another are given up: an archive stays.
+        """
+        await connection.execute(queries.load("rankings/lock_open.sql"), leaderboard_id)
         await connection.execute(queries.load("rankings/drop.sql"), leaderboard_id, keep_epoch)
+        if keep_epoch is not None:
+            await connection.execute(queries.load("rankings/drop_twins.sql"), leaderboard_id, keep_epoch)
 
     async def list_unswept(self, connection: "Connection[Any]", count_max: int) -> list[tuple[int, RankingState]]:
         """Return rankings whose live entries are not needed any more but may still be there."""

@@ -22,7 +22,9 @@ SECRETS = re.compile(
     r"|([a-z][a-z0-9+]*://[^\s:/@]*:)[^\s/@]+(?=@)"
 )
 # Libraries that say at `info` what is of no use to an operator.
-QUIET_LOGGERS = ("alembic", "httpx", "httpcore", "uvicorn.access")
+QUIET_LOGGERS = ("alembic", "httpx", "httpcore", "uvicorn")
+# And at `warning`: what any client can cause (uvicorn), with a traceback what we say in one line (asyncpg).
+ERROR_LOGGERS = ("uvicorn.error", "asyncpg")
 
 
 def configure(log_format: LogFormat, log_level: str, role: str) -> None:
@@ -67,6 +69,8 @@ def configure(log_format: LogFormat, log_level: str, role: str) -> None:
     root.setLevel(log_level.upper())
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ERROR_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     # A terminal that went away is no reason for a traceback per line.
     logging.raiseExceptions = False
     logging.captureWarnings(True)

@@ -11,15 +11,22 @@ from pathlib import Path
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     disable_created_metrics,
     generate_latest,
     multiprocess,
+    values,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+if MULTIPROCESS_VARIABLE in os.environ:
+    # Ours do not fork once they count, so the process is asked for its number once and not at every increment.
+    _PID = os.getpid()
+    values.ValueClass = values.MultiProcessValue(lambda: _PID)  # type: ignore[no-untyped-call]
 
 # When a series began is of no use here and would double their number.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -61,6 +68,18 @@ RANKING_DRIFT = Counter(
     "grandstand_ranking_drift",
     "Entries of rank indexes that differed from the database and were mended.",
     registry=REGISTRY,
+)
+LIVE_LISTENERS = Gauge(
+    "grandstand_live_listeners",
+    "Listeners of live boards.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+LIVE_READS = Counter(
+    "grandstand_live_reads", "Boards read for live listeners; one read serves all of them.", registry=REGISTRY
+)
+LIVE_DROPPED = Counter(
+    "grandstand_live_dropped", "Live listeners dropped because they took nothing for too long.", registry=REGISTRY
 )
 BATCH_EVENTS = Histogram(
     "grandstand_batch_events",

@@ -16,8 +16,15 @@ from grandstand.workers.loop import ENGINE_ERRORS, wait
 _WAIT_SECONDS = 0.25
 """Longest wait for a new block: how soon a stop is noticed."""
 
+_SMALL_BATCH_EVENTS = 500
+_SMALL_ROUND_SECONDS = 0.02
+"""Least time between two small batches: each costs a transaction, so under load events gather for so long. The first
+event after a pause does not wait."""
+
 _BACKOFF_SECONDS_MAX = 5.0
-_BLOCKS_MAX = 2_000
+_BLOCKS_MAX = 100
+"""Blocks of one read. Sizes are guessed from earlier ones, and a block may hold a thousand events and a megabyte."""
+
 _CLAIM_BLOCKS_MAX = 20
 _FORGET_SECONDS = 3_600.0
 _log = structlog.get_logger(__name__)
@@ -42,7 +49,7 @@ class EventConsumer:
         self._batch_max = batch_max
         self._low_share = low_share
         self._reclaim_idle_seconds = reclaim_idle_seconds
-        self._block_sizes = [1.0, 1.0]
+        self._block_sizes = [float(batch_max)] * 2
         self._next_claim = 0.0
         self._held: list[Block] = []
 
@@ -51,8 +58,11 @@ class EventConsumer:
         backoff_seconds = 0.1
         while not stop.is_set():
             try:
-                await self._round()
+                began = time.monotonic()
+                events = await self._round()
                 backoff_seconds = 0.1
+                if 0 < events < _SMALL_BATCH_EVENTS:
+                    await wait(stop, _SMALL_ROUND_SECONDS - (time.monotonic() - began))
             except ENGINE_ERRORS as error:
                 if str(error).startswith("NOGROUP"):
                     self._next_claim = 0.0
@@ -60,29 +70,39 @@ class EventConsumer:
                 await wait(stop, backoff_seconds)
                 backoff_seconds = min(_BACKOFF_SECONDS_MAX, backoff_seconds * 2)
 
-    async def _round(self) -> None:
+    async def _round(self) -> int:
+        """Process what is there, or what comes within a moment; return how many events there were."""
         if time.monotonic() >= self._next_claim:
             await self._claim()
         # What an engine's absence left undone comes first.
-        blocks = self._held or await self._read() or await self._stream.wait(self._name, _WAIT_SECONDS)
-        if blocks:
-            self._held = blocks
-            await self._process(blocks)
-            self._held = []
+        self._held = self._held or await self._read() or await self._stream.wait(self._name, _WAIT_SECONDS)
+        events = _events(self._held)
+        while self._held:
+            batch = _first(self._held, self._batch_max)
+            await self._process(batch)
+            self._held = self._held[len(batch) :]
+        return events
 
     async def _read(self) -> list[Block]:
         """Read a batch: the high priority first, but never so much that the low one has less than its share."""
         high = await self._read_up_to(HIGH, self._batch_max * (1 - self._low_share))
-        low = await self._read_up_to(LOW, self._batch_max - _events(high))
+        count = _events(high)
+        # Block sizes are guessed, so `high` may be more than asked for; the share of the low priority grows with it.
+        share = count * self._low_share / (1 - self._low_share)
+        low = await self._read_up_to(LOW, max(share, self._batch_max - count))
         return high + low
 
     async def _read_up_to(self, priority: int, events: float) -> list[Block]:
-        count = math.ceil(events / self._block_sizes[priority])
-        blocks = await self._stream.read(self._name, priority, max(1, min(_BLOCKS_MAX, count)))
-        if blocks:
-            # A moving average of the block size turns the wish for events into a number of blocks.
-            self._block_sizes[priority] += 0.3 * (_events(blocks) / len(blocks) - self._block_sizes[priority])
-        return blocks
+        blocks: list[Block] = []
+        while True:
+            wanted = max(1, min(_BLOCKS_MAX, math.ceil((events - _events(blocks)) / self._block_sizes[priority])))
+            found = await self._stream.read(self._name, priority, wanted)
+            if found:
+                # The next blocks are taken to be as large as these: that turns the wish for events into a number.
+                self._block_sizes[priority] = _events(found) / len(found)
+                blocks += found
+            if len(found) < wanted or _events(blocks) >= events:
+                return blocks
 
     async def _claim(self) -> None:
         """Take over what a dead or stuck worker left, each block by itself, so that a bad one holds up no other."""
@@ -114,6 +134,16 @@ class EventConsumer:
         now = clock.now()
         for block in blocks:
             metrics.VISIBLE_SECONDS.observe((now - block.received_at).total_seconds())
+
+
+def _first(blocks: list[Block], events_max: int) -> list[Block]:
+    """Return the first blocks that have no more than `events_max` events together; one at least."""
+    events = 0
+    for number, block in enumerate(blocks):
+        events += block.events
+        if events > events_max and number:
+            return blocks[:number]
+    return blocks
 
 
 def _events(blocks: Sequence[Block]) -> int:

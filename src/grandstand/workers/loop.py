@@ -18,8 +18,9 @@ _log = structlog.get_logger(__name__)
 
 async def wait(stop: asyncio.Event, seconds: float) -> None:
     """Wait up to `seconds`, or until the stop."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+    if seconds > 0:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), seconds)
 
 
 async def run_every(

@@ -38,10 +38,9 @@ class RankingKeeper:
         async with self._database.connection() as connection:
             await self._catalog.refresh(connection)
             suspects = await self._rankings.find_by_ids(connection, requested) if requested else []
-            suspects += await self._rankings.list_live(connection, self._after_id, _ROUND_MAX)
-        self._after_id = suspects[-1].ranking_id if len(suspects) > len(requested) else 0
-        live = {ranking.ranking_id: ranking for ranking in suspects if ranking.state in ("live", "closed")}
-        for ranking_id in await self._index.find_incomplete(list(live)):
-            board = self._catalog.get_by_id(live[ranking_id].name.leaderboard_id)
-            if board is not None:
-                await self._rebuilder.rebuild(ranking_id, board.direction)
+            stretch = await self._rankings.list_live(connection, self._after_id, _ROUND_MAX)
+        self._after_id = stretch[-1].ranking_id if len(stretch) == _ROUND_MAX else 0
+        live = [ranking for ranking in suspects + stretch if ranking.state in ("live", "closed")]
+        known = dict.fromkeys(found for ranking in live if (found := self._catalog.indexed(ranking)) is not None)
+        for ranking in await self._index.find_incomplete(list(known)):
+            await self._rebuilder.rebuild(ranking)

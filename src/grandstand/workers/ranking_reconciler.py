@@ -14,7 +14,7 @@ from grandstand.domain.rankings import Ranking
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.storage.entries import Entry, EntryStore
 from grandstand.storage.postgres import Connection, Database
-from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.ranking_index import Indexed, RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.telemetry import metrics
 
@@ -53,13 +53,15 @@ class RankingReconciler:
             valkey.exceptions.ValkeyError: Valkey is out of reach.
         """
         ranking, chunk = await self._next_stretch()
-        if ranking is None or ranking.ranking_id in await self._index.find_incomplete([ranking.ranking_id]):
+        indexed = None if ranking is None else self._catalog.indexed(ranking)
+        if ranking is None or indexed is None or await self._index.find_incomplete([indexed]):
             return 0
-        suspects = set(await self._behind(ranking, chunk)) | set(await self._strangers(ranking))
-        if not suspects:
+        behind = await self._behind(ranking, {entry.user_id: entry.version for entry in chunk})
+        strangers = await self._strangers(ranking)
+        if not behind and not strangers:
             return 0
         await asyncio.sleep(self._second_look_seconds)
-        return await self._mend(ranking, sorted(suspects))
+        return await self._mend(ranking, indexed, behind, strangers)
 
     async def _next_stretch(self) -> tuple[Ranking | None, list[Entry]]:
         async with self._database.connection() as connection:
@@ -78,11 +80,10 @@ class RankingReconciler:
             self._after_user = chunk[-1].user_id
         return ranking, chunk
 
-    async def _behind(self, ranking: Ranking, entries: Iterable[Entry]) -> list[str]:
-        """Return the users whose entry is newer than what the index holds."""
-        wanted = list(entries)
-        held = await self._index.versions(ranking.ranking_id, [entry.user_id for entry in wanted])
-        return [entry.user_id for entry in wanted if held.get(entry.user_id, -1) < entry.version]
+    async def _behind(self, ranking: Ranking, versions: dict[str, int]) -> dict[str, int]:
+        """Return those of the users, with their versions, of whom the index holds something older."""
+        held = await self._index.versions(ranking.ranking_id, list(versions))
+        return {user_id: version for user_id, version in versions.items() if held.get(user_id, -1) < version}
 
     async def _strangers(self, ranking: Ranking) -> list[str]:
         """Return users of the index, from a random sample, who have no entry."""
@@ -93,21 +94,28 @@ class RankingReconciler:
             found = await self._find(connection, ranking, sample)
         return [user_id for user_id in sample if user_id not in found]
 
-    async def _mend(self, ranking: Ranking, user_ids: list[str]) -> int:
-        board = self._catalog.get_by_id(ranking.name.leaderboard_id)
-        async with self._database.connection() as connection:
-            found = await self._find(connection, ranking, user_ids)
-            behind = await self._behind(ranking, found.values())
-            held = await self._index.versions(ranking.ranking_id, user_ids)
-            strangers = [user_id for user_id in user_ids if user_id in held and user_id not in found]
-            version = await self._entries.next_version(connection) if strangers else 0
-        if board is None or not (behind or strangers):
+    async def _mend(self, ranking: Ranking, indexed: Indexed, behind: dict[str, int], strangers: list[str]) -> int:
+        # What the first look saw counts: a player who scores all the time is always a moment ahead of the index.
+        behind = await self._behind(ranking, behind)
+        if await self._index.find_incomplete([indexed]):
+            # Lost since the first look: that is for the keeper.
             return 0
-        await self._index.publish([found[user_id] for user_id in behind], {ranking.ranking_id: board.direction})
+        async with self._database.connection() as connection:
+            found = await self._find(connection, ranking, {*behind, *strangers})
+            held = await self._index.versions(ranking.ranking_id, strangers)
+            strangers = [user_id for user_id in strangers if user_id in held and user_id not in found]
+            version = await self._entries.next_version(connection) if strangers else 0
+        # Who was removed meanwhile is behind nothing.
+        mended = [found[user_id] for user_id in behind if user_id in found]
+        if not mended and not strangers:
+            return 0
+        await self._index.publish(mended, {ranking.ranking_id: indexed.direction})
         await self._index.forget(ranking.ranking_id, strangers, version)
-        metrics.RANKING_DRIFT.inc(len(behind) + len(strangers))
-        _log.warning("ranking_drift_mended", leaderboard=board.key, behind=len(behind), strangers=len(strangers))
-        return len(behind) + len(strangers)
+        metrics.RANKING_DRIFT.inc(len(mended) + len(strangers))
+        _log.warning(
+            "ranking_drift_mended", ranking_id=ranking.ranking_id, behind=len(mended), strangers=len(strangers)
+        )
+        return len(mended) + len(strangers)
 
     async def _find(self, connection: "Connection[Any]", ranking: Ranking, user_ids: Iterable[str]) -> dict[str, Entry]:
         pairs = [(ranking.ranking_id, user_id) for user_id in user_ids]

@@ -1,6 +1,7 @@
 """Removes what is not needed any more of archived and dropped rankings, a piece at a time."""
 
 from grandstand.storage.archive import ArchiveStore
+from grandstand.storage.buckets import BucketStore
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.postgres import Database
 from grandstand.storage.ranking_index import RankingIndex
@@ -19,12 +20,14 @@ class RankingSweeper:
         rankings: RankingStore,
         entries: EntryStore,
         archive: ArchiveStore,
+        buckets: BucketStore,
         index: RankingIndex,
     ) -> None:
         self._database = database
         self._rankings = rankings
         self._entries = entries
         self._archive = archive
+        self._buckets = buckets
         self._index = index
 
     async def sweep(self) -> None:
@@ -40,12 +43,13 @@ class RankingSweeper:
             await self._delete(self._entries, ranking_id)
             if state == "dropped":
                 await self._delete(self._archive, ranking_id)
+                await self._delete(self._buckets, ranking_id)
             # After the entries: a worker may still have published some that it stored before.
             await self._index.delete(ranking_id)
             async with self._database.connection() as connection:
                 await self._rankings.mark_swept(connection, ranking_id)
 
-    async def _delete(self, store: EntryStore | ArchiveStore, ranking_id: int) -> None:
+    async def _delete(self, store: EntryStore | ArchiveStore | BucketStore, ranking_id: int) -> None:
         count = _CHUNK_ENTRIES
         while count == _CHUNK_ENTRIES:
             async with self._database.connection() as connection:

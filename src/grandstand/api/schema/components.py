@@ -8,14 +8,16 @@ from grandstand.api.events import EventsReceipt
 from grandstand.api.import_lines import ImportReport
 from grandstand.api.leaderboards import LeaderboardList
 from grandstand.api.problems import Problem
+from grandstand.api.schema.definition import describe
 from grandstand.domain.credentials import DEVICE_ID_LENGTH_MAX, DEVICE_ID_LENGTH_MIN
 from grandstand.domain.event_model import USER_ID_LENGTH_MAX
 from grandstand.domain.leaderboards import LeaderboardDefinition
+from grandstand.domain.scores import SCORE_MAX
 from grandstand.operations.check_health import Health, PoolHealth
 from grandstand.operations.define_leaderboard import LeaderboardView
 from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, UserRank
 from grandstand.operations.open_session import Session
-from grandstand.operations.put_player import PlayerView
+from grandstand.operations.put_player import METADATA_BYTES_MAX, NAME_LENGTH_MAX, PlayerView
 from grandstand.operations.read_leaderboard import LOOKUP_MAX
 from grandstand.operations.write_score import ScoreWritten
 
@@ -126,6 +128,46 @@ _LOOKUP_REQUEST: Json = {
     },
 }
 
+_SCORE_REQUEST: Json = {
+    "type": "object",
+    "title": "ScoreRequest",
+    "required": ["user_id", "score"],
+    "additionalProperties": False,
+    "properties": {
+        "user_id": {"$ref": "#/components/schemas/UserId"},
+        "score": {
+            "type": "integer",
+            "minimum": -SCORE_MAX,
+            "maximum": SCORE_MAX,
+            "description": "Within the leaderboard's own limits, too.",
+        },
+        "id": {
+            "type": ["string", "null"],
+            "format": "uuid",
+            "description": "The same id counts once, however often it is sent; made by the server when missing.",
+        },
+    },
+}
+
+_PLAYER_REQUEST: Json = {
+    "type": "object",
+    "title": "PlayerRequest",
+    "additionalProperties": False,
+    "properties": {
+        "display_name": {
+            "type": ["string", "null"],
+            "minLength": 1,
+            "maxLength": NAME_LENGTH_MAX,
+            "description": "What leaderboards show: printable characters, and none that turn the direction of text.",
+        },
+        "country": {"type": ["string", "null"], "pattern": "^[A-Z]{2}$", "description": "ISO 3166, such as DE."},
+        "metadata": {
+            "type": "object",
+            "description": f"Whatever the game keeps of a player, {METADATA_BYTES_MAX} bytes at most. Server key only.",
+        },
+    },
+}
+
 _PROBLEM_MEMBERS: Json = {
     "errors": {
         "type": "array",
@@ -153,12 +195,15 @@ def schemas() -> Json:
     """Return every schema by name."""
     _, components = msgspec.json.schema_components(_SERVED, ref_template="#/components/schemas/{name}")
     components["Problem"]["properties"] |= _PROBLEM_MEMBERS
+    describe(components)
     return components | {
         "UserId": USER_ID,
         "Event": _EVENT,
         "EventBody": _EVENT_BODY,
         "SessionRequest": _SESSION_REQUEST,
         "LookupRequest": _LOOKUP_REQUEST,
+        "ScoreRequest": _SCORE_REQUEST,
+        "PlayerRequest": _PLAYER_REQUEST,
         "Alive": _ALIVE,
     }
 

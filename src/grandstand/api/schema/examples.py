@@ -51,12 +51,26 @@ DEFINITION: Json = {
     "visibility": "public",
     "min_score": None,
     "max_score": 100000,
+    "segment_by": "country",
+    "keep": ["level"],
+    "tiers": [{"id": "gold", "top_percent": 5}, {"id": "silver", "top_percent": 20}],
+    "bucket_size": None,
+    "tie_breaks": [{"field": "assists", "order": "desc"}],
 }
-LEADERBOARD: Json = {"key": "level"} | DEFINITION
+SHORT_DEFINITION: Json = {"event_type": "enemy_down", "operator": "count"}
+WEEKLY: Json = {
+    "event_type": "game_ended",
+    "field": "score",
+    "operator": "best",
+    "period": "weekly",
+    "timezone": "Europe/Berlin",
+    "bucket_size": 50,
+}
+LEADERBOARD: Json = {"key": "level", "period_ends_at": None} | DEFINITION
 _ENTRY: Json = {
     "rank": 1,
     "user_id": "ada",
-    "display_name": None,
+    "display_name": "Ada",
     "score": 1200,
     "achieved_at": "2026-01-31T12:00:00Z",
 }
@@ -70,15 +84,52 @@ PAGE: Json = {
     "next_cursor": None,
 }
 NEARBY: Json = PAGE | {"user": _ENTRY}
-USER_RANK: Json = _ENTRY | {"total": 1, "percentile": 100.0}
+USER_RANK: Json = _ENTRY | {
+    "total": 1,
+    "percentile": 100.0,
+    "leaderboard": "global",
+    "period": "all_time",
+    "period_ends_at": None,
+}
 LOOKUP: Json = {
     "leaderboard": "global",
     "period": "all_time",
+    "period_ends_at": None,
     "total": 1,
     "as_of": "2026-01-31T12:00:01Z",
     "entries": [_ENTRY],
     "not_ranked": ["grace"],
 }
+PERIODS: Json = {
+    "periods": [
+        {
+            "id": "20260118T230000Z",
+            "started_at": "2026-01-18T23:00:00Z",
+            "ended_at": "2026-01-25T23:00:00Z",
+            "total": 4711,
+        }
+    ],
+    "next_cursor": None,
+}
+LIVE = (
+    "retry: 2000\n\n"
+    "event: update\nid: 6c1f0a52d5b84e0b9a1c77d3\n"
+    'data: {"leaderboard":"global","period":"all_time","period_ends_at":null,"total":1,"as_of":"2026-01-31T12:00:01Z",'
+    '"entries":[{"rank":1,"user_id":"ada","display_name":"Ada","score":1200,"achieved_at":"2026-01-31T12:00:00Z"}],'
+    '"next_cursor":null}\n\n'
+    ": still here\n\n"
+)
+SCORE_REQUEST: Json = {"user_id": "ada", "score": 1200, "id": "0197a3c2-5b1e-7c40-8d2a-3f6b9e10c4d7"}
+SCORE_WRITTEN: Json = {"accepted": 1, "id": "0197a3c2-5b1e-7c40-8d2a-3f6b9e10c4d7"}
+PLAYER_REQUEST: Json = {"display_name": "Ada", "country": "GB", "metadata": {"clan": "red"}}
+PLAYER: Json = (
+    {"user_id": "ada"}
+    | PLAYER_REQUEST
+    | {
+        "created_at": "2026-01-31T12:00:00Z",
+        "updated_at": "2026-01-31T12:00:00Z",
+    }
+)
 HEALTH: Json = {
     "status": "ok",
     "version": "0.1.0",
@@ -99,9 +150,12 @@ _DETAILS: dict[str, str] = {
     "unauthorized": "This key is unknown or revoked.",
     "forbidden": "This needs a server key.",
     "leaderboard_not_found": "There is no leaderboard 'level'.",
+    "period_not_found": "The leaderboard 'level' has no period '20260118T230000Z'.",
+    "player_not_found": "There is no such player.",
     "not_ranked": "This player has no entry on the leaderboard 'global'.",
     "request_timeout": "The body did not arrive within 60 seconds.",
-    "leaderboard_has_entries": "What decides scores cannot change while the leaderboard has entries; delete it first.",
+    "leaderboard_has_entries": "What decides scores cannot change under existing entries; replay the board with "
+    "the new rule, reset it, or delete it.",
     "leaderboard_protected": "The leaderboard 'global' always exists.",
     "batch_too_large": "The batch has 101 events; at most 100 are taken at once.",
     "body_too_large": "The body has more than 1048576 bytes once decoded.",
@@ -115,7 +169,7 @@ _EXTRA: dict[str, Json] = {
 }
 
 
-def problem(code: str, status: int, title: str) -> Json:
+def problem(code: str, status: int, title: str | None) -> Json:
     """Return an example of a problem."""
     return {
         "type": f"/schema#{code}",

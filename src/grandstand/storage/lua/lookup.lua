@@ -3,7 +3,8 @@
 -- Returns {ready, total, {rank, member, score, metadata, …}} for those that are ranked, in the order of ARGV.
 local ranks, holders, metadata = KEYS[1], KEYS[2], KEYS[3]
 local total = redis.call('ZCARD', ranks)
-if redis.call('HGET', holders, '') ~= 'complete' or redis.call('HLEN', holders) ~= total + 1 then
+if redis.call('HGET', holders, '') ~= 'complete' or redis.call('HLEN', holders) ~= total + 1
+    or (ARGV[1] == '1' and redis.call('HLEN', metadata) ~= total) then
     return {0, 0, {}}
 end
 local rows = {}

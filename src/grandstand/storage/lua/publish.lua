@@ -1,7 +1,9 @@
+#!lua flags=allow-oom
 -- Takes entries into the rank index of one ranking, each only when it is newer than what the index holds.
 -- KEYS: the sorted set; the hash user -> version and prefix; the hash of removed users -> version; the hash user ->
 -- metadata. ARGV, five an entry: user, position score ('' for a removed user), prefix of the member, version (6 bytes,
 -- big endian), metadata ('' for none).
+-- A full server still takes them: only what is published can leave the stream, which is what fills it.
 -- The hash's field '' is the mark of a complete index (begin_rebuild, complete); no user has that name.
 local ranks, holders, removed, metadata = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local any_removed = redis.call('EXISTS', removed) == 1

@@ -8,7 +8,9 @@
 -- when ready is 0 the index is not complete and the rest means nothing.
 local ranks, holders, metadata = KEYS[1], KEYS[2], KEYS[3]
 local total = redis.call('ZCARD', ranks)
-if redis.call('HGET', holders, '') ~= 'complete' or redis.call('HLEN', holders) ~= total + 1 then
+local prefix = tonumber(ARGV[6])
+if redis.call('HGET', holders, '') ~= 'complete' or redis.call('HLEN', holders) ~= total + 1
+    or (prefix > 0 and redis.call('HLEN', metadata) ~= total) then
     return {0, 0, {}, 0, {}, {}}
 end
 
@@ -39,7 +41,6 @@ local function count_until(score, member)
     return low
 end
 
-local prefix = tonumber(ARGV[6])
 local own, rank = {}, 0
 local held = ARGV[5] ~= '' and redis.call('HGET', holders, ARGV[5])
 if held then

@@ -59,13 +59,14 @@ CREATE TABLE bucket_members (
     PRIMARY KEY (ranking_id, user_id)
 );
 
--- When a player was taken off a board: a replay leaves out what arrived before.
+-- When a player was taken off a board: what arrived before counts no more, in a replay as little as when it is applied.
 CREATE TABLE removals (
     leaderboard_id bigint NOT NULL REFERENCES leaderboards,
     user_id text COLLATE "C" NOT NULL,
     removed_at timestamptz NOT NULL,
     PRIMARY KEY (leaderboard_id, user_id)
 );
+CREATE INDEX removals_by_time ON removals (removed_at);
 
 CREATE TABLE players (
     user_id text COLLATE "C" PRIMARY KEY,

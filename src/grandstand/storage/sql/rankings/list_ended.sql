@@ -1,5 +1,7 @@
--- A board's periods that have ended, newest first, before a start. Archives stay when a replay swaps epochs.
-SELECT r.ranking_id, r.leaderboard_id, r.epoch, r.started_at, r.part, r.ended_at, r.state, r.total
+-- A board's periods that have ended, newest first, before a start. Archives stay when a replay swaps epochs; of two with
+-- one start the newer epoch counts, as it does for readers.
+SELECT DISTINCT ON (r.started_at)
+    r.ranking_id, r.leaderboard_id, r.epoch, r.started_at, r.part, r.ended_at, r.state, r.total
 FROM rankings AS r
 WHERE
     r.leaderboard_id = $1 AND (r.epoch = $2 OR r.state = 'archived') AND r.state <> 'dropped' AND r.part = ''

@@ -1,0 +1,112 @@
+"""uvicorn's HTTP protocol with the limits that it lacks: how large and how slow the head of a request may be.
+
+The parser copies a header's value anew for every piece of it that arrives, so without a limit one client with a
+header of 100 MB keeps a process busy for half a minute. A limit on the head alone would leave the trailers behind a
+chunked body, so what counts is progress: the end of a head, or a piece of a body.
+"""
+
+import asyncio
+import socket
+import struct
+from http import HTTPStatus
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from grandstand.api.live import ABORT
+from grandstand.api.problems import HeadTooLargeError, reply_of
+from grandstand.domain.errors import GrandstandError, MalformedError
+
+HEAD_BYTES_MAX = 65_536
+"""Bytes that may arrive without progress. The piece in which a head ends does not count, which is as large at most."""
+
+HEAD_TIMEOUT_SECONDS = 30.0
+"""Longest time from the connection, or from the first byte of a head, to the head's end."""
+
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class LimitedHttpProtocol(HttpToolsProtocol):
+    """One connection. Over a limit it is closed, with an answer where one may still be given."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._idle_bytes = 0
+        self._has_progress = False
+        self._overdue: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a head."""
+        super().connection_made(transport)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End all waiting."""
+        self._unwatch()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived, and close the connection when it goes on without progress."""
+        self._has_progress = False
+        super().data_received(data)
+        if self._has_progress:
+            self._idle_bytes = 0
+            self._unwatch()
+            return
+        self._idle_bytes += len(data)
+        if self._idle_bytes > HEAD_BYTES_MAX:
+            self._refuse(HeadTooLargeError(f"The head of a request may have {HEAD_BYTES_MAX} bytes."))
+        else:
+            self._watch()
+
+    def on_message_begin(self) -> None:
+        """Offer the request a way to end a connection whose client takes nothing."""
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: self._abort}  # type: ignore[dict-item]
+
+    def on_headers_complete(self) -> None:
+        """Note the end of a head."""
+        self._has_progress = True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Note a piece of a body."""
+        self._has_progress = True
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, in the form of every other refusal."""
+        self._refuse(MalformedError(msg))
+
+    def _refuse(self, error: GrandstandError) -> None:
+        if self.transport.is_closing():
+            return
+        # An answer that is under way is of another request; a second one inside it would be taken for its body.
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is None or cycle.response_complete:
+            reply = reply_of(error)
+            lines = [
+                f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}".encode(),
+                b"content-type: " + reply.media_type.encode(),
+                b"content-length: %d" % len(reply.body),
+                b"connection: close",
+                *(name + b": " + value for name, value in reply.headers),
+            ]
+            self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + reply.body)
+        self.transport.close()
+
+    def _abort(self) -> None:
+        client = self.transport.get_extra_info("socket")
+        if client is not None:
+            # Or the kernel would keep what it holds for this client, and go on offering it.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.transport.abort()
+
+    def _watch(self) -> None:
+        if self._overdue is None and not self.transport.is_closing():
+            self._overdue = self.loop.call_later(HEAD_TIMEOUT_SECONDS, self.transport.close)
+
+    def _unwatch(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None

@@ -1,0 +1,37 @@
+"""Where a command that works on the engines themselves finds them."""
+
+from pathlib import Path
+from typing import Any
+
+
+def with_engines(settings: Any, data_dir: Path | None) -> Any:
+    """Return settings that name both engines: those of the `grandstand up` that runs in `data_dir`, or as they are set.
+
+    Raises:
+        SettingsError: nothing runs in the folder, or an engine is not set.
+    """
+    from pydantic import SecretStr
+
+    from grandstand.embedded.data_folder import is_in_use
+    from grandstand.settings import SettingsError
+    from grandstand.supervisor.state import read_state
+
+    if data_dir is not None:
+        state = read_state(data_dir) if is_in_use(data_dir) else None
+        if state is None:
+            raise SettingsError(f"No `grandstand up` runs in {data_dir} (--data-dir).")
+        return settings.model_copy(
+            update={
+                "database_url": SecretStr(state.database_url),
+                "database_schema": state.database_schema,
+                "valkey_url": SecretStr(state.valkey_url),
+                "valkey_prefix": state.valkey_prefix,
+            }
+        )
+    for name in ("database_url", "valkey_url"):
+        if getattr(settings, name) is None:
+            raise SettingsError(
+                f"Setting GRANDSTAND_{name.upper()} is missing: name engines of yours, or with --data-dir the data "
+                "folder of a running `grandstand up`."
+            )
+    return settings

@@ -1,0 +1,91 @@
+"""Every process hears of changes at once, and knows when it may have missed one."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from grandstand.storage.changes import ChangeFeed
+from grandstand.storage.valkey import open_valkey
+from tests.support.core import Core, event
+from tests.support.engines import RunningEngines
+from tests.support.proxy import open_proxy
+from tests.support.waiting import eventually_async
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def running(feed: ChangeFeed) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(feed.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def is_read(core: Core, *keys: str) -> bool:
+    """Read the boards, as a cache does before it keeps them; whether all of what was heard so far is in it."""
+    for key in keys:
+        await core.reader.page(key)
+    return all(core.reader.generation(key) is not None for key in keys)
+
+
+async def test_generations_follow_changes(core: Core) -> None:
+    told: list[int] = []
+    feed = ChangeFeed(core.valkey, core.prefix, lambda: told.append(1))
+    assert feed.generation(1) is None, "nothing is heard yet"
+    async with running(feed):
+        await eventually_async(lambda: feed.generation(1) is not None)
+        before = [feed.generation(ranking) for ranking in (1, 2, 3)]
+        told.clear()
+        await core.changes.rankings([1, 3])
+        await eventually_async(lambda: feed.generation(3) != before[2])
+        assert feed.generation(1) not in (None, before[0])
+        assert feed.generation(2) == before[1]
+        await core.changes.leaderboards()
+        await eventually_async(lambda: told)
+    assert feed.generation(1) is None
+
+
+async def test_an_applied_batch_changes_the_generation_of_its_boards_only(core: Core) -> None:
+    """It is known once a board was read, and read anew after rankings were made."""
+    await core.define("spend", event_type="purchase")
+    async with running(core.feed):
+        await eventually_async(lambda: core.feed.generation(0) is not None)
+        assert core.reader.generation("global") is None
+        await core.apply(event("ann", 0))
+        await eventually_async(lambda: is_read(core, "global", "spend"))
+        one, other = core.reader.generation("global"), core.reader.generation("spend")
+        await core.apply(event("ann", 1))
+        await eventually_async(lambda: core.reader.generation("global") != one)
+        assert core.reader.generation("spend") == other
+        assert core.reader.generation("nothing") is None
+
+
+async def test_after_a_lost_connection_everything_counts_as_changed(core: Core, engines: RunningEngines) -> None:
+    async with open_proxy(engines.socket_folder / "valkey.sock") as proxy:
+        valkey = open_valkey(f"valkey://127.0.0.1:{proxy.port}/0", timeout_seconds=2)
+        told: list[int] = []
+        feed = ChangeFeed(valkey, core.prefix, lambda: told.append(1))
+        try:
+            async with running(feed):
+                await eventually_async(lambda: feed.generation(1) is not None)
+                await core.changes.rankings([1])
+                first = feed.generation(1)
+                await eventually_async(lambda: feed.generation(1) != feed.generation(2))
+                proxy.cut()
+                await eventually_async(lambda: feed.generation(1) is None)
+                await core.changes.rankings([1])  # unheard
+                told.clear()
+                proxy.mend()
+                await eventually_async(lambda: feed.generation(1) is not None)
+                assert feed.generation(1) not in (None, first)
+                assert feed.generation(1) == feed.generation(2), "all that was cached before is old"
+                assert told, "definitions may have changed too"
+        finally:
+            await valkey.aclose()

@@ -1,0 +1,71 @@
+"""What a connection of the pool is, whatever the server's own defaults are, and what its absence looks like."""
+
+import asyncpg
+import psycopg
+import pytest
+
+from grandstand.domain.errors import UnavailableError
+from grandstand.storage.postgres import Database, open_pool
+from tests.support.core import Core
+from tests.support.engines import SCHEMA
+
+pytestmark = pytest.mark.anyio
+
+
+async def open_here(url: str, **options: float) -> asyncpg.Pool:
+    values = {"size_min": 1, "size_max": 1, "statement_timeout_seconds": 30} | options
+    return await open_pool(url, schema=SCHEMA, application_name="tests", **values)  # type: ignore[arg-type]
+
+
+async def test_the_database_s_own_defaults_do_not_matter(database_url: str) -> None:
+    """A snapshot older than the ledger lock would not see what others stored before it: ids would count twice."""
+    name = database_url.partition("@/")[2].partition("?")[0]
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for setting in ("default_transaction_isolation TO 'repeatable read'", "timezone TO 'Asia/Tokyo'"):
+            connection.execute(f"ALTER DATABASE {name} SET {setting}")  # type: ignore[arg-type]
+    pool = await open_here(database_url)
+    try:
+        async with Database(pool, 5).transaction() as connection:
+            assert await connection.fetchval("SHOW transaction_isolation") == "read committed"
+            assert await connection.fetchval("SHOW timezone") == "UTC"
+            assert await connection.fetchval("SHOW search_path") == SCHEMA
+    finally:
+        await pool.close()
+
+
+async def test_no_free_connection_is_unavailable(core_database_url: str) -> None:
+    pool = await open_here(core_database_url)
+    try:
+        database = Database(pool, 0.05)
+        async with database.connection():
+            with pytest.raises(UnavailableError):
+                async with database.connection():
+                    pass
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+    finally:
+        await pool.close()
+
+
+async def test_a_statement_that_takes_too_long_is_unavailable(core_database_url: str) -> None:
+    pool = await open_here(core_database_url, statement_timeout_seconds=0.1)
+    try:
+        with pytest.raises(UnavailableError):
+            async with Database(pool, 5).transaction() as connection:
+                await connection.execute("SELECT pg_sleep(60)")
+    finally:
+        await pool.close()
+
+
+async def test_a_lost_connection_is_unavailable_and_replaced(core: Core) -> None:
+    with pytest.raises(UnavailableError):
+        async with core.database.transaction() as connection:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    async with core.database.connection() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_a_wrong_statement_is_not_called_unavailable(core: Core) -> None:
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        async with core.database.transaction() as connection:
+            await connection.execute("SELECT nothing")

@@ -1,0 +1,80 @@
+"""The statements of every batch find their rows by index, however large the tables are."""
+
+import re
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from grandstand.storage import queries
+from tests.support.core import NOON, Core
+
+pytestmark = pytest.mark.anyio
+
+ROWS = 100_000
+
+
+@pytest.fixture
+async def large(core: Core) -> Core:
+    """100,000 entries of two boards and as many events in two months."""
+    for month in (date(2026, 10, 1), date(2026, 11, 1)):
+        async with core.database.connection() as connection:
+            await core.event_log.create_partition(connection, month)
+    await core.database.pool.execute(
+        f"""
+        INSERT INTO entries (ranking_id, user_id, score, achieved_at, event_id, version, total)
+        SELECT n % 2 + 1, 'player-' || n, n, now(), gen_random_uuid(), n, n FROM generate_series(1, {ROWS}) n;
+        INSERT INTO events (id, received_at, occurred_at, event_type, user_id, payload)
+        SELECT gen_random_uuid(), '2026-10-20'::timestamptz + n % 20 * interval '1 day', now(), 'x', 'u', '{{}}'
+        FROM generate_series(1, {ROWS}) n;
+        """
+    )
+    return core
+
+
+async def plan(core: Core, name: str, *arguments: Any) -> str:
+    """The plan that a batch gets for a statement, as `ledger/join.sql` sets the planner."""
+    async with core.database.transaction() as connection:
+        await core.ledger.join(connection)
+        # A plan of any arguments: that is what plan_cache_mode asks for, and what the hot path runs.
+        rows = await connection.fetch(f"EXPLAIN (COSTS OFF) {queries.load(name)}", *arguments)
+    return "\n".join(row[0] for row in rows)
+
+
+COLUMNS = ([1], ["player-1"], [5], [b""], [NOON], [UUID(int=1)], [None])
+
+
+@pytest.mark.parametrize("has_statistics", [False, True])
+async def test_batches_use_indexes(large: Core, has_statistics: bool) -> None:
+    if has_statistics:
+        await large.database.pool.execute("ANALYZE entries, events")
+    known = await plan(large, "events/find_known_ids.sql", [UUID(int=1)])
+    for partition in ("events_2026_10", "events_2026_11"):
+        assert re.search(rf"Index (Only )?Scan using {partition}_id on {partition}", known), known
+    assert "Seq Scan" not in known
+    for name, arguments in (
+        ("entries/find_pairs.sql", ([1], ["player-1"])),
+        ("entries/fold_best.sql", (*COLUMNS, -1)),
+        ("entries/fold_latest.sql", COLUMNS),
+    ):
+        found = await plan(large, name, *arguments)
+        assert "Nested Loop" in found, found
+        assert "Index Scan using entries_pkey on entries e" in found, found
+        assert re.search(r"Index Cond: \(\(ranking_id = .*\) AND \(user_id = .*\)\)", found), found
+        assert "Seq Scan" not in found, found
+    added = await plan(large, "entries/fold_sum.sql", *COLUMNS, 2**53 - 1)
+    assert "Conflict Arbiter Indexes: entries_pkey" in added
+    assert "Scan on entries" not in added
+
+
+async def test_pieces_of_a_ranking_use_the_index(large: Core) -> None:
+    await large.database.pool.execute("ANALYZE entries")
+    for name, arguments in (
+        ("entries/list_chunk.sql", (1, "player-5", 100)),
+        ("entries/has_any.sql", ([1],)),
+        ("entries/delete_chunk.sql", (1, 100)),
+    ):
+        found = await plan(large, name, *arguments)
+        assert "entries_pkey" in found, found
+        assert "Seq Scan" not in found, found

@@ -1,0 +1,74 @@
+"""A way to an engine that a test can cut and mend, so that the engine is away without being stopped for others."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+
+class Proxy:
+    """Passes bytes from a TCP port of its own to a Unix socket."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._is_cut = False
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+        self.refused = 0
+        """Connections that were tried while the way was cut."""
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        await self._server.wait_closed()
+
+    def cut(self) -> None:
+        """Break every connection and every new one."""
+        self._is_cut = True
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._is_cut = False
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_cut:
+            self.refused += 1
+            writer.transport.abort()
+            return
+        target_reader, target_writer = await asyncio.open_unix_connection(self._target)
+        both = {writer, target_writer}
+        self._writers |= both
+        try:
+            await asyncio.gather(_pump(reader, target_writer), _pump(target_reader, writer))
+        finally:
+            self._writers -= both
+            for end in both:
+                end.transport.abort()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.transport.abort()
+
+
+@asynccontextmanager
+async def open_proxy(target: Path) -> AsyncIterator[Proxy]:
+    """A proxy to a Unix socket, closed at the end."""
+    proxy = Proxy(target)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()
