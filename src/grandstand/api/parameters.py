@@ -20,7 +20,7 @@ def read_key(encoded: str) -> str:
         NotFoundError: no leaderboard can have such a key.
     """
     key = unquote(encoded, errors="replace")
-    if len(key) > KEY_LENGTH_MAX or "\x00" in key:
+    if len(key) > KEY_LENGTH_MAX or "\x00" in key or ":" in key:
         raise NotFoundError("leaderboard_not_found", "There is no leaderboard with this key.")
     return key
 

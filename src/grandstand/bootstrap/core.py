@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
+from grandstand.operations.admit_attempts import AttemptKeeper
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.fold_scores import ScoreFolder
@@ -16,6 +17,7 @@ from grandstand.operations.replay_leaderboard import LeaderboardReplayer
 from grandstand.operations.resolve_rankings import RankingResolver
 from grandstand.settings import Settings
 from grandstand.storage.archive import ArchiveStore
+from grandstand.storage.bans import BanStore
 from grandstand.storage.buckets import BucketStore
 from grandstand.storage.changes import Changes
 from grandstand.storage.entries import EntryStore
@@ -23,11 +25,14 @@ from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import EventStream, NotDurableError
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.ledger import Ledger
+from grandstand.storage.outbox import Outbox
 from grandstand.storage.players import PlayerStore
 from grandstand.storage.postgres import Database, open_pool
+from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.schema_version import newest_version, read_version
+from grandstand.storage.tournaments import TournamentStore
 from grandstand.storage.valkey import open_valkey
 
 
@@ -64,6 +69,10 @@ class Core:
     buckets: BucketStore
     archive: ArchiveStore
     players: PlayerStore
+    bans: BanStore
+    tournaments: TournamentStore
+    prizes: PrizeStore
+    outbox: Outbox
     catalog: LeaderboardCatalog
     follower: CatalogFollower
     stream: EventStream
@@ -79,7 +88,8 @@ class Core:
 
     def folder(self) -> ScoreFolder:
         """Return what brings scores into the entries; one for each loop that does."""
-        return ScoreFolder(RankingResolver(self.rankings, self.index), self.buckets, self.entries)
+        resolver = RankingResolver(self.rankings, self.index)
+        return ScoreFolder(resolver, self.bans, AttemptKeeper(self.tournaments), self.buckets, self.entries)
 
     def replayer(self) -> LeaderboardReplayer:
         """Return what recomputes boards."""
@@ -126,6 +136,10 @@ async def open_core(settings: Settings, stack: AsyncExitStack) -> Core:
         buckets=BucketStore(),
         archive=ArchiveStore(),
         players=PlayerStore(),
+        bans=BanStore(),
+        tournaments=TournamentStore(),
+        prizes=PrizeStore(),
+        outbox=Outbox(),
         catalog=catalog,
         follower=CatalogFollower(database, catalog),
         stream=EventStream(valkey, prefix),

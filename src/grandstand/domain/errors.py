@@ -77,6 +77,16 @@ class ConflictError(GrandstandError):
         self.code = code
 
 
+class GoneError(GrandstandError):
+    """It was there and is no more; `code` says what has passed."""
+
+    status, title = 410, "Gone"
+
+    def __init__(self, code: str, detail: str, **extra: Any) -> None:
+        super().__init__(detail, **extra)
+        self.code = code
+
+
 class TooLargeError(GrandstandError):
     """Over a size limit; `code` is `batch_too_large` or `body_too_large`. Nothing was taken."""
 

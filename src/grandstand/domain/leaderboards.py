@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from grandstand.domain.periods import Schedule
+from grandstand.domain.periods import Period, Schedule, Windows
 
 Operator = Literal["best", "latest", "sum", "count"]
 Order = Literal["desc", "asc"]
@@ -14,6 +14,8 @@ Visibility = Literal["public", "private"]
 Scalar = str | int | float | bool | None
 
 GLOBAL_KEY = "global"
+TOURNAMENT_PREFIX = "tournament:"
+"""Keys of the boards of tournaments begin with it; no board's key that comes from outside has a colon."""
 
 
 class TieBreak(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +75,7 @@ class Leaderboard:
 
     __slots__ = (
         "definition", "direction", "epoch", "key", "leaderboard_id", "pending", "resets", "revision", "schedule",
-        "tie_bytes",
+        "tie_bytes", "windows",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +87,7 @@ class Leaderboard:
         revision: int,
         resets: Sequence[datetime] = (),
         pending: "Leaderboard | None" = None,
+        windows: Windows | None = None,
     ) -> None:
         self.leaderboard_id = leaderboard_id
         self.key = key
@@ -95,10 +98,21 @@ class Leaderboard:
         self.pending = pending
         """The same board under the rule and epoch of a replay that is under way: events feed both."""
         self.schedule = Schedule(definition.period, definition.timezone, resets)
+        self.windows = windows
+        """For the board of a tournament: when it takes scores."""
         self.direction = -1 if definition.order == "desc" else 1
         """The factor that makes a lower product the better one."""
         self.tie_bytes = 8 * len(definition.tie_breaks)
         """Length of the tie keys of its entries."""
+
+    def period_at(self, moment: datetime) -> Period | None:
+        """Return the period in which `moment` lies; None while a tournament takes no scores."""
+        return self.schedule.at(moment) if self.windows is None else self.windows.at(moment)
+
+
+def tournament_key(tournament_id: str) -> str:
+    """Return the key of the board that holds a tournament's scores."""
+    return TOURNAMENT_PREFIX + tournament_id
 
 
 def path_of(field: str) -> tuple[str, ...]:

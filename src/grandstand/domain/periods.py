@@ -40,10 +40,11 @@ class Period(NamedTuple):
 
     start: datetime
     end: datetime | None
+    grace: timedelta = GRACE
 
     def takes(self, received_at: datetime) -> bool:
         """Whether an event of this period that arrived at `received_at` still counts."""
-        return self.end is None or received_at < self.end + GRACE
+        return self.end is None or received_at < self.end + self.grace
 
 
 class ScheduleError(Exception):
@@ -138,6 +139,28 @@ class Schedule:
 
     def _midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), tzinfo=self._zone).astimezone(UTC)
+
+
+class Windows:
+    """When a tournament takes scores: in the windows of its occurrences, and at no other time."""
+
+    def __init__(self, windows: Sequence[tuple[int, datetime, datetime]], grace: timedelta) -> None:
+        self._windows = tuple(sorted(windows, key=lambda window: window[1]))
+        self._starts = [window[1] for window in self._windows]
+        self._grace = grace
+
+    def at(self, moment: datetime) -> Period | None:
+        """Return the window in which `moment` lies, or None."""
+        number = bisect_right(self._starts, moment)
+        if number:
+            _, starts_at, ends_at = self._windows[number - 1]
+            if moment < ends_at:
+                return Period(starts_at, ends_at, self._grace)
+        return None
+
+    def occurrence(self, start: datetime) -> int | None:
+        """Return the number of the occurrence that begins at `start`."""
+        return next((number for number, starts_at, _ in self._windows if starts_at == start), None)
 
 
 def period_id(start: datetime) -> str:

@@ -8,6 +8,7 @@ SCORE_MAX = 2**53 - 1
 UnrankedReason = Literal[
     "missing_field", "not_a_number", "not_an_integer", "out_of_range", "below_min_score", "above_max_score", "late",
     "too_many_segments", "removed",
+    "outside_tournament", "not_joined", "tournament_full", "attempts_exhausted", "player_banned",
 ]  # fmt: skip
 """Why a board does not rank an event that feeds it: a label of the metric `grandstand_scores_unranked`."""
 

@@ -1,7 +1,8 @@
 """Where webhooks may go: which URLs are taken, and which addresses are public.
 
-A URL is read strictly, so that no two programs read it differently. The check that counts is the one of the address,
-made on the very address that is connected to (`operations/webhook_connections.py`): whatever a name resolves to by then.
+A URL is read strictly, so that no two programs read it differently. The check that counts is the one of the address:
+it is made on the very address that is connected to, whatever a name resolves to by then
+(`operations/webhook_connections.py`).
 """
 
 import re

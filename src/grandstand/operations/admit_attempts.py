@@ -9,21 +9,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from grandstand.domain.folding import Value
 from grandstand.domain.tournaments import TournamentDefinition
+from grandstand.operations.score_events import Attempt
 from grandstand.storage.postgres import Connection
 from grandstand.storage.tournaments import TournamentStore
 
 
-class Candidate(NamedTuple):
-    """One scoring event that asks to count."""
-
-    user_id: str
-    value: Value
-
-
 class Admission(NamedTuple):
-    """Which occurrence candidates ask to count in, and its rules."""
+    """Which occurrence attempts ask to count in, and its rules."""
 
     tournament_id: str
     occurrence: int
@@ -31,33 +24,33 @@ class Admission(NamedTuple):
 
 
 class AttemptKeeper:
-    """Admits candidates inside the transaction of a batch."""
+    """Admits attempts inside the transaction of a batch."""
 
     def __init__(self, tournaments: TournamentStore) -> None:
         self._tournaments = tournaments
 
     async def admit(
-        self, connection: "Connection[Any]", admission: Admission, candidates: Sequence[Candidate], now: datetime
-    ) -> tuple[list[Candidate], Counter[str]]:
-        """Return the candidates that count, and why the others do not: reason → how many.
+        self, connection: "Connection[Any]", admission: Admission, attempts: Sequence[Attempt], now: datetime
+    ) -> tuple[list[Attempt], Counter[str]]:
+        """Return the attempts that count, and why the others do not: reason → how many.
 
         Rows are locked in one order everywhere (occurrence, then users), so batches side by side cannot deadlock.
         """
         refused: Counter[str] = Counter()
-        by_user: dict[str, list[Candidate]] = defaultdict(list)
-        for candidate in candidates:
-            by_user[candidate.user_id].append(candidate)
-        attempts = await self._participants(connection, admission, sorted(by_user), now)
+        by_user: dict[str, list[Attempt]] = defaultdict(list)
+        for attempt in attempts:
+            by_user[attempt.user_id].append(attempt)
+        counted = await self._participants(connection, admission, sorted(by_user), now)
         limit = admission.definition.max_attempts
-        admitted: list[Candidate] = []
+        admitted: list[Attempt] = []
         taken: dict[str, int] = {}
         for user_id, theirs in by_user.items():
-            if user_id not in attempts:
+            if user_id not in counted:
                 reason = "not_joined" if admission.definition.join == "required" else "tournament_full"
                 refused[reason] += len(theirs)
                 continue
-            theirs.sort(key=lambda candidate: (candidate.value.achieved_at, candidate.value.event_id))
-            room = len(theirs) if limit is None else max(0, limit - attempts[user_id])
+            theirs.sort(key=lambda attempt: (attempt.value.achieved_at, attempt.value.event_id))
+            room = len(theirs) if limit is None else max(0, limit - counted[user_id])
             admitted += theirs[:room]
             if theirs[:room]:
                 taken[user_id] = len(theirs[:room])

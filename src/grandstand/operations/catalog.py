@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from grandstand.domain.leaderboards import Leaderboard, path_of
+from grandstand.domain.leaderboards import Leaderboard, path_of, tournament_key
 from grandstand.domain.rankings import Ranking
 from grandstand.domain.scores import look_up
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule, is_direct_write_to
+from grandstand.domain.tournaments import TournamentDefinition
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.postgres import Connection
 from grandstand.storage.ranking_index import Indexed
@@ -19,6 +20,7 @@ class ScoredBoard(NamedTuple):
     board: Leaderboard
     rule: ScoringRule
     pending: "ScoredBoard | None" = None
+    tournament: TournamentDefinition | None = None
 
 
 class LeaderboardCatalog:
@@ -29,6 +31,7 @@ class LeaderboardCatalog:
         self._by_key: dict[str, ScoredBoard] = {}
         self._by_id: dict[int, Leaderboard] = {}
         self._by_event_type: dict[str, _Fed] = {}
+        self._tournament_types: set[str] = set()
         self._score_fields: dict[str, tuple[tuple[str, ...], ...]] = {}
         self.revision = 0
         """The newest revision that is known here."""
@@ -50,13 +53,19 @@ class LeaderboardCatalog:
         board = self.get_by_epoch(ranking.name.leaderboard_id, ranking.name.epoch)
         return None if board is None else indexed(board, ranking.ranking_id)
 
+    def get_tournament(self, tournament_id: str) -> Leaderboard | None:
+        """Return the board that holds a tournament's scores."""
+        return self.get(tournament_key(tournament_id))
+
     def all(self) -> list[Leaderboard]:
         """Return every board in the order of keys."""
         return [self._by_key[key].board for key in sorted(self._by_key)]
 
     def takes(self, event_type: str) -> bool:
         """Whether events of this type may feed any board: others need not have their payload decoded."""
-        return event_type in self._by_event_type or event_type == DIRECT_EVENT_TYPE
+        return (
+            event_type in self._by_event_type or event_type in self._tournament_types or event_type == DIRECT_EVENT_TYPE
+        )
 
     def fed_by(self, event_type: str, payload: Any) -> Iterator[ScoredBoard]:
         """Yield the boards that an event feeds: their type is its type, and it meets all their conditions."""
@@ -69,6 +78,11 @@ class LeaderboardCatalog:
         fed = self._by_event_type.get(event_type)
         if fed is not None:
             yield from fed.find(payload)
+        tournament_id = payload.get("tournament_id")
+        if isinstance(tournament_id, str):
+            scored = self._by_key.get(tournament_key(tournament_id))
+            if scored is not None and scored.board.definition.event_type == event_type and scored.rule.belongs(payload):
+                yield scored
 
     def score_fields(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         """Return the payload paths that hold scores, by event type."""
@@ -89,15 +103,23 @@ class LeaderboardCatalog:
             held = self._by_key.get(board.key)
             if held is not None and held.board.leaderboard_id == board.leaderboard_id:
                 del self._by_key[board.key]
+        tournaments = {}
+        if any(board.windows is not None for board in kept):
+            tournaments = await self._store.tournaments_since(connection, self.revision)
         for board in kept:
-            self._by_key[board.key] = _scored(board)
+            self._by_key[board.key] = _scored(board, tournaments.get(board.leaderboard_id))
         self.revision = max(newest, revision)
         self._index()
 
     def _index(self) -> None:
         by_event_type: dict[str, list[ScoredBoard]] = defaultdict(list)
-        for key in sorted(self._by_key):
-            for scored in _with_pending(self._by_key[key]):
+        boards = [self._by_key[key] for key in sorted(self._by_key)]
+        # An event names the tournament that it belongs to, so those are found by id.
+        self._tournament_types = {
+            scored.board.definition.event_type for scored in boards if scored.board.windows is not None
+        }
+        for each in boards:
+            for scored in _with_pending(each) if each.board.windows is None else ():
                 by_event_type[scored.board.definition.event_type].append(scored)
         self._by_id = {scored.board.leaderboard_id: scored.board for scored in self._by_key.values()}
         self._by_event_type = {event_type: _Fed(boards) for event_type, boards in by_event_type.items()}
@@ -112,9 +134,9 @@ def indexed(board: Leaderboard, ranking_id: int) -> Indexed:
     return Indexed(ranking_id, board.direction, board.tie_bytes, bool(board.definition.keep))
 
 
-def _scored(board: Leaderboard) -> ScoredBoard:
+def _scored(board: Leaderboard, tournament: TournamentDefinition | None = None) -> ScoredBoard:
     pending = None if board.pending is None else _scored(board.pending)
-    return ScoredBoard(board, ScoringRule(board.definition), pending)
+    return ScoredBoard(board, ScoringRule(board.definition), pending, tournament)
 
 
 def _with_pending(scored: ScoredBoard) -> Iterator[ScoredBoard]:

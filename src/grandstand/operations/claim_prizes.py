@@ -39,9 +39,11 @@ class PrizeKeeper:
         try:
             after = _FIRST if cursor is None else UUID(cursor)
         except ValueError:
-            raise InvalidError([FieldError("cursor", "is not a cursor of this list; begin again without one")]) from None
+            raise InvalidError(
+                [FieldError("cursor", "is not a cursor of this list; begin again without one")]
+            ) from None
         async with self._database.connection() as connection:
-            prizes = await self._prizes.list(
+            prizes = await self._prizes.list_all(
                 connection,
                 user_id=user_id,
                 status=status,

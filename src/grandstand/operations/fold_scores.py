@@ -1,13 +1,18 @@
 """Brings tallies into the entries: rankings are found or made, players placed in buckets, values combined."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from grandstand import clock
 from grandstand.domain.folding import Tally
+from grandstand.domain.leaderboards import TOURNAMENT_PREFIX
 from grandstand.domain.rankings import WHOLE, Ranking, RankingName, bucket_part
+from grandstand.operations.admit_attempts import Admission, AttemptKeeper
 from grandstand.operations.resolve_rankings import RankingResolver
-from grandstand.operations.score_events import LATE, RankingTally, Scored
+from grandstand.operations.score_events import LATE, Attempt, Candidates, RankingTally, Scored
+from grandstand.storage.bans import BanStore
 from grandstand.storage.buckets import BucketStore
 from grandstand.storage.entries import Entry, EntryStore
 from grandstand.storage.postgres import Connection
@@ -31,8 +36,17 @@ class Folded:
 class ScoreFolder:
     """Folds for one process. Between `begin` and `commit` lies one transaction that shares or holds the ledger."""
 
-    def __init__(self, resolver: RankingResolver, buckets: BucketStore, entries: EntryStore) -> None:
+    def __init__(
+        self,
+        resolver: RankingResolver,
+        bans: BanStore,
+        attempts: AttemptKeeper,
+        buckets: BucketStore,
+        entries: EntryStore,
+    ) -> None:
         self._resolver = resolver
+        self._bans = bans
+        self._attempts = attempts
         self._buckets = buckets
         self._entries = entries
 
@@ -54,6 +68,8 @@ class ScoreFolder:
         The tallies of buckets follow those of the whole boards, which place the players.
         """
         folded = Folded()
+        await self._refuse_banned(connection, scored)
+        await self._admit(connection, scored)
         tallies = scored.tallies
         while tallies:
             found = await self._resolver.resolve(connection, _ends(tallies))
@@ -77,9 +93,41 @@ class ScoreFolder:
         folded.has_new_rankings = self._resolver.has_made
         return folded
 
+    async def _refuse_banned(self, connection: "Connection[Any]", scored: Scored) -> None:
+        """Take the scores of banned players out of the tallies and attempts."""
+        users = {user_id for target in scored.tallies.values() for user_id in target.tally.values}
+        users.update(attempt.user_id for each in scored.candidates.values() for attempt in each.attempts)
+        banned = await self._bans.find(connection, sorted(users)) if users else set()
+        if not banned:
+            return
+        for target in scored.tallies.values():
+            for user_id in banned & target.tally.values.keys():
+                del target.tally.values[user_id]
+                scored.unranked[target.board.key, "player_banned"] += 1
+        for each in scored.candidates.values():
+            kept = [attempt for attempt in each.attempts if attempt.user_id not in banned]
+            scored.unranked[each.target.board.key, "player_banned"] += len(each.attempts) - len(kept)
+            each.attempts[:] = kept
+
+    async def _admit(self, connection: "Connection[Any]", scored: Scored) -> None:
+        """Bring those attempts of tournaments that count into the tallies."""
+        for name in sorted(scored.candidates):
+            candidates = scored.candidates[name]
+            board, tournament = candidates.target.board, candidates.target.tournament
+            occurrence = None if board.windows is None else board.windows.occurrence(name.started_at)
+            if tournament is None or occurrence is None:
+                continue
+            admission = Admission(board.key.removeprefix(TOURNAMENT_PREFIX), occurrence, tournament)
+            admitted, refused = await self._attempts.admit(connection, admission, candidates.attempts, clock.now())
+            for reason, count in refused.items():
+                scored.unranked[board.key, reason] += count
+            _count(scored, name, candidates, admitted)
+
     async def find(self, connection: "Connection[Any]", scored: Scored) -> Folded:
         """Return the entries that the tallies speak of, as they are, to be published once more."""
         folded = Folded()
+        for name, candidates in scored.candidates.items():
+            _count(scored, name, candidates, candidates.attempts)
         tallies = scored.tallies
         while tallies:
             pairs: list[tuple[int, str]] = []
@@ -97,6 +145,13 @@ class ScoreFolder:
                 folded.entries += await self._entries.find(connection, pairs)
             tallies = buckets
         return folded
+
+
+def _count(scored: Scored, name: RankingName, candidates: Candidates, attempts: Sequence[Attempt]) -> None:
+    if attempts:
+        target = scored.tallies[name] = RankingTally(candidates.target.board, candidates.ended_at)
+        for user_id, value in attempts:
+            target.tally.add(user_id, value)
 
 
 def _ends(tallies: dict[RankingName, RankingTally]) -> dict[RankingName, datetime | None]:

@@ -110,7 +110,7 @@ class TournamentKeeper:
         if not 1 <= limit <= LIST_MAX:
             raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
         async with self._database.connection() as connection:
-            items = await self._tournaments.list(connection, status, cursor or "", limit + 1)  # type: ignore[arg-type]
+            items = await self._tournaments.list_all(connection, status, cursor or "", limit + 1)  # type: ignore[arg-type]
         return TournamentList(
             tournaments=[tournament_view(item) for item in items[:limit]],
             next_cursor=items[limit - 1].tournament_id if len(items) > limit else None,
@@ -138,7 +138,9 @@ class TournamentKeeper:
             if "starts_at" in patch or "ends_at" in patch:
                 window = Window(item.occurrence, definition.starts_at, definition.ends_at)
                 await self._tournaments.move_occurrence(connection, tournament_id, window)
-                await self._rankings.move_end(connection, _ranking(item, await self._epoch(connection, item)), window)
+                await self._rankings.move_end(
+                    connection, _ranking(item, await self._epoch(connection, item)), window.ends_at
+                )
             await self._publish(connection, item)
             item = await self._find(connection, tournament_id, item.occurrence)
         await self._announce()
@@ -194,7 +196,9 @@ class TournamentKeeper:
                 raise ConflictError("tournament_not_active", f"The tournament {tournament_id!r} is {item.status}.")
             window = Window(item.occurrence, item.starts_at, min(now, item.ends_at))
             await self._tournaments.move_occurrence(connection, tournament_id, window)
-            await self._rankings.move_end(connection, _ranking(item, await self._epoch(connection, item)), window)
+            await self._rankings.move_end(
+                connection, _ranking(item, await self._epoch(connection, item)), window.ends_at
+            )
             await self._tournaments.step(connection, item, "ended")
             await self._publish(connection, item)
             item = await self._find(connection, tournament_id, item.occurrence)
@@ -223,11 +227,12 @@ class TournamentKeeper:
         revision = await self._ledger.next_leaderboards_revision(connection)
         await self._tournaments.publish_windows(connection, item.tournament_id, item.leaderboard_id, revision)
 
-    async def _epoch(self, connection: "Connection[Any]", item: Tournament) -> int:
+    async def _move_end(self, connection: "Connection[Any]", item: Tournament, window: Window) -> None:
         board = await self._leaderboards.find(connection, tournament_key(item.tournament_id))
         if board is None:
             raise RuntimeError(f"The tournament {item.tournament_id!r} has no board.")
-        return board.epoch
+        name = RankingName(item.leaderboard_id, board.epoch, item.starts_at)
+        await self._rankings.move_end(connection, name, window.ends_at)
 
     async def _find(
         self, connection: "Connection[Any]", tournament_id: str, occurrence: int | None = None
@@ -245,10 +250,6 @@ class TournamentKeeper:
             await self._changes.periods()
         except (ValkeyError, OSError) as error:
             _log.warning("change_not_announced", error=str(error))
-
-
-def _ranking(item: Tournament, epoch: int) -> RankingName:
-    return RankingName(item.leaderboard_id, epoch, item.starts_at)
 
 
 def _read_new(body: bytes, now: datetime) -> tuple[str, TournamentDefinition]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,6 +18,9 @@ from grandstand.operations.catalog import LeaderboardCatalog, ScoredBoard
 
 LATE: UnrankedReason = "late"
 """Reason why an event is not ranked: its period had ended, and the grace was over when it arrived."""
+
+OUTSIDE: UnrankedReason = "outside_tournament"
+"""Reason why an event is not ranked: it occurred before the tournament's start or after its end."""
 
 REMOVED: UnrankedReason = "removed"
 """Reason why an event is not ranked: it arrived before its user was taken off the board."""
@@ -32,7 +36,23 @@ class Scored:
     """The tallies of a batch, and how many values boards could not rank, by (leaderboard key, reason)."""
 
     tallies: dict[RankingName, "RankingTally"] = field(default_factory=dict)
+    candidates: dict[RankingName, "Candidates"] = field(default_factory=dict)
     unranked: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+class Attempt(NamedTuple):
+    """One scoring event of a tournament that asks to count."""
+
+    user_id: str
+    value: Value
+
+
+class Candidates(NamedTuple):
+    """What asks to count in one occurrence of a tournament."""
+
+    target: ScoredBoard
+    ended_at: datetime | None
+    attempts: list[Attempt]
 
 
 class RankingTally:
@@ -71,17 +91,25 @@ def score_event(
     scored: Scored, target: ScoredBoard, event: StreamedEvent, payload: object, received_at: datetime
 ) -> None:
     """Score one event, whose payload is decoded, on one board that it feeds."""
-    board, rule, _ = target
+    board, rule = target.board, target.rule
     try:
         value = rule.value(payload, event.occurred_at, event.id, is_direct=event.event_type == DIRECT_EVENT_TYPE)
     except UnrankedError as error:
         scored.unranked[board.key, error.reason] += 1
         return
-    period = board.schedule.at(event.occurred_at)
+    period = board.period_at(event.occurred_at)
+    if period is None:
+        scored.unranked[board.key, OUTSIDE] += 1
+        return
     if period.end is not None and not period.takes(received_at):
         scored.unranked[board.key, LATE] += 1
         return
     name = RankingName(board.leaderboard_id, board.epoch, period.start)
+    if target.tournament is not None:
+        # Whether it counts depends on who takes part and on earlier attempts: the transaction decides.
+        candidates = scored.candidates.setdefault(name, Candidates(target, period.end, []))
+        candidates.attempts.append(Attempt(event.user_id, value))
+        return
     _add(scored, name, board, period.end, event.user_id, value)
     segment = rule.segment(payload)
     if segment is not None:

@@ -86,9 +86,7 @@ class TournamentSettler:
                 await self._rankings.close(connection, [found[0].ranking_id])
             return found[0].ranking_id
 
-    async def _award(
-        self, connection: "Connection[Any]", item: Tournament, players: int, now: datetime
-    ) -> list[Prize]:
+    async def _award(self, connection: "Connection[Any]", item: Tournament, players: int, now: datetime) -> list[Prize]:
         expires_at = now + timedelta(days=item.definition.claim_days)
         prizes: list[Prize] = []
         for number, rule in enumerate(item.definition.prizes):

@@ -42,7 +42,9 @@ class SystemResolver:
             loop = asyncio.get_running_loop()
             asked = loop.run_in_executor(self._threads, _look_up, host, port)
             self._asked[host, port] = asked
-            asked.add_done_callback(lambda _: self._asked.pop((host, port), None))
+            asked.add_done_callback(lambda _: self._asked.pop((host, port)))
+            # Nobody may be left to hear of a failure.
+            asked.add_done_callback(lambda done: done.cancelled() or done.exception())
         # Shielded: that one caller waits no longer is no reason to leave the others without an answer.
         return await asyncio.shield(asked)
 
@@ -102,15 +104,6 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
                 failure = error
         assert failure is not None, "a host without addresses is an OSError"  # noqa: S101
         raise failure
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Refuse: no webhook goes to a socket of this host."""
-        raise AddressRefusedError("webhooks go over TCP only")
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

@@ -78,6 +78,11 @@ class EntryStore:
         rows = await connection.fetch(queries.load("entries/remove_user.sql"), ranking_ids, user_id)
         return [_entry(row) for row in rows]
 
+    async def remove_everywhere(self, connection: "Connection[Any]", user_id: str) -> list[Entry]:
+        """Delete a user's entries in every ranking that is not archived. Needs the ledger alone."""
+        rows = await connection.fetch(queries.load("entries/remove_everywhere.sql"), user_id)
+        return [_entry(row) for row in rows]
+
     async def record_removal(
         self, connection: "Connection[Any]", leaderboard_id: int, user_id: str, removed_at: datetime
     ) -> None:

@@ -1,13 +1,18 @@
 """The leaderboards table: definitions, each change under a revision that every process can follow."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from grandstand.domain.leaderboards import Leaderboard, LeaderboardDefinition
+from grandstand.domain.leaderboards import TOURNAMENT_PREFIX, Leaderboard, LeaderboardDefinition
+from grandstand.domain.periods import GRACE, Windows
+from grandstand.domain.tournaments import TournamentDefinition
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
+
+_decode_windows = msgspec.json.Decoder(list[tuple[int, datetime, datetime]]).decode
+_decode_tournament = msgspec.json.Decoder(TournamentDefinition).decode
 
 
 class LeaderboardStore:
@@ -19,11 +24,16 @@ class LeaderboardStore:
     async def changed_since(
         self, connection: "Connection[Any]", revision: int
     ) -> tuple[list[Leaderboard], list[Leaderboard]]:
-        """Return the boards that were (made or changed, deleted) after `revision`."""
+        """Return the boards that were (made or changed, deleted) after `revision`, those of tournaments too."""
         rows = await connection.fetch(queries.load("leaderboards/list_changed.sql"), revision)
         kept = [_leaderboard(row) for row in rows if not row["is_deleted"]]
         deleted = [_leaderboard(row) for row in rows if row["is_deleted"]]
         return kept, deleted
+
+    async def tournaments_since(self, connection: "Connection[Any]", revision: int) -> dict[int, TournamentDefinition]:
+        """Return the definitions of tournaments that were made or changed after `revision`, by leaderboard id."""
+        rows = await connection.fetch(queries.load("leaderboards/list_changed.sql"), revision)
+        return {row["leaderboard_id"]: _decode_tournament(row["tournament"]) for row in rows if row["tournament"]}
 
     async def find(self, connection: "Connection[Any]", key: str) -> Leaderboard | None:
         """Return the board of this key, or None."""
@@ -31,10 +41,17 @@ class LeaderboardStore:
         return None if row is None else _leaderboard(row)
 
     async def insert(
-        self, connection: "Connection[Any]", key: str, definition: LeaderboardDefinition, revision: int
+        self,
+        connection: "Connection[Any]",
+        key: str,
+        definition: LeaderboardDefinition,
+        revision: int,
+        grace_seconds: int = int(GRACE.total_seconds()),
     ) -> Leaderboard:
         """Store a new board under an epoch of its own."""
-        row = await connection.fetchrow(queries.load("leaderboards/insert.sql"), key, _json(definition), revision)
+        row = await connection.fetchrow(
+            queries.load("leaderboards/insert.sql"), key, _json(definition), revision, grace_seconds
+        )
         return _leaderboard(row)
 
     async def update(
@@ -107,6 +124,9 @@ def _leaderboard(row: Any) -> Leaderboard:
             row["revision"],
             row["resets"],
         )
+    windows = None
+    if row["key"].startswith(TOURNAMENT_PREFIX):
+        windows = Windows(_decode_windows(row["windows"]), timedelta(seconds=row["grace_seconds"]))
     return Leaderboard(
-        row["leaderboard_id"], row["key"], definition, row["epoch"], row["revision"], row["resets"], pending
+        row["leaderboard_id"], row["key"], definition, row["epoch"], row["revision"], row["resets"], pending, windows
     )

@@ -77,7 +77,7 @@ class PrizeStore:
         *fields, claim_key = tuple(row)
         return Prize(*fields), claim_key
 
-    async def list(
+    async def list_all(
         self,
         connection: "Connection[Any]",
         *,
@@ -86,11 +86,9 @@ class PrizeStore:
         tournament_id: str | None,
         after: UUID,
         count_max: int,
-    ) -> "list[Prize]":
+    ) -> list[Prize]:
         """Return prizes in the order in which they were awarded."""
-        rows = await connection.fetch(
-            queries.load("prizes/list.sql"), user_id, status, tournament_id, after, count_max
-        )
+        rows = await connection.fetch(queries.load("prizes/list.sql"), user_id, status, tournament_id, after, count_max)
         return [Prize(*row) for row in rows]
 
     async def void(

@@ -91,6 +91,12 @@ class RankingStore:
         """End the writing of those of the rankings that are live. Needs the ledger alone."""
         await connection.execute(queries.load("rankings/close.sql"), ranking_ids)
 
+    async def move_end(self, connection: "Connection[Any]", name: RankingName, ended_at: datetime) -> None:
+        """Change the end of a tournament's ranking, if there is one. Needs the ledger alone."""
+        await connection.execute(
+            queries.load("rankings/move_end.sql"), name.leaderboard_id, name.epoch, name.started_at, ended_at
+        )
+
     async def end_running(
         self, connection: "Connection[Any]", leaderboard_id: int, epoch: int, moment: datetime
     ) -> None:

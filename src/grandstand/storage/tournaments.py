@@ -49,9 +49,7 @@ class TournamentStore:
             queries.load("tournaments/insert.sql"), tournament_id, leaderboard_id, _json(definition)
         )
 
-    async def update(
-        self, connection: "Connection[Any]", tournament_id: str, definition: TournamentDefinition
-    ) -> None:
+    async def update(self, connection: "Connection[Any]", tournament_id: str, definition: TournamentDefinition) -> None:
         """Replace a tournament's definition."""
         await connection.execute(queries.load("tournaments/update.sql"), tournament_id, _json(definition))
 
@@ -62,16 +60,16 @@ class TournamentStore:
         row = await connection.fetchrow(queries.load("tournaments/find.sql"), tournament_id, occurrence)
         return None if row is None else _tournament(row)
 
-    async def list(
+    async def list_all(
         self, connection: "Connection[Any]", status: Status | None, after_id: str, count_max: int
-    ) -> "list[Tournament]":
+    ) -> list[Tournament]:
         """Return tournaments in the order of ids, each with the occurrence that `find` gives."""
         rows = await connection.fetch(queries.load("tournaments/list.sql"), after_id, status, count_max)
         return [_tournament(row) for row in rows]
 
     async def list_due(
         self, connection: "Connection[Any]", now: datetime, settle_by: datetime, count_max: int
-    ) -> "list[Tournament]":
+    ) -> list[Tournament]:
         """Return occurrences with an overdue step in the order in which the steps were due.
 
         What ended, grace included, by `settle_by` may be settled.
@@ -97,6 +95,10 @@ class TournamentStore:
             queries.load("tournaments/set_status.sql"), item.tournament_id, item.occurrence, item.status, to, settled_at
         )
         return row is not None
+
+    async def cancel(self, connection: "Connection[Any]", tournament_id: str) -> None:
+        """Cancel every occurrence that is not settled."""
+        await connection.execute(queries.load("tournaments/cancel.sql"), tournament_id)
 
     async def lock(self, connection: "Connection[Any]", tournament_id: str, occurrence: int) -> tuple[Status, int]:
         """Lock an occurrence until the transaction ends; return its status and how many players it has."""
@@ -131,9 +133,7 @@ class TournamentStore:
             queries.load("tournaments/insert_participants.sql"), tournament_id, occurrence, user_ids, joined_at
         )
         if rows:
-            await connection.execute(
-                queries.load("tournaments/add_players.sql"), tournament_id, occurrence, len(rows)
-            )
+            await connection.execute(queries.load("tournaments/add_players.sql"), tournament_id, occurrence, len(rows))
         return [row["user_id"] for row in rows]
 
     async def known_participants(

@@ -98,16 +98,14 @@ class WebhookStore:
         found: bool | None = await connection.fetchval(queries.load("webhooks/is_endpoint_disabled.sql"), endpoint_id)
         return found
 
-    async def disable_endpoints(
-        self, connection: "Connection[Any]", endpoint_ids: Sequence[UUID], reason: str
-    ) -> None:
+    async def disable_endpoints(self, connection: "Connection[Any]", endpoint_ids: Sequence[UUID], reason: str) -> None:
         """Take endpoints out of use; what is pending for them is dead with this reason, until it is replayed."""
         await connection.execute(queries.load("webhooks/disable_endpoints.sql"), endpoint_ids, reason)
 
     async def claim_due(
         self, connection: "Connection[Any]", busy: Collection[UUID], *, batch_max: int, claim_seconds: float
     ) -> list[Claim]:
-        """Claim what is due, up to `batch_max` for each endpoint that is not busy; others cannot for `claim_seconds`."""
+        """Claim what is due, up to `batch_max` for each endpoint that is not busy; it is ours for `claim_seconds`."""
         rows = await connection.fetch(queries.load("webhooks/claim_due.sql"), list(busy), batch_max, claim_seconds)
         return [Claim(*row) for row in rows]
 

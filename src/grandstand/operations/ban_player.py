@@ -1,0 +1,126 @@
+"""Bans players: off every board at once, no new scores, no prizes that are not claimed yet."""
+
+from datetime import datetime
+
+import msgspec
+import structlog
+from valkey.exceptions import ValkeyError
+
+from grandstand import clock
+from grandstand.domain.errors import (
+    FieldError,
+    InvalidError,
+    MalformedError,
+    NotFoundError,
+    UnavailableError,
+    field_error,
+)
+from grandstand.domain.event_model import is_user_id
+from grandstand.storage.bans import BanStore
+from grandstand.storage.changes import Changes
+from grandstand.storage.entries import EntryStore
+from grandstand.storage.ledger import Ledger
+from grandstand.storage.postgres import Database
+from grandstand.storage.prizes import PrizeStore
+from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.valkey import OUT_OF_REACH
+
+REASON_LENGTH_MAX = 1_000
+_log = structlog.get_logger(__name__)
+
+
+class BanRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """What `POST /api/players/{user_id}/ban` takes."""
+
+    reason: str
+
+
+class BanView(msgspec.Struct, kw_only=True):
+    """A ban as served."""
+
+    user_id: str
+    is_banned: bool
+    banned_at: datetime | None
+    prizes_voided: int
+
+
+class PlayerBanner:
+    """Bans for one process. Raises `UnavailableError` when an engine is out of reach: then nothing has changed."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        bans: BanStore,
+        entries: EntryStore,
+        prizes: PrizeStore,
+        index: RankingIndex,
+        changes: Changes,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._bans = bans
+        self._entries = entries
+        self._prizes = prizes
+        self._index = index
+        self._changes = changes
+
+    async def ban(self, user_id: str, body: bytes, *, actor: str) -> BanView:
+        """Ban a player; banning twice is the same as once.
+
+        Raises:
+            MalformedError: the body is not JSON.
+            InvalidError: a wrong value.
+        """
+        _check(user_id)
+        reason = _read(body)
+        now = clock.now()
+        async with self._database.transaction() as connection:
+            await self._ledger.seize(connection)
+            since = await self._bans.put(connection, user_id, now, reason)
+            removed = await self._entries.remove_everywhere(connection, user_id)
+            voided = await self._prizes.void_of_user(connection, user_id, now, actor, reason)
+            # Before the commit: were it lost after it, the player would stay in the rank indexes.
+            try:
+                await self._index.remove(removed)
+            except OUT_OF_REACH as error:
+                raise UnavailableError("The rank index cannot be reached right now; try again.") from error
+        await self._announce({entry.ranking_id for entry in removed})
+        return BanView(user_id=user_id, is_banned=True, banned_at=since, prizes_voided=voided)
+
+    async def lift(self, user_id: str) -> BanView:
+        """Lift a ban: scores count from now on; what was taken stays taken.
+
+        Raises:
+            NotFoundError: `player_not_banned`.
+        """
+        _check(user_id)
+        async with self._database.transaction() as connection:
+            await self._ledger.seize(connection)
+            if not await self._bans.lift(connection, user_id):
+                raise NotFoundError("player_not_banned", "This player is not banned.")
+        return BanView(user_id=user_id, is_banned=False, banned_at=None, prizes_voided=0)
+
+    async def _announce(self, ranking_ids: set[int]) -> None:
+        try:
+            if ranking_ids:
+                await self._changes.rankings(ranking_ids)
+        except (ValkeyError, OSError) as error:
+            _log.warning("change_not_announced", error=str(error))
+
+
+def _check(user_id: str) -> None:
+    if not is_user_id(user_id):
+        raise InvalidError([FieldError("user_id", "must be 1 to 255 characters without control characters")])
+
+
+def _read(body: bytes) -> str:
+    try:
+        reason = msgspec.json.decode(body, type=BanRequest).reason
+    except msgspec.ValidationError as error:
+        raise InvalidError([field_error(str(error))]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        raise MalformedError("The body is not valid JSON.") from None
+    if not 0 < len(reason) <= REASON_LENGTH_MAX or "\x00" in reason:
+        raise InvalidError([FieldError("reason", f"must be 1 to {REASON_LENGTH_MAX} characters without NUL")])
+    return reason

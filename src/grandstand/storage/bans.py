@@ -1,0 +1,26 @@
+"""Bans: players whose scores do not count."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from grandstand.storage import queries
+from grandstand.storage.postgres import Connection
+
+
+class BanStore:
+    """Reads and writes bans; every method runs on the caller's connection."""
+
+    async def find(self, connection: "Connection[Any]", user_ids: Sequence[str]) -> set[str]:
+        """Return those of the users who are banned."""
+        rows = await connection.fetch(queries.load("bans/find.sql"), list(user_ids))
+        return {row["user_id"] for row in rows}
+
+    async def put(self, connection: "Connection[Any]", user_id: str, now: datetime, reason: str) -> datetime:
+        """Ban a user; return since when. Needs the ledger alone."""
+        since: datetime = await connection.fetchval(queries.load("bans/put.sql"), user_id, now, reason)
+        return since
+
+    async def lift(self, connection: "Connection[Any]", user_id: str) -> bool:
+        """Lift a ban; False when there is none. Needs the ledger alone."""
+        return await connection.fetchval(queries.load("bans/lift.sql"), user_id) is not None
