@@ -138,9 +138,7 @@ class TournamentKeeper:
             if "starts_at" in patch or "ends_at" in patch:
                 window = Window(item.occurrence, definition.starts_at, definition.ends_at)
                 await self._tournaments.move_occurrence(connection, tournament_id, window)
-                await self._rankings.move_end(
-                    connection, _ranking(item, await self._epoch(connection, item)), window.ends_at
-                )
+                await self._move_end(connection, item, window)
             await self._publish(connection, item)
             item = await self._find(connection, tournament_id, item.occurrence)
         await self._announce()
@@ -196,9 +194,7 @@ class TournamentKeeper:
                 raise ConflictError("tournament_not_active", f"The tournament {tournament_id!r} is {item.status}.")
             window = Window(item.occurrence, item.starts_at, min(now, item.ends_at))
             await self._tournaments.move_occurrence(connection, tournament_id, window)
-            await self._rankings.move_end(
-                connection, _ranking(item, await self._epoch(connection, item)), window.ends_at
-            )
+            await self._move_end(connection, item, window)
             await self._tournaments.step(connection, item, "ended")
             await self._publish(connection, item)
             item = await self._find(connection, tournament_id, item.occurrence)

@@ -140,14 +140,11 @@ class TournamentReader:
                 continue
             count += last - first + 1
             amounts[rule.kind] = amounts.get(rule.kind, 0) + rule.amount * (last - first + 1)
-            for entry in await self._ranks(
-                tournament_id, item, first, min(last, first + PREVIEW_MAX - 1 - len(prizes))
-            ):
-                prizes.append(
-                    PreviewedPrize(
-                        rank=entry.rank, user_id=entry.user_id, rule=number, kind=rule.kind, amount=rule.amount
-                    )
-                )
+            shown = min(last, first + PREVIEW_MAX - 1 - len(prizes))
+            prizes += [
+                PreviewedPrize(rank=entry.rank, user_id=entry.user_id, rule=number, kind=rule.kind, amount=rule.amount)
+                for entry in await self._ranks(tournament_id, item, first, shown)
+            ]
         return Preview(
             tournament_id=tournament_id,
             occurrence=item.occurrence,
