@@ -98,6 +98,15 @@ class Settings(BaseSettings):
         5, ge=0, le=3600, description="`max-age` that browsers may keep a public leaderboard page."
     )
 
+    tournament_grace_seconds: int = Field(
+        120, ge=0, le=86_400, description="How long after a tournament's end its scores may still arrive."
+    )
+    tournament_slack_seconds: float = Field(
+        10.0,
+        ge=0,
+        le=600,
+        description="Wait beyond the grace before settling: for events on their way and clocks that differ.",
+    )
     webhook_allow_private: bool = Field(
         False, description="Lets webhooks reach private, loopback and other addresses that are not public."
     )

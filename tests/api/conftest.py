@@ -18,13 +18,22 @@ from grandstand.api.server import serve_http
 from grandstand.api.services import Services
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
+from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.check_health import HealthChecker
+from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.live_boards import LiveBoards
+from grandstand.operations.live_tournaments import LiveTournaments
+from grandstand.operations.manage_tournaments import TournamentKeeper
+from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.put_player import PlayerKeeper
+from grandstand.operations.read_player import PlayerReader
+from grandstand.operations.read_tournament import TournamentReader
+from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
+from grandstand.storage.webhooks import WebhookStore
 from tests.support.core import Core, open_core
 from tests.support.engines import SCHEMA, RunningEngines
 from tests.support.waiting import eventually_async
@@ -109,7 +118,10 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     await core.stream.create_group()
     authenticator = Authenticator(core.database, refresh_seconds=60, token_ttl_seconds=3600)
     await authenticator.start()
-    live = LiveBoards(core.reader)
+    ranks = TournamentReader(core.database, core.tournaments, core.reader)
+    live, live_tournaments = LiveBoards(core.reader), LiveTournaments(core.reader, ranks)
+    resolver = SystemResolver()
+    guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
     services = Services(
         settings=settings,
         authenticator=authenticator,
@@ -122,6 +134,20 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         ),
         scores=core.writer,
         players=PlayerKeeper(core.database, core.players, core.changes),
+        profiles=PlayerReader(
+            core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
+        ),
+        banner=PlayerBanner(
+            core.database, core.ledger, core.bans, core.entries, core.prizes, core.index, core.changes
+        ),
+        tournaments=TournamentKeeper(
+            core.database, core.ledger, core.store, core.rankings, core.tournaments, core.bans, core.changes,
+            grace_seconds=settings.tournament_grace_seconds,
+        ),
+        tournament_ranks=ranks,
+        live_tournaments=live_tournaments,
+        prizes=PrizeKeeper(core.database, core.prizes, core.outbox),
+        webhooks=WebhookManager(core.database, WebhookStore(), core.outbox, guard),
         health=HealthChecker(core.database, core.stream, ("ingest", "api")),
     )
     app = build_app(services)
@@ -131,6 +157,8 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
             yield Site(app, client, services, core)
     finally:
         await live.close()
+        await live_tournaments.close()
+        resolver.close()
         await services.intake.close()
         await authenticator.stop()
 

@@ -1,5 +1,6 @@
 """Periods, segments, buckets, tiers, resets, removals and direct scores over HTTP, and who may use them."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -39,8 +40,8 @@ def users(page: dict[str, Any]) -> list[str]:
 
 
 async def test_a_daily_board_rolls_over_and_its_past_stays(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = await define(site, "daily", period="daily", timezone="America/New_York")
-    await score(site, "daily", "ann", 10)
+    path = await define(site, "daily", period="daily", timezone="America/New_York", segment_by="country")
+    await score(site, "daily", "ann", 10, country="US")
     page = (await site.get(path)).json()
     assert (page["period"], page["period_ends_at"]) == ("20261124T050000Z", "2026-11-25T05:00:00Z")
     assert (await site.get(f"{path}/definition")).json()["period_ends_at"] == "2026-11-25T05:00:00Z"
@@ -64,6 +65,16 @@ async def test_a_daily_board_rolls_over_and_its_past_stays(site: Site, monkeypat
     found = (await site.post(f"{path}/lookup?{past}", {"user_ids": ["ann", "bob"]})).json()
     assert (users(found), found["not_ranked"], found["period"]) == (["ann"], ["bob"], listed[0]["id"])
     assert users((await site.get(path)).json()) == ["bob"]
+
+    # Told once, for all its parts, however often it is asked for.
+    await site.core.new_closer().close()
+    told = await site.core.database.pool.fetch(
+        "SELECT payload FROM webhook_events WHERE type = 'leaderboard.period_closed'"
+    )
+    assert [json.loads(row["payload"]) for row in told] == [
+        {"leaderboard": "daily", "period": listed[0]["id"]}
+        | {name: listed[0][name] for name in ("started_at", "ended_at", "total")}
+    ]
 
 
 async def test_pages_of_an_archive_and_of_the_list_of_periods(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

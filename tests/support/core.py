@@ -16,6 +16,7 @@ from grandstand.domain.events import Event, encode_events
 from grandstand.domain.leaderboards import Leaderboard, LeaderboardDefinition
 from grandstand.domain.periods import BEGINNING
 from grandstand.domain.rankings import WHOLE, Ranking, RankingName
+from grandstand.operations.admit_attempts import AttemptKeeper
 from grandstand.operations.apply_events import Applied, EventApplier
 from grandstand.operations.catalog import LeaderboardCatalog, indexed
 from grandstand.operations.close_periods import PeriodCloser
@@ -30,6 +31,7 @@ from grandstand.operations.replay_leaderboard import LeaderboardReplayer
 from grandstand.operations.resolve_rankings import RankingResolver
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.storage.archive import ArchiveStore
+from grandstand.storage.bans import BanStore
 from grandstand.storage.buckets import BucketStore
 from grandstand.storage.changes import ChangeFeed, Changes
 from grandstand.storage.entries import EntryStore
@@ -38,10 +40,13 @@ from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import HIGH, Block, EventStream
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.ledger import Ledger
+from grandstand.storage.outbox import Outbox
 from grandstand.storage.players import PlayerStore
 from grandstand.storage.postgres import Database, open_pool
+from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.ranking_index import IndexIncompleteError, RankingIndex
 from grandstand.storage.rankings import RankingStore
+from grandstand.storage.tournaments import TournamentStore
 from grandstand.storage.valkey import open_valkey
 from grandstand.workers.ranking_keeper import RankingKeeper
 from grandstand.workers.ranking_reconciler import RankingReconciler
@@ -104,6 +109,10 @@ class Core:
     archive: ArchiveStore = field(default_factory=ArchiveStore)
     players: PlayerStore = field(default_factory=PlayerStore)
     entry_reads: EntryReads = field(default_factory=EntryReads)
+    bans: BanStore = field(default_factory=BanStore)
+    tournaments: TournamentStore = field(default_factory=TournamentStore)
+    prizes: PrizeStore = field(default_factory=PrizeStore)
+    outbox: Outbox = field(default_factory=Outbox)
 
     def __post_init__(self) -> None:
         self.catalog = LeaderboardCatalog(self.store)
@@ -135,7 +144,10 @@ class Core:
         )  # fmt: skip
 
     def new_folder(self, index: RankingIndex | None = None) -> ScoreFolder:
-        return ScoreFolder(RankingResolver(self.rankings, index or self.index), self.buckets, self.entries)
+        return ScoreFolder(
+            RankingResolver(self.rankings, index or self.index), self.bans, AttemptKeeper(self.tournaments),
+            self.buckets, self.entries,
+        )  # fmt: skip
 
     def new_finder(self, feed: ChangeFeed | None = None) -> RankingFinder:
         return RankingFinder(
@@ -157,7 +169,7 @@ class Core:
     def new_closer(self) -> PeriodCloser:
         return PeriodCloser(
             self.database, self.ledger, LeaderboardCatalog(self.store), self.rankings, self.archive, self.stream,
-            self.changes,
+            self.changes, self.outbox,
         )  # fmt: skip
 
     def new_keeper(self) -> RankingKeeper:
@@ -345,6 +357,9 @@ async def empty(database: Database) -> None:
             await connection.execute(f"DROP TABLE {name}")
         await connection.execute(
             "DELETE FROM entries; DELETE FROM archived_entries; DELETE FROM bucket_members; DELETE FROM removals;"
+            "DELETE FROM prize_steps; DELETE FROM prizes; DELETE FROM standings; DELETE FROM participants;"
+            "DELETE FROM occurrences; DELETE FROM tournaments; DELETE FROM leases;"
+            "DELETE FROM webhook_events; DELETE FROM webhook_endpoints;"
             "DELETE FROM rankings; DELETE FROM leaderboards; DELETE FROM players;"
             "UPDATE ledger SET open_month = NULL, leaderboards_revision = 0"
         )

@@ -122,7 +122,7 @@ def test_they_are_those_of_a_walk_minute_by_minute(period: str, zone: str, chang
     board = SimpleNamespace(period=period, timezone=zone)
     for minutes in range(-1600, 1600, 37):
         moment = change + timedelta(minutes=minutes, seconds=30)
-        assert tuple(Schedule(period, zone).at(moment)) == model.period_of(board, moment), moment
+        assert Schedule(period, zone).at(moment)[:2] == model.period_of(board, moment), moment
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_they_are_those_of_a_walk_minute_by_minute(period: str, zone: str, chang
 def test_known_days(period: str, zone: str, day: date, starts: list[str]) -> None:
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(zone))
     start, end = (datetime.fromisoformat(text) for text in starts)
-    assert Schedule(period, zone).at(noon.astimezone(UTC)) == (start, end)
+    assert Schedule(period, zone).at(noon.astimezone(UTC))[:2] == (start, end)
 
 
 @given(
@@ -201,7 +201,7 @@ def test_resets_cut_periods(period: str, resets: list[datetime], moment: datetim
 
 
 def test_an_all_time_board_has_one_period_until_it_is_reset() -> None:
-    assert Schedule("all_time", "UTC").at(datetime(2026, 1, 1, tzinfo=UTC)) == (BEGINNING, None)
+    assert Schedule("all_time", "UTC").at(datetime(2026, 1, 1, tzinfo=UTC))[:2] == (BEGINNING, None)
 
 
 @pytest.mark.parametrize(

@@ -62,10 +62,15 @@ def require_reader(principal: Principal, visibility: Visibility, own_user_id: st
     if visibility == "public" or principal.is_operator:
         return
     if principal.kind == "anonymous":
-        raise UnauthorizedError("This leaderboard is private; send a server key.")
+        raise UnauthorizedError("This is private; send a server key.")
     if own_user_id is not None and principal.user_id == own_user_id:
         return
-    raise ForbiddenError("This leaderboard is private; it needs a server key.")
+    raise ForbiddenError("This is private; it needs a server key.")
+
+
+def actor_of(principal: Principal) -> str:
+    """Return who speaks, as it is kept beside what was done: the kind, and the user or the id of the key."""
+    return f"{principal.kind}:{principal.user_id or principal.key_id or ''}".rstrip(":")
 
 
 def require_self(principal: Principal, user_id: str) -> None:

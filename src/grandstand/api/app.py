@@ -14,11 +14,23 @@ from grandstand.api.health import HealthRoutes
 from grandstand.api.leaderboards import LeaderboardRoutes
 from grandstand.api.pages import Pages
 from grandstand.api.players import PlayerRoutes
+from grandstand.api.prizes import PrizeRoutes
 from grandstand.api.problems import handle_exception
 from grandstand.api.schema import SchemaRoutes
 from grandstand.api.services import Services
+from grandstand.api.tournaments import TournamentRoutes
+from grandstand.api.webhooks import WebhookRoutes
 
-CONTROLLERS = (EventRoutes, PlayerRoutes, LeaderboardRoutes, HealthRoutes, SchemaRoutes)
+CONTROLLERS = (
+    EventRoutes,
+    PlayerRoutes,
+    LeaderboardRoutes,
+    TournamentRoutes,
+    PrizeRoutes,
+    WebhookRoutes,
+    HealthRoutes,
+    SchemaRoutes,
+)
 
 
 def build_app(services: Services) -> ASGIApp:

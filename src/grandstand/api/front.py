@@ -12,18 +12,21 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
-from grandstand.api.live import stream_live
+from grandstand.api.live import open_board, open_tournament, stream_live
 from grandstand.api.pages import Pages, not_modified, page_name
 from grandstand.api.problems import reply_of, reply_of_unexpected
 from grandstand.api.replies import Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
 from grandstand.api.services import Services
 from grandstand.domain.errors import GrandstandError
+from grandstand.operations.live_boards import Listener
 
 BOARDS_PATH = "/api/leaderboards/"
+TOURNAMENTS_PATH = "/api/tournaments/"
 RESERVED_PATH = BOARDS_PATH + "user"
 LIVE_SUFFIX = "/live"
 LIVE_ROUTE = "/api/leaderboards/{key}/live"
+TOURNAMENT_LIVE_ROUTE = "/api/tournaments/{tournament_id}/live"
 PAGE_ROUTE = "/api/leaderboards/{key}"
 UNKNOWN_ROUTE = "unknown"
 CLIENT_GONE_STATUS = 499
@@ -54,9 +57,12 @@ class Front:
         elif method == "GET" and (key := _page_key(scope)) is not None:
             route = PAGE_ROUTE
             status = await self._answer_page(scope, send, key)
-        elif method == "GET" and (key := _live_key(scope)) is not None:
+        elif method == "GET" and (key := _live_key(scope, BOARDS_PATH)) is not None and key != "user":
             route = LIVE_ROUTE
-            status = await self._stream_live(scope, receive, send, key)
+            status = await self._stream_live(scope, receive, send, open_board(scope, self._services, key))
+        elif method == "GET" and (key := _live_key(scope, TOURNAMENTS_PATH)) is not None:
+            route = TOURNAMENT_LIVE_ROUTE
+            status = await self._stream_live(scope, receive, send, open_tournament(scope, self._services, key))
         else:
             route, status = await self._pass_on(scope, receive, send)
         self._counts.add(route, status, time.perf_counter() - began_at)
@@ -69,7 +75,7 @@ class Front:
         await send_reply(send, reply)
         return reply.status
 
-    async def _stream_live(self, scope: HTTPScope, receive: Receive, send: Send, key: str) -> int:
+    async def _stream_live(self, scope: HTTPScope, receive: Receive, send: Send, opening: Awaitable[Listener]) -> int:
         has_begun = False
 
         async def send_noted(message: Message) -> None:
@@ -78,7 +84,7 @@ class Front:
             await send(message)
 
         try:
-            return await stream_live(scope, receive, send_noted, self._services, key)
+            return await stream_live(scope, receive, send_noted, opening)
         except GrandstandError as error:
             reply = reply_of(error)
         except Exception as error:
@@ -147,13 +153,13 @@ def _page_key(scope: HTTPScope) -> str | None:
     return key if key and "/" not in key and key != "user" else None
 
 
-def _live_key(scope: HTTPScope) -> str | None:
+def _live_key(scope: HTTPScope, under: str) -> str | None:
     """Return the percent-encoded key of a path like `/api/leaderboards/{key}/live`."""
     path = scope["raw_path"].decode("latin-1")
-    if not path.startswith(BOARDS_PATH) or not path.endswith(LIVE_SUFFIX):
+    if not path.startswith(under) or not path.endswith(LIVE_SUFFIX):
         return None
-    key = path[len(BOARDS_PATH) : -len(LIVE_SUFFIX)]
-    return key if key and "/" not in key and key != "user" else None
+    key = path[len(under) : -len(LIVE_SUFFIX)]
+    return key if key and "/" not in key else None
 
 
 def _has_credential(scope: HTTPScope) -> bool:

@@ -130,7 +130,7 @@ class LeaderboardRoutes(Controller):
             below=5 if below is None else below,
             part=query.part(),
         )
-        headers = pages.headers(page, _shown_to(principal, visibility))
+        headers = pages.headers(page, shown_to(principal, visibility))
         return not_modified(Reply(HTTPStatus.OK, encode(page), JSON, headers), request.scope).as_response()
 
     @post("/{key:str}/lookup", status_code=HTTPStatus.OK)
@@ -143,7 +143,7 @@ class LeaderboardRoutes(Controller):
         require_reader(principal, await services.reader.visibility(board))
         body = await read_body(request.scope, request.receive, services.settings.body_max_bytes)
         part = Query(request.scope["query_string"]).part()
-        found = await services.reader.lookup(board, _read_lookup(body), part=part)
+        found = await services.reader.lookup(board, read_lookup(body), part=part)
         return json_reply(found, headers=PRIVATE).as_response()
 
     @get("/{key:str}/periods")
@@ -200,15 +200,22 @@ async def _user_rank(request: AnyRequest, services: Services, pages: Pages, boar
     user_id = read_path_user_id(encoded_user_id)
     require_reader(principal, visibility, user_id)
     rank = await services.reader.user(board, user_id, part=Query(request.scope["query_string"]).part())
-    headers = pages.headers(rank, _shown_to(principal, visibility))
+    headers = pages.headers(rank, shown_to(principal, visibility))
     return not_modified(Reply(HTTPStatus.OK, encode(rank), JSON, headers), request.scope)
 
 
-def _shown_to(principal: Principal, visibility: Visibility) -> Visibility:
+def shown_to(principal: Principal, visibility: Visibility) -> Visibility:
+    """Return who may be shown an answer to this caller: what a player's token adds is for nobody else."""
     return "private" if principal.kind == "player" else visibility
 
 
-def _read_lookup(body: bytes) -> list[str]:
+def read_lookup(body: bytes) -> list[str]:
+    """Return the players that a look-up asks for.
+
+    Raises:
+        MalformedError: the body is not JSON.
+        InvalidError: a wrong value.
+    """
     try:
         user_ids = _decode_lookup(body).user_ids
     except msgspec.ValidationError as error:

@@ -1,19 +1,21 @@
-"""`GET /api/leaderboards/{key}/live`: Server-Sent Events `update` with the top entries of a board.
+"""`GET /api/leaderboards/{key}/live` and `/api/tournaments/{id}/live`: Server-Sent Events with the top entries.
 
 Raw ASGI, because a listener is a connection for hours: it costs one waiting task, and one that does not take what it
 is sent is dropped.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from litestar.types import HTTPScope, Receive, Send
 
 from grandstand.api.access import principal_of, require_reader
-from grandstand.api.parameters import Query, read_key
+from grandstand.api.parameters import Query, read_key, read_tournament_id
 from grandstand.api.services import Services
 from grandstand.domain.errors import FieldError, InvalidError
-from grandstand.operations.live_boards import Topic, Update
+from grandstand.operations.live_boards import Listener, Topic, Update
+from grandstand.operations.live_tournaments import TournamentTopic
+from grandstand.operations.read_leaderboard import WHOLE_BOARD
 from grandstand.telemetry import metrics
 
 LIVE_ENTRIES_MAX = 100
@@ -33,13 +35,31 @@ HEADERS = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
 """No copy is kept, and a proxy (nginx) hands on each update as it comes."""
 
 
-async def stream_live(scope: HTTPScope, receive: Receive, send: Send, services: Services, encoded_key: str) -> int:
+async def open_board(scope: HTTPScope, services: Services, encoded_key: str) -> Listener:
+    """Begin to listen to a board.
+
+    Raises:
+        GrandstandError: every refusal of the contract.
+    """
+    return await services.live.open(await read_topic(scope, services, encoded_key))
+
+
+async def open_tournament(scope: HTTPScope, services: Services, encoded_id: str) -> Listener:
+    """Begin to listen to a tournament.
+
+    Raises:
+        GrandstandError: every refusal of the contract.
+    """
+    return await services.live_tournaments.open(await read_tournament_topic(scope, services, encoded_id))
+
+
+async def stream_live(scope: HTTPScope, receive: Receive, send: Send, opening: Awaitable[Listener]) -> int:
     """Send updates until the client goes away; return the status for the request counts.
 
     Raises:
         GrandstandError: every refusal of the contract, before anything is sent.
     """
-    listener = await services.live.open(await read_topic(scope, services, encoded_key))
+    listener = await opening
     try:
         headers = [(b"content-type", MEDIA_TYPE.encode()), *HEADERS]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -70,11 +90,28 @@ async def read_topic(scope: HTTPScope, services: Services, encoded_key: str) -> 
     visibility = await services.reader.visibility(key)
     require_reader(principal_of(scope, services), visibility)
     query = Query(scope["query_string"])
+    return Topic(key, query.part(), _limit(query), visibility)
+
+
+async def read_tournament_topic(scope: HTTPScope, services: Services, encoded_id: str) -> TournamentTopic:
+    """Return what a request wants to listen to, once it is clear that it may.
+
+    Raises:
+        GrandstandError: every refusal of the contract.
+    """
+    tournament_id = read_tournament_id(encoded_id)
+    visibility = await services.tournament_ranks.visibility(tournament_id)
+    require_reader(principal_of(scope, services), visibility)
+    query = Query(scope["query_string"])
+    return TournamentTopic(tournament_id, WHOLE_BOARD, _limit(query), visibility, occurrence=query.occurrence())
+
+
+def _limit(query: Query) -> int:
     limit = query.integer("limit")
     limit = LIVE_ENTRIES if limit is None else limit
     if not 1 <= limit <= LIVE_ENTRIES_MAX:
         raise InvalidError([FieldError("limit", f"must be between 1 and {LIVE_ENTRIES_MAX}")])
-    return Topic(key, query.part(), limit, visibility)
+    return limit
 
 
 async def _drop(scope: HTTPScope, leaving: asyncio.Task[None]) -> None:

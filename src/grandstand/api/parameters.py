@@ -9,6 +9,7 @@ from grandstand.operations.find_ranking import Part
 
 KEY_LENGTH_MAX = 64
 PART_LENGTH_MAX = 64
+OCCURRENCE_MAX = 2**31 - 1
 _QUERY_FIELDS_MAX = 100
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 
@@ -23,6 +24,18 @@ def read_key(encoded: str) -> str:
     if len(key) > KEY_LENGTH_MAX or "\x00" in key or ":" in key:
         raise NotFoundError("leaderboard_not_found", "There is no leaderboard with this key.")
     return key
+
+
+def read_tournament_id(encoded: str) -> str:
+    """Return the tournament id of a path segment that is still percent-encoded.
+
+    Raises:
+        NotFoundError: no tournament can have such an id.
+    """
+    tournament_id = unquote(encoded, errors="replace")
+    if len(tournament_id) > KEY_LENGTH_MAX or "\x00" in tournament_id:
+        raise NotFoundError("tournament_not_found", "There is no tournament with this id.")
+    return tournament_id
 
 
 def read_new_key(encoded: str) -> str:
@@ -100,6 +113,17 @@ class Query:
             if text is not None and ("\x00" in text or len(text) > PART_LENGTH_MAX):
                 raise InvalidError([FieldError(name, f"must have at most {PART_LENGTH_MAX} characters and no NUL")])
         return Part(self.text("period"), segment, bucket)
+
+    def occurrence(self) -> int | None:
+        """Return which occurrence of a tournament the parameter `occurrence` asks for.
+
+        Raises:
+            InvalidError: it is no number that an occurrence can have.
+        """
+        number = self.integer("occurrence")
+        if number is not None and not 1 <= number <= OCCURRENCE_MAX:
+            raise InvalidError([FieldError("occurrence", f"must be between 1 and {OCCURRENCE_MAX}")])
+        return number
 
     def user_id(self) -> str | None:
         """Return the parameter `user_id`.

@@ -1,4 +1,4 @@
-"""`/api/players…`: sessions, and what a game says of a player."""
+"""`/api/players…`: sessions, what a game says of a player, what is known of one, and bans."""
 
 from http import HTTPStatus
 from typing import Any
@@ -7,7 +7,7 @@ from litestar import Controller, Request, Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from grandstand.api.access import principal_of, require_self
+from grandstand.api.access import actor_of, principal_of, require_operator, require_self
 from grandstand.api.bodies import read_body
 from grandstand.api.parameters import read_path_user_id
 from grandstand.api.replies import json_reply
@@ -48,8 +48,27 @@ class PlayerRoutes(Controller):
     async def get_player(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], user_id: FromPath[str]
     ) -> Response[bytes]:
-        """Read what was said of a player."""
+        """Read what is known of a player."""
         principal = principal_of(request.scope, services)
         user = read_path_user_id(user_id)
         require_self(principal, user)
-        return json_reply(await services.players.get(user)).as_response()
+        return json_reply(await services.profiles.get(user)).as_response()
+
+    @post("/{user_id:str}/ban", status_code=HTTPStatus.OK)
+    async def post_ban(
+        self, request: Request[Any, Any, Any], services: NamedDependency[Services], user_id: FromPath[str]
+    ) -> Response[bytes]:
+        """Take a player off every board and refuse new scores."""
+        principal = principal_of(request.scope, services)
+        require_operator(principal)
+        body = await read_body(request.scope, request.receive, PLAYER_BYTES_MAX)
+        ban = await services.banner.ban(read_path_user_id(user_id), body, actor=actor_of(principal))
+        return json_reply(ban).as_response()
+
+    @post("/{user_id:str}/unban", status_code=HTTPStatus.OK)
+    async def post_unban(
+        self, request: Request[Any, Any, Any], services: NamedDependency[Services], user_id: FromPath[str]
+    ) -> Response[bytes]:
+        """Let a player's scores count again."""
+        require_operator(principal_of(request.scope, services))
+        return json_reply(await services.banner.lift(read_path_user_id(user_id))).as_response()

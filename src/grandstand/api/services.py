@@ -4,12 +4,19 @@ from dataclasses import dataclass
 
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
+from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.check_health import HealthChecker
+from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.live_boards import LiveBoards
+from grandstand.operations.live_tournaments import LiveTournaments
+from grandstand.operations.manage_tournaments import TournamentKeeper
+from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.put_player import PlayerKeeper
 from grandstand.operations.read_leaderboard import LeaderboardReader
+from grandstand.operations.read_player import PlayerReader
+from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Settings
 
@@ -27,4 +34,11 @@ class Services:
     definer: LeaderboardDefiner
     scores: ScoreWriter
     players: PlayerKeeper
+    profiles: PlayerReader
+    banner: PlayerBanner
+    tournaments: TournamentKeeper
+    tournament_ranks: TournamentReader
+    live_tournaments: LiveTournaments
+    prizes: PrizeKeeper
+    webhooks: WebhookManager
     health: HealthChecker

@@ -9,10 +9,13 @@ from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
 from grandstand.operations.admit_attempts import AttemptKeeper
+from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.catalog import LeaderboardCatalog
+from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.fold_scores import ScoreFolder
 from grandstand.operations.follow_catalog import CatalogFollower
+from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.replay_leaderboard import LeaderboardReplayer
 from grandstand.operations.resolve_rankings import RankingResolver
 from grandstand.settings import Settings
@@ -24,6 +27,7 @@ from grandstand.storage.entries import EntryStore
 from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import EventStream, NotDurableError
 from grandstand.storage.leaderboards import LeaderboardStore
+from grandstand.storage.leases import LeaseStore
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.outbox import Outbox
 from grandstand.storage.players import PlayerStore
@@ -34,6 +38,7 @@ from grandstand.storage.rankings import RankingStore
 from grandstand.storage.schema_version import newest_version, read_version
 from grandstand.storage.tournaments import TournamentStore
 from grandstand.storage.valkey import open_valkey
+from grandstand.storage.webhooks import WebhookStore
 
 
 class EngineUnreachableError(Exception):
@@ -73,6 +78,8 @@ class Core:
     tournaments: TournamentStore
     prizes: PrizeStore
     outbox: Outbox
+    webhooks: WebhookStore
+    leases: LeaseStore
     catalog: LeaderboardCatalog
     follower: CatalogFollower
     stream: EventStream
@@ -90,6 +97,23 @@ class Core:
         """Return what brings scores into the entries; one for each loop that does."""
         resolver = RankingResolver(self.rankings, self.index)
         return ScoreFolder(resolver, self.bans, AttemptKeeper(self.tournaments), self.buckets, self.entries)
+
+    def tournament_keeper(self) -> TournamentKeeper:
+        """Return what changes tournaments."""
+        return TournamentKeeper(
+            self.database, self.ledger, self.leaderboards, self.rankings, self.tournaments, self.bans, self.changes,
+            grace_seconds=self.settings.tournament_grace_seconds,
+        )  # fmt: skip
+
+    def prize_keeper(self) -> PrizeKeeper:
+        """Return what reads, claims, voids and expires prizes."""
+        return PrizeKeeper(self.database, self.prizes, self.outbox)
+
+    def banner(self) -> PlayerBanner:
+        """Return what bans players."""
+        return PlayerBanner(
+            self.database, self.ledger, self.bans, self.entries, self.prizes, self.index, self.changes
+        )  # fmt: skip
 
     def replayer(self) -> LeaderboardReplayer:
         """Return what recomputes boards."""
@@ -140,6 +164,8 @@ async def open_core(settings: Settings, stack: AsyncExitStack) -> Core:
         tournaments=TournamentStore(),
         prizes=PrizeStore(),
         outbox=Outbox(),
+        webhooks=WebhookStore(),
+        leases=LeaseStore(),
         catalog=catalog,
         follower=CatalogFollower(database, catalog),
         stream=EventStream(valkey, prefix),

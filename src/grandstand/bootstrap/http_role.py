@@ -15,10 +15,15 @@ from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.live_boards import LiveBoards
+from grandstand.operations.live_tournaments import LiveTournaments
+from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.put_player import PlayerKeeper
 from grandstand.operations.read_leaderboard import LeaderboardReader
+from grandstand.operations.read_player import PlayerReader
+from grandstand.operations.read_tournament import TournamentReader
+from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role
 from grandstand.storage.changes import ChangeFeed
@@ -38,7 +43,10 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
     await authenticator.start()
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     reader = _reader(core, finder, feed)
-    live = LiveBoards(reader)
+    tournament_ranks = TournamentReader(core.database, core.tournaments, reader)
+    live, live_tournaments = LiveBoards(reader), LiveTournaments(reader, tournament_ranks)
+    resolver = SystemResolver()
+    guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
     services = Services(
         settings=settings,
         authenticator=authenticator,
@@ -49,13 +57,22 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         live=live,
         scores=ScoreWriter(finder, core.stream),
         players=PlayerKeeper(core.database, core.players, core.changes),
+        profiles=PlayerReader(
+            core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
+        ),
+        banner=core.banner(),
+        tournaments=core.tournament_keeper(),
+        tournament_ranks=tournament_ranks,
+        live_tournaments=live_tournaments,
+        prizes=core.prize_keeper(),
+        webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         health=HealthChecker(core.database, core.stream, roles),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
         asyncio.create_task(feed.run()),
         asyncio.create_task(core.follower.run()),
-        asyncio.create_task(_close_at(stop, live)),
+        asyncio.create_task(_close_at(stop, live, live_tournaments)),
     ]
     try:
         await serve_http(build_app(services), settings, listen, stop)
@@ -68,6 +85,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*followers)
         await authenticator.stop()
+        resolver.close()
 
 
 def _reader(core: Core, finder: RankingFinder, feed: ChangeFeed) -> LeaderboardReader:
@@ -75,7 +93,8 @@ def _reader(core: Core, finder: RankingFinder, feed: ChangeFeed) -> LeaderboardR
     return LeaderboardReader(finder, core.database, core.rankings, core.index, EntryReads(), core.archive, names)
 
 
-async def _close_at(stop: asyncio.Event, live: LiveBoards) -> None:
+async def _close_at(stop: asyncio.Event, *live: LiveBoards) -> None:
     """End the streams of live boards at the stop, so that the HTTP server need not wait for them."""
     await stop.wait()
-    await live.close()
+    for boards in live:
+        await boards.close()

@@ -1,39 +1,87 @@
-"""The role `scheduler`: what is done on time, once for a deployment."""
+"""The role `scheduler`: what is done on time, once for a deployment.
+
+Of several schedulers one leads (`workers/leader.py`) and does what must be done once; the others stand by. Loops that
+heal what readers and writers need at once run in each: they are harmless side by side.
+"""
 
 import asyncio
+import os
+import secrets
+import socket
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any
 
 from grandstand.bootstrap.core import Core
 from grandstand.operations.close_periods import PeriodCloser
+from grandstand.operations.deliver_webhooks import WebhookDeliverer
 from grandstand.operations.rebuild_ranking import RankingRebuilder
+from grandstand.operations.run_tournaments import TournamentRunner
+from grandstand.operations.settle_tournament import TournamentSettler
+from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
+from grandstand.workers.leader import Leader
 from grandstand.workers.loop import run_every
 from grandstand.workers.partition_keeper import PartitionKeeper
 from grandstand.workers.ranking_keeper import RankingKeeper
 from grandstand.workers.ranking_reconciler import RankingReconciler
 from grandstand.workers.ranking_sweeper import RankingSweeper
+from grandstand.workers.tournament_clock import TournamentClock
+from grandstand.workers.webhook_dispatcher import WebhookDispatcher, WebhookPruner
 
 _PARTITION_SECONDS = 600.0
 _RANKING_SECONDS = 0.25
+_TOURNAMENT_SECONDS = 0.5
 _SWEEP_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
 _RECONCILE_SECONDS = 1.0
+_PRUNE_SECONDS = 600.0
 
 
 def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
-    """Return the loops of the scheduler. Each is harmless beside the same loop of another scheduler."""
+    """Return the loops of the scheduler."""
+    holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    leader = Leader(core.database, core.leases, holder)
     partitions = PartitionKeeper(core.database, core.event_log, core.settings.partitions_ahead)
     rebuilder = RankingRebuilder(core.database, core.rankings, core.entries, core.index)
     rankings = RankingKeeper(core.database, core.catalog, core.rankings, core.index, rebuilder)
     sweeper = RankingSweeper(core.database, core.rankings, core.entries, core.archive, core.buckets, core.index)
     reconciler = RankingReconciler(core.database, core.catalog, core.rankings, core.entries, core.index)
+    pruner = WebhookPruner(core.database, core.webhooks)
+    tournaments = TournamentClock(_runner(core, leader), core.prize_keeper())
     closer = PeriodCloser(
-        core.database, core.ledger, core.catalog, core.rankings, core.archive, core.stream, core.changes
-    )
+        core.database, core.ledger, core.catalog, core.rankings, core.archive, core.stream, core.changes, core.outbox,
+        fence=leader.fence,
+    )  # fmt: skip
     return [
+        leader.run(stop),
+        _dispatch(core, stop),
         run_every("partitions", _PARTITION_SECONDS, partitions.keep, stop),
         run_every("rankings", _RANKING_SECONDS, rankings.keep, stop),
-        run_every("sweep", _SWEEP_SECONDS, sweeper.sweep, stop),
-        run_every("periods", _CLOSE_SECONDS, closer.close, stop),
-        run_every("reconcile", _RECONCILE_SECONDS, reconciler.reconcile, stop),
+        run_every("tournaments", _TOURNAMENT_SECONDS, leader.while_leading(tournaments.tick), stop),
+        run_every("periods", _CLOSE_SECONDS, leader.while_leading(closer.close), stop),
+        run_every("sweep", _SWEEP_SECONDS, leader.while_leading(sweeper.sweep), stop),
+        run_every("reconcile", _RECONCILE_SECONDS, leader.while_leading(reconciler.reconcile), stop),
+        run_every("prune webhooks", _PRUNE_SECONDS, leader.while_leading(pruner.prune), stop),
     ]
+
+
+def _runner(core: Core, leader: Leader) -> TournamentRunner:
+    settler = TournamentSettler(
+        core.database, core.ledger, core.tournaments, core.rankings, core.prizes, core.outbox, fence=leader.fence
+    )
+    return TournamentRunner(
+        core.database, core.ledger, core.catalog, core.tournaments, settler, core.outbox, core.stream, core.changes,
+        slack=timedelta(seconds=core.settings.tournament_slack_seconds), fence=leader.fence,
+    )  # fmt: skip
+
+
+async def _dispatch(core: Core, stop: asyncio.Event) -> None:
+    """Send webhooks until the stop."""
+    resolver = SystemResolver()
+    guard = AddressGuard(resolver, allow_private=core.settings.webhook_allow_private)
+    deliverer = WebhookDeliverer(core.database, core.webhooks, guard)
+    try:
+        await WebhookDispatcher(deliverer).run(stop)
+    finally:
+        await deliverer.close()
+        resolver.close()

@@ -8,30 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from grandstand.cli.connecting import DEFAULT_URL, FormatName, ServerKey, Url, connect, stop
+
 if TYPE_CHECKING:
-    from grandstand.client.board_files import Definitions, Format
+    from grandstand.client.board_files import Definitions
     from grandstand.client.boards import Change
-    from grandstand.client.connection import Connection
 
 SOME_REFUSED = 1
 _SIGNS = {"created": "+", "changed": "~", "unchanged": "=", "deleted": "-", "kept": " "}
 _WORDS = {"kept": "not in the file; stays (--prune deletes it)"}
-
-Url = Annotated[str, typer.Option("--url", envvar="GRANDSTAND_URL", help="The server.", show_envvar=True)]
-ServerKey = Annotated[
-    str,
-    typer.Option(
-        "--server-key",
-        envvar="GRANDSTAND_SERVER_KEY",
-        help="The server key. Prefer the variable: other users of this machine see command lines.",
-        show_default=False,
-    ),
-]
-FormatName = Annotated[
-    str | None,
-    typer.Option("--format", metavar="yaml|toml", help="How the file is written. [default: by its suffix]"),
-]
-DEFAULT_URL = "http://127.0.0.1:8080"
 
 app = typer.Typer(
     help="Keep the definitions of leaderboards in a file.",
@@ -54,13 +39,13 @@ def export(
 
     Exit codes: 2 wrong usage or file, 4 the server out of reach or the key refused.
     """
-    from grandstand.client.board_files import STANDARD_STREAM, format_of, write_definitions
+    from grandstand.client.board_files import STANDARD_STREAM, format_of, read_format, write_definitions
     from grandstand.client.boards import BoardClient
     from grandstand.client.errors import StoppedError, UsageError
 
     try:
-        form = format_of(file, _format(format_name))
-        with _connect(url, server_key) as connection:
+        form = format_of(file, read_format(format_name))
+        with connect(url, server_key) as connection:
             definitions = BoardClient(connection).read()
         text = write_definitions(definitions, form)
         if file == STANDARD_STREAM:
@@ -71,7 +56,7 @@ def export(
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {(error.strerror or str(error)).lower()}.") from None
     except StoppedError as error:
-        _stop(error)
+        stop(error)
     typer.echo(f"{file}: {len(definitions)} leaderboards.", err=True)
 
 
@@ -95,14 +80,14 @@ def apply(
     Exit codes: 0 done, 1 the server refused some of the changes, 2 wrong usage or file, 4 the server out of reach or
     the key refused.
     """
-    from grandstand.client.board_files import read_definitions
+    from grandstand.client.board_files import read_definitions, read_format
     from grandstand.client.boards import BoardClient, compare
     from grandstand.client.errors import StoppedError
 
     refused: set[str] = set()
     try:
-        wanted = read_definitions(file, _format(format_name))
-        with _connect(url, server_key) as connection:
+        wanted = read_definitions(file, read_format(format_name))
+        with connect(url, server_key) as connection:
             client = BoardClient(connection)
             changes = list(compare(client.read(), wanted, prune=prune))
             for change in changes:
@@ -110,7 +95,7 @@ def apply(
                 if not dry_run and not _make(client, change, wanted, file):
                     refused.add(change.key)
     except StoppedError as error:
-        _stop(error)
+        stop(error)
     typer.echo(_summary(changes, refused, dry_run=dry_run))
     raise typer.Exit(SOME_REFUSED if refused else 0)
 
@@ -131,24 +116,6 @@ def _make(client: Any, change: "Change", wanted: "Definitions", file: str) -> bo
     return False
 
 
-def _connect(url: str, server_key: str) -> "Connection":
-    from grandstand.client.connection import Connection
-
-    return Connection(url, server_key)
-
-
-def _format(name: str | None) -> "Format | None":
-    from grandstand.client.board_files import Format
-    from grandstand.client.errors import UsageError
-
-    if name is None:
-        return None
-    try:
-        return Format(name.lower())
-    except ValueError:
-        raise UsageError(f"--format {name} is neither yaml nor toml.") from None
-
-
 def _show(change: "Change") -> None:
     typer.echo(f"{_SIGNS[change.kind]} {change.key}: {_WORDS.get(change.kind, change.kind)}")
     for name, before, after in change.fields:
@@ -165,8 +132,3 @@ def _summary(changes: "list[Change]", refused: set[str], *, dry_run: bool) -> st
     parts += [f"{len(refused)} refused"] if refused else []
     text = ", ".join(parts) or "nothing to do"
     return f"Dry run, nothing is changed: {text}." if dry_run else f"{text}."
-
-
-def _stop(error: Any) -> None:
-    typer.echo(f"grandstand: {error}", err=True)
-    raise typer.Exit(error.exit_code) from None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from grandstand.cli import boards
+from grandstand.cli import boards, prizes, tournaments
 from grandstand.cli.describe import settings, version
 from grandstand.cli.importing import import_events
 from grandstand.cli.migrate import migrate
@@ -35,6 +35,8 @@ app = typer.Typer(
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(boards.app, name="boards")
+app.add_typer(tournaments.app, name="tournaments")
+app.add_typer(prizes.app, name="prizes")
 
 
 def main() -> None:

@@ -55,6 +55,20 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
+def read_format(name: str | None) -> Format | None:
+    """Return the format that an option names.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if name is None:
+        return None
+    try:
+        return Format(name.lower())
+    except ValueError:
+        raise UsageError(f"--format {name} is neither yaml nor toml.") from None
+
+
 def format_of(file: str, given: Format | None) -> Format:
     """Return how a file is written: as said, or by its suffix; YAML for standard input and output.
 
@@ -116,6 +130,18 @@ def read_rule(file: str, key: str) -> LeaderboardDefinition:
         raise UsageError("\n  ".join([f"{_name(file)} has mistakes:", *mistakes])) from None
 
 
+def read_document(file: str, given: Format | None) -> dict[str, Any]:
+    """Read a file that holds one object of whatever fields; nothing in it is checked. JSON is YAML, too.
+
+    Raises:
+        UsageError: it cannot be read, or holds something else.
+    """
+    document = _parse(file, format_of(file, given))
+    if not isinstance(document, dict) or not all(isinstance(name, str) for name in document):
+        raise UsageError(f"{_name(file)} must hold one object: names and values.")
+    return document
+
+
 def write_definitions(definitions: Mapping[str, LeaderboardDefinition], form: Format) -> str:
     """Return the text of a file that `read_definitions` reads back as the same; defaults are left out.
 
@@ -152,6 +178,13 @@ def _without_nulls(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _load(file: str, form: Format) -> dict[str, Any]:
+    document = _parse(file, form)
+    if not isinstance(document, dict):
+        raise UsageError(f"{_name(file)} must hold {TOP!r} and nothing else beside it.")
+    return document
+
+
+def _parse(file: str, form: Format) -> Any:
     try:
         data = sys.stdin.buffer.read() if file == STANDARD_STREAM else Path(file).read_bytes()
         text = data.decode("utf-8-sig")
@@ -160,13 +193,10 @@ def _load(file: str, form: Format) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise UsageError(f"{_name(file)} is not UTF-8.") from None
     try:
-        document = tomllib.loads(text) if form is Format.TOML else yaml.load(text, _Loader)  # noqa: S506 - a safe one
+        return tomllib.loads(text) if form is Format.TOML else yaml.load(text, _Loader)  # noqa: S506 - a safe one
     except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split()) or "it nests too deeply"
         raise UsageError(f"{_name(file)} is not {form.value.upper()}: {reason}.") from None
-    if not isinstance(document, dict):
-        raise UsageError(f"{_name(file)} must hold {TOP!r} and nothing else beside it.")
-    return document
 
 
 def _name(file: str) -> str:

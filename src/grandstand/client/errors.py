@@ -22,6 +22,10 @@ class ServerError(StoppedError):
     exit_code = SERVER
 
 
+class RefusedError(StoppedError):
+    """The server does not do what it was asked to: there is no such thing, it stands otherwise, or a value is wrong."""
+
+
 class PassingError(ServerError):
     """The server is away or has enough for now: worth another try, not before `wait_seconds` have passed."""
 

@@ -147,7 +147,8 @@ class Windows:
     def __init__(self, windows: Sequence[tuple[int, datetime, datetime]], grace: timedelta) -> None:
         self._windows = tuple(sorted(windows, key=lambda window: window[1]))
         self._starts = [window[1] for window in self._windows]
-        self._grace = grace
+        self.grace = grace
+        """How long after its end a window still takes events that occurred in it."""
 
     def at(self, moment: datetime) -> Period | None:
         """Return the window in which `moment` lies, or None."""
@@ -155,7 +156,7 @@ class Windows:
         if number:
             _, starts_at, ends_at = self._windows[number - 1]
             if moment < ends_at:
-                return Period(starts_at, ends_at, self._grace)
+                return Period(starts_at, ends_at, self.grace)
         return None
 
     def occurrence(self, start: datetime) -> int | None:

@@ -13,11 +13,15 @@ from cronsim import CronSim, CronSimError
 
 from grandstand.domain.definitions import check_definition
 from grandstand.domain.errors import FieldError, InvalidError
+from grandstand.domain.event_model import EventError
 from grandstand.domain.leaderboards import LeaderboardDefinition, Operator, Order, Scalar, Visibility
+from grandstand.domain.payloads import check_payload
 from grandstand.domain.periods import CRON_PREFIX
 from grandstand.domain.ranking import top_ranks
 
 Status = Literal["scheduled", "active", "ended", "settled", "cancelled"]
+Join = Literal["open", "required"]
+PrizeStatus = Literal["pending", "claimed", "expired", "voided"]
 
 PLAYERS_MAX = 100_000_000
 ATTEMPTS_MAX = 1_000_000
@@ -62,7 +66,7 @@ class TournamentDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     field: str | None = None
     where: dict[str, Scalar] | None = None
     order: Order = "desc"
-    join: Literal["open", "required"] = "open"
+    join: Join = "open"
     max_players: int | None = None
     max_attempts: int | None = None
     visibility: Visibility = "public"
@@ -106,13 +110,18 @@ def next_window(definition: TournamentDefinition, previous: Window) -> Window | 
     return Window(previous.occurrence + 1, starts_at, starts_at + (definition.ends_at - definition.starts_at))
 
 
+def is_tournament_id(text: str) -> bool:
+    """Whether a tournament could have this id."""
+    return _ID.match(text) is not None
+
+
 def check_tournament_id(tournament_id: str) -> None:
     """Check the id that a caller chose.
 
     Raises:
         InvalidError: not 1 to 64 characters of `a-z A-Z 0-9 _ . : -` that begin with a letter or digit.
     """
-    if not _ID.match(tournament_id):
+    if not is_tournament_id(tournament_id):
         message = "must be 1 to 64 characters of a-z A-Z 0-9 _ . : - and begin with a letter or digit"
         raise InvalidError([FieldError("id", message)])
 
@@ -193,8 +202,10 @@ def _check_rule(path: str, rule: PrizeRule) -> Iterator[FieldError]:
         yield FieldError(f"{path}.kind", "must be 1 to 50 characters of a-z A-Z 0-9 _ . : -")
     if not 1 <= rule.amount <= AMOUNT_MAX:
         yield FieldError(f"{path}.amount", f"must be between 1 and {AMOUNT_MAX}")
-    if len(msgspec.json.encode(rule.metadata)) > METADATA_BYTES_MAX:
-        yield FieldError(f"{path}.metadata", f"must have at most {METADATA_BYTES_MAX} bytes")
+    try:
+        check_payload(msgspec.Raw(msgspec.json.encode(rule.metadata)), METADATA_BYTES_MAX, nul_possible=True)
+    except EventError as error:
+        yield FieldError(f"{path}.metadata", error.message.replace("`payload` ", ""))
     if rule.top_percent is not None:
         if rule.first is not None or rule.last is not None:
             yield FieldError(path, "needs either from and to, or top_percent")

@@ -1,10 +1,11 @@
 """Reads, claims, voids and expires prizes. A claim is one statement on the primary: it happens once or not at all."""
 
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, FieldError, ForbiddenError, GoneError, InvalidError, NotFoundError
+from grandstand.domain.tournaments import PrizeStatus, is_tournament_id
 from grandstand.operations.tournament_views import PrizeList, PrizeView, prize_view
 from grandstand.storage.outbox import Outbox
 from grandstand.storage.postgres import Connection, Database
@@ -12,7 +13,8 @@ from grandstand.storage.prizes import Prize, PrizeStore
 
 LIST_MAX = 1000
 KEY_LENGTH_MAX = 255
-_STATUSES = ("pending", "claimed", "expired", "voided")
+_EXPIRED_AT_ONCE = 5_000
+_STATUSES: tuple[PrizeStatus, ...] = get_args(PrizeStatus)
 _FIRST = UUID(int=0)
 
 
@@ -30,12 +32,14 @@ class PrizeKeeper:
         """Return prizes in the order in which they were awarded.
 
         Raises:
-            InvalidError: an unknown status, a limit out of range, or a text that is no cursor.
+            InvalidError: an unknown status, a limit out of range, or a text that is no id or no cursor.
         """
         if status is not None and status not in _STATUSES:
             raise InvalidError([FieldError("status", f"must be one of {', '.join(_STATUSES)}")])
         if not 1 <= limit <= LIST_MAX:
             raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        if tournament_id is not None and not is_tournament_id(tournament_id):
+            raise InvalidError([FieldError("tournament_id", "is no id of a tournament")])
         try:
             after = _FIRST if cursor is None else UUID(cursor)
         except ValueError:
@@ -116,8 +120,14 @@ class PrizeKeeper:
 
     async def expire(self) -> int:
         """Expire what was not claimed in time; return how many prizes there were."""
-        async with self._database.transaction() as connection:
-            return await self._prizes.expire(connection, clock.now())
+        now = clock.now()
+        count = 0
+        while True:
+            async with self._database.transaction() as connection:
+                expired = await self._prizes.expire(connection, now, _EXPIRED_AT_ONCE)
+            count += expired
+            if expired < _EXPIRED_AT_ONCE:
+                return count
 
     async def _find(self, connection: "Connection[Any]", prize_id: UUID) -> tuple[Prize, str | None]:
         found = await self._prizes.find(connection, prize_id)

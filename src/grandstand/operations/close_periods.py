@@ -8,19 +8,23 @@ are swept afterwards. Each step may be repeated after a crash.
 
 import time
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from valkey.exceptions import ValkeyError
 
 from grandstand import clock
-from grandstand.domain.periods import GRACE
-from grandstand.domain.rankings import Ranking
+from grandstand.domain.leaderboards import Leaderboard
+from grandstand.domain.periods import BEGINNING, GRACE, period_id
+from grandstand.domain.rankings import WHOLE, Ranking
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.changes import Changes
 from grandstand.storage.event_stream import EventStream
+from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
-from grandstand.storage.postgres import Database
+from grandstand.storage.outbox import Outbox
+from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.rankings import RankingStore
 
 _ROUND_MAX = 200
@@ -43,7 +47,11 @@ class PeriodCloser:
         archive: ArchiveStore,
         stream: EventStream,
         changes: Changes,
+        outbox: Outbox,
+        *,
+        fence: Fence = no_fence,
     ) -> None:
+        """`fence` begins every transaction that closes or archives."""
         self._database = database
         self._ledger = ledger
         self._catalog = catalog
@@ -51,6 +59,8 @@ class PeriodCloser:
         self._archive = archive
         self._stream = stream
         self._changes = changes
+        self._outbox = outbox
+        self._fence = fence
 
     async def close(self) -> int:
         """Close and archive what is due; return how many rankings were archived.
@@ -77,6 +87,7 @@ class PeriodCloser:
 
     async def _end_writing(self, ranking_ids: list[int]) -> None:
         async with self._database.transaction() as connection:
+            await self._fence(connection)
             await self._ledger.seize(connection)
             # A new revision makes every worker look at the states of rankings again.
             await self._ledger.next_leaderboards_revision(connection)
@@ -88,9 +99,12 @@ class PeriodCloser:
             return False
         started = time.perf_counter()
         async with self._database.transaction() as connection:
+            await self._fence(connection)
             total = await self._archive.archive(
                 connection, ranking.ranking_id, board.direction, timeout_seconds=_ARCHIVE_TIMEOUT_SECONDS
             )
+            if total is not None:
+                await self._tell(connection, board, ranking, total)
         if total is None:
             return False
         _log.info(
@@ -102,6 +116,23 @@ class PeriodCloser:
             seconds=round(time.perf_counter() - started, 3),
         )
         return True
+
+    async def _tell(self, connection: "Connection[Any]", board: Leaderboard, ranking: Ranking, total: int) -> None:
+        """Tell of the end of a period, once for all its parts; a tournament tells of its own end when it is settled."""
+        started_at = ranking.name.started_at
+        if ranking.name.part != WHOLE or board.windows is not None:
+            return
+        await self._outbox.add(
+            connection,
+            "leaderboard.period_closed",
+            {
+                "leaderboard": board.key,
+                "period": period_id(started_at),
+                "started_at": None if started_at == BEGINNING else started_at,
+                "ended_at": ranking.ended_at,
+                "total": total,
+            },
+        )
 
     async def _announce(self) -> None:
         try:

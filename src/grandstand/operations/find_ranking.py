@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from grandstand import clock
 from grandstand.domain.definitions import is_key
 from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
-from grandstand.domain.leaderboards import Leaderboard
+from grandstand.domain.leaderboards import TOURNAMENT_PREFIX, Leaderboard
 from grandstand.domain.periods import Period, parse_period_id, period_id
 from grandstand.domain.rankings import WHOLE, Ranking, RankingName, bucket_part, segment_part
 from grandstand.domain.scoring import SEGMENT_LENGTH_MAX
@@ -75,7 +75,7 @@ class RankingFinder:
             UnavailableError: it is not known here, and the database is out of reach.
         """
         board = self._catalog.get(key)
-        if board is None and is_key(key):
+        if board is None and (is_key(key) or key.startswith(TOURNAMENT_PREFIX)):
             # It may have been made a moment ago through another process.
             async with self._database.connection() as connection:
                 board = await self._leaderboards.find(connection, key)
@@ -125,12 +125,12 @@ class RankingFinder:
             return Target(board, period, ranking, None, bucket)
         return Target(board, period, whole, None, None)
 
-    def generation(self, key: str) -> int | None:
-        """Return a number that changes with every known change of the current period of the whole board, or None."""
+    def generation(self, key: str, part: Part) -> int | None:
+        """Return a number that changes with every known change of one period of the whole board, or None."""
         board, periods = self._catalog.get(key), self._feed.periods_generation()
         if board is None or periods is None or periods != self._known_generation:
             return None
-        name, _ = self._name(board, Part())
+        name, _ = self._name(board, Part(part.period))
         if name not in self._known:
             return None
         ranking = self._known[name]

@@ -117,6 +117,11 @@ class ScoreFolder:
             occurrence = None if board.windows is None else board.windows.occurrence(name.started_at)
             if tournament is None or occurrence is None:
                 continue
+            ranking = (await self._resolver.find(connection, {name: candidates.ended_at})).get(name)
+            if ranking is not None and ranking.state != "live":
+                # Settled: nobody enters any more, and no attempt is used up.
+                scored.unranked[board.key, LATE] += len(candidates.attempts)
+                continue
             admission = Admission(board.key.removeprefix(TOURNAMENT_PREFIX), occurrence, tournament)
             admitted, refused = await self._attempts.admit(connection, admission, candidates.attempts, clock.now())
             for reason, count in refused.items():

@@ -42,10 +42,11 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The state of a topic: `data` is JSON, and equal states have equal ids."""
+    """The state of a topic: `data` is JSON of one period's page, and equal states have equal ids."""
 
     id: str
     data: bytes
+    period: str
 
 
 class LiveBoards:
@@ -119,12 +120,12 @@ class LiveBoards:
                 # Whoever opened it went away before it could listen.
                 self._remove(topic, channel)
                 return
-            before, generation = generation, self._reader.generation(topic.key)
+            before, generation = generation, self._generation(topic, channel.latest)
             if generation is not None and generation == before:
                 # While changes are heard of, nothing is computed until there is one.
                 continue
             try:
-                if await self._reader.visibility(topic.key) != topic.visibility:
+                if await self._visibility(topic) != topic.visibility:
                     break
                 update = await self._compute(topic)
             except NotFoundError:
@@ -145,9 +146,18 @@ class LiveBoards:
 
     async def _compute(self, topic: Topic) -> Update:
         metrics.LIVE_READS.inc()
-        page = await self._reader.page(topic.key, limit=topic.limit, part=topic.part)
+        page = await self._read(topic)
         data = msgspec.json.encode(page)
-        return Update(_identify(page), data)
+        return Update(_identify(page), data, page.period)
+
+    async def _read(self, topic: Topic) -> Page:
+        return await self._reader.page(topic.key, limit=topic.limit, part=topic.part)
+
+    async def _visibility(self, topic: Topic) -> Visibility:
+        return await self._reader.visibility(topic.key)
+
+    def _generation(self, topic: Topic, _: Update) -> int | None:
+        return self._reader.generation(topic.key)
 
 
 class Listener:

@@ -20,6 +20,8 @@ from grandstand.domain.tournaments import (
     Window,
     check_tournament,
     check_tournament_id,
+    is_tournament_id,
+    next_window,
 )
 from grandstand.operations.tournament_views import ParticipantView, TournamentList, TournamentView, tournament_view
 from grandstand.storage.bans import BanStore
@@ -60,7 +62,7 @@ class TournamentKeeper:
         self._grace_seconds = grace_seconds
 
     async def create(self, body: bytes) -> TournamentView:
-        """Create a tournament; one that has begun already is active at once.
+        """Create a tournament; one that has begun already takes scores at once, and is active within a moment.
 
         Raises:
             MalformedError: the body is not JSON.
@@ -99,18 +101,28 @@ class TournamentKeeper:
         async with self._database.connection() as connection:
             return tournament_view(await self._find(connection, tournament_id, occurrence))
 
-    async def list(self, status: str | None, *, limit: int, cursor: str | None) -> TournamentList:
-        """Return tournaments in the order of ids.
+    async def list(
+        self, status: str | None, *, limit: int, cursor: str | None, public_only: bool = False
+    ) -> TournamentList:
+        """Return tournaments in the order of ids: all, or those that everyone may see.
 
         Raises:
-            InvalidError: an unknown status, or a limit out of range.
+            InvalidError: an unknown status, a limit out of range, or a text that is no cursor.
         """
         if status is not None and status not in Status.__args__:  # type: ignore[attr-defined]
             raise InvalidError([FieldError("status", "must be scheduled, active, ended, settled or cancelled")])
         if not 1 <= limit <= LIST_MAX:
             raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        if cursor is not None and not is_tournament_id(cursor):
+            raise InvalidError([FieldError("cursor", "is not a cursor of this list; begin again without one")])
         async with self._database.connection() as connection:
-            items = await self._tournaments.list_all(connection, status, cursor or "", limit + 1)  # type: ignore[arg-type]
+            items = await self._tournaments.list_all(
+                connection,
+                status,  # type: ignore[arg-type]
+                cursor or "",
+                limit + 1,
+                public_only=public_only,
+            )
         return TournamentList(
             tournaments=[tournament_view(item) for item in items[:limit]],
             next_cursor=items[limit - 1].tournament_id if len(items) > limit else None,
@@ -139,6 +151,7 @@ class TournamentKeeper:
                 window = Window(item.occurrence, definition.starts_at, definition.ends_at)
                 await self._tournaments.move_occurrence(connection, tournament_id, window)
                 await self._move_end(connection, item, window)
+            await self._reschedule(connection, item, definition)
             await self._publish(connection, item)
             item = await self._find(connection, tournament_id, item.occurrence)
         await self._announce()
@@ -219,6 +232,17 @@ class TournamentKeeper:
         await self._announce()
         return tournament_view(item)
 
+    async def _reschedule(
+        self, connection: "Connection[Any]", item: Tournament, definition: TournamentDefinition
+    ) -> None:
+        """Let the occurrence after a running one follow from the changed definition: two never overlap."""
+        if item.status != "active":
+            return
+        await self._tournaments.delete_ahead(connection, item.tournament_id, item.occurrence)
+        following = next_window(definition, Window(item.occurrence, definition.starts_at, definition.ends_at))
+        if following is not None:
+            await self._tournaments.insert_occurrence(connection, item.tournament_id, following, "scheduled")
+
     async def _publish(self, connection: "Connection[Any]", item: Tournament) -> None:
         revision = await self._ledger.next_leaderboards_revision(connection)
         await self._tournaments.publish_windows(connection, item.tournament_id, item.leaderboard_id, revision)
@@ -236,9 +260,12 @@ class TournamentKeeper:
         item = None
         if "\x00" not in tournament_id:
             item = await self._tournaments.find(connection, tournament_id, occurrence)
-        if item is None:
-            raise NotFoundError("tournament_not_found", f"There is no tournament {tournament_id!r}.")
-        return item
+        if item is not None:
+            return item
+        if occurrence is not None:
+            await self._find(connection, tournament_id)
+            raise NotFoundError("occurrence_not_found", f"This tournament has no occurrence {occurrence}.")
+        raise NotFoundError("tournament_not_found", f"There is no tournament {tournament_id!r}.")
 
     async def _announce(self) -> None:
         try:
@@ -277,7 +304,7 @@ def _apply(item: Tournament, patch: dict[str, Any], now: datetime) -> Tournament
         for name in _NEVER_CHANGES
         if getattr(definition, name) != getattr(held, name)
     ]
-    if definition.starts_at != held.starts_at and item.status != "scheduled":
+    if definition.starts_at != held.starts_at and (item.status != "scheduled" or item.starts_at <= now):
         errors.append(FieldError("starts_at", "cannot change after the start"))
     if errors:
         raise InvalidError(errors)

@@ -10,7 +10,14 @@ from uuid import UUID
 import msgspec
 
 from grandstand import clock
-from grandstand.domain.errors import ConflictError, FieldError, InvalidError, MalformedError, NotFoundError
+from grandstand.domain.errors import (
+    ConflictError,
+    FieldError,
+    InvalidError,
+    MalformedError,
+    NotFoundError,
+    field_error,
+)
 from grandstand.domain.ids import new_ids
 from grandstand.domain.webhook_urls import WebhookUrl, read_webhook_url
 from grandstand.domain.webhooks import DELIVERY_STATUSES, EVENT_TYPES, TEST_TYPE, DeliveryStatus, new_secret
@@ -226,7 +233,7 @@ def _read(body: bytes) -> WebhookRequest:
     try:
         request = msgspec.json.decode(body, type=WebhookRequest)
     except msgspec.ValidationError as error:
-        raise InvalidError([FieldError("$", str(error))]) from None
+        raise InvalidError([field_error(str(error))]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         raise MalformedError("The body is not valid JSON.") from None
     if errors := list(_check(request)):

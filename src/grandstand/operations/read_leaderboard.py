@@ -71,12 +71,12 @@ class LeaderboardReader:
         """Return who may read the board."""
         return (await self._finder.board(key)).definition.visibility
 
-    def generation(self, key: str) -> int | None:
+    def generation(self, key: str, part: Part = WHOLE_BOARD) -> int | None:
         """Return a number that changes with every known change of the board; None when changes may go unheard.
 
-        Nothing read under another generation is current, so caches ask this first.
+        Of `part` only the period counts. Nothing read under another generation is current, so caches ask this first.
         """
-        return self._finder.generation(key)
+        return self._finder.generation(key, part)
 
     async def page(
         self,

@@ -1,7 +1,7 @@
 """Reads the ranks of tournaments: those of boards, for one occurrence; and who would get what if it ended now."""
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
 
 import msgspec
 
@@ -26,7 +26,7 @@ class TournamentRank(msgspec.Struct, kw_only=True):
     user_id: str
     display_name: str | None
     score: int
-    achieved_at: Any
+    achieved_at: datetime
     total: int
     percentile: float
     attempts: int
@@ -123,9 +123,12 @@ class TournamentReader:
         found.leaderboard = tournament_id
         return found
 
-    async def live_part(self, tournament_id: str) -> Part:
-        """Return which part of the tournament's board is live: its newest occurrence."""
-        return _part(await self._find(tournament_id, None))
+    def generation(self, tournament_id: str, period: str) -> int | None:
+        """Return a number that changes with every known change of one occurrence, or of the tournament; or None.
+
+        `period` is that of a page of the occurrence.
+        """
+        return self._reader.generation(tournament_key(tournament_id), Part(period))
 
     async def preview(self, tournament_id: str, *, occurrence: int | None = None) -> Preview:
         """Return who would get what if the occurrence were settled now."""
@@ -165,9 +168,12 @@ class TournamentReader:
         if "\x00" not in tournament_id:
             async with self._database.connection() as connection:
                 item = await self._tournaments.find(connection, tournament_id, occurrence)
-        if item is None:
-            raise NotFoundError("tournament_not_found", f"There is no tournament {tournament_id!r}.")
-        return item
+        if item is not None:
+            return item
+        if occurrence is not None:
+            await self._find(tournament_id, None)
+            raise NotFoundError("occurrence_not_found", f"This tournament has no occurrence {occurrence}.")
+        raise NotFoundError("tournament_not_found", f"There is no tournament {tournament_id!r}.")
 
 
 def _part(item: Tournament) -> Part:

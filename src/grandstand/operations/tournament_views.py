@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from grandstand.domain.leaderboards import Scalar
-from grandstand.domain.tournaments import PrizeRule, Status, Window, next_window
+from grandstand.domain.leaderboards import Operator, Order, Scalar, Visibility
+from grandstand.domain.tournaments import Join, PrizeRule, PrizeStatus, Status, Window, next_window
 from grandstand.storage.prizes import Prize
 from grandstand.storage.tournaments import Tournament
 
@@ -26,12 +26,12 @@ class TournamentView(msgspec.Struct, kw_only=True):
     event_type: str
     field: str | None
     where: dict[str, Scalar] | None
-    operator: str
-    order: str
-    join: str
+    operator: Operator
+    order: Order
+    join: Join
     max_players: int | None
     max_attempts: int | None
-    visibility: str
+    visibility: Visibility
     prizes: tuple[PrizeRule, ...]
     claim_days: int
     repeat: str | None
@@ -65,7 +65,7 @@ class PrizeView(msgspec.Struct, kw_only=True):
     kind: str
     amount: int
     metadata: dict[str, Any]
-    status: str
+    status: PrizeStatus
     awarded_at: datetime
     claimed_at: datetime | None
     expires_at: datetime
@@ -81,9 +81,11 @@ class PrizeList(msgspec.Struct, kw_only=True):
 def tournament_view(item: Tournament) -> TournamentView:
     """Return the served form of a tournament."""
     definition = item.definition
-    following = None
-    if item.status != "cancelled":
+    next_starts_at = item.next_starts_at
+    # The next occurrence is made when one begins.
+    if item.status == "scheduled":
         following = next_window(definition, Window(item.occurrence, item.starts_at, item.ends_at))
+        next_starts_at = None if following is None else following.starts_at
     return TournamentView(
         id=item.tournament_id,
         title=definition.title,
@@ -91,7 +93,7 @@ def tournament_view(item: Tournament) -> TournamentView:
         occurrence=item.occurrence,
         starts_at=item.starts_at,
         ends_at=item.ends_at,
-        next_starts_at=None if following is None else following.starts_at,
+        next_starts_at=next_starts_at,
         settled_at=item.settled_at,
         players=item.players,
         event_type=definition.event_type,

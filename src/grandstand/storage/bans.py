@@ -16,6 +16,11 @@ class BanStore:
         rows = await connection.fetch(queries.load("bans/find.sql"), list(user_ids))
         return {row["user_id"] for row in rows}
 
+    async def get(self, connection: "Connection[Any]", user_id: str) -> tuple[datetime, str] | None:
+        """Return since when and why a user is banned, or None."""
+        row = await connection.fetchrow(queries.load("bans/get.sql"), user_id)
+        return None if row is None else (row["banned_at"], row["ban_reason"])
+
     async def put(self, connection: "Connection[Any]", user_id: str, now: datetime, reason: str) -> datetime:
         """Ban a user; return since when. Needs the ledger alone."""
         since: datetime = await connection.fetchval(queries.load("bans/put.sql"), user_id, now, reason)

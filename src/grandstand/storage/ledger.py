@@ -31,6 +31,10 @@ class Ledger:
         await connection.execute(queries.load("ledger/join.sql"), self._lock_number)
         return await self.read(connection)
 
+    async def share(self, connection: "Connection[Any]") -> None:
+        """Share the lock until the transaction ends, for what is no batch: the planner stays as it is."""
+        await connection.execute(queries.load("ledger/share.sql"), self._lock_number)
+
     async def seize(self, connection: "Connection[Any]") -> LedgerState:
         """Hold the lock alone until the transaction ends, and return the state as of then."""
         await connection.execute(queries.load("ledger/seize.sql"), self._lock_number)

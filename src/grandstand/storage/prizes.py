@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from grandstand.domain.tournaments import PrizeRule
+from grandstand.domain.tournaments import PrizeRule, PrizeStatus
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
 
@@ -24,7 +24,7 @@ class Prize(NamedTuple):
     kind: str
     amount: int
     metadata: str
-    status: str
+    status: PrizeStatus
     awarded_at: datetime
     claimed_at: datetime | None
     expires_at: datetime
@@ -91,6 +91,11 @@ class PrizeStore:
         rows = await connection.fetch(queries.load("prizes/list.sql"), user_id, status, tournament_id, after, count_max)
         return [Prize(*row) for row in rows]
 
+    async def list_newest(self, connection: "Connection[Any]", user_id: str, count_max: int) -> list[Prize]:
+        """Return a user's prizes, the newest first."""
+        rows = await connection.fetch(queries.load("prizes/list_newest.sql"), user_id, count_max)
+        return [Prize(*row) for row in rows]
+
     async def void(
         self, connection: "Connection[Any]", prize_id: UUID, now: datetime, actor: str, reason: str | None
     ) -> bool:
@@ -107,9 +112,9 @@ class PrizeStore:
         await self._trace_ids(connection, rows, "voided", now, actor, reason)
         return len(rows)
 
-    async def expire(self, connection: "Connection[Any]", now: datetime) -> int:
-        """Expire what was not claimed in time; return how many prizes there were."""
-        rows = await connection.fetch(queries.load("prizes/expire.sql"), now)
+    async def expire(self, connection: "Connection[Any]", now: datetime, count_max: int) -> int:
+        """Expire up to `count_max` prizes that were not claimed in time; return how many there were."""
+        rows = await connection.fetch(queries.load("prizes/expire.sql"), now, count_max)
         await self._trace_ids(connection, rows, "expired", now, "clock", None)
         return len(rows)
 

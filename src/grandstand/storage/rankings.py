@@ -72,6 +72,13 @@ class RankingStore:
         rows = await connection.fetch(queries.load("rankings/list_to_close.sql"), ended_by, count_max)
         return [_ranking(row) for row in rows]
 
+    async def list_of_user(
+        self, connection: "Connection[Any]", user_id: str, now: datetime, count_max: int
+    ) -> list[Ranking]:
+        """Return the rankings of running periods, as wholes, in which a user has an entry."""
+        rows = await connection.fetch(queries.load("rankings/list_of_user.sql"), user_id, now, count_max)
+        return [_ranking(row) for row in rows]
+
     async def list_live(self, connection: "Connection[Any]", after_id: int, count_max: int) -> list[Ranking]:
         """Return rankings that have a rank index, in the order of ids."""
         return [

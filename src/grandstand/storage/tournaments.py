@@ -24,6 +24,15 @@ class Tournament(NamedTuple):
     status: Status
     players: int
     settled_at: datetime | None
+    next_starts_at: datetime | None
+    """Start of the occurrence that is scheduled after this one."""
+
+
+class DueStep(NamedTuple):
+    """An occurrence whose next step was due at `due_at`."""
+
+    due_at: datetime
+    item: Tournament
 
 
 class Participant(NamedTuple):
@@ -61,27 +70,37 @@ class TournamentStore:
         return None if row is None else _tournament(row)
 
     async def list_all(
-        self, connection: "Connection[Any]", status: Status | None, after_id: str, count_max: int
+        self,
+        connection: "Connection[Any]",
+        status: Status | None,
+        after_id: str,
+        count_max: int,
+        *,
+        public_only: bool = False,
     ) -> list[Tournament]:
         """Return tournaments in the order of ids, each with the occurrence that `find` gives."""
-        rows = await connection.fetch(queries.load("tournaments/list.sql"), after_id, status, count_max)
+        rows = await connection.fetch(queries.load("tournaments/list.sql"), after_id, status, count_max, public_only)
         return [_tournament(row) for row in rows]
 
     async def list_due(
         self, connection: "Connection[Any]", now: datetime, settle_by: datetime, count_max: int
-    ) -> list[Tournament]:
+    ) -> list[DueStep]:
         """Return occurrences with an overdue step in the order in which the steps were due.
 
         What ended, grace included, by `settle_by` may be settled.
         """
         rows = await connection.fetch(queries.load("tournaments/list_due.sql"), now, settle_by, count_max)
-        return [_tournament(row) for row in rows]
+        return [DueStep(row["due_at"], _tournament(row)) for row in rows]
 
     async def insert_occurrence(
         self, connection: "Connection[Any]", tournament_id: str, window: Window, status: Status
     ) -> None:
         """Store an occurrence; nothing happens when it is there already."""
         await connection.execute(queries.load("tournaments/insert_occurrence.sql"), tournament_id, *window, status)
+
+    async def delete_ahead(self, connection: "Connection[Any]", tournament_id: str, occurrence: int) -> None:
+        """Take back what is scheduled after an occurrence. Needs the ledger alone."""
+        await connection.execute(queries.load("tournaments/delete_ahead.sql"), tournament_id, occurrence)
 
     async def move_occurrence(self, connection: "Connection[Any]", tournament_id: str, window: Window) -> None:
         """Change when an occurrence takes place."""
@@ -176,12 +195,13 @@ class TournamentStore:
         return None if row is None else Participant(*row)
 
     async def write_standings(
-        self, connection: "Connection[Any]", item: Tournament, ranking_id: int, direction: int
+        self, connection: "Connection[Any]", item: Tournament, ranking_id: int, direction: int, timeout_seconds: float
     ) -> int:
         """Freeze the ranks of an occurrence; return how many players are ranked."""
         status = await connection.execute(
-            queries.load("tournaments/write_standings.sql"), item.tournament_id, item.occurrence, ranking_id, direction
-        )
+            queries.load("tournaments/write_standings.sql"), item.tournament_id, item.occurrence, ranking_id, direction,
+            timeout=timeout_seconds,
+        )  # fmt: skip
         return int(status.rpartition(" ")[2])
 
 
@@ -191,4 +211,4 @@ def _json(definition: TournamentDefinition) -> str:
 
 def _tournament(row: Any) -> Tournament:
     definition = msgspec.json.decode(row["definition"], type=TournamentDefinition)
-    return Tournament(row["tournament_id"], row["leaderboard_id"], definition, *tuple(row)[3:])
+    return Tournament(row["tournament_id"], row["leaderboard_id"], definition, *tuple(row)[3:11])

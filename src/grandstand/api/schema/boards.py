@@ -39,15 +39,22 @@ _BUCKET = query(
     "whose token it carries. The whole when missing. Not together with `segment`.",
 )
 _PART = [_PERIOD, _SEGMENT, _BUCKET]
-_NAMED_USER = query("user_id", ref("UserId"), "Adds this player's own entry as `user`.")
+NAMED_USER = query("user_id", ref("UserId"), "Adds this player's own entry as `user`.")
 _LIMIT_SCHEMA: Json = {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": 100}
-_CURSOR = query("cursor", {"type": "string"}, "`next_cursor` of the page before.")
+CURSOR = query("cursor", {"type": "string"}, "`next_cursor` of the page before.")
 
-_CACHED: Json = {
+LAST_EVENT_ID: Json = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "Id of the last update that was seen.",
+}
+CACHED: Json = {
     "ETag": {"schema": {"type": "string"}, "description": "On public leaderboards."},
     "Cache-Control": {"schema": {"type": "string"}, "description": "Public leaderboards may be kept for seconds."},
 }
-_NOT_MODIFIED: Json = {"304": {"description": "Nothing has changed since the `ETag` in `If-None-Match`."}}
+NOT_MODIFIED: Json = {"304": {"description": "Nothing has changed since the `ETag` in `If-None-Match`."}}
 _READ_PROBLEMS = ("unauthorized", "forbidden", "leaderboard_not_found", "period_not_found", "invalid", "unavailable")
 _CHANGE_PROBLEMS = ("unauthorized", "forbidden", "leaderboard_not_found", "unavailable")
 
@@ -68,17 +75,17 @@ _DEFINITIONS: Json = {
             "Leaderboards",
             "Read ranks",
             ANYONE,
-            {"200": answer("A page of entries.", "Page", examples.PAGE, _CACHED)}
-            | _NOT_MODIFIED
+            {"200": answer("A page of entries.", "Page", examples.PAGE, CACHED)}
+            | NOT_MODIFIED
             | problems("not_ranked", *_READ_PROBLEMS),
             description="From the top, from `from_rank`, or from where `cursor` continues. A player token implies "
             "`user_id`. `period_ends_at` is when the next period begins.",
             parameters=[
                 _KEY,
                 query("limit", _LIMIT_SCHEMA, "Entries."),
-                _CURSOR,
+                CURSOR,
                 query("from_rank", {"type": "integer", "minimum": 1}, "First rank of the page. Not with `cursor`."),
-                _NAMED_USER,
+                NAMED_USER,
                 *_PART,
             ],
         ),
@@ -159,8 +166,8 @@ _READS: Json = {
             "Leaderboards",
             "Read one player's rank",
             ANYONE,
-            {"200": answer("The player's place.", "UserRank", examples.USER_RANK, _CACHED)}
-            | _NOT_MODIFIED
+            {"200": answer("The player's place.", "UserRank", examples.USER_RANK, CACHED)}
+            | NOT_MODIFIED
             | problems("not_ranked", *_READ_PROBLEMS),
             description="Of a private leaderboard, a player's token reads that player's own place.",
             parameters=[_KEY, USER, *_PART],
@@ -183,8 +190,8 @@ _READS: Json = {
             "Leaderboards",
             "Read one player's rank on `global`",
             ANYONE,
-            {"200": answer("The player's place.", "UserRank", examples.USER_RANK, _CACHED)}
-            | _NOT_MODIFIED
+            {"200": answer("The player's place.", "UserRank", examples.USER_RANK, CACHED)}
+            | NOT_MODIFIED
             | problems("not_ranked", *_READ_PROBLEMS),
             description="Kept for old clients; the same as `/api/leaderboards/global/users/{user_id}`.",
             parameters=[USER, *_PART],
@@ -196,8 +203,8 @@ _READS: Json = {
             "Leaderboards",
             "Read the ranks around a player",
             ANYONE,
-            {"200": answer("The player's entry amid its neighbours.", "Page", examples.NEARBY, _CACHED)}
-            | _NOT_MODIFIED
+            {"200": answer("The player's entry amid its neighbours.", "Page", examples.NEARBY, CACHED)}
+            | NOT_MODIFIED
             | problems("not_ranked", *_READ_PROBLEMS),
             parameters=[
                 _KEY,
@@ -231,7 +238,7 @@ _READS: Json = {
             ANYONE,
             {"200": answer("Newest first; each is readable with `?period=`.", "PeriodList", examples.PERIODS)}
             | problems("unauthorized", "forbidden", "leaderboard_not_found", "invalid", "unavailable"),
-            parameters=[_KEY, query("limit", _LIMIT_SCHEMA, "Periods."), _CURSOR],
+            parameters=[_KEY, query("limit", _LIMIT_SCHEMA, "Periods."), CURSOR],
         )
     },
     "/api/leaderboards/{key}/live": {
@@ -261,13 +268,7 @@ _READS: Json = {
                     "Entries of each update.",
                 ),
                 *_PART,
-                {
-                    "name": "Last-Event-ID",
-                    "in": "header",
-                    "required": False,
-                    "schema": {"type": "string"},
-                    "description": "Id of the last update that was seen.",
-                },
+                LAST_EVENT_ID,
             ],
         )
     },

@@ -9,16 +9,22 @@ from grandstand.api.import_lines import ImportReport
 from grandstand.api.leaderboards import LeaderboardList
 from grandstand.api.problems import Problem
 from grandstand.api.schema.definition import describe
+from grandstand.api.schema.webhook_operations import WEBHOOK_SCHEMAS, WEBHOOK_SERVED
 from grandstand.domain.credentials import DEVICE_ID_LENGTH_MAX, DEVICE_ID_LENGTH_MIN
 from grandstand.domain.event_model import USER_ID_LENGTH_MAX
 from grandstand.domain.leaderboards import LeaderboardDefinition
 from grandstand.domain.scores import SCORE_MAX
+from grandstand.domain.tournaments import TournamentDefinition
+from grandstand.operations.ban_player import REASON_LENGTH_MAX, BanView
 from grandstand.operations.check_health import Health, PoolHealth
 from grandstand.operations.define_leaderboard import LeaderboardView
 from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, UserRank
 from grandstand.operations.open_session import Session
 from grandstand.operations.put_player import METADATA_BYTES_MAX, NAME_LENGTH_MAX, PlayerView
 from grandstand.operations.read_leaderboard import LOOKUP_MAX
+from grandstand.operations.read_player import PlayerProfile
+from grandstand.operations.read_tournament import Preview, TournamentRank
+from grandstand.operations.tournament_views import ParticipantView, PrizeList, PrizeView, TournamentList, TournamentView
 from grandstand.operations.write_score import ScoreWritten
 
 Json = dict[str, Any]
@@ -36,10 +42,23 @@ _SERVED = (
     PeriodList,
     ScoreWritten,
     PlayerView,
+    PlayerProfile,
+    BanView,
+    TournamentDefinition,
+    TournamentView,
+    TournamentList,
+    ParticipantView,
+    TournamentRank,
+    Preview,
+    PrizeView,
+    PrizeList,
+    *WEBHOOK_SERVED,
     Health,
     PoolHealth,
     Problem,
 )
+
+_TOURNAMENT_ID = "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$"
 
 # What a pattern of JSON Schema can say of it; lone surrogates are no characters at all.
 USER_ID: Json = {
@@ -168,6 +187,32 @@ _PLAYER_REQUEST: Json = {
     },
 }
 
+_JOIN_REQUEST: Json = {
+    "type": "object",
+    "title": "JoinRequest",
+    "additionalProperties": False,
+    "properties": {
+        "user_id": {
+            "anyOf": [{"$ref": "#/components/schemas/UserId"}, {"type": "null"}],
+            "description": "Who joins; needed with a server key.",
+        }
+    },
+}
+_REASON: Json = {"type": "string", "minLength": 1, "maxLength": REASON_LENGTH_MAX, "pattern": "^[^\\u0000]+$"}
+_BAN_REQUEST: Json = {
+    "type": "object",
+    "title": "BanRequest",
+    "required": ["reason"],
+    "additionalProperties": False,
+    "properties": {"reason": _REASON},
+}
+_VOID_REQUEST: Json = {
+    "type": "object",
+    "title": "VoidRequest",
+    "additionalProperties": False,
+    "properties": {"reason": _REASON | {"type": ["string", "null"]}},
+}
+
 _PROBLEM_MEMBERS: Json = {
     "errors": {
         "type": "array",
@@ -196,7 +241,16 @@ def schemas() -> Json:
     _, components = msgspec.json.schema_components(_SERVED, ref_template="#/components/schemas/{name}")
     components["Problem"]["properties"] |= _PROBLEM_MEMBERS
     describe(components)
+    definition = components.pop("TournamentDefinition")
+    tournament_id = {"type": ["string", "null"], "pattern": _TOURNAMENT_ID, "description": "Made when it is missing."}
     return components | {
+        "TournamentRequest": definition
+        | {"title": "TournamentRequest", "properties": {"id": tournament_id} | definition["properties"]},
+        "TournamentPatch": definition | {"title": "TournamentPatch", "required": []},
+        "JoinRequest": _JOIN_REQUEST,
+        "BanRequest": _BAN_REQUEST,
+        "VoidRequest": _VOID_REQUEST,
+        **WEBHOOK_SCHEMAS,
         "UserId": USER_ID,
         "Event": _EVENT,
         "EventBody": _EVENT_BODY,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from grandstand.api.schema.tournament_fields import tournament_fields
 from grandstand.domain.definitions import (
     BUCKET_SIZE_MAX,
     KEEP_FIELDS_MAX,
@@ -104,7 +105,7 @@ _OF_OTHERS: dict[str, dict[str, Json]] = {
 
 def describe(components: Json) -> None:
     """Add the meanings and limits to the schemas that speak of definitions."""
-    described = {"LeaderboardDefinition": FIELDS, **_OF_OTHERS}
+    described = {"LeaderboardDefinition": FIELDS, **_OF_OTHERS, **tournament_fields(FIELDS)}
     described["LeaderboardView"] = FIELDS | described["LeaderboardView"]
     for name, fields in described.items():
         properties = components[name]["properties"]

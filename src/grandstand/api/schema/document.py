@@ -29,7 +29,10 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": name} for name in ("Events", "Players", "Leaderboards", "Operations")],
+        "tags": [
+            {"name": name}
+            for name in ("Events", "Players", "Leaderboards", "Tournaments", "Prizes", "Webhooks", "Operations")
+        ],
         "paths": PATHS,
         "components": {"schemas": schemas(), "securitySchemes": SECURITY_SCHEMES},
     }

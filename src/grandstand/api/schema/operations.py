@@ -1,6 +1,6 @@
 """What every route takes and answers, as operations of the document. A test holds this list beside the routes."""
 
-from grandstand.api.schema import examples
+from grandstand.api.schema import examples, tournament_examples
 from grandstand.api.schema.boards import LEADERBOARDS, USER
 from grandstand.api.schema.parts import (
     ANYONE,
@@ -15,6 +15,9 @@ from grandstand.api.schema.parts import (
     operation,
     problems,
 )
+from grandstand.api.schema.prizes import PRIZES
+from grandstand.api.schema.tournaments import TOURNAMENTS
+from grandstand.api.schema.webhook_operations import WEBHOOKS
 
 _EVENTS: Json = {
     "/api/events": {
@@ -78,9 +81,9 @@ _PLAYERS: Json = {
         "get": operation(
             "readPlayer",
             "Players",
-            "Read what was said of a player",
+            "Read what is known of a player",
             SENDERS,
-            {"200": answer("The player.", "PlayerView", examples.PLAYER)}
+            {"200": answer("The player.", "PlayerProfile", tournament_examples.PROFILE)}
             | problems("unauthorized", "forbidden", "player_not_found", "invalid", "unavailable"),
             description="For a server key, and for the player's own token.",
             parameters=[USER],
@@ -97,6 +100,35 @@ _PLAYERS: Json = {
             parameters=[USER],
             requestBody=body("PlayerRequest", {"usual": examples.PLAYER_REQUEST}),
         ),
+    },
+    "/api/players/{user_id}/ban": {
+        "post": operation(
+            "banPlayer",
+            "Players",
+            "Ban a player",
+            OPERATORS,
+            {"200": answer("Banned; so it is the second time.", "BanView", tournament_examples.BAN)}
+            | problems("unauthorized", "forbidden", "unavailable", *BODY_PROBLEMS),
+            description="Takes the player off every leaderboard and tournament that is not archived, refuses "
+            "new scores, and voids prizes that are not claimed, at once.",
+            parameters=[USER],
+            requestBody=body("BanRequest", {"usual": {"reason": "speed hack"}}),
+        )
+    },
+    "/api/players/{user_id}/unban": {
+        "post": operation(
+            "unbanPlayer",
+            "Players",
+            "Lift a ban",
+            OPERATORS,
+            {
+                "200": answer(
+                    "Scores count from now on; what was taken stays so.", "BanView", tournament_examples.UNBANNED
+                )
+            }
+            | problems("unauthorized", "forbidden", "player_not_banned", "invalid", "unavailable"),
+            parameters=[USER],
+        )
     },
 }
 
@@ -155,4 +187,4 @@ _HEALTH: Json = {
     },
 }
 
-PATHS: Json = _EVENTS | _PLAYERS | LEADERBOARDS | _HEALTH
+PATHS: Json = _EVENTS | _PLAYERS | LEADERBOARDS | TOURNAMENTS | PRIZES | WEBHOOKS | _HEALTH

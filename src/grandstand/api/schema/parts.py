@@ -15,7 +15,7 @@ OPENERS: list[Json] = [{"client_key": []}, *OPERATORS]
 
 BODY_PROBLEMS = ("malformed", "request_timeout", "body_too_large", "unsupported_media_type", "invalid")
 _TITLES = {error.code: error.title for error in GrandstandError.__subclasses__() if "code" in error.__dict__}
-_TITLE_OF_STATUS = {404: "Not found", 409: "Conflict", 413: "Too large"}
+_TITLE_OF_STATUS = {404: "Not found", 409: "Conflict", 410: "Gone", 413: "Too large"}
 
 
 def ref(name: str) -> Json:

@@ -1,6 +1,10 @@
 SELECT
     t.tournament_id, t.leaderboard_id, t.definition, t.created_at, o.occurrence, o.starts_at, o.ends_at, o.status,
-    o.players, o.settled_at
+    o.players, o.settled_at,
+    (
+        SELECT min(n.starts_at) FROM occurrences AS n
+        WHERE n.tournament_id = t.tournament_id AND n.occurrence > o.occurrence AND n.status = 'scheduled'
+    ) AS next_starts_at
 FROM tournaments AS t
 INNER JOIN LATERAL (
     SELECT * FROM occurrences AS o
@@ -9,5 +13,6 @@ INNER JOIN LATERAL (
     LIMIT 1
 ) AS o ON true
 WHERE t.tournament_id > $1 AND ($2::text IS NULL OR o.status = $2::text)
+    AND (NOT $4::boolean OR t.definition ->> 'visibility' = 'public')
 ORDER BY t.tournament_id
 LIMIT $3

@@ -1,0 +1,155 @@
+"""Settlement at size: how long it takes beside the same rows written by hand, and what others notice of it."""
+
+import asyncio
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+from tests.support.core import event
+from tests.tournaments.cups import HOUR, SETTLED_AFTER, START, Cups, score
+
+PLAYERS = 10_000
+PRIZES = 1_000
+GOLD = {"from": 1, "to": PRIZES, "kind": "gold", "amount": 10}
+ROUNDS = 3
+
+
+async def fill(cups: Cups, cup: str) -> None:
+    """A tournament with so many players that nobody need wait for their events."""
+    cups.time.at(START)
+    await cups.create(cup, prizes=[GOLD])
+    await cups.send(score("first", 1, cup=cup))
+    await cups.fetch(
+        "INSERT INTO entries (ranking_id, user_id, score, achieved_at, event_id, version) "
+        "SELECT r.ranking_id, 'u' || n, (n * 7919) % 5003, r.started_at, gen_random_uuid(), "
+        "nextval('entry_versions') FROM generate_series(2, $1) AS n, rankings AS r "
+        "INNER JOIN leaderboards AS l ON r.leaderboard_id = l.leaderboard_id WHERE l.key = $2",
+        PLAYERS,
+        f"tournament:{cup}",
+    )
+
+
+async def test_ten_thousand_players_and_a_thousand_prizes(cups: Cups) -> None:
+    await fill(cups, "cup")
+    await cups.fetch("ANALYZE entries")
+    cups.time.at(START + HOUR + SETTLED_AFTER)
+    began = time.perf_counter()
+    await cups.run()
+    seconds = time.perf_counter() - began
+    assert (len(await cups.standings()), len(await cups.awarded())) == (PLAYERS, PRIZES)
+    tables = ("standings", "prizes", "prize_steps", "webhook_events")
+    for table in tables:
+        await cups.fetch(f"CREATE TABLE by_hand_{table} (LIKE {table} INCLUDING ALL)")
+    began = time.perf_counter()
+    async with cups.core.database.transaction() as connection:
+        for table in tables:
+            await connection.execute(f"INSERT INTO by_hand_{table} OVERRIDING SYSTEM VALUE SELECT * FROM {table}")
+    by_hand_seconds = time.perf_counter() - began
+    for table in tables:
+        await cups.fetch(f"DROP TABLE by_hand_{table}")
+    print(f"settled in {seconds:.3f} s; the same rows by hand {by_hand_seconds:.3f} s")
+    assert seconds < 10 * by_hand_seconds + 0.1
+    await cups.check_books()
+
+
+async def test_ingest_is_not_stalled(cups: Cups, core_database_url: str, valkey_url: str) -> None:
+    """The slowest batches while another process settles are at most twice as slow as they were, once in three."""
+    figures = []
+    for number in range(ROUNDS):
+        for cup in ("a", "b"):
+            await fill(cups, f"{cup}-{number}")
+        cups.time.at(START + HOUR + SETTLED_AFTER)
+        quiet = [await timed_batch(cups) for _ in range(150)]
+        command = [
+            sys.executable, "-m", "tests.tournaments.settling", core_database_url, valkey_url, cups.core.prefix,
+            cups.time.now.isoformat(),
+        ]  # fmt: skip
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ}) as process:
+            assert process.stdout is not None
+            assert await asyncio.to_thread(process.stdout.readline) == b"ready\n"
+            busy = []
+            while process.poll() is None:
+                busy.append(await timed_batch(cups))
+            assert process.wait() == 0
+        assert (await cups.keeper.get(f"b-{number}")).status == "settled"
+        figures.append((p99(quiet), p99(busy), len(busy)))
+        print("apply p99 quiet {:.4f} s, during settlement {:.4f} s, batches {}".format(*figures[-1]))
+        if figures[-1][1] <= 2 * figures[-1][0]:
+            break
+    assert min(busy / quiet for quiet, busy, _ in figures) <= 2
+
+
+async def timed_batch(cups: Cups) -> float:
+    events = [event(f"p{random.randrange(5000)}", random.randrange(1000), at=cups.time.now) for _ in range(50)]
+    began = time.perf_counter()
+    await cups.core.apply(*events, received_at=cups.time.now)
+    return time.perf_counter() - began
+
+
+def p99(values: list[float]) -> float:
+    return statistics.quantiles(values, n=100)[98] if len(values) > 1 else values[0]
+
+
+async def copy(cups: Cups, cup: str, copies: int) -> None:
+    """Copies of a running tournament with its players; each ends a millisecond after the one before."""
+    fetch = cups.fetch
+    key = f"tournament:{cup}"
+    await fetch(
+        "INSERT INTO leaderboards (key, definition, revision, windows, grace_seconds) "
+        "SELECT key || '-' || n, definition, revision, jsonb_build_array(jsonb_build_array(1, $3::text, $4::text)), "
+        "grace_seconds FROM leaderboards, generate_series(1, $2) AS n WHERE key = $1",
+        key, copies, START.isoformat(), (START + HOUR).isoformat(),
+    )  # fmt: skip
+    await fetch(
+        "INSERT INTO tournaments (tournament_id, leaderboard_id, definition) "
+        "SELECT substr(l.key, 12), l.leaderboard_id, t.definition FROM leaderboards AS l, tournaments AS t "
+        "WHERE l.key LIKE $1 || '-%' AND t.tournament_id = $2",
+        key, cup,
+    )  # fmt: skip
+    await fetch(
+        "INSERT INTO occurrences (tournament_id, occurrence, starts_at, ends_at, status) "
+        "SELECT tournament_id, 1, $1, $2::timestamptz + make_interval(secs => (row_number() OVER (ORDER BY "
+        "md5(tournament_id))) * 0.001), 'active' FROM tournaments WHERE tournament_id <> $3",
+        START, START + HOUR, cup,
+    )  # fmt: skip
+    await fetch(
+        "INSERT INTO rankings (leaderboard_id, epoch, started_at, ended_at, part) "
+        "SELECT t.leaderboard_id, l.epoch, o.starts_at, o.ends_at, '' FROM tournaments AS t "
+        "INNER JOIN leaderboards AS l ON t.leaderboard_id = l.leaderboard_id "
+        "INNER JOIN occurrences AS o ON t.tournament_id = o.tournament_id WHERE t.tournament_id <> $1",
+        cup,
+    )
+    await fetch(
+        "INSERT INTO entries (ranking_id, user_id, score, achieved_at, event_id, version) "
+        "SELECT r.ranking_id, 'u' || n, n, r.started_at, gen_random_uuid(), nextval('entry_versions') "
+        "FROM rankings AS r CROSS JOIN generate_series(1, 3) AS n "
+        "INNER JOIN tournaments AS t ON true WHERE t.leaderboard_id = r.leaderboard_id AND t.tournament_id <> $1",
+        cup,
+    )
+
+
+async def test_a_thousand_end_in_one_second(cups: Cups) -> None:
+    """All are settled, in the order in which they ended."""
+    cups.time.at(START)
+    await cups.create(prizes=[{"from": 1, "to": 2, "kind": "gold", "amount": 10}])
+    await cups.run()
+    await copy(cups, "cup", 999)
+    cups.time.at(START + HOUR + SETTLED_AFTER + timedelta(seconds=1))
+    # Another process than the one that has seen the boards before there were copies.
+    other = cups.other()
+    began = time.perf_counter()
+    assert await other.run() == 2000
+    print(f"1,000 tournaments ended and settled in {time.perf_counter() - began:.2f} s")
+    rows = await cups.fetch(
+        "SELECT p.tournament_id, min(s.step_id) AS first FROM prizes AS p "
+        "INNER JOIN prize_steps AS s ON p.prize_id = s.prize_id GROUP BY p.tournament_id ORDER BY first"
+    )
+    ended = await cups.fetch("SELECT tournament_id FROM occurrences WHERE tournament_id <> 'cup' ORDER BY ends_at")
+    assert [row[0] for row in rows] == [row[0] for row in ended]
+    rows = await cups.fetch("SELECT status, count(*) FROM occurrences GROUP BY status")
+    assert [tuple(row) for row in rows] == [("settled", 1000)]
+    await cups.check_books()
