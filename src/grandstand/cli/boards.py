@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 SOME_REFUSED = 1
 _SIGNS = {"created": "+", "changed": "~", "unchanged": "=", "deleted": "-", "kept": " "}
-_WORDS = {"kept": "not in the file; stays (--prune deletes it)"}
 
 Url = Annotated[str, typer.Option("--url", envvar="GRANDSTAND_URL", help="The server.", show_envvar=True)]
 ServerKey = Annotated[
@@ -150,7 +149,10 @@ def _format(name: str | None) -> "Format | None":
 
 
 def _show(change: "Change") -> None:
-    typer.echo(f"{_SIGNS[change.kind]} {change.key}: {_WORDS.get(change.kind, change.kind)}")
+    text: str = change.kind
+    if change.kind == "kept":
+        text = "not in the file; stays" if change.key == "global" else "not in the file; stays (--prune deletes it)"
+    typer.echo(f"{_SIGNS[change.kind]} {change.key}: {text}")
     for name, before, after in change.fields:
         typer.echo(f"    {name}: {_value(before)} → {_value(after)}")
 
