@@ -84,7 +84,7 @@ class Core:
         self.feed = ChangeFeed(self.valkey, self.prefix, lambda: None)
         self.entry_reads = EntryReads(self.database)
         self.definer = LeaderboardDefiner(
-            self.database, self.ledger, self.store, self.entries, self.index, self.changes
+            self.database, self.ledger, self.store, self.entries, self.index, self.changes, self.catalog
         )
         self.reader = LeaderboardReader(
             self.catalog, self.database, self.store, self.index, self.entry_reads, self.feed

@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from litestar import Controller, Request, Response, delete, get, post, put
@@ -56,7 +57,7 @@ class LeaderboardRoutes(Controller):
         """Create or change a leaderboard."""
         require_operator(principal_of(request.scope, services))
         body = await read_body(request.scope, request.receive, services.settings.body_max_bytes)
-        view, is_new = await services.definer.put(read_key(key), body)
+        view, is_new = await services.definer.put(unquote(key, errors="replace"), body)
         return json_reply(view, HTTPStatus.CREATED if is_new else HTTPStatus.OK).as_response()
 
     @delete("/{key:str}")

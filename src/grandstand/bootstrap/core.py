@@ -61,7 +61,9 @@ class Core:
 
     def definer(self) -> LeaderboardDefiner:
         """Return what changes definitions."""
-        return LeaderboardDefiner(self.database, self.ledger, self.leaderboards, self.entries, self.index, self.changes)
+        return LeaderboardDefiner(
+            self.database, self.ledger, self.leaderboards, self.entries, self.index, self.changes, self.catalog
+        )
 
 
 async def open_core(settings: Settings, stack: AsyncExitStack) -> Core:

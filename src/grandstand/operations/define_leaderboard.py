@@ -1,12 +1,13 @@
 """Makes, changes and deletes boards. A change takes effect between two batches, never in the middle of one."""
 
+import contextlib
 from collections.abc import Awaitable
 
 import msgspec
 import structlog
 from valkey.exceptions import ValkeyError
 
-from grandstand.domain.errors import ConflictError, NotFoundError
+from grandstand.domain.errors import ConflictError, NotFoundError, UnavailableError
 from grandstand.domain.leaderboards import (
     GLOBAL_DEFINITION,
     GLOBAL_KEY,
@@ -16,6 +17,7 @@ from grandstand.domain.leaderboards import (
     is_key,
     parse_definition,
 )
+from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.storage.changes import Changes
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.leaderboards import LeaderboardStore
@@ -44,7 +46,11 @@ class LeaderboardView(msgspec.Struct, kw_only=True):
 
 
 class LeaderboardDefiner:
-    """Changes definitions for one process; every other process hears of it at once."""
+    """Changes definitions for one process; every other process hears of it at once.
+
+    A given `catalog` knows of a change before the change returns: who has just made a board private, or deleted it,
+    must not be able to read it here.
+    """
 
     def __init__(
         self,
@@ -54,6 +60,7 @@ class LeaderboardDefiner:
         entries: EntryStore,
         index: RankingIndex,
         changes: Changes,
+        catalog: LeaderboardCatalog | None = None,
     ) -> None:
         self._database = database
         self._ledger = ledger
@@ -61,6 +68,7 @@ class LeaderboardDefiner:
         self._entries = entries
         self._index = index
         self._changes = changes
+        self._catalog = catalog
 
     async def put(self, key: str, body: bytes) -> tuple[LeaderboardView, bool]:
         """Create the board, or change it; return it and whether it is new.
@@ -134,7 +142,7 @@ class LeaderboardDefiner:
                 raise _not_found(key)
             revision = await self._ledger.next_leaderboards_revision(connection)
             await self._store.delete(connection, board.leaderboard_id, revision)
-        await self._tell(self._changes.leaderboards())
+        await self._tell_all()
 
     async def _put(self, key: str, definition: LeaderboardDefinition) -> tuple[Leaderboard, bool]:
         async with self._database.transaction() as connection:
@@ -156,8 +164,15 @@ class LeaderboardDefiner:
                 await self._tell(self._index.complete_new(board.ranking_id))
             else:
                 board = await self._store.update(connection, held.leaderboard_id, definition, revision)
-        await self._tell(self._changes.leaderboards())
+        await self._tell_all()
         return board, held is None
+
+    async def _tell_all(self) -> None:
+        await self._tell(self._changes.leaderboards())
+        if self._catalog is not None:
+            with contextlib.suppress(UnavailableError):
+                async with self._database.connection() as connection:
+                    await self._catalog.refresh(connection)
 
     async def _tell(self, news: Awaitable[None]) -> None:
         try:
