@@ -52,7 +52,7 @@ async def open_pool(
     return await asyncpg.create_pool(
         database_url,
         min_size=size_min,
-        max_size=max(size_min, size_max),
+        max_size=size_max,
         max_inactive_connection_lifetime=30,
         max_queries=7_500,
         command_timeout=statement_timeout_seconds,
