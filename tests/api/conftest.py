@@ -122,7 +122,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         ),
         scores=core.writer,
         players=PlayerKeeper(core.database, core.players, core.changes),
-        health=HealthChecker(core.database, core.stream, ("ingest", "api")),
+        health=HealthChecker(core.database, core.stream, core.index, ("ingest", "api")),
     )
     app = build_app(services)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]

@@ -96,7 +96,8 @@ class Driver:
         events = [self._event() for _ in range(self.randomly.randint(1, 6))]
         if self._sent and self.randomly.random() < 0.4:
             old = self.randomly.choice(self._sent)
-            events.append(self.randomly.choice([old, self._event(old.id)]))
+            # Another content under its id, once it is stored: before, workers race for which comes first.
+            events.append(self._event(old.id) if str(old.id) in self.world.stored and self._number % 2 else old)
         self._sent += events
         cut = self.randomly.randint(0, len(events))
         self.say(*(f"{each.user_id}@{each.occurred_at:%d %H:%M:%S}{bytes(each.payload).decode()}" for each in events))

@@ -192,6 +192,16 @@ class Comparison:
         ]
 
     async def _part(self, part: Part, run: Run) -> None:
+        try:
+            await self._compare_part(part, run)
+        except Exception as error:
+            board = self._board
+            error.add_note(f"{board.key} {part} {name_of(run[0])} until {run[1]}: {board.definition}")
+            error.add_note(f"archived under {board.archived[run][0]}" if run in board.archived else "not archived")
+            error.add_note("\n".join(map(str, board.rows(run))))
+            raise
+
+    async def _compare_part(self, part: Part, run: Run) -> None:
         rows = self._board.rows(run)
         await self._reads(part, run, rows)
         if self._board.definition.segment_by is not None:

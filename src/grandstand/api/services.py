@@ -11,7 +11,7 @@ from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.put_player import PlayerKeeper
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.write_score import ScoreWriter
-from grandstand.settings import Settings
+from grandstand.settings import Role, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +28,4 @@ class Services:
     scores: ScoreWriter
     players: PlayerKeeper
     health: HealthChecker
+    roles: frozenset[Role] = frozenset(("ingest", "api"))

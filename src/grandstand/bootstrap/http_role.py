@@ -41,6 +41,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
     live = LiveBoards(reader)
     services = Services(
         settings=settings,
+        roles=frozenset(roles),
         authenticator=authenticator,
         sessions=SessionOpener(authenticator, core.database),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
@@ -49,7 +50,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         live=live,
         scores=ScoreWriter(finder, core.stream),
         players=PlayerKeeper(core.database, core.players, core.changes),
-        health=HealthChecker(core.database, core.stream, roles),
+        health=HealthChecker(core.database, core.stream, core.index, roles),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [

@@ -1,11 +1,14 @@
 """Builds the rank index of a ranking anew from the entries, while scores keep coming in."""
 
+import time
+
 import structlog
 
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.postgres import Database
 from grandstand.storage.ranking_index import Indexed, RankingIndex
 from grandstand.storage.rankings import RankingStore
+from grandstand.telemetry import metrics
 
 _CHUNK_ENTRIES = 5_000
 _ATTEMPTS_MAX = 5
@@ -33,6 +36,15 @@ class RankingRebuilder:
             UnavailableError: PostgreSQL is out of reach.
             valkey.exceptions.ValkeyError: Valkey is out of reach.
         """
+        began_at = time.perf_counter()
+        try:
+            count = await self._rebuild(ranking)
+        finally:
+            await self._index.end_rebuild(ranking.ranking_id)
+        metrics.REBUILD_SECONDS.observe(time.perf_counter() - began_at)
+        return count
+
+    async def _rebuild(self, ranking: Indexed) -> int:
         for _ in range(_ATTEMPTS_MAX):
             token = await self._index.begin_rebuild(ranking)
             count = await self._copy(ranking)
@@ -54,6 +66,8 @@ class RankingRebuilder:
 
     async def _copy(self, ranking: Indexed) -> int:
         count, after = 0, ""
+        async with self._database.connection() as connection:
+            total = await self._entries.count(connection, ranking.ranking_id)
         while True:
             async with self._database.connection() as connection:
                 chunk = await self._entries.chunk(connection, ranking.ranking_id, after, _CHUNK_ENTRIES)
@@ -61,3 +75,5 @@ class RankingRebuilder:
                 return count
             await self._index.publish(chunk, {ranking.ranking_id: ranking.direction})
             count, after = count + len(chunk), chunk[-1].user_id
+            metrics.REBUILT_ENTRIES.inc(len(chunk))
+            await self._index.note_rebuild(ranking.ranking_id, count, total)

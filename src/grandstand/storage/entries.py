@@ -99,6 +99,11 @@ class EntryStore:
         version: int = await connection.fetchval(queries.load("entries/next_version.sql"))
         return version
 
+    async def count(self, connection: "Connection[Any]", ranking_id: int) -> int:
+        """Return how many entries a ranking has."""
+        count: int = await connection.fetchval(queries.load("entries/count_ranking.sql"), ranking_id)
+        return count
+
     async def has_any(self, connection: "Connection[Any]", ranking_ids: Sequence[int]) -> bool:
         """Return whether any of the rankings has entries."""
         return bool(await connection.fetchval(queries.load("entries/has_any.sql"), ranking_ids))
