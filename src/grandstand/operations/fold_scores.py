@@ -78,7 +78,10 @@ class ScoreFolder:
         return folded
 
     async def find(self, connection: "Connection[Any]", scored: Scored) -> Folded:
-        """Return the entries that the tallies speak of, as they are, to be published once more."""
+        """Return the entries that the tallies speak of, as they are, to be published once more.
+
+        Their rankings count as new: whoever made them may have died before it said so.
+        """
         folded = Folded()
         tallies = scored.tallies
         while tallies:
@@ -96,6 +99,7 @@ class ScoreFolder:
             if pairs:
                 folded.entries += await self._entries.find(connection, pairs)
             tallies = buckets
+        folded.has_new_rankings = bool(folded.directions)
         return folded
 
 
