@@ -1,6 +1,6 @@
 """Whatever goes away in Valkey while scores come in, no wrong rank is ever served, and in the end nothing has drifted.
 
-Player number n scores between 1,000 × n and 1,000 × n + 999, more each time: the order is known whatever has been
+Player number n scores between 1,000 * n and 1,000 * n + 999, more each time: the order is known whatever has been
 applied, and a score that is shown must be at least the newest one that was applied when the read began.
 """
 
