@@ -15,36 +15,28 @@ The stages work on a schema and keys of their own, beside those of the deploymen
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import msgspec
 
+from bench.core import forget_keys, own_core
 from bench.measures import Row
 from bench.raw_copy import COLUMNS, SIBLING, create_sibling
 from bench.rows.whole_path import TRANSACTION_ROWS
 from bench.suite import Suite
 from bench.workload import ClientEvent, Workload, batches, body_of, row_of
+from grandstand.bootstrap.core import Core
 from grandstand.domain.events import HIGH_PRIORITY_TYPES, Event, EventLimits, encode_events, read_batch
 from grandstand.domain.ranking import direction, member, to_microseconds
 from grandstand.operations.accept_events import GROUP_EVENTS_MAX
 from grandstand.operations.apply_events import EventApplier
-from grandstand.operations.catalog import LeaderboardCatalog
-from grandstand.operations.define_leaderboard import LeaderboardDefiner
-from grandstand.storage.changes import Changes
-from grandstand.storage.entries import Entry, EntryStore
-from grandstand.storage.event_log import EventLog, month_of
-from grandstand.storage.event_stream import HIGH, LOW, Block, EventStream
-from grandstand.storage.leaderboards import LeaderboardStore
-from grandstand.storage.ledger import Ledger
-from grandstand.storage.migrate import migrate
-from grandstand.storage.postgres import Database, open_pool
+from grandstand.storage.entries import Entry
+from grandstand.storage.event_log import month_of
+from grandstand.storage.event_stream import HIGH, LOW, Block
 from grandstand.storage.ranking_index import RankingIndex
 
-SCHEMA = "bench_stages"
-PREFIX = "bench"
+NAME = "stages"
 _LIMITS = EventLimits(
     batch_max=10_000,
     payload_max_bytes=16_384,
@@ -80,14 +72,8 @@ async def measure(suite: Suite) -> list[Row]:
         Row("apply", "stage: apply transaction", "events/s", [], [], "COPY, one connection"),
         Row("publish", "stage: publish to the rank index", "entries/s", [], [], "raw ZADD, as many a call"),
     ]
-    async with AsyncExitStack() as stack:
-        await asyncio.to_thread(migrate, suite.database_url, SCHEMA)
-        pool = await open_pool(
-            suite.database_url, schema=SCHEMA, size_min=1, size_max=1, statement_timeout_seconds=60,
-            application_name="bench",
-        )  # fmt: skip
-        stack.push_async_callback(pool.close)
-        stages = _Stages(suite, pool)
+    async with own_core(suite, NAME) as core:
+        stages = _Stages(suite, core)
         await stages.prepare()
         for number in range(suite.plan.rounds):
             suite.say(f"stages, round {number + 1} of {suite.plan.rounds}")
@@ -102,38 +88,29 @@ async def measure(suite: Suite) -> list[Row]:
             for row, (product, ceiling) in zip(rows, figures, strict=True):
                 row.product.append(product)
                 row.ceiling.append(ceiling)
-        await stages.clean_up()
     return rows
 
 
 class _Stages:
-    def __init__(self, suite: Suite, pool: asyncpg.Pool) -> None:
+    def __init__(self, suite: Suite, core: Core) -> None:
         self._suite = suite
-        self._pool = pool
-        self._valkey = suite.valkey
-        self._stream = EventStream(suite.valkey, PREFIX)
-        self._index = RankingIndex(suite.valkey, PREFIX)
+        self._core = core
         self._version = 0
-        database, ledger, entries = Database(pool, 30), Ledger(SCHEMA), EntryStore()
-        store, changes = LeaderboardStore(), Changes(suite.valkey, PREFIX)
-        catalog, event_log = LeaderboardCatalog(store), EventLog()
-        self._event_log = event_log
-        self._definer = LeaderboardDefiner(database, ledger, store, entries, self._index, changes)
         self._applier = EventApplier(
-            database, ledger, event_log, entries, catalog, _NoIndex(suite.valkey, PREFIX), changes
-        )
+            core.database, core.ledger, core.event_log, core.catalog, core.folder(),
+            _NoIndex(core.valkey, core.settings.valkey_prefix), core.changes,
+        )  # fmt: skip
 
     async def prepare(self) -> None:
-        async with self._pool.acquire() as connection:
-            await self._event_log.create_partition(connection, month_of(datetime.now(UTC)))
-        await self._definer.ensure_global()
-        await create_sibling(self._suite.database_url, SCHEMA)
+        async with self._core.database.connection() as connection:
+            await self._core.event_log.create_partition(connection, month_of(datetime.now(UTC)))
+        await self._core.definer().ensure_global()
+        await create_sibling(self._suite.database_url, self._schema)
         await self._applier.apply(_blocks(Workload(self._suite.plan.players, 0).events(100)))
 
-    async def clean_up(self) -> None:
-        await self._forget_keys()
-        async with self._pool.acquire() as connection:
-            await connection.execute(f"DROP SCHEMA {SCHEMA} CASCADE")
+    @property
+    def _schema(self) -> str:
+        return self._core.settings.database_schema
 
     def read_batch(self, events: list[ClientEvent]) -> tuple[float, float]:
         bodies = [body_of(batch) for batch in batches(events, self._suite.plan.batch_size)]
@@ -155,19 +132,19 @@ class _Stages:
         encoded = [[(len(part), encode_events(part)) for part in group if part] for group in groups]
 
         async def append(group: tuple[list[Event], list[Event]]) -> None:
-            await self._stream.append(*group, now)
+            await self._core.stream.append(*group, now)
 
         async def add(entries: list[list[tuple[int, bytes]]]) -> None:
-            async with self._valkey.pipeline(transaction=False) as pipe:
+            async with self._core.valkey.pipeline(transaction=False) as pipe:
                 for place, (count, data) in ((place, entry) for group in entries for place, entry in enumerate(group)):
                     fields: dict[str, Any] = {"n": count, "r": to_microseconds(now), "e": data}
-                    pipe.xadd(f"{PREFIX}:raw:{place}", fields)
+                    pipe.xadd(f"{self._schema}:raw:{place}", fields)
                 await pipe.execute()
 
         pipelines = [encoded[start : start + _PIPELINE_GROUPS] for start in range(0, len(encoded), _PIPELINE_GROUPS)]
         product = len(events) / await _all_seconds(append, groups)
         ceiling = len(events) / await _all_seconds(add, pipelines)
-        await self._forget_keys()
+        await forget_keys(self._core)
         return product, ceiling
 
     async def apply(self, events: list[ClientEvent], others: list[ClientEvent]) -> tuple[float, float]:
@@ -180,10 +157,12 @@ class _Stages:
             await self._applier.apply(blocks)
         product_seconds = time.perf_counter() - began_at
         self._suite.settle()
-        async with self._pool.acquire() as connection:
+        async with self._core.database.connection() as connection:
             began_at = time.perf_counter()
             for chunk in chunks:
-                await connection.copy_records_to_table(SIBLING, schema_name=SCHEMA, records=chunk, columns=COLUMNS)
+                await connection.copy_records_to_table(
+                    SIBLING, schema_name=self._schema, records=chunk, columns=COLUMNS
+                )
             ceiling_seconds = time.perf_counter() - began_at
         return len(events) / product_seconds, len(events) / ceiling_seconds
 
@@ -195,27 +174,24 @@ class _Stages:
                 _PUBLISH_RANKING,
                 f"player-{number:06d}",
                 (number * 7919 + self._version) % 1_000_003,
+                b"",
                 now,
+                None,
                 self._version,
             )
             for number in range(players)
         ]
         chunks = [entries[start : start + _PUBLISH_ENTRIES] for start in range(0, players, _PUBLISH_ENTRIES)]
-        scores = [{member(now, entry.user_id): -entry.score for entry in chunk} for chunk in chunks]
+        scores = [{member(b"", now, entry.user_id): -entry.score for entry in chunk} for chunk in chunks]
         began_at = time.perf_counter()
         for chunk in chunks:
-            await self._index.publish(chunk, {_PUBLISH_RANKING: direction("desc")})
+            await self._core.index.publish(chunk, {_PUBLISH_RANKING: direction("desc")})
         product_seconds = time.perf_counter() - began_at
         began_at = time.perf_counter()
         for mapping in scores:
-            await self._valkey.zadd(f"{PREFIX}:raw:ranks", mapping)
+            await self._core.valkey.zadd(f"{self._schema}:raw:ranks", mapping)
         ceiling_seconds = time.perf_counter() - began_at
         return players / product_seconds, players / ceiling_seconds
-
-    async def _forget_keys(self) -> None:
-        keys = [key async for key in self._valkey.scan_iter(f"{PREFIX}:*", count=1000)]
-        if keys:
-            await self._valkey.unlink(*keys)
 
 
 def _stream_event(event: ClientEvent) -> Event:

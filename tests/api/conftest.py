@@ -137,18 +137,22 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         profiles=PlayerReader(
             core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
         ),
-        banner=PlayerBanner(
-            core.database, core.ledger, core.bans, core.entries, core.prizes, core.index, core.changes
-        ),
+        banner=PlayerBanner(core.database, core.ledger, core.bans, core.entries, core.prizes, core.index, core.changes),
         tournaments=TournamentKeeper(
-            core.database, core.ledger, core.store, core.rankings, core.tournaments, core.bans, core.changes,
+            core.database,
+            core.ledger,
+            core.store,
+            core.rankings,
+            core.tournaments,
+            core.bans,
+            core.changes,
             grace_seconds=settings.tournament_grace_seconds,
         ),
         tournament_ranks=ranks,
         live_tournaments=live_tournaments,
         prizes=PrizeKeeper(core.database, core.prizes, core.outbox),
         webhooks=WebhookManager(core.database, WebhookStore(), core.outbox, guard),
-        health=HealthChecker(core.database, core.stream, ("ingest", "api")),
+        health=HealthChecker(core.database, core.stream, core.index, ("ingest", "api")),
     )
     app = build_app(services)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from grandstand import clock
@@ -361,3 +362,50 @@ async def test_a_board_made_anew_begins_empty(site: Site) -> None:
         assert (await site.get(path)).json()["total"] == 1
         assert (await site.delete(path)).status_code == 204
         problem(await site.get(path), 404, "leaderboard_not_found")
+
+
+async def test_a_replay_leaves_archives_and_makes_the_rest_anew(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monday = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    set_clock(monkeypatch, monday)
+    path = await define(site, "remade", period="daily")
+    for user, points, at in (
+        ("ann", 5, monday),
+        ("ann", 6, monday),
+        ("ann", 7, monday + DAY),
+        ("bob", 8, monday + DAY),
+    ):
+        await score(site, "remade", user, points, at)
+    set_clock(monkeypatch, monday + DAY)
+    await site.core.new_closer().close()
+    await site.core.refresh()
+    definition = site.core.board("remade").definition
+    sums = msgspec.structs.replace(definition, operator="sum")
+    outcome = await site.core.new_replayer().replay("remade", sums, dry_run=False)
+    assert (outcome.moved, outcome.is_in_force) == (0, True)
+    await site.core.refresh()
+    await site.core.new_closer().close()
+    listed = (await site.get(f"{path}/periods")).json()["periods"]
+    assert [(each["id"], each["total"]) for each in listed] == [("20261123T000000Z", 1)]
+    assert (await site.get(f"{path}?period=20261123T000000Z")).json()["entries"][0]["score"] == 6, "as it was archived"
+    assert users((await site.get(path)).json()) == ["bob", "ann"]
+
+    # The week begins when the archived day began, and is another period all the same.
+    weekly = msgspec.structs.replace(definition, operator="sum", period="weekly")
+    await site.core.new_replayer().replay("remade", weekly, dry_run=False)
+    await site.core.refresh()
+    page = (await site.get(path)).json()
+    assert [(each["user_id"], each["score"]) for each in page["entries"]] == [("ann", 18), ("bob", 8)]
+
+
+async def test_an_archive_is_never_taken_for_the_running_period(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monday = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    set_clock(monkeypatch, monday)
+    path = await define(site, "slower", period="daily")
+    await score(site, "slower", "ann", 5, monday)
+    set_clock(monkeypatch, monday + DAY)
+    await site.core.new_closer().close()
+    weekly = BOARD | {"event_type": "slower", "period": "weekly"}
+    assert (await site.put(path, weekly)).status_code == 200
+    page = (await site.get(path)).json()
+    assert (page["period"], page["period_ends_at"], page["total"]) == ("20261123T000000Z", "2026-11-30T00:00:00Z", 0)
+    assert users((await site.get(f"{path}?period=20261123T000000Z")).json()) == ["ann"]

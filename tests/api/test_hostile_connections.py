@@ -3,13 +3,17 @@
 import asyncio
 import gzip
 import json
+import logging
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
 from grandstand.api import http_protocol
+from grandstand.settings import load_settings
 from tests.api.conftest import KEYS, Site, serve
 from tests.api.test_over_the_wire import LINE, PATH, raw, send_import
 
@@ -131,3 +135,29 @@ async def test_a_client_that_goes_away_is_no_fault_of_ours(site: Site, path: str
             writer.close()
             await writer.wait_closed()
     assert not [entry for entry in logs if entry["log_level"] == "error"]
+
+
+def test_a_client_that_leaves_a_pipeline_is_no_fault_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    """On the event loop of the real server, where writing to a closed connection raises."""
+    asked = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.01)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def leave() -> None:
+        async with serve(app, load_settings(port=0)) as url:
+            parts = urlsplit(url)
+            for _ in range(10):
+                reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+                await reader.readexactly(10)
+                writer.transport.abort()
+            await asyncio.sleep(0.05)
+
+    uvloop.run(leave())
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert 10 <= asked < 500, "what is left of a pipeline is not even begun"

@@ -201,3 +201,20 @@ async def test_head_options_and_unknown_routes(site: Site) -> None:
     refused = await site.client.patch("/api/events", headers=site.headers("server"))
     problem(refused, 405, "method_not_allowed")
     assert "POST" in refused.headers["allow"]
+
+
+async def test_a_change_is_in_force_when_it_is_answered(site: Site) -> None:
+    """Nobody may read a board for another moment that has just been made private, or deleted."""
+    await site.put("/api/leaderboards/brief", {"event_type": "t", "operator": "count"})
+    for _ in range(3):
+        assert (await site.get("/api/leaderboards/brief")).status_code == 200
+        await site.put("/api/leaderboards/brief", {"event_type": "t", "operator": "count", "visibility": "private"})
+        problem(await site.get("/api/leaderboards/brief"), 401, "unauthorized")
+        await site.put("/api/leaderboards/brief", {"event_type": "t", "operator": "count"})
+    await site.client.delete("/api/leaderboards/brief", headers=site.headers("server"))
+    problem(await site.get("/api/leaderboards/brief"), 404, "leaderboard_not_found")
+
+
+async def test_every_bad_key_is_refused_alike(site: Site) -> None:
+    for key in ("x" * 65, "x" * 5000, "%00", "%FF", "a%20b", "-a"):
+        problem(await site.put(f"/api/leaderboards/{key}", {"event_type": "t", "operator": "count"}), 422, "invalid")

@@ -41,7 +41,14 @@ async def test_a_new_board_is_served_as_it_was_given(core: Core) -> None:
     view, is_new = await core.definer.put("board", msgspec.json.encode(given))
     assert is_new
     found = msgspec.json.decode(msgspec.json.encode(view))
-    defaults = {"period": "all_time", "timezone": "UTC", "segment_by": None, "keep": [], "tiers": [], "bucket_size": None}
+    defaults = {
+        "period": "all_time",
+        "timezone": "UTC",
+        "segment_by": None,
+        "keep": [],
+        "tiers": [],
+        "bucket_size": None,
+    }
     assert found == given | defaults | {"key": "board", "tie_breaks": [], "period_ends_at": None}
     assert await core.definer.get("board") == view
     kinds = {name: type(value) for name, value in ((await core.definer.get("board")).where or {}).items()}

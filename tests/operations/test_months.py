@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from grandstand import clock
 from grandstand.domain.events import Event
 from grandstand.storage.event_log import month_of, next_month, partition_name
 from tests.support.core import Core, block, event, split
@@ -34,7 +35,8 @@ async def check_once(core: Core, events: list[Event]) -> None:
 
 
 @pytest.fixture
-async def core(core: Core) -> Core:
+async def core(core: Core, monkeypatch: pytest.MonkeyPatch) -> Core:
+    monkeypatch.setattr(clock, "now", lambda: AFTER + timedelta(days=60))
     await core.define("sum", operator="sum")
     await core.define("count", operator="count", field=None)
     return core
@@ -97,6 +99,17 @@ async def test_the_open_month_only_moves_forward(core: Core) -> None:
     for moment, expected in ((AFTER, 1), (BEFORE, 1), (AFTER + timedelta(days=40), 2), (AFTER, 2)):
         await apply_at(core, [event("ann", 1)], moment)
         assert await open_month() == date(2027, expected, 1)
+
+
+async def test_a_month_that_lies_ahead_of_the_clock_is_not_opened(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong clock's: it would make every right batch run alone."""
+    monkeypatch.setattr(clock, "now", lambda: BEFORE - timedelta(days=3))
+    events = [event("ann", 3)]
+    await apply_at(core, events, AFTER)
+    assert await core.database.pool.fetchval("SELECT open_month FROM ledger") is None
+    await apply_at(core, [], BEFORE - timedelta(days=3))
+    assert await core.database.pool.fetchval("SELECT open_month FROM ledger") == date(2026, 12, 1)
+    await check_once(core, events)
 
 
 async def test_batches_of_the_open_month_run_side_by_side_and_others_do_not(core: Core) -> None:

@@ -1,20 +1,23 @@
 """The rank index may vanish at any moment: reads stay right, and a rebuild heals it while scores keep coming in."""
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
 from grandstand.domain.events import Event
 from grandstand.operations import rebuild_ranking
 from grandstand.operations.catalog import indexed
 from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.storage.entries import Entry, EntryStore
-from grandstand.storage.ranking_index import Indexed
+from grandstand.storage.ranking_index import Indexed, RankingIndex
 from tests.support.core import NOON, Core, block, event
 from tests.support.model import standings
+from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -28,12 +31,13 @@ class DisturbedEntries(EntryStore):
         self.disturb = disturb
         self.times = times
 
-    async def chunk(self, connection: Any, ranking_id: int, after: str, size_max: int) -> list[Entry]:
-        found = await super().chunk(connection, ranking_id, after, size_max)
-        if after and self.times:
-            self.times -= 1
-            await self.disturb()
-        return found
+    async def stream(self, *arguments: Any) -> AsyncGenerator[list[Entry], None]:
+        async with contextlib.aclosing(super().stream(*arguments)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+                if self.times:
+                    self.times -= 1
+                    await self.disturb()
 
 
 async def lose(core: Core, loss: str, key: str = "global") -> None:
@@ -181,3 +185,30 @@ async def test_more_than_one_piece(core: Core) -> None:
     await core.lose_valkey()
     assert await core.rebuild("global") == 12_000
     assert (await core.reader.user("global", "p11999")).rank == 120
+
+
+async def test_a_first_score_is_seen_by_processes_that_know_the_board_as_empty(core: Core) -> None:
+    """Also when the worker that made the ranking died before it said so."""
+
+    class Away(RankingIndex):
+        async def publish(self, *arguments: Any) -> None:
+            raise ValkeyConnectionError("gone")
+
+    other = Core(core.database, core.valkey, core.prefix)
+    await other.refresh()
+    listening = asyncio.ensure_future(other.feed.run())
+    try:
+        await eventually_async(lambda: other.feed.periods_generation() is not None)
+        assert (await other.reader.page("global")).total == 0
+        blocks = [block([event("ann", 5)])]
+        with pytest.raises(ValkeyConnectionError):
+            await core.new_applier(Away(core.valkey, core.prefix)).apply(blocks)
+        await core.new_applier().apply(blocks)
+
+        async def is_seen() -> bool:
+            return (await other.reader.page("global")).total == 1
+
+        await eventually_async(is_seen)
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)

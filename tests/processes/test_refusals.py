@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from grandstand.settings import SettingsError, load_settings
 from tests.processes.commands import run_refused
 
 NOBODY_LISTENS = "127.0.0.1:1"
@@ -79,12 +80,27 @@ def test_data_folder_of_another_user(data_dir: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "eighty"), ("WORKERS", "0"), ("DATABASE_URL", "mysql://localhost/x"), ("LOG_LEVEL", "loud")],
+    [
+        ("PORT", "eighty"),
+        ("WORKERS", "0"),
+        ("DATABASE_URL", "mysql://localhost/x"),
+        ("DATABASE_SCHEMA", "pg_game"),
+        ("DATABASE_POOL_MAX", "0"),
+        ("DATA_DIR", ""),
+        ("LOG_LEVEL", "loud"),
+    ],
 )
 def test_wrong_setting(name: str, value: str) -> None:
     code, sentence = run_refused("up", **{f"GRANDSTAND_{name}": value})
     assert code == 2
     assert sentence.startswith(f"Setting GRANDSTAND_{name} is wrong")
+
+
+def test_a_largest_pool_below_the_smallest_is_refused() -> None:
+    with pytest.raises(
+        SettingsError, match=r"database-pool-max is wrong: must not be below GRANDSTAND_DATABASE_POOL_MIN"
+    ):
+        load_settings(database_pool_min=20, database_pool_max=5)
 
 
 def test_wrong_flag() -> None:

@@ -13,6 +13,7 @@ from tests.support.core import Core, minutes
 pytestmark = pytest.mark.anyio
 
 BOARD = 7
+TIES = (b"\x80", b"\x90")
 RULES: list[tuple[Any, Any]] = [
     ("best", "desc"),
     ("best", "asc"),
@@ -30,11 +31,13 @@ def tally(operator: Any, order: Any, *values: Value) -> dict[int, Tally]:
 
 
 def value(score: int, minute: int) -> Value:
-    return Value(score, minutes(minute), UUID(int=1000 * score + minute))
+    return Value(score, TIES[minute % 2], minutes(minute), UUID(int=1000 * score + minute), f"metadata at {minute}")
 
 
 async def stored(core: Core) -> tuple[Any, ...] | None:
-    row = await core.database.pool.fetchrow("SELECT score, achieved_at, event_id, version FROM entries")
+    row = await core.database.pool.fetchrow(
+        "SELECT score, tie_key, achieved_at, event_id, metadata, version FROM entries"
+    )
     return None if row is None else tuple(row)
 
 
@@ -76,12 +79,13 @@ async def test_two_at_once(
     expected = tally(operator, order, *values)[BOARD].values["ann"]
     found = await stored(core)
     assert found is not None
-    assert found[:3] == expected
+    assert found[:5] == (expected if operator in ("best", "latest") else expected._replace(tie_key=found[1]))
     versions = [entry.version for entry in changed]
     assert versions == sorted(set(versions)), "a later commit has a higher version"
     if changed:
         newest = changed[-1]
-        assert (newest.score, newest.achieved_at, newest.version) == (found[0], found[1], found[3])
+        assert (newest.score, newest.tie_key, newest.achieved_at, newest.metadata) == (*found[:3], found[4])
+        assert newest.version == found[5]
 
 
 async def test_what_improves_nothing_is_not_written(core: Core) -> None:

@@ -33,7 +33,7 @@ async def test_a_block_comes_out_as_it_went_in(stream: EventStream) -> None:
     [block] = await stream.read("w", HIGH, 10)
     assert (block.priority, block.events, block.received_at) == (HIGH, 2, received_at)
     assert [(e.id, e.user_id, e.occurred_at, bytes(e.payload)) for e in decode_events(block.data)] == [
-        (e.id, e.user_id, e.occurred_at, bytes(e.payload)) for e in events
+        (str(e.id), e.user_id, e.occurred_at, bytes(e.payload)) for e in events
     ]
 
 

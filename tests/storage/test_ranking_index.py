@@ -75,7 +75,9 @@ async def test_versions_compare_as_numbers_up_to_48_bits(core: Core, index: Rank
     random.Random(1).shuffle(versions)
     await publish_raw(
         core,
-        *itertools.chain(*(["ann", version % 1000, prefix(b"", NOON), version.to_bytes(6, "big"), ""] for version in versions)),
+        *itertools.chain(
+            *(["ann", version % 1000, prefix(b"", NOON), version.to_bytes(6, "big"), ""] for version in versions)
+        ),
     )
     assert await content(index) == [(1, "ann", (2**48 - 1) % 1000)]
 

@@ -124,26 +124,27 @@ def is_late(end: datetime | None, received_at: datetime) -> bool:
 
 @lru_cache(maxsize=10_000)
 def _calendar(period: str, timezone: str, minute: datetime) -> tuple[datetime, datetime]:
-    start, end = minute, minute + MINUTE
-    while not _begins(period, timezone, start):
-        start -= MINUTE
-    while not _begins(period, timezone, end):
-        end += MINUTE
+    # Clocks show the same quarters of an hour everywhere.
+    step = MINUTE if period.startswith("cron:") else 15 * MINUTE
+    start = FIRST + (minute - FIRST) // step * step
+    end = start + step
+    while not _begins(period, timezone, start, step):
+        start -= step
+    while not _begins(period, timezone, end, step):
+        end += step
     return start, end
 
 
 @lru_cache(maxsize=500_000)
-def _begins(period: str, timezone: str, minute: datetime) -> bool:
-    """Whether a period begins with this minute of UTC: the local day, week, month or hour is another one before it."""
+def _begins(period: str, timezone: str, moment: datetime, step: timedelta) -> bool:
+    """Whether a period begins at this moment: the local hour, day, week or month was another one a step before."""
     zone = ZoneInfo(timezone)
-    now, before = minute.astimezone(zone), (minute - MINUTE).astimezone(zone)
+    now, before = moment.astimezone(zone), (moment - step).astimezone(zone)
     if period.startswith("cron:"):
-        return now.fold == 0 and _ticks(period.removeprefix("cron:").split(), now)
+        return _ticks(period.removeprefix("cron:").split(), now)
     if period == "hourly":
-        return (now.date(), now.hour, now.minute == 0) != (before.date(), before.hour, before.minute == 0) and (
-            now.minute == 0 or now.hour != before.hour
-        )
-    if now.date() == before.date() or now.fold:
+        return now.minute == 0 or now.hour != before.hour
+    if now.date() == before.date():
         return False
     return period == "daily" or (period == "weekly" and now.weekday() == 0) or (period == "monthly" and now.day == 1)
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from grandstand.domain.periods import BEGINNING, GRACE, Period, Schedule, ScheduleError, parse_period_id, period_id
 from tests.support import model
@@ -36,6 +37,13 @@ CHANGES = [
     ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),
     ("Antarctica/Troll", datetime(2026, 3, 29, 1, tzinfo=UTC)),
 ]
+
+
+def moments(
+    year: int, month: int, day: int, last_year: int, last_month: int, last_day: int
+) -> st.SearchStrategy[datetime]:
+    first, last = datetime(year, month, day, tzinfo=UTC), datetime(last_year, last_month, last_day, tzinfo=UTC)
+    return st.datetimes(first.replace(tzinfo=None), last.replace(tzinfo=None), timezones=st.just(UTC))
 
 
 def walk(schedule: Schedule, start: datetime, end: datetime) -> list[Period]:
@@ -69,30 +77,33 @@ def test_calendar_periods_of_forty_years(period: str, zone: str) -> None:
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_hours_of_two_years(zone: str) -> None:
-    periods = check_chain("hourly", zone, datetime(2025, 12, 30, tzinfo=UTC), datetime(2028, 1, 2, tzinfo=UTC))
+def test_hours_of_a_summer(zone: str) -> None:
+    periods = check_chain("hourly", zone, datetime(2026, 2, 20, tzinfo=UTC), datetime(2026, 11, 10, tzinfo=UTC))
     for found in periods:
         assert found.start.astimezone(ZoneInfo(zone)).minute == 0 or zone == "Australia/Lord_Howe"
         assert timedelta(minutes=30) <= found.end - found.start <= timedelta(minutes=90)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("period", CRONS)
-def test_cron_periods_around_every_change_of_the_clocks(period: str, zone: str) -> None:
-    for year, month in ((2026, 3), (2026, 4), (2026, 10), (2026, 11)):
-        begin = datetime(year, month, 1, tzinfo=UTC) - timedelta(days=5)
-        length = timedelta(days=42 if "*/20" not in period and "15 *" not in period else 12)
-        for start in {begin, *(at - timedelta(days=2) for place, at in CHANGES if place == zone and at > begin)}:
-            check_chain(period, zone, start, start + min(length, timedelta(days=42)))
+def test_cron_periods_around_every_change_of_the_clocks(period: str) -> None:
+    for zone, change in CHANGES:
+        check_chain(period, zone, change - timedelta(days=2), change + timedelta(days=2))
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])
+def test_cron_periods_of_years(zone: str) -> None:
+    for period in ("cron: 0 6 * * 1", "cron: 0 0 1 * *", "cron: 30 2 * * *"):
+        check_chain(period, zone, datetime(2024, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(("zone", "change"), CHANGES)
 @pytest.mark.parametrize("period", ["hourly", *CALENDAR, *CRONS])
-def test_every_quarter_of_an_hour_around_a_change_lies_in_its_period(period: str, zone: str, change: datetime) -> None:
+def test_every_half_hour_around_a_change_lies_in_its_period(period: str, zone: str, change: datetime) -> None:
     schedule = Schedule(period, zone)
     ends = set()
-    for quarter in range(-4 * 27, 4 * 27):
-        for moment in (change + timedelta(minutes=15 * quarter), change + timedelta(minutes=15 * quarter) - TICK):
+    for number in range(-26, 27):
+        each = change + timedelta(minutes=30 * number)
+        for moment in (each, each - TICK):
             found = schedule.at(moment)
             assert found.end is not None
             assert found.start <= moment < found.end
@@ -161,7 +172,7 @@ def test_known_days(period: str, zone: str, day: date, starts: list[str]) -> Non
 @given(
     st.sampled_from(["hourly", *CALENDAR, *CRONS]),
     st.sampled_from(sorted(available_timezones() - {"localtime", "Factory"})),
-    st.datetimes(datetime(2007, 1, 1), datetime(2045, 1, 1), timezones=st.just(UTC)),
+    moments(2007, 1, 1, 2045, 1, 1),
 )
 @example("cron: 30 1 * * *", "America/New_York", datetime(2026, 11, 1, 6, 15, tzinfo=UTC))
 @example("cron: */15 0 * * 0", "America/Havana", datetime(2026, 3, 8, 5, 5, tzinfo=UTC))
@@ -178,17 +189,17 @@ def test_any_zone_and_moment(period: str, zone: str, moment: datetime) -> None:
 
 
 @given(st.lists(st.datetimes(timezones=st.just(UTC)), max_size=30))
-def test_what_a_schedule_remembers_does_not_matter(moments: list[datetime]) -> None:
+def test_what_a_schedule_remembers_does_not_matter(asked: list[datetime]) -> None:
     for period in ("all_time", "daily"):
         remembering = Schedule(period, "America/New_York")
-        for moment in moments:
+        for moment in asked:
             assert remembering.at(moment) == Schedule(period, "America/New_York").at(moment)
 
 
 @given(
     st.sampled_from(["all_time", "daily", "weekly", "cron: 0 */6 * * *"]),
-    st.lists(st.datetimes(datetime(2026, 1, 1), datetime(2026, 2, 1), timezones=st.just(UTC)), max_size=5),
-    st.datetimes(datetime(2025, 12, 20), datetime(2026, 2, 10), timezones=st.just(UTC)),
+    st.lists(moments(2026, 1, 1, 2026, 2, 1), max_size=5),
+    moments(2025, 12, 20, 2026, 2, 10),
 )
 def test_resets_cut_periods(period: str, resets: list[datetime], moment: datetime) -> None:
     found, whole = Schedule(period, "UTC", resets).at(moment), Schedule(period, "UTC").at(moment)
@@ -214,7 +225,7 @@ def test_an_all_time_board_has_one_period_until_it_is_reset() -> None:
         ("cron: * * * 13 *", "UTC", "period"), ("cron: * * * * 9", "UTC", "period"),
         ("cron: 0 0 30 2 *", "UTC", "period"), ("cron: 0 0 31 4,6 *", "UTC", "period"),
         ("cron: a b c d e", "UTC", "period"), ("cron: @daily", "UTC", "period"), ("cron: */0 * * * *", "UTC", "period"),
-        ("cron: ٥ 6 * * 1", "UTC", "period"), ("daily", "", "timezone"), ("daily", "Mars/Olympus", "timezone"),
+        ("cron: \u0665 6 * * 1", "UTC", "period"), ("daily", "", "timezone"), ("daily", "Mars/Olympus", "timezone"),
         ("daily", "../etc/passwd", "timezone"), ("daily", "/etc/passwd", "timezone"), ("daily", "a\x00b", "timezone"),
         ("daily", "europe", "timezone"), ("all_time", "Nowhere", "timezone"), ("daily", "UTC+1", "timezone"),
         ("daily", "é" * 200, "timezone"), ("daily", "\ud800", "timezone"),
@@ -227,7 +238,7 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_field(period: str, zone: s
     assert str(caught.value)
 
 
-@given(st.datetimes(datetime(1801, 1, 1), datetime(9000, 1, 1), timezones=st.just(UTC)))
+@given(moments(1801, 1, 1, 9000, 1, 1))
 def test_the_name_of_a_period_comes_back_as_its_start(start: datetime) -> None:
     name = period_id(start)
     assert parse_period_id(name) == start

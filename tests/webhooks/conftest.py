@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from grandstand.operations.deliver_webhooks import WebhookDeliverer
-from grandstand.operations.manage_webhooks import DeliveryView, WebhookCreated, WebhookManager
+from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.webhook_connections import AddressGuard, Resolver, SystemResolver
+from grandstand.operations.webhook_views import DeliveryView, WebhookCreated
 from grandstand.storage.outbox import Outbox
 from grandstand.storage.postgres import Database, open_pool
 from grandstand.storage.webhooks import WebhookStore

@@ -17,8 +17,9 @@ from grandstand.api.pages import Pages, not_modified, page_name
 from grandstand.api.problems import reply_of, reply_of_unexpected
 from grandstand.api.replies import Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
+from grandstand.api.role_gate import is_served
 from grandstand.api.services import Services
-from grandstand.domain.errors import GrandstandError
+from grandstand.domain.errors import GrandstandError, NotFoundError
 from grandstand.operations.live_boards import Listener
 
 BOARDS_PATH = "/api/leaderboards/"
@@ -43,6 +44,7 @@ class Front:
         self._services = services
         self._pages = pages
         self._counts = RequestCounts()
+        self._is_partial = not {"ingest", "api"} <= services.roles
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -51,7 +53,10 @@ class Front:
             return
         began_at = time.perf_counter()
         method = scope["method"]
-        if method == "POST" and scope["path"] == EVENTS_PATH:
+        if self._is_partial and not is_served(scope["path"], self._services.roles):
+            route = UNKNOWN_ROUTE
+            status = await _answer(_not_here(), scope, send)
+        elif method == "POST" and scope["path"] == EVENTS_PATH:
             route = EVENTS_PATH
             status = await _answer(take_events(scope, receive, self._services), scope, send)
         elif method == "GET" and (key := _page_key(scope)) is not None:
@@ -129,6 +134,10 @@ class Front:
             await send_reply(send, reply)
             status = reply.status
         return scope.get("path_template") or UNKNOWN_ROUTE, status
+
+
+async def _not_here() -> Reply:
+    raise NotFoundError("not_found", "This process has another role; ask one that serves this path.")
 
 
 async def _answer(answer: Awaitable[Reply], scope: HTTPScope, send: Send) -> int:

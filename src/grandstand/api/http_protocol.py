@@ -9,8 +9,9 @@ import asyncio
 import socket
 import struct
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from grandstand.api.live import ABORT
@@ -34,6 +35,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._idle_bytes = 0
         self._has_progress = False
         self._overdue: asyncio.TimerHandle | None = None
+        # uvicorn remembers the newest request of a pipeline only, and this is the one that is being answered.
+        self._answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
@@ -41,8 +44,12 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End all waiting."""
+        """End all waiting, and let no answer be written any more."""
         self._unwatch()
+        self.pipeline.clear()
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -78,12 +85,15 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         """Refuse what is not HTTP, in the form of every other refusal."""
         self._refuse(MalformedError(msg))
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
     def _refuse(self, error: GrandstandError) -> None:
         if self.transport.is_closing():
             return
         # An answer that is under way is of another request; a second one inside it would be taken for its body.
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        if cycle is None or cycle.response_complete:
+        if self._answering is None or self._answering.response_complete:
             reply = reply_of(error)
             lines = [
                 f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}".encode(),

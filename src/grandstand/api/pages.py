@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 from litestar.types import HTTPScope
 
+from grandstand import clock
 from grandstand.api.access import principal_of, require_reader
 from grandstand.api.page_cache import PageCache, Rendered
 from grandstand.api.parameters import Query, read_key
@@ -25,8 +26,8 @@ class Pages:
     def __init__(self, services: Services) -> None:
         self._services = services
         self.cache = PageCache(services.reader.generation, services.settings.read_cache_seconds)
-        max_age = services.settings.public_max_age_seconds
-        self._public = f"public, max-age={max_age}, s-maxage={max_age}, stale-while-revalidate={4 * max_age}".encode()
+        self._max_age = services.settings.public_max_age_seconds
+        self._public = _public(self._max_age)
 
     async def answer(self, scope: HTTPScope, encoded_key: str) -> Reply:
         """Answer `GET /api/leaderboards/{key}`.
@@ -80,12 +81,20 @@ class Pages:
     def _reply(self, page: Page, visibility: Visibility) -> Reply:
         return Reply(200, encode(page), JSON, self.headers(page, visibility))
 
+    def _cache_control(self, content: msgspec.Struct) -> bytes:
+        """Return for how long a public read may be kept: never beyond the end of its period."""
+        ends_at: datetime | None = getattr(content, "period_ends_at", None)
+        if ends_at is None:
+            return self._public
+        left = int((ends_at - clock.now()).total_seconds())
+        return self._public if left >= 5 * self._max_age or left < 0 else _public(min(self._max_age, left // 5))
+
     def headers(self, content: msgspec.Struct, visibility: Visibility) -> Headers:
         """Return the headers of a read: cacheable for what everyone may see, and not at all for the rest."""
         if visibility != "public":
             return PRIVATE
         return (
-            (b"cache-control", self._public),
+            (b"cache-control", self._cache_control(content)),
             (b"etag", _entity_tag(content)),
             # A player token adds that player's own entry, so an edge must keep those answers apart from this one.
             (b"vary", b"Authorization"),
@@ -95,6 +104,10 @@ class Pages:
 def page_name(scope: HTTPScope) -> bytes:
     """Return the name under which a request's page is cached."""
     return scope["raw_path"] + b"?" + scope["query_string"]
+
+
+def _public(max_age: int) -> bytes:
+    return f"public, max-age={max_age}, s-maxage={max_age}, stale-while-revalidate={4 * max_age}".encode()
 
 
 def not_modified(reply: Reply, scope: HTTPScope) -> Reply:

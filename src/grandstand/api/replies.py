@@ -1,6 +1,8 @@
 """A finished answer, and how it is sent: raw on the fast paths, as a Litestar response elsewhere."""
 
+from collections.abc import Iterable
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import msgspec
@@ -43,17 +45,14 @@ def json_reply(content: Any, status: int = 200, headers: Headers = NO_STORE) -> 
 
 async def send_reply(send: Send, reply: Reply) -> None:
     """Send a reply as raw ASGI messages."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": reply.status,
-            "headers": [
-                (b"content-type", _media_type(reply.media_type)),
-                (b"content-length", b"%d" % len(reply.body)),
-                *reply.headers,
-            ],
-        }
-    )
+    headers: Iterable[tuple[bytes, bytes]] = reply.headers
+    if reply.status != HTTPStatus.NOT_MODIFIED:  # its length would be that of the page which the client has
+        headers = (
+            (b"content-type", _media_type(reply.media_type)),
+            (b"content-length", b"%d" % len(reply.body)),
+            *headers,
+        )
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body, "more_body": False})
 
 

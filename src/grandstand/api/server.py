@@ -44,6 +44,8 @@ async def serve_http(
         log_config=None,
         access_log=False,
         server_header=False,
+        # Whoever connects may write what it likes into X-Forwarded-For.
+        proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, int(settings.shutdown_timeout_seconds)),

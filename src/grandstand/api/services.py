@@ -18,7 +18,7 @@ from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.write_score import ScoreWriter
-from grandstand.settings import Settings
+from grandstand.settings import Role, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +42,4 @@ class Services:
     prizes: PrizeKeeper
     webhooks: WebhookManager
     health: HealthChecker
+    roles: frozenset[Role] = frozenset(("ingest", "api"))

@@ -49,6 +49,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
     services = Services(
         settings=settings,
+        roles=frozenset(roles),
         authenticator=authenticator,
         sessions=SessionOpener(authenticator, core.database),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
@@ -66,7 +67,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         live_tournaments=live_tournaments,
         prizes=core.prize_keeper(),
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
-        health=HealthChecker(core.database, core.stream, roles),
+        health=HealthChecker(core.database, core.stream, core.index, roles),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [

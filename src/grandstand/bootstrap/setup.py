@@ -23,7 +23,7 @@ def migrate(settings: Settings) -> None:
     """Bring the schema to this version. Several processes may call this at once.
 
     Raises:
-        EngineUnreachableError: PostgreSQL is not set or out of reach.
+        EngineUnreachableError: PostgreSQL is not set, out of reach, or does not let itself be migrated.
 
     """
     # Loaded here: only this needs the migration tool, and it weighs as much as all the rest.
@@ -36,6 +36,8 @@ def migrate(settings: Settings) -> None:
         migrations.migrate(database_url, settings.database_schema)
     except psycopg.OperationalError as error:
         raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error
+    except migrations.MigrationRefusedError as error:
+        raise EngineUnreachableError(str(error)) from error
 
 
 async def ensure_first_keys(settings: Settings) -> dict[KeyKind, str]:

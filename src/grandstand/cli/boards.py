@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SOME_REFUSED = 1
 _SIGNS = {"created": "+", "changed": "~", "unchanged": "=", "deleted": "-", "kept": " "}
-_WORDS = {"kept": "not in the file; stays (--prune deletes it)"}
 
 app = typer.Typer(
     help="Keep the definitions of leaderboards in a file.",
@@ -117,7 +116,10 @@ def _make(client: Any, change: "Change", wanted: "Definitions", file: str) -> bo
 
 
 def _show(change: "Change") -> None:
-    typer.echo(f"{_SIGNS[change.kind]} {change.key}: {_WORDS.get(change.kind, change.kind)}")
+    text: str = change.kind
+    if change.kind == "kept":
+        text = "not in the file; stays" if change.key == "global" else "not in the file; stays (--prune deletes it)"
+    typer.echo(f"{_SIGNS[change.kind]} {change.key}: {text}")
     for name, before, after in change.fields:
         typer.echo(f"    {name}: {_value(before)} → {_value(after)}")
 

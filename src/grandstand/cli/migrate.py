@@ -3,7 +3,7 @@
 import asyncio
 import json as json_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -26,10 +26,11 @@ def migrate(
 
     Exit codes: 2 a wrong setting, 4 PostgreSQL or Valkey out of reach.
     """
+    from grandstand.cli.engines import with_engines
     from grandstand.settings import load_settings
     from grandstand.telemetry import logs
 
-    settings = _with_engines(load_settings(), data_dir)
+    settings = with_engines(load_settings(), data_dir)
     logs.configure(settings.log_format, settings.log_level, "migrate")
     from grandstand import bootstrap
 
@@ -46,31 +47,3 @@ def migrate(
     for kind, key in created.items():
         if getattr(settings, f"{kind}_key", None) is None:
             typer.echo(f"New {kind} key, shown this once: {key}")
-
-
-def _with_engines(settings: Any, data_dir: Path | None) -> Any:
-    from pydantic import SecretStr
-
-    from grandstand.embedded.data_folder import is_in_use
-    from grandstand.settings import SettingsError
-    from grandstand.supervisor.state import read_state
-
-    if data_dir is not None:
-        state = read_state(data_dir) if is_in_use(data_dir) else None
-        if state is None:
-            raise SettingsError(f"No `grandstand up` runs in {data_dir} (--data-dir).")
-        return settings.model_copy(
-            update={
-                "database_url": SecretStr(state.database_url),
-                "database_schema": state.database_schema,
-                "valkey_url": SecretStr(state.valkey_url),
-                "valkey_prefix": state.valkey_prefix,
-            }
-        )
-    for name in ("database_url", "valkey_url"):
-        if getattr(settings, name) is None:
-            raise SettingsError(
-                f"Setting GRANDSTAND_{name.upper()} is missing: `grandstand migrate` sets engines of yours up "
-                "(`grandstand up` does it for its own)."
-            )
-    return settings

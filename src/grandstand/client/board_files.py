@@ -3,6 +3,7 @@
 A field that is missing has its default, so a file says only what is special about a board.
 """
 
+import json
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -160,9 +161,9 @@ def write_definitions(definitions: Mapping[str, LeaderboardDefinition], form: Fo
 def _definition(key: str, fields: Any) -> LeaderboardDefinition:
     check_key(key)
     try:
-        return parse_definition(msgspec.json.encode(fields))
-    except (TypeError, msgspec.EncodeError, MalformedError):
-        # What JSON cannot hold: a date of TOML, a number beyond 64 bits, a name that is no text.
+        return parse_definition(json.dumps(fields, allow_nan=False).encode())
+    except (TypeError, ValueError, RecursionError, MalformedError):
+        # What JSON cannot hold: a date of TOML, a number that is none, what holds itself.
         raise UsageError(f"{key} holds a value that JSON has not: write dates as text, in quotes.") from None
 
 

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import structlog
 
@@ -18,6 +18,7 @@ from grandstand.domain.errors import FieldError, ForbiddenError, GrandstandError
 from grandstand.domain.events import Accepted, Event, EventLimits, Rejection, judge, read_batch
 from grandstand.domain.payloads import ScorePaths
 from grandstand.settings import Settings
+from grandstand.storage.event_stream import EventStream
 from grandstand.telemetry import metrics
 
 GROUP_EVENTS_MAX = 1000
@@ -34,18 +35,6 @@ _WRITES_AT_ONCE = 2
 _accepted_high = metrics.EVENTS_ACCEPTED.labels("high")
 _accepted_low = metrics.EVENTS_ACCEPTED.labels("low")
 _log = structlog.get_logger(__name__)
-
-
-class Stream(Protocol):
-    """Where events become durable."""
-
-    async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
-        """Append all or nothing; durable when it returns.
-
-        Raises:
-            UnavailableError: the stream is out of reach.
-
-        """
 
 
 class Receipt(NamedTuple):
@@ -68,7 +57,7 @@ class EventIntake:
     """Takes the events of one process. `score_fields` says which payload paths are scores, by event type, right now."""
 
     def __init__(
-        self, stream: Stream, settings: Settings, score_fields: Callable[[], Mapping[str, ScorePaths]]
+        self, stream: EventStream, settings: Settings, score_fields: Callable[[], Mapping[str, ScorePaths]]
     ) -> None:
         self._stream = stream
         self._settings = settings

@@ -118,8 +118,7 @@ class EventApplier:
         known = await self._event_log.find_known(connection, list(batch.events))
         new = [item for event_id, item in batch.events.items() if event_id not in known]
         await self._store_rows(connection, new)
-        oldest = min(received_at for _, received_at in batch.events.values())
-        removals = await self._folder.removals_since(connection, oldest)
+        removals = await self._folder.removals_since(connection, batch.oldest)
         scored = score_events(self._catalog, new, removals)
         folded = await self._folder.fold(connection, scored)
         if known:
@@ -153,6 +152,7 @@ class _Batch:
             self.delivered += len(events)
             for event in events:
                 self.events.setdefault(event.id, (event, block.received_at))
+        self.oldest = min(block.received_at for block in blocks)
         self.months = {month_of(block.received_at) for block in blocks}
 
 

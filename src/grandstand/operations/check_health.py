@@ -7,15 +7,16 @@ A process with both roles is ready when both engines answer; run `ingest` apart 
 
 import asyncio
 from collections.abc import Awaitable, Collection
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from grandstand import __version__
 from grandstand.domain.errors import UnavailableError
 from grandstand.settings import Role
-from grandstand.storage.event_stream import StreamDepth
+from grandstand.storage.event_stream import EventStream
 from grandstand.storage.postgres import Database
+from grandstand.storage.ranking_index import RankingIndex
 
 ANSWER_TIMEOUT_SECONDS = 2.0
 
@@ -31,6 +32,20 @@ class StreamHealth(msgspec.Struct):
     lag_seconds: float | None
 
 
+class RebuildProgress(msgspec.Struct):
+    """A rank index that is made anew: entries that are in it, of how many."""
+
+    ranking_id: int
+    entries: int
+    total: int
+
+
+class RankingHealth(msgspec.Struct):
+    """The rank indexes: those that are being rebuilt. Reads are right meanwhile. Null while unknown."""
+
+    rebuilding: list[RebuildProgress] | None
+
+
 class Health(msgspec.Struct):
     """The state of a deployment as one of its processes sees it."""
 
@@ -39,6 +54,7 @@ class Health(msgspec.Struct):
     postgres: EngineState
     valkey: EngineState
     stream: StreamHealth
+    rankings: RankingHealth
 
 
 class PoolUse(msgspec.Struct):
@@ -56,35 +72,28 @@ class PoolHealth(PoolUse):
     pools: dict[str, PoolUse]
 
 
-class Stream(Protocol):
-    """Tells how far processing is behind."""
-
-    async def depth(self) -> StreamDepth:
-        """Return the events not yet processed and their age.
-
-        Raises:
-            UnavailableError: the stream is out of reach.
-
-        """
-
-
 class HealthChecker:
     """Asks the engines how they are."""
 
-    def __init__(self, database: Database, stream: Stream, roles: Collection[Role]) -> None:
+    def __init__(self, database: Database, stream: EventStream, index: RankingIndex, roles: Collection[Role]) -> None:
         self._database = database
         self._stream = stream
+        self._index = index
         self._roles = frozenset(roles)
 
     async def health(self) -> Health:
         """Return the state of both engines and of the stream; never raises for an engine that is away."""
-        postgres, depth = await asyncio.gather(_ask(self._ask_postgres()), _ask(self._stream.depth()))
+        postgres, depth, rebuilds = await asyncio.gather(
+            _ask(self._ask_postgres()), _ask(self._stream.depth()), _ask(self._index.rebuilds())
+        )
+        rebuilding = None if rebuilds is None else [RebuildProgress(key, *news) for key, news in rebuilds.items()]
         return Health(
             status="ok" if postgres is not None and depth is not None else "degraded",
             version=__version__,
             postgres="unreachable" if postgres is None else "ok",
             valkey="unreachable" if depth is None else "ok",
             stream=StreamHealth(None, None) if depth is None else StreamHealth(depth.depth, depth.lag_seconds),
+            rankings=RankingHealth(rebuilding),
         )
 
     async def ready(self) -> bool:

@@ -1,5 +1,6 @@
 """Makes, changes, resets and deletes boards. A change takes effect between two batches, never in the middle of one."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,7 @@ from grandstand.domain.leaderboards import (
 )
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.storage.changes import Changes
-from grandstand.storage.entries import EntryStore
+from grandstand.storage.entries import Entry, EntryStore
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
@@ -156,7 +157,7 @@ class LeaderboardDefiner:
                 await self._index.remove(removed)
             except OUT_OF_REACH as error:
                 raise UnavailableError("The rank index cannot be reached right now; try again.") from error
-        await self._changed(removed_from={entry.ranking_id for entry in removed})
+        await self._removed(removed)
 
     async def delete(self, key: str) -> None:
         """Delete a board; its key is free at once. Entries go behind, and a board made anew begins empty.
@@ -225,9 +226,11 @@ class LeaderboardDefiner:
         except (ValkeyError, OSError) as error:
             _log.warning("change_not_announced", error=str(error))
 
-    async def _changed(self, removed_from: set[int]) -> None:
+    async def _removed(self, entries: Sequence[Entry]) -> None:
         try:
-            await self._changes.rankings(removed_from)
+            # Once more: an index that was lost meanwhile may have been rebuilt from what was there before the commit.
+            await self._index.remove(entries)
+            await self._changes.rankings({entry.ranking_id for entry in entries})
         except (ValkeyError, OSError) as error:
             _log.warning("change_not_announced", error=str(error))
 

@@ -129,7 +129,10 @@ class ScoreFolder:
             _count(scored, name, candidates, admitted)
 
     async def find(self, connection: "Connection[Any]", scored: Scored) -> Folded:
-        """Return the entries that the tallies speak of, as they are, to be published once more."""
+        """Return the entries that the tallies speak of, as they are, to be published once more.
+
+        Their rankings count as new: whoever made them may have died before it said so.
+        """
         folded = Folded()
         for name, candidates in scored.candidates.items():
             _count(scored, name, candidates, candidates.attempts)
@@ -149,6 +152,7 @@ class ScoreFolder:
             if pairs:
                 folded.entries += await self._entries.find(connection, pairs)
             tallies = buckets
+        folded.has_new_rankings = bool(folded.directions)
         return folded
 
 

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Iterator
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -22,9 +21,19 @@ from grandstand.domain.ids import new_ids
 from grandstand.domain.webhook_urls import WebhookUrl, read_webhook_url
 from grandstand.domain.webhooks import DELIVERY_STATUSES, EVENT_TYPES, TEST_TYPE, DeliveryStatus, new_secret
 from grandstand.operations.webhook_connections import AddressGuard, AddressRefusedError
+from grandstand.operations.webhook_views import (
+    DeliveryList,
+    DeliveryView,
+    WebhookCreated,
+    WebhookList,
+    WebhookTest,
+    WebhookView,
+    delivery_view,
+    webhook_view,
+)
 from grandstand.storage.outbox import Outbox
 from grandstand.storage.postgres import Database
-from grandstand.storage.webhooks import Delivery, Endpoint, WebhookStore
+from grandstand.storage.webhooks import Delivery, WebhookStore
 
 ENDPOINTS_MAX = 50
 DESCRIPTION_LENGTH_MAX = 200
@@ -40,57 +49,6 @@ class WebhookRequest(msgspec.Struct, forbid_unknown_fields=True):
     url: str
     event_types: list[str] = []
     description: str = ""
-
-
-class WebhookView(msgspec.Struct, kw_only=True):
-    """An endpoint as served."""
-
-    id: UUID
-    url: str
-    description: str
-    event_types: list[str]
-    created_at: datetime
-    disabled_at: datetime | None
-
-
-class WebhookCreated(WebhookView, kw_only=True):
-    """An endpoint just created, with its secret, which is never shown again."""
-
-    secret: str
-
-
-class WebhookList(msgspec.Struct):
-    """All endpoints, the oldest first."""
-
-    webhooks: list[WebhookView]
-
-
-class WebhookTest(msgspec.Struct):
-    """The event that a test sends; its delivery is listed like any other."""
-
-    event_id: UUID
-
-
-class DeliveryView(msgspec.Struct, kw_only=True):
-    """One event's way to one endpoint. `last_status` is the HTTP status of the last answer, if there was one."""
-
-    event_id: UUID
-    endpoint_id: UUID
-    type: str
-    status: DeliveryStatus
-    attempts: int
-    next_attempt_at: datetime | None
-    last_status: int | None
-    last_error: str | None
-    created_at: datetime
-    delivered_at: datetime | None
-
-
-class DeliveryList(msgspec.Struct):
-    """A page of deliveries, the newest first."""
-
-    deliveries: list[DeliveryView]
-    next_cursor: str | None
 
 
 class WebhookManager:
@@ -126,12 +84,12 @@ class WebhookManager:
             )
         if endpoint is None:
             raise ConflictError("webhook_limit_reached", f"There are {ENDPOINTS_MAX} webhooks; delete one first.")
-        return WebhookCreated(secret=secret, **msgspec.structs.asdict(_view(endpoint)))
+        return WebhookCreated(secret=secret, **msgspec.structs.asdict(webhook_view(endpoint)))
 
     async def list(self) -> WebhookList:
         """Return all endpoints, without their secrets."""
         async with self._database.connection() as connection:
-            return WebhookList([_view(endpoint) for endpoint in await self._webhooks.list_endpoints(connection)])
+            return WebhookList([webhook_view(endpoint) for endpoint in await self._webhooks.list_endpoints(connection)])
 
     async def delete(self, webhook_id: str) -> None:
         """Remove an endpoint with all that was to go to it.
@@ -155,7 +113,7 @@ class WebhookManager:
             async with self._database.connection() as connection:
                 endpoint = await self._webhooks.enable_endpoint(connection, endpoint_id)
             if endpoint is not None:
-                return _view(endpoint)
+                return webhook_view(endpoint)
         raise _not_found()
 
     async def test(self, webhook_id: str) -> WebhookTest:
@@ -197,7 +155,7 @@ class WebhookManager:
             )
         page = found[:limit]
         next_cursor = _write_cursor(page[-1]) if len(found) > limit else None
-        return DeliveryList([_delivery_view(delivery) for delivery in page], next_cursor)
+        return DeliveryList([delivery_view(delivery) for delivery in page], next_cursor)
 
     async def replay(self, event_id: str, endpoint_id: str) -> DeliveryView:
         """Send a delivery again, whatever became of it, under the same `webhook-id`; all its attempts are new.
@@ -211,7 +169,7 @@ class WebhookManager:
             async with self._database.connection() as connection:
                 delivery = await self._webhooks.replay(connection, event, endpoint)
                 if delivery is not None:
-                    return _delivery_view(delivery)
+                    return delivery_view(delivery)
                 if await self._webhooks.has_delivery(connection, event, endpoint):
                     raise _disabled()
         raise NotFoundError("delivery_not_found", "There is no such delivery.")
@@ -286,21 +244,6 @@ def _read_cursor(cursor: str) -> tuple[UUID, UUID]:
         message = "is not a cursor of this list; begin again without one"
         raise InvalidError([FieldError("cursor", message)]) from None
     return UUID(bytes=packed[:16]), UUID(bytes=packed[16:])
-
-
-def _view(endpoint: Endpoint) -> WebhookView:
-    return WebhookView(
-        id=endpoint.endpoint_id,
-        url=endpoint.url,
-        description=endpoint.description,
-        event_types=endpoint.event_types,
-        created_at=endpoint.created_at,
-        disabled_at=endpoint.disabled_at,
-    )
-
-
-def _delivery_view(delivery: Delivery) -> DeliveryView:
-    return DeliveryView(**delivery._asdict())
 
 
 def _not_found() -> NotFoundError:

@@ -1,11 +1,16 @@
 """Builds the rank index of a ranking anew from the entries, while scores keep coming in."""
 
+import asyncio
+import contextlib
+import time
+
 import structlog
 
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.postgres import Database
 from grandstand.storage.ranking_index import Indexed, RankingIndex
 from grandstand.storage.rankings import RankingStore
+from grandstand.telemetry import metrics
 
 _CHUNK_ENTRIES = 5_000
 _ATTEMPTS_MAX = 5
@@ -33,6 +38,15 @@ class RankingRebuilder:
             UnavailableError: PostgreSQL is out of reach.
             valkey.exceptions.ValkeyError: Valkey is out of reach.
         """
+        began_at = time.perf_counter()
+        try:
+            count = await self._rebuild(ranking)
+        finally:
+            await self._index.end_rebuild(ranking.ranking_id)
+        metrics.REBUILD_SECONDS.observe(time.perf_counter() - began_at)
+        return count
+
+    async def _rebuild(self, ranking: Indexed) -> int:
         for _ in range(_ATTEMPTS_MAX):
             token = await self._index.begin_rebuild(ranking)
             count = await self._copy(ranking)
@@ -53,11 +67,21 @@ class RankingRebuilder:
         return any(each.state in ("live", "closed") for each in found)
 
     async def _copy(self, ranking: Indexed) -> int:
-        count, after = 0, ""
-        while True:
-            async with self._database.connection() as connection:
-                chunk = await self._entries.chunk(connection, ranking.ranking_id, after, _CHUNK_ENTRIES)
-            if not chunk:
-                return count
-            await self._index.publish(chunk, {ranking.ranking_id: ranking.direction})
-            count, after = count + len(chunk), chunk[-1].user_id
+        count = 0
+        # One snapshot is enough: what changes after it is published by whoever changes it, under a newer version.
+        async with (
+            self._database.snapshot() as connection,
+            contextlib.aclosing(self._entries.stream(connection, ranking.ranking_id, _CHUNK_ENTRIES)) as chunks,
+        ):
+            total = await self._entries.count(connection, ranking.ranking_id)
+            chunk = await anext(chunks, None)
+            while chunk:
+                # The two engines work side by side: the next entries are read while these are published.
+                following, _ = await asyncio.gather(
+                    anext(chunks, None), self._index.publish(chunk, {ranking.ranking_id: ranking.direction})
+                )
+                count += len(chunk)
+                metrics.REBUILT_ENTRIES.inc(len(chunk))
+                await self._index.note_rebuild(ranking.ranking_id, count, total)
+                chunk = following
+        return count

@@ -1,7 +1,7 @@
 """The entries table: one row a (ranking, user), the truth from which every rank follows."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, cast
@@ -99,10 +99,28 @@ class EntryStore:
         rows = await connection.fetch(queries.load("entries/list_removals_since.sql"), moment)
         return {(row["leaderboard_id"], row["user_id"]): row["removed_at"] for row in rows}
 
+    async def renew(self, connection: "Connection[Any]", ranking_id: int, user_ids: Sequence[str]) -> list[Entry]:
+        """Give the entries of these users new versions; return them. The users must be sorted."""
+        rows = await connection.fetch(queries.load("entries/renew.sql"), ranking_id, user_ids)
+        return [_entry(row) for row in rows]
+
     async def next_version(self, connection: "Connection[Any]") -> int:
         """Return a version that is newer than that of every change so far."""
         version: int = await connection.fetchval(queries.load("entries/next_version.sql"))
         return version
+
+    async def count(self, connection: "Connection[Any]", ranking_id: int) -> int:
+        """Return how many entries a ranking has."""
+        count: int = await connection.fetchval(queries.load("entries/count_ranking.sql"), ranking_id)
+        return count
+
+    async def stream(
+        self, connection: "Connection[Any]", ranking_id: int, chunk_entries: int
+    ) -> AsyncGenerator[list[Entry], None]:
+        """Yield every entry of a ranking in chunks, in no order. Needs a transaction around it."""
+        cursor = await connection.cursor(queries.load("entries/list_ranking.sql"), ranking_id)
+        while rows := await cursor.fetch(chunk_entries):
+            yield [_entry(row) for row in rows]
 
     async def has_any(self, connection: "Connection[Any]", ranking_ids: Sequence[int]) -> bool:
         """Return whether any of the rankings has entries."""

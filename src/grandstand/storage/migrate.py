@@ -6,14 +6,20 @@ from pathlib import Path
 import psycopg
 from alembic import command, op
 from alembic.config import Config
+from alembic.util import CommandError
 from psycopg import sql
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from grandstand.storage import queries
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _CONNECT_TIMEOUT_SECONDS = 5
+
+
+class MigrationRefusedError(Exception):
+    """The database cannot be brought to this version; the message is one sentence that says why."""
 
 
 def migrate(database_url: str, schema: str) -> None:
@@ -23,12 +29,35 @@ def migrate(database_url: str, schema: str) -> None:
 
     Raises:
         psycopg.OperationalError: the database cannot be reached.
+        MigrationRefusedError: this user may not change it, it is a replica, or a newer version has been here.
 
     """
+    try:
+        _migrate(database_url, schema)
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+        raise _refused(schema, error) from error
+    except ProgrammingError as error:
+        if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+            raise _refused(schema, error.orig) from error
+        raise
+    except CommandError as error:
+        raise MigrationRefusedError(
+            f"The schema {schema} was made by a newer version of Grandstand: run that one."
+        ) from error
+
+
+def _migrate(database_url: str, schema: str) -> None:
     with psycopg.connect(database_url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_SECONDS) as guard:
         guard.execute("SELECT pg_advisory_lock(%s)", (_lock_number(schema),))
-        guard.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+        # Asked first: creating needs a right that the user of a schema made by somebody else may lack.
+        if guard.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None:
+            guard.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
         _upgrade(database_url, schema)
+
+
+def _refused(schema: str, error: psycopg.Error) -> MigrationRefusedError:
+    reason = str(error).strip().splitlines()[0]
+    return MigrationRefusedError(f"PostgreSQL does not let this user set up the schema {schema}: {reason}.")
 
 
 def run_sql(name: str) -> None:

@@ -32,9 +32,7 @@ class PlayerStore:
         row = await connection.fetchrow(queries.load("players/find.sql"), user_id)
         return None if row is None else Player(*row)
 
-    async def find_seen(
-        self, connection: "Connection[Any]", user_id: str
-    ) -> tuple[datetime | None, datetime | None]:
+    async def find_seen(self, connection: "Connection[Any]", user_id: str) -> tuple[datetime | None, datetime | None]:
         """Return when the first and the last stored event of a user arrived; None without any."""
         row = await connection.fetchrow(queries.load("players/find_seen.sql"), user_id)
         return (None, None) if row is None else (row["first_at"], row["last_at"])

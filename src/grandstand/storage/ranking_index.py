@@ -16,6 +16,7 @@ from uuid import uuid4
 from valkey.asyncio import Valkey
 from valkey.exceptions import OutOfMemoryError, ResponseError
 
+from grandstand.domain.errors import UnavailableError
 from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
 from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
@@ -23,6 +24,8 @@ from grandstand.storage.windows import IndexedEntry, Window
 
 _CALL_ENTRIES_MAX = 500
 """Entries one script call takes: a few milliseconds, so other clients of the single thread do not wait longer."""
+
+_REBUILD_NEWS_SECONDS = 60
 
 _VERSION_BYTES = 6
 """Versions fit into 48 bits for longer than any deployment lives; Lua's numbers are exact up to 53."""
@@ -48,6 +51,7 @@ class RankingIndex:
         self._client = client
         self._prefix = prefix
         self._requests = f"{prefix}:rebuilds"
+        self._rebuilding = f"{prefix}:rebuilding"
         self._publish = Script("publish.lua")
         self._complete = Script("complete.lua")
         self._begin_rebuild = Script("begin_rebuild.lua")
@@ -113,6 +117,30 @@ class RankingIndex:
         ]
         replies = await self._window.run_many(self._client, calls) if calls else []
         return [ranking for ranking, reply in zip(rankings, replies, strict=True) if not reply[0]]
+
+    async def note_rebuild(self, ranking_id: int, entries: int, total: int) -> None:
+        """Say how far a rebuild is: entries that are in, of how many. Forgotten after a minute without news."""
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.hset(self._rebuilding, str(ranking_id), f"{entries}/{total}")
+            pipe.expire(self._rebuilding, _REBUILD_NEWS_SECONDS)
+            await pipe.execute()
+
+    async def end_rebuild(self, ranking_id: int) -> None:
+        """Say that a rebuild is over."""
+        await self._client.hdel(self._rebuilding, str(ranking_id))  # type: ignore[misc]
+
+    async def rebuilds(self) -> dict[int, tuple[int, int]]:
+        """Return the rebuilds under way: ranking → entries that are in, of how many.
+
+        Raises:
+            UnavailableError: the server is out of reach.
+        """
+        try:
+            found = await self._client.hgetall(self._rebuilding)  # type: ignore[misc]
+        except OUT_OF_REACH as error:
+            raise UnavailableError("The rank index cannot be reached right now.") from error
+        parts = {int(ranking_id): news.split(b"/") for ranking_id, news in found.items()}
+        return {ranking_id: (int(entries), int(total)) for ranking_id, (entries, total) in parts.items()}
 
     async def request_rebuild(self, ranking_id: int) -> None:
         """Ask for a rebuild soon; does nothing while the server is out of reach (the keeper finds it by itself)."""

@@ -81,6 +81,15 @@ LIVE_READS = Counter(
 LIVE_DROPPED = Counter(
     "grandstand_live_dropped", "Live listeners dropped because they took nothing for too long.", registry=REGISTRY
 )
+REBUILT_ENTRIES = Counter(
+    "grandstand_ranking_rebuilt_entries", "Entries that rebuilds have brought into rank indexes.", registry=REGISTRY
+)
+REBUILD_SECONDS = Histogram(
+    "grandstand_ranking_rebuild_seconds",
+    "Time from the begin of a ranking's rebuild to its complete index.",
+    buckets=_LAG_SECONDS,
+    registry=REGISTRY,
+)
 BATCH_EVENTS = Histogram(
     "grandstand_batch_events",
     "Events in one transaction of a worker.",

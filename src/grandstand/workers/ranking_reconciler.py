@@ -101,12 +101,13 @@ class RankingReconciler:
             # Lost since the first look: that is for the keeper.
             return 0
         async with self._database.connection() as connection:
-            found = await self._find(connection, ranking, {*behind, *strangers})
+            found = await self._find(connection, ranking, strangers)
             held = await self._index.versions(ranking.ranking_id, strangers)
             strangers = [user_id for user_id in strangers if user_id in held and user_id not in found]
             version = await self._entries.next_version(connection) if strangers else 0
-        # Who was removed meanwhile is behind nothing.
-        mended = [found[user_id] for user_id in behind if user_id in found]
+            # Renewed, because the index may hold a removal that was never committed. Who was removed meanwhile is
+            # behind nothing.
+            mended = await self._entries.renew(connection, ranking.ranking_id, sorted(behind)) if behind else []
         if not mended and not strangers:
             return 0
         await self._index.publish(mended, {ranking.ranking_id: indexed.direction})

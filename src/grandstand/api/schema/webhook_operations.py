@@ -3,10 +3,8 @@
 from grandstand.api.schema.parts import BODY_PROBLEMS, OPERATORS, Json, answer, body, operation, path, problems, query
 from grandstand.domain.webhook_urls import URL_LENGTH_MAX
 from grandstand.domain.webhooks import DELIVERY_STATUSES, EVENT_TYPES, RETRY_DELAYS_SECONDS
-from grandstand.operations.manage_webhooks import (
-    DELIVERIES_MAX,
-    DESCRIPTION_LENGTH_MAX,
-    ENDPOINTS_MAX,
+from grandstand.operations.manage_webhooks import DELIVERIES_MAX, DESCRIPTION_LENGTH_MAX, ENDPOINTS_MAX
+from grandstand.operations.webhook_views import (
     DeliveryList,
     DeliveryView,
     WebhookCreated,

@@ -8,44 +8,82 @@
 local ranks, holders, removed, metadata = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local any_removed = redis.call('EXISTS', removed) == 1
 local any_metadata = redis.call('EXISTS', metadata) == 1
-local taken = 0
-for i = 1, #ARGV, 5 do
-    local user, score, prefix, version = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-    local held = redis.call('HGET', holders, user)
-    local since = held
-    if not held and any_removed then
-        since = redis.call('HGET', removed, user)
+
+-- One command for many entries costs a fraction of one for each; so many arguments fit on Lua's stack.
+local ARGUMENTS_MAX = 4000
+
+local function call_in_parts(command, key, arguments)
+    for first = 1, #arguments, ARGUMENTS_MAX do
+        redis.call(command, key, unpack(arguments, first, math.min(first + ARGUMENTS_MAX - 1, #arguments)))
     end
-    if not since or struct.unpack('>I6', since) < struct.unpack('>I6', version) then
-        taken = taken + 1
-        if score == '' then
-            redis.call('HSET', removed, user, version)
-            any_removed = true
-            if held then
-                redis.call('ZREM', ranks, string.sub(held, 7) .. user)
-                redis.call('HDEL', holders, user)
-            end
-            if any_metadata then
-                redis.call('HDEL', metadata, user)
-            end
-        else
-            if held then
-                local before = string.sub(held, 7)
-                if before ~= prefix then
-                    redis.call('ZREM', ranks, before .. user)
+end
+
+local function is_newer(version, since)
+    return not since or struct.unpack('>I6', since) < struct.unpack('>I6', version)
+end
+
+-- Of a user who comes twice only the newest entry is looked at.
+local newest, users = {}, {}
+for i = 1, #ARGV, 5 do
+    local user = ARGV[i]
+    local known = newest[user]
+    if not known then
+        users[#users + 1] = user
+    end
+    if is_newer(ARGV[i + 3], known and ARGV[known + 3]) then
+        newest[user] = i
+    end
+end
+
+local old_members, new_members, holdings, kept, left, unkept, returned = {}, {}, {}, {}, {}, {}, {}
+local taken = 0
+for first = 1, #users, ARGUMENTS_MAX do
+    local last = math.min(first + ARGUMENTS_MAX - 1, #users)
+    local held_by = redis.call('HMGET', holders, unpack(users, first, last))
+    for place = first, last do
+        local user = users[place]
+        local i = newest[user]
+        local score, prefix, version = ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+        local held = held_by[place - first + 1]
+        local since = held
+        if not held and any_removed then
+            since = redis.call('HGET', removed, user)
+        end
+        if is_newer(version, since) then
+            taken = taken + 1
+            local before = held and string.sub(held, 7)
+            if score == '' then
+                redis.call('HSET', removed, user, version)
+                if held then
+                    old_members[#old_members + 1] = before .. user
+                    left[#left + 1] = user
                 end
-            elseif since then
-                redis.call('HDEL', removed, user)
-            end
-            redis.call('ZADD', ranks, score, prefix .. user)
-            redis.call('HSET', holders, user, version .. prefix)
-            if ARGV[i + 4] ~= '' then
-                redis.call('HSET', metadata, user, ARGV[i + 4])
-                any_metadata = true
-            elseif any_metadata then
-                redis.call('HDEL', metadata, user)
+                unkept[#unkept + 1] = user
+            else
+                if held and before ~= prefix then
+                    old_members[#old_members + 1] = before .. user
+                elseif not held and since then
+                    returned[#returned + 1] = user
+                end
+                new_members[#new_members + 1] = score
+                new_members[#new_members + 1] = prefix .. user
+                holdings[#holdings + 1] = user
+                holdings[#holdings + 1] = version .. prefix
+                if ARGV[i + 4] ~= '' then
+                    kept[#kept + 1] = user
+                    kept[#kept + 1] = ARGV[i + 4]
+                elseif any_metadata then
+                    unkept[#unkept + 1] = user
+                end
             end
         end
     end
 end
+call_in_parts('ZREM', ranks, old_members)
+call_in_parts('HDEL', holders, left)
+call_in_parts('HDEL', removed, returned)
+call_in_parts('ZADD', ranks, new_members)
+call_in_parts('HSET', holders, holdings)
+call_in_parts('HDEL', metadata, unkept)
+call_in_parts('HSET', metadata, kept)
 return taken

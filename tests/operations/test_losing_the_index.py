@@ -1,0 +1,207 @@
+"""Whatever goes away in Valkey while scores come in, no wrong rank is ever served, and in the end nothing has drifted.
+
+Player number n scores between 1,000 * n and 1,000 * n + 999, more each time: the order is known whatever has been
+applied, and a score that is shown must be at least the newest one that was applied when the read began.
+"""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from grandstand.domain.errors import UnavailableError
+from grandstand.operations.catalog import indexed
+from grandstand.operations.read_leaderboard import LeaderboardReader
+from tests.support.core import Core, block, event, standing
+
+pytestmark = pytest.mark.anyio
+
+PLAYERS = 60
+ORDER = [f"p{number:02}" for number in range(PLAYERS, 0, -1)]
+BOARDS = {"best": {"keep": ["score"]}, "latest": {"operator": "latest"}, "segments": {"segment_by": "country"}}
+
+
+class Load:
+    """Players who score more and more, and checkers who look all the time."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.is_done = asyncio.Event()
+        self.sent: dict[str, int] = defaultdict(int)
+        self.applied: dict[str, int] = defaultdict(int)
+        self.reads = self.refused = self.batches = 0
+        self.may_write = asyncio.Event()
+        self.may_write.set()
+        self._randomly = random.Random(6)
+
+    async def write(self, part: int) -> None:
+        """Each writer has players of its own, so that a player's scores rise in the order in which they are applied."""
+        applier = self.core.new_applier()
+        mine = ORDER[part::2]
+        while not self.is_done.is_set():
+            await self.may_write.wait()
+            users = self._randomly.sample(mine, 5)
+            for user_id in users:
+                self.sent[user_id] = min(999, self.sent[user_id] + 1)
+            events = [self._event(user_id) for user_id in users]
+            await applier.apply([block(events)])
+            self.batches += 1
+            for user_id in users:
+                self.applied[user_id] = self.sent[user_id]
+            await asyncio.sleep(0)
+
+    def _event(self, user_id: str) -> Any:
+        payload = {"score": 1000 * int(user_id[1:]) + self.sent[user_id], "country": "DE"}
+        return event(user_id, payload=payload)
+
+    async def check(self, reader: LeaderboardReader) -> None:
+        while not self.is_done.is_set():
+            key = self._randomly.choice(list(BOARDS))
+            first = self._randomly.randint(1, PLAYERS)
+            user_id = self._randomly.choice(ORDER)
+            least = dict(self.applied)
+            try:
+                page = await reader.page(key, from_rank=first, limit=7, user_id=user_id)
+                own = await reader.user(key, user_id)
+                near = await reader.nearby(key, user_id, above=2, below=2)
+                lookup = await reader.lookup(key, ORDER[first - 1 : first + 4])
+            except UnavailableError:
+                self.refused += 1
+                continue
+            self.reads += 4
+            place = ORDER.index(user_id) + 1
+            assert [entry.user_id for entry in page.entries] == ORDER[first - 1 : first + 6]
+            assert [entry.user_id for entry in near.entries] == ORDER[max(0, place - 3) : place + 2]
+            assert [entry.user_id for entry in lookup.entries] == ORDER[first - 1 : first + 4]
+            for found in [*page.entries, page.user, own, *near.entries, *lookup.entries]:
+                assert found.rank == ORDER.index(found.user_id) + 1
+                bottom = 1000 * int(found.user_id[1:])
+                assert bottom + least[found.user_id] <= found.score <= bottom + self.sent[found.user_id]
+                if key == "best":
+                    assert found.metadata == {"score": found.score}
+            assert {page.total, own.total, near.total, lookup.total} == {PLAYERS}
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def under_load(core: Core) -> AsyncIterator[Load]:
+    for key, values in BOARDS.items():
+        await core.define(key, **values)
+    load = Load(core)
+    first = [load._event(user_id) for user_id in ORDER]
+    load.applied.update(dict.fromkeys(ORDER, 0))
+    await core.apply(*first)
+    tasks = [
+        asyncio.ensure_future(task)
+        for task in (load.write(0), load.write(1), load.check(core.reader), load.check(core.new_reader()))
+    ]
+    try:
+        yield load
+    finally:
+        load.is_done.set()
+        load.may_write.set()
+        await asyncio.gather(*tasks)
+    assert load.reads > 200
+    assert load.batches > 20
+    assert load.refused < load.reads / 10
+    await check_whole(core)
+
+
+async def check_whole(core: Core) -> None:
+    """The keeper makes every index complete, and each holds what PostgreSQL has, version for version."""
+    for _ in range(2):
+        await core.new_keeper().keep()
+    for row in await core.database.pool.fetch("SELECT ranking_id FROM rankings WHERE state = 'live'"):
+        ranking_id = row["ranking_id"]
+        stored = await core.database.pool.fetch(
+            "SELECT user_id, version FROM entries WHERE ranking_id = $1", ranking_id
+        )
+        versions = {entry["user_id"]: entry["version"] for entry in stored}
+        assert await core.index.versions(ranking_id, [*versions, "nobody"]) == versions
+    for key in BOARDS:
+        assert await core.is_complete(key)
+        assert standing(await core.reader.page(key)) == await core.computed(key)
+    reconciler = core.new_reconciler()
+    for _ in range(10):
+        assert await reconciler.reconcile() == 0
+
+
+@pytest.mark.parametrize("loss", ["all", "ranks", "holders", "metadata", "some members"])
+async def test_index_keys_go_away_under_load(core: Core, loss: str) -> None:
+    randomly = random.Random(loss)
+    keeper = core.new_keeper()
+    async with under_load(core) as load:
+        for _ in range(15):
+            before = load.reads
+            for key in randomly.sample(list(BOARDS), 2):
+                ranks, holders, removed, metadata = core.index._keys(await core.ranking_id(key))
+                match loss:
+                    case "all":
+                        await core.valkey.delete(ranks, holders, removed, metadata)
+                    case "ranks":
+                        await core.valkey.delete(ranks)
+                    case "holders":
+                        await core.valkey.delete(holders)
+                    case "metadata":
+                        await core.valkey.delete(metadata)
+                    case _:
+                        await core.valkey.zpopmin(ranks, randomly.randint(1, 5))
+            while load.reads < before + randomly.choice([4, 30]):
+                await asyncio.sleep(0.001)
+            if randomly.random() < 0.7:
+                await keeper.keep()
+
+
+async def test_a_flush_of_a_drained_system_under_load(core: Core) -> None:
+    keeper = core.new_keeper()
+    async with under_load(core) as load:
+        for _ in range(10):
+            before = load.reads
+            await core.lose_valkey()
+            while load.reads < before + 20:
+                await asyncio.sleep(0.001)
+            await keeper.keep()
+
+
+async def test_a_flush_in_the_middle_of_rebuilds(core: Core) -> None:
+    async with under_load(core) as load:
+        keeping = True
+
+        async def keep() -> None:
+            while keeping:
+                await core.new_keeper().keep()
+
+        task = asyncio.ensure_future(keep())
+        for number in range(40):
+            await core.lose_valkey()
+            await asyncio.sleep(0.002 * (number % 7))
+        keeping = False
+        await task
+        assert load.reads
+
+
+async def test_a_removal_beside_a_loss_and_a_rebuild_leaves_nobody_behind(core: Core) -> None:
+    """The index is lost after the user was taken out of it, and rebuilt before the removal is committed."""
+    await core.define("best")
+    await core.apply(*(event(user_id, 5) for user_id in ORDER))
+    ranking = indexed(core.board("best"), await core.ranking_id("best"))
+    remove = core.index.remove
+    is_first = True
+
+    async def lose_and_rebuild(entries: Any) -> None:
+        nonlocal is_first
+        await remove(entries)
+        if is_first:
+            is_first = False
+            await core.lose_valkey()
+            await core.rebuilder.rebuild(ranking)
+
+    core.index.remove = lose_and_rebuild  # type: ignore[method-assign]
+    await core.definer.remove_user("best", "p07")
+    page = await core.reader.page("best")
+    assert page.total == PLAYERS - 1
+    assert standing(page) == await core.computed("best")
