@@ -6,6 +6,9 @@ import pytest
 
 from grandstand.settings import ENV_PREFIX
 
+# The assertions of these say what differs, as those of tests do.
+pytest.register_assert_rewrite("tests.support.core", "tests.support.world", "tests.support.driver")
+
 pytest_plugins = ["tests.support.engines", "tests.support.server"]
 
 # Before anything reads them: a developer's own database is never a test's.

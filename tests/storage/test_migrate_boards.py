@@ -32,7 +32,8 @@ def first_schema(database_url: str) -> None:
             INSERT INTO leaderboards (key, definition, revision, ranking_id, deleted_at)
             SELECT v.key, v.definition::jsonb, v.revision, nextval('ranking_ids'), v.deleted_at::timestamptz
             FROM (VALUES
-                ('global', '{"event_type":"game_ended","operator":"best","field":"score","title":"Hall of fame"}', 1, NULL),
+                ('global', '{"event_type":"game_ended","operator":"best","field":"score","title":"Hall of fame"}',
+                    1, NULL),
                 ('sum', '{"event_type":"game_ended","operator":"sum","field":"score","order":"asc",
                           "where":{"mode":"ranked"}}', 2, NULL),
                 ('gone', '{"event_type":"game_ended","operator":"count"}', 3, '2026-11-01 00:00:00+00')
