@@ -19,4 +19,4 @@ STEPS = int(os.environ.pop("MODEL_STEPS", "400"))
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_every_read_agrees_with_the_model(core: Core, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = await drive(core, seed, STEPS, monkeypatch)
-    assert driver.reads > STEPS, "hardly anything was compared"
+    assert driver.reads > STEPS / 4, "hardly anything was compared"
