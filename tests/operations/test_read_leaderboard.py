@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from grandstand.domain.errors import InvalidError, NotFoundError
-from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.storage.entries import Entry
 from grandstand.storage.windows import Window
@@ -281,7 +280,7 @@ async def test_boards_that_do_not_exist(core: Core, key: str) -> None:
 
 
 async def test_a_board_made_by_another_process_is_found_at_once(core: Core) -> None:
-    elsewhere = LeaderboardDefiner(core.database, core.ledger, core.store, core.entries, core.index, core.changes)
+    elsewhere = core.new_definer()
     await elsewhere.put("fresh", b'{"event_type":"x","operator":"count","visibility":"private"}')
     assert core.catalog.get("fresh") is None
     assert (await core.reader.page("fresh")).total == 0

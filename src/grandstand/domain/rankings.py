@@ -18,6 +18,10 @@ class RankingName(NamedTuple):
     part: str = WHOLE
 
 
+RankingPart = tuple[int, int, str]
+"""A part of a board in one epoch, whatever the period: (leaderboard id, epoch, part)."""
+
+
 class Ranking(NamedTuple):
     """A ranking as it is kept; `total` is known once it is archived."""
 

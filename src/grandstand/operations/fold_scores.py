@@ -1,5 +1,6 @@
 """Brings tallies into the entries: rankings are found or made, players placed in buckets, values combined."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +9,7 @@ from typing import Any
 from grandstand import clock
 from grandstand.domain.folding import Tally
 from grandstand.domain.leaderboards import TOURNAMENT_PREFIX
-from grandstand.domain.rankings import WHOLE, Ranking, RankingName, bucket_part
+from grandstand.domain.rankings import WHOLE, Ranking, RankingName, RankingPart, bucket_part
 from grandstand.operations.admit_attempts import Admission, AttemptKeeper
 from grandstand.operations.resolve_rankings import RankingResolver
 from grandstand.operations.score_events import LATE, Attempt, Candidates, RankingTally, Scored
@@ -136,22 +137,26 @@ class ScoreFolder:
         folded = Folded()
         for name, candidates in scored.candidates.items():
             _count(scored, name, candidates, candidates.attempts)
-        tallies = scored.tallies
-        while tallies:
+        boards = {(name.leaderboard_id, name.epoch): target.board for name, target in scored.tallies.items()}
+        wanted: dict[RankingPart, set[str]] = defaultdict(set)
+        for name, target in scored.tallies.items():
+            wanted[name.leaderboard_id, name.epoch, name.part].update(target.tally.values)
+        while wanted:
             pairs: list[tuple[int, str]] = []
-            buckets: dict[RankingName, RankingTally] = {}
-            for name, ranking in (await self._resolver.find(connection, _ends(tallies))).items():
-                if ranking.state not in ("live", "closed"):
-                    continue
-                target = tallies[name]
-                folded.directions[ranking.ranking_id] = target.board.direction
-                pairs += [(ranking.ranking_id, user_id) for user_id in target.tally.values]
-                if target.board.definition.bucket_size is not None and name.part == WHOLE:
-                    placed = await self._buckets.find(connection, ranking.ranking_id, list(target.tally.values))
-                    buckets.update(_bucket_tallies(ranking, target, placed))
+            buckets: dict[RankingPart, set[str]] = defaultdict(set)
+            # Of every period that is not archived: a reset may have cut the one that an event was counted in since.
+            for ranking in await self._resolver.find_of_parts(connection, sorted(wanted)):
+                leaderboard_id, epoch, _, part = ranking.name
+                board, users = boards[leaderboard_id, epoch], sorted(wanted[leaderboard_id, epoch, part])
+                folded.directions[ranking.ranking_id] = board.direction
+                pairs += [(ranking.ranking_id, user_id) for user_id in users]
+                if board.definition.bucket_size is not None and part == WHOLE:
+                    placed = await self._buckets.find(connection, ranking.ranking_id, users)
+                    for user_id, bucket in placed.items():
+                        buckets[leaderboard_id, epoch, bucket_part(bucket)].add(user_id)
             if pairs:
                 folded.entries += await self._entries.find(connection, pairs)
-            tallies = buckets
+            wanted = buckets
         folded.has_new_rankings = bool(folded.directions)
         return folded
 

@@ -1,10 +1,10 @@
 """Finds the rankings that tallies go to, and makes those that do not exist yet."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from grandstand.domain.rankings import Ranking, RankingName
+from grandstand.domain.rankings import Ranking, RankingName, RankingPart
 from grandstand.storage.postgres import Connection
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
@@ -49,6 +49,10 @@ class RankingResolver:
                 self._fresh.setdefault(ranking.name, ranking)
         found = {name: self._known.get(name, self._fresh.get(name)) for name in names}
         return {name: ranking for name, ranking in found.items() if ranking is not None}
+
+    async def find_of_parts(self, connection: "Connection[Any]", parts: Sequence[RankingPart]) -> list[Ranking]:
+        """Return the rankings of these parts that are not archived, of every period."""
+        return await self._store.find_of_parts(connection, parts)
 
     async def resolve(
         self, connection: "Connection[Any]", names: Mapping[RankingName, datetime | None]

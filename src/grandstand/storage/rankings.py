@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from grandstand.domain.rankings import Ranking, RankingName, RankingState
+from grandstand.domain.rankings import Ranking, RankingName, RankingPart, RankingState
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
 
@@ -34,6 +34,16 @@ class RankingStore:
             [name.epoch for name in names],
             [name.started_at for name in names],
             [name.part for name in names],
+        )
+        return [_ranking(row) for row in rows]
+
+    async def find_of_parts(self, connection: "Connection[Any]", parts: Sequence[RankingPart]) -> list[Ranking]:
+        """Return the rankings of these parts that a rank index holds, of every period."""
+        rows = await connection.fetch(
+            queries.load("rankings/find_of_parts.sql"),
+            [part[0] for part in parts],
+            [part[1] for part in parts],
+            [part[2] for part in parts],
         )
         return [_ranking(row) for row in rows]
 
