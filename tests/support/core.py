@@ -177,10 +177,10 @@ class Core:
             self.database, LeaderboardCatalog(self.store), self.rankings, self.index, self.rebuilder
         )  # fmt: skip
 
-    def new_reconciler(self) -> RankingReconciler:
+    def new_reconciler(self, second_look_seconds: float = 0.01) -> RankingReconciler:
         return RankingReconciler(
             self.database, LeaderboardCatalog(self.store), self.rankings, self.entries, self.index,
-            second_look_seconds=0.01,
+            second_look_seconds=second_look_seconds,
         )  # fmt: skip
 
     def new_replayer(self) -> LeaderboardReplayer:

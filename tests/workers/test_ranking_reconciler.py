@@ -124,7 +124,8 @@ async def test_nothing_is_mended_on_a_healthy_busy_board(core: Core) -> None:
             await asyncio.sleep(0.01)
 
     tasks = [asyncio.ensure_future(task) for task in (work(0), work(1), remove())]
-    reconciler = core.new_reconciler()
+    # Longer than a commit and its publishing ever lie apart, as in the product.
+    reconciler = core.new_reconciler(second_look_seconds=1.0)
     try:
         mended = 0
         while batches < 60:
