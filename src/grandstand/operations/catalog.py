@@ -93,7 +93,7 @@ class LeaderboardCatalog:
 
         `revision` is what the ledger says while the caller holds it: nothing older can appear later.
         """
-        kept, deleted = await self._store.changed_since(connection, self.revision)
+        kept, deleted, tournaments = await self._store.changed_since(connection, self.revision)
         newest = max((board.revision for board in kept + deleted), default=0)
         if newest <= self.revision:
             # Nothing new, or another refresh of this process looked later and came in before.
@@ -103,9 +103,6 @@ class LeaderboardCatalog:
             held = self._by_key.get(board.key)
             if held is not None and held.board.leaderboard_id == board.leaderboard_id:
                 del self._by_key[board.key]
-        tournaments = {}
-        if any(board.windows is not None for board in kept):
-            tournaments = await self._store.tournaments_since(connection, self.revision)
         for board in kept:
             self._by_key[board.key] = _scored(board, tournaments.get(board.leaderboard_id))
         self.revision = max(newest, revision)

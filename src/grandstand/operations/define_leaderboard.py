@@ -118,7 +118,7 @@ class LeaderboardDefiner:
     async def list(self) -> list[LeaderboardView]:
         """Return every board in the order of keys."""
         async with self._database.connection() as connection:
-            boards, _ = await self._store.changed_since(connection, 0)
+            boards = (await self._store.changed_since(connection, 0)).kept
         return [view(board) for board in sorted(boards, key=lambda board: board.key) if board.windows is None]
 
     async def reset(self, key: str) -> LeaderboardView:

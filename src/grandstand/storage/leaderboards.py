@@ -1,7 +1,7 @@
 """The leaderboards table: definitions, each change under a revision that every process can follow."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,25 +15,30 @@ _decode_windows = msgspec.json.Decoder(list[tuple[int, datetime, datetime]]).dec
 _decode_tournament = msgspec.json.Decoder(TournamentDefinition).decode
 
 
+class Changed(NamedTuple):
+    """What happened to boards after a revision; `tournaments` are the definitions of those of tournaments, by id."""
+
+    kept: list[Leaderboard]
+    deleted: list[Leaderboard]
+    tournaments: dict[int, TournamentDefinition]
+
+
 class LeaderboardStore:
     """Reads and writes definitions; every method runs on the caller's connection.
 
     Writing needs the ledger lock alone and a revision from it.
     """
 
-    async def changed_since(
-        self, connection: "Connection[Any]", revision: int
-    ) -> tuple[list[Leaderboard], list[Leaderboard]]:
-        """Return the boards that were (made or changed, deleted) after `revision`, those of tournaments too."""
+    async def changed_since(self, connection: "Connection[Any]", revision: int) -> Changed:
+        """Return what was made, changed or deleted after `revision`, the boards of tournaments too."""
         rows = await connection.fetch(queries.load("leaderboards/list_changed.sql"), revision)
-        kept = [_leaderboard(row) for row in rows if not row["is_deleted"]]
-        deleted = [_leaderboard(row) for row in rows if row["is_deleted"]]
-        return kept, deleted
-
-    async def tournaments_since(self, connection: "Connection[Any]", revision: int) -> dict[int, TournamentDefinition]:
-        """Return the definitions of tournaments that were made or changed after `revision`, by leaderboard id."""
-        rows = await connection.fetch(queries.load("leaderboards/list_changed.sql"), revision)
-        return {row["leaderboard_id"]: _decode_tournament(row["tournament"]) for row in rows if row["tournament"]}
+        return Changed(
+            kept=[_leaderboard(row) for row in rows if not row["is_deleted"]],
+            deleted=[_leaderboard(row) for row in rows if row["is_deleted"]],
+            tournaments={
+                row["leaderboard_id"]: _decode_tournament(row["tournament"]) for row in rows if row["tournament"]
+            },
+        )
 
     async def find(self, connection: "Connection[Any]", key: str) -> Leaderboard | None:
         """Return the board of this key, or None."""
