@@ -16,7 +16,7 @@ from grandstand.api.parameters import Query, check_user_id, read_key, read_new_k
 from grandstand.api.replies import JSON, PRIVATE, Reply, encode, json_reply
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
-from grandstand.domain.errors import InvalidError, MalformedError, field_error
+from grandstand.domain.json_bodies import decode_body
 from grandstand.domain.leaderboards import GLOBAL_KEY, Visibility
 from grandstand.operations.define_leaderboard import LeaderboardView
 
@@ -33,9 +33,6 @@ class LookupRequest(msgspec.Struct):
     """The players to look up, 200 at most."""
 
     user_ids: list[str]
-
-
-_decode_lookup = msgspec.json.Decoder(LookupRequest).decode
 
 
 class LeaderboardRoutes(Controller):
@@ -122,12 +119,11 @@ class LeaderboardRoutes(Controller):
         visibility = await services.reader.visibility(board)
         require_reader(principal, visibility)
         query = Query(request.scope["query_string"])
-        above, below = query.integer("above"), query.integer("below")
         page = await services.reader.nearby(
             board,
             read_path_user_id(user_id),
-            above=5 if above is None else above,
-            below=5 if below is None else below,
+            above=query.count("above", 5),
+            below=query.count("below", 5),
             part=query.part(),
         )
         headers = pages.headers(page, shown_to(principal, visibility))
@@ -154,8 +150,7 @@ class LeaderboardRoutes(Controller):
         board = read_key(key)
         require_reader(principal_of(request.scope, services), await services.reader.visibility(board))
         query = Query(request.scope["query_string"])
-        limit = query.integer("limit")
-        found = await services.reader.periods(board, limit=100 if limit is None else limit, cursor=query.text("cursor"))
+        found = await services.reader.periods(board, limit=query.count("limit", 100), cursor=query.text("cursor"))
         return json_reply(found).as_response()
 
     @get("/{key:str}/live")
@@ -216,12 +211,7 @@ def read_lookup(body: bytes) -> list[str]:
         MalformedError: the body is not JSON.
         InvalidError: a wrong value.
     """
-    try:
-        user_ids = _decode_lookup(body).user_ids
-    except msgspec.ValidationError as error:
-        raise InvalidError([field_error(str(error), whole="user_ids")]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedError("The body is not valid JSON.") from None
+    user_ids = decode_body(body, LookupRequest, whole="user_ids").user_ids
     for index, user_id in enumerate(user_ids[:201]):
         check_user_id(user_id, f"user_ids[{index}]")
     return user_ids

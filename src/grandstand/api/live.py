@@ -107,8 +107,7 @@ async def read_tournament_topic(scope: HTTPScope, services: Services, encoded_id
 
 
 def _limit(query: Query) -> int:
-    limit = query.integer("limit")
-    limit = LIVE_ENTRIES if limit is None else limit
+    limit = query.count("limit", LIVE_ENTRIES)
     if not 1 <= limit <= LIVE_ENTRIES_MAX:
         raise InvalidError([FieldError("limit", f"must be between 1 and {LIVE_ENTRIES_MAX}")])
     return limit

@@ -68,10 +68,9 @@ class Pages:
         return self._reply(page, "private")
 
     async def _page(self, key: str, query: Query, user_id: str | None) -> Page:
-        limit = query.integer("limit")
         return await self._services.reader.page(
             key,
-            limit=100 if limit is None else limit,
+            limit=query.count("limit", 100),
             cursor=query.text("cursor"),
             from_rank=query.integer("from_rank"),
             user_id=user_id,

@@ -99,6 +99,15 @@ class Query:
             raise InvalidError([FieldError(name, "must be an integer")])
         return int(text)
 
+    def count(self, name: str, default: int) -> int:
+        """Return a parameter's integer; `default` when it is missing.
+
+        Raises:
+            InvalidError: it is no integer.
+        """
+        number = self.integer(name)
+        return default if number is None else number
+
     def part(self) -> Part:
         """Return which part of a board the parameters `period`, `segment` and `bucket` ask for.
 

@@ -13,7 +13,8 @@ from grandstand.api.bodies import read_body
 from grandstand.api.parameters import Query
 from grandstand.api.replies import PRIVATE, json_reply
 from grandstand.api.services import Services
-from grandstand.domain.errors import FieldError, InvalidError, MalformedError, field_error
+from grandstand.domain.errors import FieldError, InvalidError
+from grandstand.domain.json_bodies import decode_body
 
 VOID_BYTES_MAX = 16_384
 REASON_LENGTH_MAX = 1_000
@@ -41,12 +42,11 @@ class PrizeRoutes(Controller):
         user_id = query.user_id() or principal.user_id
         if user_id is not None:
             require_self(principal, user_id)
-        limit = query.integer("limit")
         found = await services.prizes.list(
             user_id=user_id,
             status=query.text("status"),
             tournament_id=query.text("tournament_id"),
-            limit=100 if limit is None else limit,
+            limit=query.count("limit", 100),
             cursor=query.text("cursor"),
         )
         return json_reply(found, headers=PRIVATE).as_response()
@@ -85,12 +85,7 @@ def _idempotency_key(request: AnyRequest) -> str | None:
 def _read_reason(body: bytes) -> str | None:
     if not body:
         return None
-    try:
-        reason = msgspec.json.decode(body, type=VoidRequest).reason
-    except msgspec.ValidationError as error:
-        raise InvalidError([field_error(str(error))]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise MalformedError("The body is not valid JSON.") from None
+    reason = decode_body(body, VoidRequest).reason
     if reason is not None and (not 0 < len(reason) <= REASON_LENGTH_MAX or "\x00" in reason):
         raise InvalidError([FieldError("reason", f"must be 1 to {REASON_LENGTH_MAX} characters without NUL")])
     return reason

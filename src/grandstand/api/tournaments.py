@@ -16,7 +16,8 @@ from grandstand.api.pages import Pages, not_modified
 from grandstand.api.parameters import Query, check_user_id, read_path_user_id, read_tournament_id
 from grandstand.api.replies import JSON, PRIVATE, Reply, encode, json_reply
 from grandstand.api.services import Services
-from grandstand.domain.errors import FieldError, InvalidError, MalformedError, field_error
+from grandstand.domain.errors import FieldError, InvalidError
+from grandstand.domain.json_bodies import decode_body
 from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.tournament_views import TournamentList
 
@@ -48,10 +49,9 @@ class TournamentRoutes(Controller):
         """List the tournaments that the caller may see."""
         principal = principal_of(request.scope, services)
         query = Query(request.scope["query_string"])
-        limit = query.integer("limit")
         found: TournamentList = await services.tournaments.list(
             query.text("status"),
-            limit=100 if limit is None else limit,
+            limit=query.count("limit", 100),
             cursor=query.text("cursor"),
             public_only=not principal.is_operator,
         )
@@ -122,11 +122,10 @@ class TournamentRoutes(Controller):
         visibility = await services.tournament_ranks.visibility(tournament)
         require_reader(principal, visibility)
         query = Query(request.scope["query_string"])
-        limit = query.integer("limit")
         page = await services.tournament_ranks.page(
             tournament,
             occurrence=query.occurrence(),
-            limit=100 if limit is None else limit,
+            limit=query.count("limit", 100),
             cursor=query.text("cursor"),
             from_rank=query.integer("from_rank"),
             user_id=query.user_id() or principal.user_id,
@@ -167,13 +166,12 @@ class TournamentRoutes(Controller):
         visibility = await services.tournament_ranks.visibility(tournament)
         require_reader(principal, visibility)
         query = Query(request.scope["query_string"])
-        above, below = query.integer("above"), query.integer("below")
         page = await services.tournament_ranks.nearby(
             tournament,
             read_path_user_id(user_id),
             occurrence=query.occurrence(),
-            above=5 if above is None else above,
-            below=5 if below is None else below,
+            above=query.count("above", 5),
+            below=query.count("below", 5),
         )
         return _read(request, pages, page, shown_to(principal, visibility))
 
@@ -217,10 +215,5 @@ def _read(request: AnyRequest, pages: Pages, content: msgspec.Struct, visibility
 def _read_join(body: bytes) -> str | None:
     if not body:
         return None
-    try:
-        user_id = msgspec.json.decode(body, type=JoinRequest).user_id
-    except msgspec.ValidationError as error:
-        raise InvalidError([field_error(str(error))]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise MalformedError("The body is not valid JSON.") from None
+    user_id = decode_body(body, JoinRequest).user_id
     return None if user_id is None else check_user_id(user_id)

@@ -66,11 +66,10 @@ class WebhookRoutes(Controller):
         """List deliveries, the newest first."""
         require_operator(principal_of(request.scope, services))
         query = Query(request.scope["query_string"])
-        limit = query.integer("limit")
         found = await services.webhooks.deliveries(
             status=query.text("status"),
             endpoint_id=query.text("endpoint_id"),
-            limit=100 if limit is None else limit,
+            limit=query.count("limit", 100),
             cursor=query.text("cursor"),
         )
         return json_reply(found).as_response()

@@ -10,12 +10,11 @@ from grandstand import clock
 from grandstand.domain.errors import (
     FieldError,
     InvalidError,
-    MalformedError,
     NotFoundError,
     UnavailableError,
-    field_error,
 )
 from grandstand.domain.event_model import is_user_id
+from grandstand.domain.json_bodies import decode_body
 from grandstand.storage.bans import BanStore
 from grandstand.storage.changes import Changes
 from grandstand.storage.entries import EntryStore
@@ -115,12 +114,7 @@ def _check(user_id: str) -> None:
 
 
 def _read(body: bytes) -> str:
-    try:
-        reason = msgspec.json.decode(body, type=BanRequest).reason
-    except msgspec.ValidationError as error:
-        raise InvalidError([field_error(str(error))]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise MalformedError("The body is not valid JSON.") from None
+    reason = decode_body(body, BanRequest).reason
     if not 0 < len(reason) <= REASON_LENGTH_MAX or "\x00" in reason:
         raise InvalidError([FieldError("reason", f"must be 1 to {REASON_LENGTH_MAX} characters without NUL")])
     return reason

@@ -13,11 +13,10 @@ from grandstand.domain.errors import (
     ConflictError,
     FieldError,
     InvalidError,
-    MalformedError,
     NotFoundError,
-    field_error,
 )
 from grandstand.domain.ids import new_ids
+from grandstand.domain.json_bodies import decode_body
 from grandstand.domain.webhook_urls import WebhookUrl, read_webhook_url
 from grandstand.domain.webhooks import DELIVERY_STATUSES, EVENT_TYPES, TEST_TYPE, DeliveryStatus, new_secret
 from grandstand.operations.webhook_connections import AddressGuard, AddressRefusedError
@@ -188,12 +187,7 @@ class WebhookManager:
 
 
 def _read(body: bytes) -> WebhookRequest:
-    try:
-        request = msgspec.json.decode(body, type=WebhookRequest)
-    except msgspec.ValidationError as error:
-        raise InvalidError([field_error(str(error))]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise MalformedError("The body is not valid JSON.") from None
+    request = decode_body(body, WebhookRequest)
     if errors := list(_check(request)):
         raise InvalidError(errors)
     return request

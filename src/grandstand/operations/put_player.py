@@ -12,11 +12,10 @@ from grandstand.domain.errors import (
     FieldError,
     ForbiddenError,
     InvalidError,
-    MalformedError,
     NotFoundError,
-    field_error,
 )
 from grandstand.domain.event_model import EventError, is_user_id
+from grandstand.domain.json_bodies import decode_body
 from grandstand.domain.payloads import check_payload
 from grandstand.storage.changes import Changes
 from grandstand.storage.players import Player, PlayerStore
@@ -101,12 +100,7 @@ class PlayerKeeper:
 
 
 def _read(body: bytes) -> PlayerRequest:
-    try:
-        request = msgspec.json.decode(body, type=PlayerRequest)
-    except msgspec.ValidationError as error:
-        raise InvalidError([field_error(str(error))]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise MalformedError("The body is not valid JSON.") from None
+    request = decode_body(body, PlayerRequest)
     errors: list[FieldError] = []
     name = request.display_name
     if name is not None and (not name.strip() or len(name) > NAME_LENGTH_MAX or _UNSAFE.search(name)):

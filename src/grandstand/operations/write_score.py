@@ -6,9 +6,10 @@ from uuid import UUID
 import msgspec
 
 from grandstand import clock
-from grandstand.domain.errors import FieldError, InvalidError, MalformedError, field_error
+from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.event_model import Event, is_user_id
 from grandstand.domain.ids import new_ids
+from grandstand.domain.json_bodies import decode_body
 from grandstand.domain.scores import UnrankedError
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule
 from grandstand.operations.find_ranking import RankingFinder
@@ -76,12 +77,7 @@ class ScoreWriter:
 
 
 def _read(body: bytes) -> ScoreRequest:
-    try:
-        request = msgspec.json.decode(body, type=ScoreRequest)
-    except msgspec.ValidationError as error:
-        raise InvalidError([field_error(str(error))]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise MalformedError("The body is not valid JSON.") from None
+    request = decode_body(body, ScoreRequest)
     if not is_user_id(request.user_id):
         raise InvalidError([FieldError("user_id", "must be 1 to 255 characters without control characters")])
     return request
