@@ -1,6 +1,7 @@
 """What every test may use: real engines, a running server, and no settings of the person who runs the tests."""
 
 import os
+import signal
 
 import pytest
 
@@ -10,6 +11,10 @@ from grandstand.settings import ENV_PREFIX
 pytest.register_assert_rewrite("tests.support.core", "tests.support.world", "tests.support.driver")
 
 pytest_plugins = ["tests.support.engines", "tests.support.server"]
+
+# A shell that starts the tests in the background has them, and all that they start, ignore these.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Before anything reads them: a developer's own database is never a test's.
 for _name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
