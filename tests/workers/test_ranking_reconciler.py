@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
 from grandstand import clock
 from grandstand.domain.errors import UnavailableError
@@ -13,6 +14,7 @@ from grandstand.telemetry import metrics
 from grandstand.workers import ranking_reconciler
 from grandstand.workers.ranking_reconciler import RankingReconciler
 from tests.support.core import NOON, Core, block, event, minutes, standing
+from tests.support.driver import PublishingFails
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +140,29 @@ async def test_nothing_is_mended_on_a_healthy_busy_board(core: Core) -> None:
     for key in ("global", "sum"):
         assert standing(await core.reader.page(key)) == await core.computed(key)
     assert await round_trip(core) == 0
+
+
+async def test_who_came_back_between_the_looks_is_left_to_the_worker_who_brings_them(core: Core) -> None:
+    """Behind at the first look; at the second off the board and on it again, in a commit that is not published yet."""
+    await core.apply(*(event(user, 1) for user in USERS))
+    before = counted()
+    await plant(core, "a stale version")
+
+    async def come_back(*arguments: Any) -> list[str]:
+        await core.definer.remove_user("global", "p03")
+        applier = core.new_applier(PublishingFails(core.valkey, core.prefix))
+        with pytest.raises(ValkeyConnectionError):
+            await applier.apply([block([event("p03", 5)], received_at=clock.now())])
+        return []
+
+    reconciler = core.new_reconciler()
+    reconciler._strangers = come_back  # type: ignore[method-assign]
+    for _ in USERS:
+        assert await reconciler.reconcile() == 0
+        if (await entry_of(core, "p03")).score == 5:
+            break
+    assert (await entry_of(core, "p03")).score == 5
+    assert counted() == before
 
 
 async def test_what_is_lost_as_a_whole_is_for_the_keeper(core: Core) -> None:

@@ -99,9 +99,12 @@ class EntryStore:
         rows = await connection.fetch(queries.load("entries/list_removals_since.sql"), moment)
         return {(row["leaderboard_id"], row["user_id"]): row["removed_at"] for row in rows}
 
-    async def renew(self, connection: "Connection[Any]", ranking_id: int, user_ids: Sequence[str]) -> list[Entry]:
-        """Give the entries of these users new versions; return them. The users must be sorted."""
-        rows = await connection.fetch(queries.load("entries/renew.sql"), ranking_id, user_ids)
+    async def renew(self, connection: "Connection[Any]", ranking_id: int, versions: Mapping[str, int]) -> list[Entry]:
+        """Give those of the entries (user → version) that are still of that version a new one; return them."""
+        user_ids = sorted(versions)
+        rows = await connection.fetch(
+            queries.load("entries/renew.sql"), ranking_id, user_ids, [versions[user_id] for user_id in user_ids]
+        )
         return [_entry(row) for row in rows]
 
     async def next_version(self, connection: "Connection[Any]") -> int:

@@ -106,8 +106,8 @@ class RankingReconciler:
             strangers = [user_id for user_id in strangers if user_id in held and user_id not in found]
             version = await self._entries.next_version(connection) if strangers else 0
             # Renewed, because the index may hold a removal that was never committed. Who was removed meanwhile is
-            # behind nothing.
-            mended = await self._entries.renew(connection, ranking.ranking_id, sorted(behind)) if behind else []
+            # behind nothing, and whose entry has changed since has it published by whoever changed it.
+            mended = await self._entries.renew(connection, ranking.ranking_id, behind) if behind else []
         if not mended and not strangers:
             return 0
         await self._index.publish(mended, {ranking.ranking_id: indexed.direction})
