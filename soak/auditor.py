@@ -36,7 +36,7 @@ class Auditor:
     stored: int = 0
 
     async def audit(self, findings: Findings, dice: random.Random) -> None:
-        """Compare everything, once nothing is under way any more: the workload has its replies and the stream is empty."""
+        """Compare everything, once nothing is under way: the workload has its replies and the stream is empty."""
         await self._settle(findings)
         await asyncio.sleep(CACHE_SECONDS)
         await self._compare_entries(findings)

@@ -79,7 +79,10 @@ class Inspector:
         return int(row[0]), int(info["connected_clients"]) - 1
 
     def _valkey(self) -> "valkey.asyncio.Valkey":
-        return valkey.asyncio.Valkey.from_url(self._valkey_url, socket_timeout=_TIMEOUT_SECONDS)
+        client: valkey.asyncio.Valkey = valkey.asyncio.Valkey.from_url(
+            self._valkey_url, socket_timeout=_TIMEOUT_SECONDS
+        )
+        return client
 
 
 @cache

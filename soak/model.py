@@ -39,7 +39,9 @@ class Model:
     """Rankings of certain events (`settle`), and the events that may count already (`send`)."""
 
     certain: dict[Ranking, dict[str, Worth]] = field(default_factory=lambda: defaultdict(dict))
-    open: dict[Ranking, dict[str, dict[str, int]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(dict)))
+    open: dict[Ranking, dict[str, dict[str, int]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(dict))
+    )
 
     def send(self, event: Event) -> None:
         """Hear that an event is about to be sent: from now on it may count. Twice is once."""

@@ -43,7 +43,7 @@ def show(results: list[RunResult], console: Console) -> None:
     for name in rows[0]:
         table.add_column(name.replace("_", " "), justify="left" if name == "fault" else "right")
     for row in rows:
-        table.add_row(*("–" if value is None else str(value) for value in row.values()))
+        table.add_row(*("-" if value is None else str(value) for value in row.values()))
     console.print(table)
 
 

@@ -2,9 +2,8 @@
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +26,7 @@ class Order:
     events_per_second: float = 400.0
     planted: Path | None = None
     keep_going: bool = True
+    keep_folders: bool = True
 
 
 @dataclass
@@ -55,7 +55,7 @@ def plan(order: Order) -> list[tuple[int, Fault]]:
 
 @asynccontextmanager
 async def deployed(layout: Layout, planted: Path | None = None) -> AsyncIterator[Deployment]:
-    """A tree with its watchers, ended at the end; its folder stays when `keep` is set on the tree."""
+    """Start a tree with its watchers, and end it at the end; its folder stays when `keep` is set on the tree."""
     tree = Tree(layout, planted=planted)
     try:
         await tree.open()
@@ -75,9 +75,9 @@ async def run_all(order: Order, say: Callable[[RunResult], None]) -> Outcome:
     others = [item for item in waiting if item[1].layout != "proxied"]
     groups: list[tuple[Layout, list[tuple[int, Fault]]]] = [("embedded", others), ("proxied", proxied)]
     for layout, items in groups:
-        while items:
-            done = await _run_some(order, layout, items[:RUNS_A_TREE], outcome, say)
-            items = items[done:]
+        done = 0
+        while done < len(items):
+            done += await _run_some(order, layout, items[done : done + RUNS_A_TREE], outcome, say)
             if outcome.has_findings and not order.keep_going:
                 return outcome
     return outcome
@@ -88,7 +88,9 @@ async def _run_some(
 ) -> int:
     """Do runs on one tree until there is a finding; return how many were done."""
     async with deployed(layout, order.planted) as deployment:
-        for done, (number, fault) in enumerate(items, 1):
+        done = 0
+        for number, fault in items:
+            done += 1
             result = await deployment.run(order.seed, number, fault, order.events_per_second)
             outcome.results.append(result)
             say(result)
@@ -99,7 +101,7 @@ async def _run_some(
             if result.findings:
                 outcome.results.append(result)
                 say(result)
-        if result.findings:
+        if result.findings and order.keep_folders:
             deployment.tree.keep = True
             outcome.kept.append(deployment.tree.folder)
     return done

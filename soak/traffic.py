@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from soak.client import Client, Reply
 from soak.cups import Claim
@@ -79,5 +80,7 @@ class Traffic:
             return await self.client.ask("GET", f"{path}/users/{request.users[0]}")
         if request.kind == "nearby":
             return await self.client.ask("GET", f"{path}/users/{request.users[0]}/nearby")
-        query = {"segment": request.segment} if request.segment else {}
-        return await self.client.ask("GET", path, limit=request.limit, from_rank=request.from_rank, **query)
+        query: dict[str, Any] = {"limit": request.limit, "from_rank": request.from_rank}
+        if request.segment:
+            query["segment"] = request.segment
+        return await self.client.ask("GET", path, **query)

@@ -43,7 +43,9 @@ class Tree:
 
     http: Proxy
 
-    def __init__(self, layout: Layout, *, planted: Path | None = None, environment: Mapping[str, str] | None = None):
+    def __init__(
+        self, layout: Layout, *, planted: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.layout = layout
         self.keep = False
         self.folder = Path(tempfile.mkdtemp(prefix="grandstand-soak-"))

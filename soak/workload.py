@@ -55,8 +55,11 @@ Request = Write | Read
 
 
 class Workload:
-    """The requests of one run. `now` gives the client's time, `cup` the tournament to play in, when there is one;
-    `sent` holds events of earlier runs, some of which are sent again, and takes those of this one."""
+    """The requests of one run.
+
+    `now` gives the client's time, `cup` the tournament to play in, when there is one; `sent` holds events of earlier
+    runs, some of which are sent again, and takes those of this one.
+    """
 
     def __init__(
         self, seed: str, now: Callable[[], datetime], cup: str | None = None, sent: deque[Event] | None = None
