@@ -53,7 +53,6 @@ class Auditor:
             if row is None:
                 if event.is_acknowledged:
                     findings.add("lost", f"acknowledged and not stored: {event.event_type} {event_id}")
-                    del self.open[event_id]
                 continue
             if copies[event_id] > 1:
                 findings.add("doubled", f"stored {copies[event_id]} times: {event_id}")

@@ -110,7 +110,9 @@ class Tree:
         return self.state["database_url"], self.state["valkey_url"]
 
     async def start(self) -> None:
-        """Start `grandstand up` and wait until it is ready."""
+        """Start `grandstand up`, whose earlier run has ended, and wait until it is ready."""
+        if self._process is not None:
+            await asyncio.to_thread(self._process.wait, STOP_TIMEOUT_SECONDS)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GRANDSTAND_")}
         environment |= {
             "GRANDSTAND_SERVER_KEY": self.server_key,
