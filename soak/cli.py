@@ -7,9 +7,11 @@ import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from soak.endurance import endure
 from soak.faults import FAULTS
 from soak.report import as_json, show, summarize
 from soak.run import RunResult
@@ -31,16 +33,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep_going=not options.stop_at_finding,
     )
     print(f"seed {order.seed}, {order.runs} runs from {order.first} on", flush=True)
+    vitals: dict[str, Any] = {}
     try:
-        outcome = asyncio.run(run_all(order, lambda result: _say(order, options, result)))
+        if options.minutes is None:
+            outcome = asyncio.run(run_all(order, lambda result: _say(order, options, result)))
+        else:
+            endured = asyncio.run(endure(order, options.minutes, lambda result: _say(order, options, result)))
+            outcome, vitals = Outcome(endured.results, endured.kept), endured.vitals
     except KeyboardInterrupt:
         return _STOPPED
     show(outcome.results, Console(width=None if sys.stdout.isatty() else 200))
+    for name in ("slopes_mb_per_hour", "memory_mb", "growth", "lag_seconds", "trouble"):
+        if name in vitals:
+            print(f"{name.replace('_', ' ')}: {vitals[name]}")
     for folder in outcome.kept:
         print(f"kept for a look: {folder}")
     if options.json is not None:
-        _write_json(options.json, order, outcome)
-    return 1 if outcome.has_findings else 0
+        _write_json(options.json, order, outcome, vitals)
+    return 1 if outcome.has_findings or vitals.get("trouble") else 0
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -49,6 +59,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=len(FAULTS), help="how many [default: one of each fault]")
     parser.add_argument("--first", type=int, default=0, help="number of the first run, to do a late one again")
     parser.add_argument("--faults", type=_kinds, default=tuple(FAULTS), help=f"comma-separated: {', '.join(FAULTS)}")
+    parser.add_argument("--minutes", type=float, help="a steady load for so long, with a fault each minute, instead")
     parser.add_argument("--rate", type=float, default=400.0, help="events a second")
     parser.add_argument("--planted", type=Path, help="Python file that patches a bug into every process of the tree")
     parser.add_argument("--stop-at-finding", action="store_true", help="do no more runs after a finding")
@@ -83,7 +94,7 @@ def _say(order: Order, options: argparse.Namespace, result: RunResult) -> None:
         )
 
 
-def _write_json(path: Path, order: Order, outcome: Outcome) -> None:
+def _write_json(path: Path, order: Order, outcome: Outcome, vitals: dict[str, Any]) -> None:
     report = {
         "seed": order.seed,
         "runs": order.runs,
@@ -91,5 +102,6 @@ def _write_json(path: Path, order: Order, outcome: Outcome) -> None:
         "table": summarize(outcome.results),
         "each": [as_json(result) for result in outcome.results],
         "kept": [str(folder) for folder in outcome.kept],
+        "vitals": vitals,
     }
     path.write_text(json.dumps(report, indent=1) + "\n")

@@ -10,8 +10,6 @@ from rich.table import Table
 from soak.findings import KINDS
 from soak.run import RunResult
 
-COLUMNS = ("lost", "doubled", "wrong_rank", "wrong_prize", "wrong_reply", "not_healed")
-
 
 def summarize(results: list[RunResult]) -> list[dict[str, Any]]:
     """Return a row for each kind of fault, and one for all."""

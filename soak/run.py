@@ -20,6 +20,7 @@ from soak.inspection import Inspector
 from soak.judge import Judge
 from soak.traffic import Request, Traffic
 from soak.tree import Tree
+from soak.verification import verify
 from soak.workload import REMEMBERED, Workload, Write
 
 HEAL_BOUND_SECONDS = 60.0
@@ -62,8 +63,13 @@ class Deployment:
             if reply.status != 201:
                 raise RuntimeError(f"The board {board.key} could not be created: {reply}")
 
-    async def run(self, seed: int, number: int, fault: Fault, events_per_second: float) -> RunResult:
-        """Run once. Everything that is chosen follows from `seed`, `number` and the kind of fault."""
+    async def run(
+        self, seed: int, number: int, fault: Fault, events_per_second: float, *, calm_seconds: float = 0.0
+    ) -> RunResult:
+        """Run once. Everything that is chosen follows from `seed`, `number` and the kind of fault.
+
+        `calm_seconds` is how much longer than usual the traffic runs before the fault.
+        """
         began_at = time.monotonic()
         dice = random.Random(f"{seed}:{number}:{fault.kind}")
         result = RunResult(number, fault.kind)
@@ -77,7 +83,7 @@ class Deployment:
         traffic = Traffic(self.client, judge, events_per_second)
         sending = asyncio.create_task(traffic.run(self._requests(workload)))
         try:
-            await asyncio.sleep(dice.uniform(*BEFORE_SECONDS))
+            await asyncio.sleep(calm_seconds + dice.uniform(*BEFORE_SECONDS))
             await self._strike(fault, dice, workload, traffic, result)
             await asyncio.sleep(AFTER_SECONDS)
         finally:
@@ -170,6 +176,7 @@ class Deployment:
         await traffic.run(iter(self.cups.races))
         self.cups.races = []
         await self.audit(result.findings, random.Random(seed))
+        await verify(self.tree.data_dir, result.findings)
         if self.cups.unfinished:
             names = [cup.cup_id for cup in self.cups.unfinished]
             result.findings.add("wrong_prize", f"never settled or claimed: {names}")
