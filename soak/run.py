@@ -137,10 +137,7 @@ class Deployment:
         page = await self.client.ask("GET", "/api/leaderboards/global")
         if page.status != 200:
             return False
-        try:
-            oldest = await self.inspector.oldest_waiting_at()
-        except OSError:
-            return False
+        oldest = await self.inspector.oldest_waiting_at()
         return oldest is None or oldest > since
 
     async def audit(self, findings: Findings, dice: random.Random) -> None:
