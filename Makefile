@@ -1,11 +1,11 @@
 # Everything a person or a machine runs here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint types format bench lock clean
+.PHONY: help setup up test lint types format bench soak lock clean
 .SUFFIXES:
 
 PYTHON ?= python3
 BIN := .venv/bin
-CODE := src tests bench scripts
+CODE := src tests bench soak scripts
 UV ?= uv
 
 help: ## List the targets
@@ -36,6 +36,9 @@ format: setup ## Format the code and mend what can be mended
 
 bench: setup ## Measure the whole path and each stage beside its ceiling
 	@$(BIN)/python -m bench $(ARGS)
+
+soak: setup ## Strike a running tree with faults under load and audit it; flags go into ARGS="--runs 200"
+	@$(BIN)/python -m soak $(ARGS)
 
 lock: ## Pin the newest allowed packages in requirements.lock (needs uv)
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \

@@ -13,7 +13,12 @@ from grandstand.settings import settings_table
 
 ROOT = Path(__file__).resolve().parents[2]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
-DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "bench").glob("*.md"),
+    *(ROOT / "soak").glob("*.md"),
+]
 SOURCES = sorted((ROOT / "src" / "grandstand").rglob("*.py"))
 
 

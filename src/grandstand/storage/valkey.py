@@ -46,7 +46,21 @@ def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) 
         retry_on_error=[ValkeyConnectionError],
         **options,
     )
+    pool.connection_class = type("Connection", (_ClosedIsLost, pool.connection_class), {})
     return Valkey.from_pool(pool)
+
+
+class _ClosedIsLost:
+    """Makes a connection that broke a moment ago one that is out of reach, which it is.
+
+    Writing to a transport that uvloop has closed raises RuntimeError, which the client lets through.
+    """
+
+    async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
+        try:
+            await super().send_packed_command(*arguments, **options)  # type: ignore[misc]
+        except RuntimeError as error:
+            raise ValkeyConnectionError(f"The connection is closed: {error}") from error
 
 
 class Script:

@@ -1,0 +1,141 @@
+"""Audits the end state: what is stored, what every board serves, and what the database holds, against the model."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from soak.boards import BOARDS
+from soak.client import Client
+from soak.cups import Cup
+from soak.findings import Findings, Kind
+from soak.happenings import DIRECT, Event
+from soak.inspection import Inspector, Stored
+from soak.model import Model, Ranking, Standing, board_of
+from soak.weather import Weather
+
+PAGE_SIZES = (37, 100, 1000)
+CACHE_SECONDS = 0.25
+"""A served page may be older than the last event by the read cache's age."""
+
+
+@dataclass
+class Auditor:
+    """Audits one deployment after each run. `open` are the events whose fate is not known yet."""
+
+    client: Client
+    inspector: Inspector
+    model: Model = field(default_factory=Model)
+    open: dict[str, Event] = field(default_factory=dict)
+    cups: dict[str, Cup] = field(default_factory=dict)
+    weather: Weather = field(default_factory=Weather)
+    stored: int = 0
+
+    async def audit(self, findings: Findings, dice: random.Random) -> None:
+        """Compare everything, once nothing is under way: the workload has its replies and the stream is empty."""
+        await self._settle(findings)
+        await asyncio.sleep(CACHE_SECONDS)
+        await self._compare_entries(findings)
+        for ranking in self.model.rankings():
+            await self._compare_board(ranking, findings, dice.choice(PAGE_SIZES))
+
+    async def _settle(self, findings: Findings) -> None:
+        """Look up the fate of every open event. What nobody acknowledged may be stored or not, but not twice."""
+        rows = await self.inspector.events(list(self.open))
+        copies = Counter(row.event_id for row in rows)
+        held = {row.event_id: row for row in rows}
+        for event_id, event in list(self.open.items()):
+            row = held.get(event_id)
+            if row is None:
+                if event.is_acknowledged:
+                    findings.add("lost", f"acknowledged and not stored: {event.event_type} {event_id}")
+                continue
+            if copies[event_id] > 1:
+                findings.add("doubled", f"stored {copies[event_id]} times: {event_id}")
+            self._check_content(event, row, findings)
+            event.occurred_at, event.is_stored = row.occurred_at, True
+            self.model.settle(event)
+            cup = self.cups.get(event.payload.get("tournament_id", ""))
+            if cup is not None:
+                cup.take(event, row.received_at)
+            self.stored += 1
+            del self.open[event_id]
+        ((count,),) = await self.inspector.fetch("count_events")
+        if count != self.stored:
+            kind: Kind = "doubled" if count > self.stored else "lost"
+            findings.add(kind, f"{count} events are stored, and {self.stored} were sent")
+
+    def _check_content(self, event: Event, row: Stored, findings: Findings) -> None:
+        payload = json.loads(row.payload)
+        if event.event_type == DIRECT:
+            payload.pop("leaderboard_id", None)
+        elif row.occurred_at != event.occurred_at:
+            findings.add("lost", f"stored with another time: {event.event_id}")
+        if (row.user_id, row.event_type, payload) != (event.user_id, event.event_type, event.payload):
+            findings.add("lost", f"stored with other content: {event.event_id}: {row}")
+
+    async def _compare_entries(self, findings: Findings) -> None:
+        """Compare what PostgreSQL holds: a sum or a count that is too large counted something twice."""
+        found: dict[Ranking, dict[str, tuple[int, datetime]]] = {ranking: {} for ranking in self.model.rankings()}
+        for key, part, *entry in await self.inspector.fetch("entries", [board.key for board in BOARDS]):
+            user_id, score, achieved_at = entry
+            found.setdefault((key, part.removeprefix("s:")), {})[user_id] = (score, achieved_at)
+        for ranking, entries in found.items():
+            expected = {line.user_id: (line.score, line.achieved_at) for line in self.model.standings(ranking)}
+            for user_id in entries.keys() | expected.keys():
+                held, due = entries.get(user_id), expected.get(user_id)
+                if held != due:
+                    findings.add(_blame(ranking, held, due), f"entry of {user_id} on {ranking}: {held}, due is {due}")
+
+    async def _compare_board(self, ranking: Ranking, findings: Findings, page_size: int) -> None:
+        expected = self.model.standings(ranking)
+        served, total = await self._read_board(ranking, findings, page_size)
+        if served == expected and total == len(expected):
+            return
+        differing = [pair for pair in _side_by_side(served, expected) if pair[0] != pair[1]]
+        findings.add(
+            "wrong_rank",
+            f"{ranking} serves {len(served)} of {total}, due are {len(expected)}; {len(differing)} lines differ: "
+            f"{differing[:3]}",
+        )
+
+    async def _read_board(self, ranking: Ranking, findings: Findings, page_size: int) -> tuple[list[Standing], int]:
+        """Read a whole board page by page."""
+        key, segment = ranking
+        query: dict[str, Any] = {"limit": page_size} | ({"segment": segment} if segment else {})
+        lines: list[Standing] = []
+        total = 0
+        while True:
+            reply = await self.client.ask("GET", f"/api/leaderboards/{key}", **query)
+            if reply.status != 200:
+                findings.add("wrong_reply", f"{ranking} cannot be read: {reply.status} {reply.error} {reply.body}")
+                return lines, total
+            total = reply.body["total"]
+            lines += [
+                Standing(entry["rank"], entry["user_id"], entry["score"], datetime.fromisoformat(entry["achieved_at"]))
+                for entry in reply.body["entries"]
+            ]
+            if reply.body["next_cursor"] is None:
+                return lines, total
+            query["cursor"] = reply.body["next_cursor"]
+
+
+def _blame(ranking: Ranking, held: tuple[int, datetime] | None, due: tuple[int, datetime] | None) -> Kind:
+    if due is None:
+        return "doubled"
+    is_added_up = board_of(ranking).operator in ("sum", "count")
+    return "doubled" if held is not None and is_added_up and abs(held[0]) > abs(due[0]) else "lost"
+
+
+def _side_by_side(
+    served: list[Standing], expected: list[Standing]
+) -> Iterable[tuple[Standing | None, Standing | None]]:
+    for place in range(max(len(served), len(expected))):
+        yield (
+            served[place] if place < len(served) else None,
+            expected[place] if place < len(expected) else None,
+        )

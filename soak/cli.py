@@ -1,0 +1,107 @@
+"""Soak: bursts of traffic with a fault in each, and an audit of everything after it."""
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from soak.endurance import endure
+from soak.faults import FAULTS
+from soak.report import as_json, show, summarize
+from soak.run import RunResult
+from soak.session import Order, Outcome, run_all
+
+_STOPPED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run; return the exit code: 0, or 1 when there are findings."""
+    options = _parse(arguments)
+    order = Order(
+        seed=options.seed,
+        runs=options.runs,
+        first=options.first,
+        kinds=options.faults,
+        events_per_second=options.rate,
+        planted=options.planted,
+        keep_going=not options.stop_at_finding,
+    )
+    print(f"seed {order.seed}, {order.runs} runs from {order.first} on", flush=True)
+    vitals: dict[str, Any] = {}
+    try:
+        if options.minutes is None:
+            outcome = asyncio.run(run_all(order, lambda result: _say(order, options, result)))
+        else:
+            endured = asyncio.run(endure(order, options.minutes, lambda result: _say(order, options, result)))
+            outcome, vitals = Outcome(endured.results, endured.kept), endured.vitals
+    except KeyboardInterrupt:
+        return _STOPPED
+    show(outcome.results, Console(width=None if sys.stdout.isatty() else 200))
+    for name in ("slopes_mb_per_hour", "memory_mb", "growth", "lag_seconds", "trouble"):
+        if name in vitals:
+            print(f"{name.replace('_', ' ')}: {vitals[name]}")
+    for folder in outcome.kept:
+        print(f"kept for a look: {folder}")
+    if options.json is not None:
+        _write_json(options.json, order, outcome, vitals)
+    return 1 if outcome.has_findings or vitals.get("trouble") else 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="what is chosen [default: any]")
+    parser.add_argument("--runs", type=int, default=len(FAULTS), help="how many [default: one of each fault]")
+    parser.add_argument("--first", type=int, default=0, help="number of the first run, to do a late one again")
+    parser.add_argument("--faults", type=_kinds, default=tuple(FAULTS), help=f"comma-separated: {', '.join(FAULTS)}")
+    parser.add_argument("--minutes", type=float, help="a steady load for so long, with a fault each minute, instead")
+    parser.add_argument("--rate", type=float, default=400.0, help="events a second")
+    parser.add_argument("--planted", type=Path, help="Python file that patches a bug into every process of the tree")
+    parser.add_argument("--stop-at-finding", action="store_true", help="do no more runs after a finding")
+    parser.add_argument("--json", type=Path, help="write the report there, too")
+    return parser.parse_args(arguments)
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(text.split(","))
+    unknown = [kind for kind in kinds if kind not in FAULTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no such fault: {', '.join(unknown)}")
+    return kinds
+
+
+def _say(order: Order, options: argparse.Namespace, result: RunResult) -> None:
+    healed = "not healed" if result.heal_seconds is None else f"healed in {result.heal_seconds:.2f} s"
+    verdict = f"{sum(result.findings.counts.values())} findings" if result.findings else "clean"
+    print(
+        f"run {result.number:>3} {result.fault:<18} {result.acknowledged:>5} events acknowledged, "
+        f"{result.failures:>3} of {result.replies} requests failed, {healed}, {result.seconds:.1f} s: {verdict}",
+        flush=True,
+    )
+    for finding in result.findings.first:
+        print(f"    {finding.kind}: {finding.detail}")
+    if result.findings and result.number >= 0:
+        faults = "" if tuple(order.kinds) == tuple(FAULTS) else f" --faults {','.join(order.kinds)}"
+        planted = f" --planted {order.planted}" if order.planted else ""
+        print(
+            f"    again: python -m soak --seed {order.seed} --first {result.number} --runs 1 --rate {options.rate:g}"
+            f"{faults}{planted}"
+        )
+
+
+def _write_json(path: Path, order: Order, outcome: Outcome, vitals: dict[str, Any]) -> None:
+    report = {
+        "seed": order.seed,
+        "runs": order.runs,
+        "first": order.first,
+        "table": summarize(outcome.results),
+        "each": [as_json(result) for result in outcome.results],
+        "kept": [str(folder) for folder in outcome.kept],
+        "vitals": vitals,
+    }
+    path.write_text(json.dumps(report, indent=1) + "\n")

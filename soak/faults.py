@@ -1,0 +1,212 @@
+"""The faults, each by its kind: what is struck, for how long, and in which layout of the tree it can be."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import psutil
+
+from soak.inspection import Inspector
+from soak.proxy import Mode, Proxy
+from soak.tree import Layout, Tree
+
+PAUSE_SECONDS = (0.5, 3.0)
+AWAY_SECONDS = (0.3, 2.5)
+JUMP_SECONDS = (30.0, 300.0)
+_CUTS_AT_ONCE = 4
+MODES: tuple[Mode, ...] = ("cut", "delay", "mute")
+
+
+@dataclass
+class Strike:
+    """What a fault may use. Times and targets come from `dice`.
+
+    `over_at` (monotonic) is when healing could begin, for faults that return later than that.
+    """
+
+    tree: Tree
+    inspector: Inspector
+    dice: random.Random
+    over_at: float | None = None
+
+
+Action = Callable[[Strike], Awaitable[None]]
+"""Strikes, and returns when the fault is over: what was cut is mended, what was stopped goes on."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind. `layout` of None: any."""
+
+    kind: str
+    action: Action
+    layout: Layout | None = None
+
+    @property
+    def moves_clock(self) -> bool:
+        """Whether what happens in time is not what the harness's clock says."""
+        return self.kind.startswith("clock-")
+
+
+def _kill(role: str) -> Action:
+    async def action(strike: Strike) -> None:
+        _signal(strike, role, signal.SIGKILL)
+
+    return action
+
+
+def _terminate(role: str) -> Action:
+    async def action(strike: Strike) -> None:
+        _signal(strike, role, signal.SIGTERM)
+
+    return action
+
+
+def _kill_twice(role: str) -> Action:
+    async def action(strike: Strike) -> None:
+        _signal(strike, role, signal.SIGKILL)
+        await asyncio.sleep(strike.dice.uniform(0.2, 1.5))
+        _signal(strike, role, signal.SIGKILL)
+
+    return action
+
+
+def _pause(role: str) -> Action:
+    async def action(strike: Strike) -> None:
+        targets = _targets(strike, role)
+        if role == "postgres":
+            targets += strike.tree.named("backend")
+        for target in targets:
+            _send(target, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(strike.dice.uniform(*PAUSE_SECONDS))
+        finally:
+            for target in targets:
+                _send(target, signal.SIGCONT)
+
+    return action
+
+
+async def _kill_supervisor(strike: Strike) -> None:
+    _signal(strike, "supervisor", signal.SIGKILL)
+    await asyncio.sleep(strike.dice.choice((0.0, 0.3, 1.5)))
+    await _start_again(strike)
+
+
+async def _kill_tree(strike: Strike) -> None:
+    strike.tree.kill()
+    await _start_again(strike)
+
+
+async def _restart_tree(strike: Strike) -> None:
+    await strike.tree.stop()
+    await _start_again(strike)
+
+
+async def _start_again(strike: Strike) -> None:
+    strike.over_at = time.monotonic()
+    await strike.tree.start()
+
+
+def _disturb(which: str, mode: Mode) -> Action:
+    async def action(strike: Strike) -> None:
+        proxy = _proxy(strike.tree, which)
+        proxy.set(mode, strike.dice.uniform(0.05, 0.4))
+        try:
+            await asyncio.sleep(strike.dice.uniform(*AWAY_SECONDS))
+        finally:
+            proxy.set("pass")
+
+    return action
+
+
+def _flicker(which: str) -> Action:
+    async def action(strike: Strike) -> None:
+        proxy = _proxy(strike.tree, which)
+        try:
+            for _ in range(_CUTS_AT_ONCE):
+                proxy.set("cut")
+                await asyncio.sleep(strike.dice.uniform(0.02, 0.2))
+                proxy.set("pass")
+                await asyncio.sleep(strike.dice.uniform(0.05, 0.4))
+        finally:
+            proxy.set("pass")
+
+    return action
+
+
+async def _lose_index(strike: Strike) -> None:
+    await strike.inspector.lose_indexes(strike.dice.choice(("", "", ":ranks", ":holders")))
+
+
+def _jump(sign: int) -> Action:
+    async def action(strike: Strike) -> None:
+        strike.tree.set_clock(sign * strike.dice.uniform(*JUMP_SECONDS))
+        try:
+            await asyncio.sleep(strike.dice.uniform(*AWAY_SECONDS))
+        finally:
+            strike.tree.set_clock(0.0)
+
+    return action
+
+
+async def _nothing(strike: Strike) -> None:
+    await asyncio.sleep(strike.dice.uniform(0.1, 0.3))
+
+
+FAULTS = {
+    fault.kind: fault
+    for fault in (
+        *(Fault(f"kill-{role}", _kill(role)) for role in ("http", "worker", "scheduler", "valkey", "postgres")),
+        Fault("kill-backend", _kill("backend")),
+        Fault("kill-guardian", _kill("guardian")),
+        Fault("kill-supervisor", _kill_supervisor, "embedded"),
+        Fault("kill-tree", _kill_tree, "embedded"),
+        Fault("kill-worker-twice", _kill_twice("worker")),
+        Fault("kill-valkey-twice", _kill_twice("valkey")),
+        *(Fault(f"pause-{role}", _pause(role)) for role in ("http", "worker", "scheduler", "valkey", "postgres")),
+        Fault("pause-supervisor", _pause("supervisor")),
+        *(Fault(f"restart-{role}", _terminate(role)) for role in ("http", "worker", "scheduler")),
+        Fault("restart-tree", _restart_tree, "embedded"),
+        Fault("cut-http", _disturb("http", "cut")),
+        Fault("flicker-http", _flicker("http")),
+        Fault("mute-http", _disturb("http", "mute")),
+        Fault("delay-http", _disturb("http", "delay")),
+        *(
+            Fault(f"{mode}-{which}", _disturb(which, mode), "proxied")
+            for which in ("postgres", "valkey")
+            for mode in MODES
+        ),
+        *(Fault(f"flicker-{which}", _flicker(which), "proxied") for which in ("postgres", "valkey")),
+        Fault("lose-index", _lose_index),
+        Fault("clock-forward", _jump(1)),
+        Fault("clock-back", _jump(-1)),
+        Fault("calm", _nothing),
+    )
+}
+
+
+def _targets(strike: Strike, role: str) -> list[psutil.Process]:
+    found = strike.tree.named(role)
+    return [strike.dice.choice(sorted(found, key=lambda process: process.pid))] if found else []
+
+
+def _signal(strike: Strike, role: str, number: signal.Signals) -> None:
+    for target in _targets(strike, role):
+        _send(target, number)
+
+
+def _send(target: psutil.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(psutil.Error):
+        target.send_signal(number)
+
+
+def _proxy(tree: Tree, which: str) -> Proxy:
+    if which == "http":
+        return tree.http
+    assert tree.engines is not None
+    return tree.engines.postgres if which == "postgres" else tree.engines.valkey

@@ -1,0 +1,132 @@
+"""Looks into PostgreSQL and Valkey past the product: what is stored, and what still waits."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import asyncpg
+import valkey.asyncio
+from valkey.exceptions import ValkeyError
+
+SQL = Path(__file__).with_name("sql")
+SCHEMA = "grandstand"
+STREAMS = ("gs:{events}:high", "gs:{events}:low")
+DEPTH = "gs:{events}:depth"
+INDEXES = "gs:{r*"
+_TIMEOUT_SECONDS = 30.0
+_POLL_SECONDS = 0.05
+_AWAY = (
+    OSError,
+    TimeoutError,
+    ValkeyError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+T = TypeVar("T")
+
+
+class Stored(NamedTuple):
+    """A row of the events table."""
+
+    event_id: str
+    user_id: str
+    event_type: str
+    occurred_at: datetime
+    received_at: datetime
+    payload: str
+
+
+class Inspector:
+    """Connections of its own, opened for each look: engines come and go."""
+
+    def __init__(self, database_url: str, valkey_url: str) -> None:
+        self._database_url = database_url
+        self._valkey_url = valkey_url
+
+    async def fetch(self, name: str, *arguments: Any) -> Sequence[Any]:
+        """Run one of the queries in `soak/sql`."""
+        return await _patiently(lambda: self._fetch(name, *arguments))
+
+    async def _fetch(self, name: str, *arguments: Any) -> Sequence[Any]:
+        connection = await asyncpg.connect(
+            self._database_url, server_settings={"search_path": SCHEMA}, timeout=_TIMEOUT_SECONDS
+        )
+        try:
+            rows: Sequence[Any] = await connection.fetch(_query(name), *arguments, timeout=_TIMEOUT_SECONDS)
+            return rows
+        finally:
+            await connection.close(timeout=_TIMEOUT_SECONDS)
+
+    async def events(self, event_ids: Sequence[str]) -> list[Stored]:
+        """Return the stored rows of these events."""
+        return [Stored(*row) for row in await self.fetch("events", list(event_ids))]
+
+    async def waiting(self) -> tuple[int, int]:
+        """Return how many blocks the streams hold and how many events the product counts as not yet processed."""
+
+        async def look() -> tuple[int, int]:
+            async with self._valkey() as client:
+                blocks = [await client.xlen(name) for name in STREAMS]
+                return sum(blocks), int(await client.get(DEPTH) or 0)
+
+        return await _patiently(look)
+
+    async def oldest_waiting_at(self) -> float | None:
+        """Return when the oldest block came into a stream, in seconds of Unix time; None when there is none."""
+
+        async def look() -> list[Any]:
+            async with self._valkey() as client:
+                return [await client.xrange(name, count=1) for name in STREAMS]
+
+        found = await _patiently(look)
+        times = [int(entries[0][0].split(b"-")[0]) / 1000 for entries in found if entries]
+        return min(times, default=None)
+
+    async def lose_indexes(self, suffix: str) -> int:
+        """Delete the keys of every rank index that end so ('' for all); return how many there were."""
+
+        async def delete() -> int:
+            async with self._valkey() as client:
+                names = [name async for name in client.scan_iter(match=f"{INDEXES}{suffix}", count=500)]
+                if names:
+                    await client.delete(*names)
+                return len(names)
+
+        return await _patiently(delete)
+
+    async def connections(self) -> tuple[int, int]:
+        """Return how many clients PostgreSQL and Valkey have."""
+        async with self._valkey() as client:
+            info = await client.info("clients")
+        (row,) = await self.fetch("connections")
+        return int(row[0]), int(info["connected_clients"]) - 1
+
+    def _valkey(self) -> "valkey.asyncio.Valkey":
+        client: valkey.asyncio.Valkey = valkey.asyncio.Valkey.from_url(
+            self._valkey_url, socket_timeout=_TIMEOUT_SECONDS
+        )
+        return client
+
+
+async def _patiently(look: Callable[[], Awaitable[T]]) -> T:
+    """Look, again and again while the engine is away."""
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while True:
+        try:
+            return await look()
+        except _AWAY:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+@cache
+def _query(name: str) -> str:
+    return (SQL / f"{name}.sql").read_text()

@@ -1,0 +1,22 @@
+"""Planted bug: the reply is sent while the events are still on their way to the stream."""
+
+import asyncio
+from typing import Any
+
+from grandstand.operations.accept_events import EventIntake
+
+_write = EventIntake._write
+_tasks = set()
+
+
+async def _write_later(self: EventIntake, *arguments: Any) -> None:
+    async def write() -> None:
+        await asyncio.sleep(0.3)
+        await _write(self, *arguments)
+
+    task = asyncio.create_task(write())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+EventIntake._write = _write_later
