@@ -65,6 +65,7 @@ class StreamedEvent(msgspec.Struct, gc=False):
 
 
 _encoder = msgspec.json.Encoder()
+_cut_entry = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_events = msgspec.json.Decoder(list[StreamedEvent]).decode
 
 
@@ -80,6 +81,20 @@ def decode_events(entry: bytes) -> list[StreamedEvent]:
         msgspec.DecodeError: the entry was not written by `encode_events`.
     """
     return _decode_events(entry)
+
+
+def cut_entry(entry: bytes) -> list[bytes]:
+    """Return the texts of the events of a stream entry, byte for byte, whatever each of them holds.
+
+    Raises:
+        msgspec.DecodeError: the entry is no JSON array.
+    """
+    return [bytes(event) for event in _cut_entry(entry)]
+
+
+def join_entry(events: Sequence[bytes]) -> bytes:
+    """Return the stream entry of events that `cut_entry` gave."""
+    return b"[" + b",".join(events) + b"]"
 
 
 @lru_cache(maxsize=1024)
