@@ -318,8 +318,8 @@ def minutes(count: float) -> datetime:
 
 
 @asynccontextmanager
-async def open_core(database_url: str, valkey_url: str, prefix: str) -> AsyncIterator[Core]:
-    """A core of its own; everything is closed at the end."""
+async def open_core(database_url: str, valkey_url: str, prefix: str, *, keeps: bool = False) -> AsyncIterator[Core]:
+    """A core of its own; everything is closed at the end, and the keys are gone unless it `keeps` them."""
     pool = await open_pool(
         database_url,
         schema=SCHEMA,
@@ -333,7 +333,8 @@ async def open_core(database_url: str, valkey_url: str, prefix: str) -> AsyncIte
     try:
         yield core
     finally:
-        await core.lose_valkey()
+        if not keeps:
+            await core.lose_valkey()
         await valkey.aclose()
         await pool.close()
 
