@@ -59,7 +59,7 @@ async def listed(site: Site, query: str = "") -> list[dict[str, Any]]:
 async def refuse_ann(site: Site) -> None:
     """Make the database refuse entries of ann, until `allow_ann`."""
     await site.core.database.pool.execute(
-        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'ann is refused'; END $$;"
         "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON entries FOR EACH ROW WHEN (NEW.user_id = 'ann')"
         "EXECUTE FUNCTION refuse()"
@@ -259,7 +259,8 @@ async def test_a_block_is_sent_again_as_it_came(site: Site) -> None:
     (block,) = await site.core.stream.read("tests", HIGH, 10)
     assert (block.data, block.events) == (b"no array", 3)
     await site.core.stream.acknowledge([block])
-    (event_letter,) = await bury(site, bad := poison("no object"))[:1]
+    bad = poison("no object")
+    event_letter = (await bury(site, bad))[0]
     await site.post(f"{PATH}/{event_letter['id']}/replay", b"", "admin")
     (block,) = await site.core.stream.read("tests", HIGH, 10)
     assert block.data == join_entry([bad])

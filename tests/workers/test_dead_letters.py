@@ -1,5 +1,6 @@
 """Events that fail: found among their neighbours, tried again, and kept as dead letters, while all others go on."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,11 @@ from tests.support.waiting import eventually_async
 from tests.support.workers import consumer, running
 
 pytestmark = pytest.mark.anyio
+
+_EVENTS = 20_000
+_ROUNDS = 3
+_SLOWDOWN_MAX = 1.6
+"""A tenth is for 100,000 events, where the batch with the bad one is one of 25; here it is one of five."""
 
 QUICK: dict[str, Any] = {"retry_seconds": 0.05}
 
@@ -237,3 +243,31 @@ async def test_a_batch_is_found_in_few_transactions(core: Core) -> None:
     (failure,) = outcome.failures
     assert failure.part.data == join_entry([texts[1234]])
     assert Counting.calls <= 40
+
+
+async def test_one_bad_event_costs_little(core: Core) -> None:
+    """The same events with and without one among them, turn by turn; what is compared is the best of each."""
+    await core.stream.create_group()
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(_ROUNDS):
+        for is_poisoned in sorted((False, True), reverse=bool(number % 2)):
+            texts = [text_of(event(f"p{index % 500}", index)) for index in range(_EVENTS)]
+            if is_poisoned:
+                texts[_EVENTS // 2] = poison()
+            for start in range(0, _EVENTS, 100):
+                await append(core, texts[start : start + 100])
+            known = await core.count_events()
+            wanted = known + _EVENTS - is_poisoned
+            began = time.perf_counter()
+            async with running(consumer(core, batch_max=4000)):
+                await eventually_async(lambda wanted=wanted: is_stored(core, wanted), 60)
+                seconds[is_poisoned].append(time.perf_counter() - began)
+                # What is retried takes its time, and is no part of the throughput.
+                await eventually_async(lambda: is_drained(core), 30)
+    assert len(await letters(core)) == _ROUNDS
+    slowdown = min(seconds[True]) / min(seconds[False])
+    assert slowdown < _SLOWDOWN_MAX, f"{slowdown:.2f} times as long: {seconds}"
+
+
+async def is_stored(core: Core, events: int) -> bool:
+    return await core.count_events() == events
