@@ -85,12 +85,12 @@ def replay(
 
     Exit codes: 1 no such dead letter, 2 wrong usage, 4 the server out of reach or the key refused.
     """
-    from grandstand.client.errors import StoppedError
+    from grandstand.client.errors import StoppedError, UsageError
 
     filters = {"event_type": event_type, "user_id": user_id, "error": error}
-    if (letter_id is None) != every or (letter_id is not None and any(filters.values())):
-        raise typer.BadParameter("Name one dead letter, or give --all with or without filters.")
     try:
+        if (letter_id is None) != every or (letter_id is not None and any(filters.values())):
+            raise UsageError("Name one dead letter, or give --all with or without filters.")
         with connect_as_admin(url, admin_key) as connection:
             client = _client(connection)
             found = client.replay_some(filters) if letter_id is None else client.replay(letter_id)
