@@ -20,6 +20,8 @@ POISON: dict[str, bytes] = {
     b'"id":"%s","occurred_at":"2026-11-24T12:00:00Z"}',
     "an id that is none": b'{"event_type":"game_ended","user_id":"eve","payload":{"score":1},'
     b'"id":"no-%s","occurred_at":"2026-11-24T12:00:00Z"}',
+    "a time before time zones": b'{"event_type":"game_ended","user_id":"eve","payload":{"score":1},'
+    b'"id":"%s","occurred_at":"0001-01-01T00:00:00Z"}',
     "no user": b'{"event_type":"game_ended","payload":{"score":1},"id":"%s","occurred_at":"2026-11-24T12:00:00Z"}',
     "no object": b'"%s"',
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,6 +91,30 @@ async def test_high_goes_first_and_low_always_gets_its_share(core: Core) -> None
         priorities = [block.priority for block in batch]
         assert priorities == sorted(priorities), "high stands before low"
     assert (await stream.depth()).depth > 0
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
+async def test_with_both_saturated_low_gets_its_share_and_high_the_rest(core: Core, share: float) -> None:
+    """Measured over many batches, with blocks of all sizes."""
+    stream, randomly = core.stream, random.Random(7)
+    await stream.create_group()
+
+    async def saturate() -> None:
+        depth: list[int] = [await core.valkey.xlen(f"{core.prefix}:{{events}}:{name}") for name in ("high", "low")]
+        for priority in (HIGH, LOW):
+            for _ in range(100 - depth[priority]):
+                events = [event()] * randomly.randint(1, 60)
+                await stream.append(events if priority == HIGH else [], events if priority == LOW else [], NOON)
+
+    await saturate()
+    recorder = Recorder(before=saturate)
+    worker = consumer(core, recorder, low_share=share)
+    for _ in range(15):
+        await worker._round()
+        await saturate()
+    measured = recorder.events(LOW) / (recorder.events(LOW) + recorder.events(HIGH))
+    # A block is not cut to fit: a batch of 1,000 may be off by one of each priority.
+    assert share - 0.03 <= measured <= share + 0.08
 
 
 async def test_low_gets_the_whole_batch_when_there_is_no_high(core: Core) -> None:

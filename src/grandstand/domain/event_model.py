@@ -18,6 +18,11 @@ OWN_PREFIX = "grandstand."
 MISSING_ID = UUID(int=0)
 """Marks, by identity, an event that came without an id."""
 
+OLDEST = datetime(1900, 1, 1, tzinfo=UTC)
+NEWEST = datetime(9000, 1, 1, tzinfo=UTC)
+"""Times of events lie between these, whatever limits are lifted: beyond them are mistakes, on which clients, time zones
+and the database choke."""
+
 MISSING_TIME = datetime(1, 1, 1, tzinfo=UTC)
 """Marks, by identity, an event that came without a time."""
 

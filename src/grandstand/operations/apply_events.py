@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 
 from grandstand import clock
-from grandstand.domain.event_model import StreamedEvent, decode_events
+from grandstand.domain.event_model import NEWEST, OLDEST, StreamedEvent, decode_events
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.fold_scores import Folded, ScoreFolder
 from grandstand.operations.score_events import score_events
@@ -166,6 +166,10 @@ class _Batch:
             self.delivered += len(events)
             for event in events:
                 self.events.setdefault(event.id, (event, block.received_at))
+        times = [event.occurred_at for event, _ in self.events.values()]
+        # Such a time would be stored, and then neither ranked nor read.
+        if times and not OLDEST <= min(times) <= max(times) <= NEWEST:
+            raise ValueError("An event's occurred_at is no time that an event can have.")
         self.oldest = min(block.received_at for block in blocks)
         self.months = {month_of(block.received_at) for block in blocks}
 
