@@ -11,6 +11,7 @@ import structlog
 from grandstand.domain.dead_letters import reason_of
 from grandstand.domain.event_model import cut_entry, join_entry
 from grandstand.operations.apply_events import Applied, EventApplier
+from grandstand.storage.event_log import RowRefusedError
 from grandstand.storage.event_stream import Block
 from grandstand.storage.postgres import NOT_SET_UP
 from grandstand.telemetry import metrics
@@ -21,6 +22,10 @@ TROUBLE = (*ENGINE_ERRORS, *NOT_SET_UP)
 
 _PARTS = 8
 """Into how many parts one is split. Few make more rounds, many make more transactions."""
+
+_SUSPICIONS_MAX = 2
+"""How often in a batch the event that the database names is taken out by itself. With one bad event that leaves nothing
+to search for; with many it would be the slower way."""
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -58,6 +63,7 @@ class PoisonIsolator:
                 harm.
         """
         outcome = Outcome()
+        suspicions = _SUSPICIONS_MAX
         waiting = deque([blocks])
         while waiting:
             part = waiting.popleft()
@@ -70,12 +76,35 @@ class PoisonIsolator:
                     metrics.BATCHES_SPLIT.inc()
                     events = sum(block.events for block in part)
                     _log.warning("batch_failed", blocks=len(part), events=events, error=reason_of(error).message)
-                smaller = _split(part)
+                smaller: list[Sequence[Block]] = []
+                cause = error
+                if isinstance(error, RowRefusedError) and isinstance(error.__cause__, Exception):
+                    cause = error.__cause__
+                    if suspicions:
+                        suspicions -= 1
+                        smaller = _part_from(part, error.event_id)
+                smaller = smaller or _split(part)
                 if smaller:
                     waiting.extendleft(reversed(smaller))
                 else:
-                    outcome.failures.append(Failure(part[0], error))
+                    outcome.failures.append(Failure(part[0], cause))
         return outcome
+
+
+def _part_from(blocks: Sequence[Block], suspect: str) -> list[Sequence[Block]]:
+    """Return a batch in two parts, the suspected event and all others; nothing where that would not split it."""
+    for number, block in enumerate(blocks):
+        if suspect.encode() not in block.data:
+            continue
+        events = cut_entry(block.data)
+        places = [place for place, event in enumerate(events) if suspect.encode() in event]
+        if not places or (len(events) == 1 and len(blocks) == 1):
+            return []
+        others = [*events[: places[0]], *events[places[0] + 1 :]]
+        rest = [block._replace(events=len(others), data=join_entry(others))] if others else []
+        alone = block._replace(events=1, data=join_entry([events[places[0]]]))
+        return [[alone], [*blocks[:number], *rest, *blocks[number + 1 :]]]
+    return []
 
 
 def one_by_one(block: Block) -> list[Block]:
