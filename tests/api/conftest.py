@@ -25,6 +25,7 @@ from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
+from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
@@ -152,6 +153,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         live_tournaments=live_tournaments,
         prizes=PrizeKeeper(core.database, core.prizes, core.outbox),
         webhooks=WebhookManager(core.database, WebhookStore(), core.outbox, guard),
+        dead_letters=DeadLetterManager(core.database, core.letters, core.stream),
         health=HealthChecker(core.database, core.stream, core.index, ("ingest", "api")),
     )
     app = build_app(services)

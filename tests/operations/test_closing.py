@@ -251,7 +251,7 @@ async def test_a_scheduler_that_dies_on_the_way_is_followed_by_another(
 
     with monkeypatch.context() as patched:
         if died_after == "closing":
-            patched.setattr(closer, "_archive_one", die)
+            patched.setattr(closer, "_try", die)
         elif died_after == "archiving":
             patched.setattr(closer, "_announce", die)
         else:
@@ -266,6 +266,28 @@ async def test_a_scheduler_that_dies_on_the_way_is_followed_by_another(
     assert await core.database.pool.fetchval("SELECT count(*) FROM archived_entries") == 10
     hour = await core.database.pool.fetchval("SELECT ranking_id FROM rankings WHERE state = 'archived'")
     assert await core.valkey.exists(*core.index._keys(hour)) == 0
+
+
+async def test_a_ranking_that_cannot_be_archived_holds_up_no_other(core: Core, at: Any) -> None:
+    """The database refuses one of them; the others of the same round are archived, and it follows when it can."""
+    for key in ("a", "b", "c"):
+        await core.define(key, period="hourly", event_type=key)
+        await core.apply(event("ann", 1, at=minutes(-5), event_type=key))
+    refused = await core.database.pool.fetchval(
+        "SELECT ranking_id FROM rankings JOIN leaderboards USING (leaderboard_id) WHERE key = 'a'"
+    )
+    await core.database.pool.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;"
+        f"CREATE TRIGGER refuse BEFORE INSERT ON archived_entries FOR EACH ROW WHEN (NEW.ranking_id = {refused})"
+        "EXECUTE FUNCTION refuse()"
+    )
+    at(minutes(10))
+    try:
+        assert await core.new_closer().close() == 2
+        assert await core.new_closer().close() == 0
+    finally:
+        await core.database.pool.execute("DROP FUNCTION refuse CASCADE")
+    assert await core.new_closer().close() == 1
 
 
 async def test_a_rebuild_of_what_is_archived_meanwhile_leaves_no_index(core: Core, at: Any) -> None:

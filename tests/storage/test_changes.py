@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from grandstand.operations.apply_events import EventApplier
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.valkey import open_valkey
-from tests.support.core import Core, event
+from tests.support.core import Core, block, event
 from tests.support.engines import RunningEngines
 from tests.support.proxy import open_proxy
 from tests.support.waiting import eventually_async
@@ -65,6 +66,31 @@ async def test_an_applied_batch_changes_the_generation_of_its_boards_only(core: 
         await eventually_async(lambda: core.reader.generation("global") != one)
         assert core.reader.generation("spend") == other
         assert core.reader.generation("nothing") is None
+
+
+async def test_known_events_are_news_once_only(core: Core) -> None:
+    """Another worker may have died before it told of a ranking; whoever repeats its events tells, and not each time."""
+    sent = [event("ann", 1), event("bob", 2)]
+    async with running(core.feed):
+        await eventually_async(lambda: core.feed.periods_generation() is not None)
+        await core.apply(*sent)
+        other = core.new_applier()
+
+        async def hear() -> int | None:
+            mark = core.feed.generation(-7)
+            await core.changes.rankings([-7])
+            await eventually_async(lambda: core.feed.generation(-7) != mark)
+            return core.feed.periods_generation()
+
+        async def news(applier: EventApplier) -> bool:
+            before = await hear()
+            await applier.apply([block(sent)])
+            return await hear() != before
+
+        assert [await news(core.applier), await news(other), await news(other)] == [False, True, False]
+        await core.define("late", event_type="match")
+        await other.apply([block([event("ann", 1, event_type="match")])])
+        assert not await news(other)
 
 
 async def test_after_a_lost_connection_everything_counts_as_changed(core: Core, engines: RunningEngines) -> None:

@@ -18,6 +18,7 @@ from grandstand.domain.periods import BEGINNING
 from grandstand.domain.rankings import WHOLE, Ranking, RankingName
 from grandstand.operations.admit_attempts import AttemptKeeper
 from grandstand.operations.apply_events import Applied, EventApplier
+from grandstand.operations.bury_events import EventBurier
 from grandstand.operations.catalog import LeaderboardCatalog, indexed
 from grandstand.operations.close_periods import PeriodCloser
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
@@ -34,6 +35,7 @@ from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.bans import BanStore
 from grandstand.storage.buckets import BucketStore
 from grandstand.storage.changes import ChangeFeed, Changes
+from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.event_log import EventLog
@@ -47,6 +49,7 @@ from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.ranking_index import IndexIncompleteError, RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.tournaments import TournamentStore
+from grandstand.storage.trial_marks import TrialMarks
 from grandstand.storage.valkey import open_valkey
 from grandstand.workers.ranking_keeper import RankingKeeper
 from grandstand.workers.ranking_reconciler import RankingReconciler
@@ -113,6 +116,7 @@ class Core:
     tournaments: TournamentStore = field(default_factory=TournamentStore)
     prizes: PrizeStore = field(default_factory=PrizeStore)
     outbox: Outbox = field(default_factory=Outbox)
+    letters: DeadLetterStore = field(default_factory=DeadLetterStore)
 
     def __post_init__(self) -> None:
         self.catalog = LeaderboardCatalog(self.store)
@@ -129,6 +133,8 @@ class Core:
             self.database, self.rankings, self.entries, self.archive, self.buckets, self.index
         )
         self.applier = self.new_applier()
+        self.marks = TrialMarks(self.valkey, self.prefix)
+        self.burier = EventBurier(self.database, self.letters)
 
     def new_definer(self, index: RankingIndex | None = None) -> LeaderboardDefiner:
         return LeaderboardDefiner(
@@ -312,8 +318,8 @@ def minutes(count: float) -> datetime:
 
 
 @asynccontextmanager
-async def open_core(database_url: str, valkey_url: str, prefix: str) -> AsyncIterator[Core]:
-    """A core of its own; everything is closed at the end."""
+async def open_core(database_url: str, valkey_url: str, prefix: str, *, keeps: bool = False) -> AsyncIterator[Core]:
+    """A core of its own; everything is closed at the end, and the keys are gone unless it `keeps` them."""
     pool = await open_pool(
         database_url,
         schema=SCHEMA,
@@ -327,7 +333,8 @@ async def open_core(database_url: str, valkey_url: str, prefix: str) -> AsyncIte
     try:
         yield core
     finally:
-        await core.lose_valkey()
+        if not keeps:
+            await core.lose_valkey()
         await valkey.aclose()
         await pool.close()
 
@@ -359,7 +366,7 @@ async def empty(database: Database) -> None:
             "DELETE FROM entries; DELETE FROM archived_entries; DELETE FROM bucket_members; DELETE FROM removals;"
             "DELETE FROM prize_steps; DELETE FROM prizes; DELETE FROM standings; DELETE FROM participants;"
             "DELETE FROM occurrences; DELETE FROM tournaments; DELETE FROM leases;"
-            "DELETE FROM webhook_events; DELETE FROM webhook_endpoints;"
+            "DELETE FROM dead_letters; DELETE FROM webhook_events; DELETE FROM webhook_endpoints;"
             "DELETE FROM rankings; DELETE FROM leaderboards; DELETE FROM players;"
             "UPDATE ledger SET open_month = NULL, leaderboards_revision = 0"
         )

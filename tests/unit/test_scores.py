@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grandstand.domain.scores import SCORE_MAX, UnrankedError, clamp_score, look_up, read_score
+from grandstand.domain.scores import SCORE_MAX, UnrankedError, look_up, read_score
 
 decode = msgspec.json.decode
 
@@ -61,14 +61,6 @@ def test_numbers_that_are_not_finite_are_no_scores() -> None:
     for value in (float("inf"), float("-inf"), float("nan")):
         with pytest.raises(UnrankedError):
             read_score(value)
-
-
-@given(st.integers())
-def test_a_clamped_total_stays_within_exact_numbers_and_changes_nothing_inside(total: int) -> None:
-    clamped = clamp_score(total)
-    assert -SCORE_MAX <= clamped <= SCORE_MAX
-    assert (clamped == total) == (abs(total) <= SCORE_MAX)
-    assert int(float(clamped)) == clamped
 
 
 JSON_VALUES = st.recursive(

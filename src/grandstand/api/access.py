@@ -38,6 +38,20 @@ def require_operator(principal: Principal) -> None:
     raise ForbiddenError("This needs a server key.")
 
 
+def require_admin(principal: Principal) -> None:
+    """Let admin keys pass.
+
+    Raises:
+        UnauthorizedError: there is no credential.
+        ForbiddenError: there is another one.
+    """
+    if principal.kind == "admin":
+        return
+    if principal.kind == "anonymous":
+        raise UnauthorizedError("Send an admin key as `Authorization: Bearer gs_admin_…`.")
+    raise ForbiddenError("This needs an admin key.")
+
+
 def require_sender(principal: Principal) -> None:
     """Let those pass who may send events: server and admin keys for anyone, a player token for its own user.
 

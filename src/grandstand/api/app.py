@@ -8,6 +8,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
 from grandstand.api.bodies import ClientGoneError
+from grandstand.api.dead_letters import DeadLetterRoutes
 from grandstand.api.events import EventRoutes
 from grandstand.api.front import Front
 from grandstand.api.health import HealthRoutes
@@ -28,6 +29,7 @@ CONTROLLERS = (
     TournamentRoutes,
     PrizeRoutes,
     WebhookRoutes,
+    DeadLetterRoutes,
     HealthRoutes,
     SchemaRoutes,
 )

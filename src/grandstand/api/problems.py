@@ -29,6 +29,7 @@ CODES: dict[str, tuple[int, str]] = {
     "player_not_banned": (404, "The player is not banned."),
     "webhook_not_found": (404, "No webhook has this id."),
     "delivery_not_found": (404, "No such event was ever on its way to this webhook."),
+    "dead_letter_not_found": (404, "No dead letter has this id."),
     "not_ranked": (404, "The player has no entry on the leaderboard."),
     "method_not_allowed": (405, "The path does not take this method; `Allow` names those it takes."),
     "request_timeout": (408, "The body did not arrive in time."),

@@ -16,6 +16,7 @@ from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
+from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.player_names import PlayerNames
@@ -27,6 +28,7 @@ from grandstand.operations.webhook_connections import AddressGuard, SystemResolv
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role
 from grandstand.storage.changes import ChangeFeed
+from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
 
 
@@ -67,6 +69,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         live_tournaments=live_tournaments,
         prizes=core.prize_keeper(),
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
+        dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
         health=HealthChecker(core.database, core.stream, core.index, roles),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.

@@ -15,10 +15,12 @@ from typing import Any
 from grandstand.bootstrap.core import Core
 from grandstand.operations.close_periods import PeriodCloser
 from grandstand.operations.deliver_webhooks import WebhookDeliverer
+from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.operations.run_tournaments import TournamentRunner
 from grandstand.operations.settle_tournament import TournamentSettler
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
+from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.workers.leader import Leader
 from grandstand.workers.loop import run_every
 from grandstand.workers.partition_keeper import PartitionKeeper
@@ -47,6 +49,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     sweeper = RankingSweeper(core.database, core.rankings, core.entries, core.archive, core.buckets, core.index)
     reconciler = RankingReconciler(core.database, core.catalog, core.rankings, core.entries, core.index)
     pruner = WebhookPruner(core.database, core.webhooks)
+    letters = DeadLetterManager(core.database, DeadLetterStore(), core.stream)
     tournaments = TournamentClock(_runner(core, leader), core.prize_keeper())
     closer = PeriodCloser(
         core.database, core.ledger, core.catalog, core.rankings, core.archive, core.stream, core.changes, core.outbox,
@@ -62,6 +65,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         run_every("sweep", _SWEEP_SECONDS, leader.while_leading(sweeper.sweep), stop),
         run_every("reconcile", _RECONCILE_SECONDS, leader.while_leading(reconciler.reconcile), stop),
         run_every("prune webhooks", _PRUNE_SECONDS, leader.while_leading(pruner.prune), stop),
+        run_every("prune dead letters", _PRUNE_SECONDS, leader.while_leading(letters.prune), stop),
     ]
 
 

@@ -6,6 +6,9 @@ import socket
 
 from grandstand.bootstrap.core import Core
 from grandstand.operations.apply_events import EventApplier
+from grandstand.operations.bury_events import EventBurier
+from grandstand.storage.dead_letters import DeadLetterStore
+from grandstand.storage.trial_marks import TrialMarks
 from grandstand.workers.event_consumer import EventConsumer
 
 
@@ -17,7 +20,9 @@ def build_consumer(core: Core) -> EventConsumer:
     return EventConsumer(
         f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
         core.stream,
+        TrialMarks(core.valkey, core.settings.valkey_prefix),
         applier,
+        EventBurier(core.database, DeadLetterStore()),
         batch_max=core.settings.worker_batch_max,
         low_share=core.settings.worker_low_share,
         reclaim_idle_seconds=core.settings.reclaim_idle_seconds,

@@ -18,6 +18,15 @@ ServerKey = Annotated[
         show_default=False,
     ),
 ]
+AdminKey = Annotated[
+    str,
+    typer.Option(
+        "--admin-key",
+        envvar="GRANDSTAND_ADMIN_KEY",
+        help="The admin key. Prefer the variable: other users of this machine see command lines.",
+        show_default=False,
+    ),
+]
 FormatName = Annotated[
     str | None,
     typer.Option("--format", metavar="yaml|toml", help="How the file is written. [default: by its suffix]"),
@@ -35,6 +44,17 @@ def connect(url: str, server_key: str) -> "Connection":
     from grandstand.client.connection import Connection
 
     return Connection(url, server_key)
+
+
+def connect_as_admin(url: str, admin_key: str) -> "Connection":
+    """Return a connection for what only an admin may do; it is to be closed.
+
+    Raises:
+        UsageError: the URL or the key cannot be right.
+    """
+    from grandstand.client.connection import Connection
+
+    return Connection(url, admin_key, kind="admin")
 
 
 def stop(error: "StoppedError") -> NoReturn:

@@ -25,19 +25,21 @@ class Problem(msgspec.Struct):
 class Connection:
     """Sends requests to one server."""
 
-    def __init__(self, url: str, server_key: str) -> None:
-        """Check URL and key; nothing is sent yet.
+    def __init__(self, url: str, key: str, kind: str = "server") -> None:
+        """Check URL and key, which is of this `kind`; nothing is sent yet.
 
         Raises:
             UsageError: one of them cannot be right.
         """
         check_url(url)
         self.url = url.rstrip("/")
-        if not server_key:
-            raise UsageError("The server key is missing: set GRANDSTAND_SERVER_KEY.")
-        if not server_key.isascii() or not server_key.isprintable() or " " in server_key:
-            raise UsageError("The server key has characters that no key has: check GRANDSTAND_SERVER_KEY.")
-        headers = {"Authorization": f"Bearer {server_key}"}
+        self._kind = kind
+        variable = f"GRANDSTAND_{kind.upper()}_KEY"
+        if not key:
+            raise UsageError(f"The {kind} key is missing: set {variable}.")
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise UsageError(f"The {kind} key has characters that no key has: check {variable}.")
+        headers = {"Authorization": f"Bearer {key}"}
         self._client = httpx.Client(headers=headers, timeout=_TIMEOUT, trust_env=not _is_loopback(self.url))
 
     def request(

@@ -18,6 +18,11 @@ OWN_PREFIX = "grandstand."
 MISSING_ID = UUID(int=0)
 """Marks, by identity, an event that came without an id."""
 
+OLDEST = datetime(1900, 1, 1, tzinfo=UTC)
+NEWEST = datetime(9000, 1, 1, tzinfo=UTC)
+"""Times of events lie between these, whatever limits are lifted: beyond them are mistakes, on which clients, time zones
+and the database choke."""
+
 MISSING_TIME = datetime(1, 1, 1, tzinfo=UTC)
 """Marks, by identity, an event that came without a time."""
 
@@ -65,6 +70,7 @@ class StreamedEvent(msgspec.Struct, gc=False):
 
 
 _encoder = msgspec.json.Encoder()
+_cut_entry = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_events = msgspec.json.Decoder(list[StreamedEvent]).decode
 
 
@@ -80,6 +86,20 @@ def decode_events(entry: bytes) -> list[StreamedEvent]:
         msgspec.DecodeError: the entry was not written by `encode_events`.
     """
     return _decode_events(entry)
+
+
+def cut_entry(entry: bytes) -> list[bytes]:
+    """Return the texts of the events of a stream entry, byte for byte, whatever each of them holds.
+
+    Raises:
+        msgspec.DecodeError: the entry is no JSON array.
+    """
+    return [bytes(event) for event in _cut_entry(entry)]
+
+
+def join_entry(events: Sequence[bytes]) -> bytes:
+    """Return the stream entry of events that `cut_entry` gave."""
+    return b"[" + b",".join(events) + b"]"
 
 
 @lru_cache(maxsize=1024)

@@ -6,7 +6,7 @@ on to the stream; only a batch that fails it is taken apart, so that the good ne
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +16,8 @@ from grandstand.domain.event_fields import read_event
 from grandstand.domain.event_model import (
     MISSING_ID,
     MISSING_TIME,
+    NEWEST,
+    OLDEST,
     Event,
     EventError,
     decode_events,
@@ -41,10 +43,6 @@ __all__ = [
 
 HIGH_PRIORITY_TYPES = frozenset({"game_ended"})
 """Event types that go before the rest: the ones players wait for on a leaderboard."""
-
-# Where the limits are lifted these still hold: times outside them are mistakes that clients would choke on.
-_OLDEST = datetime(1900, 1, 1, tzinfo=UTC)
-_NEWEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class Rejection(msgspec.Struct):
@@ -126,8 +124,8 @@ def judge(
     `nul_possible` is what `payloads.may_hold_nul` says of all of them.
     """
     outcome = Accepted([], [], [])
-    oldest = _OLDEST if limits.past is None else received_at - limits.past
-    newest = _NEWEST if limits.future is None else received_at + limits.future
+    oldest = OLDEST if limits.past is None else received_at - limits.past
+    newest = NEWEST if limits.future is None else received_at + limits.future
     nameless: list[Event] = []
     for index, part in enumerate(parts):
         try:

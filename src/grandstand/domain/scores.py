@@ -54,8 +54,3 @@ def read_score(value: object) -> int:
     if not -SCORE_MAX <= value <= SCORE_MAX:
         raise UnrankedError("out_of_range")
     return value
-
-
-def clamp_score(total: int) -> int:
-    """Return `total` held within ±`SCORE_MAX`: what a board shows of a sum that has grown beyond exact numbers."""
-    return max(-SCORE_MAX, min(SCORE_MAX, total))

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 
 from grandstand import clock
-from grandstand.domain.event_model import StreamedEvent, decode_events
+from grandstand.domain.event_model import NEWEST, OLDEST, StreamedEvent, decode_events
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.fold_scores import Folded, ScoreFolder
 from grandstand.operations.score_events import score_events
@@ -26,6 +26,7 @@ from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 
 _ATTEMPTS_MAX = 5
+_ANNOUNCED_MAX = 200_000
 _CLOCK_DIFFERENCE = timedelta(hours=1)
 """How far the clocks of hosts may lie apart."""
 
@@ -44,6 +45,12 @@ class Applied:
     stored: int = 0
     duplicates: int = 0
     unranked: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, other: "Applied") -> None:
+        """Take in what became of another batch."""
+        self.stored += other.stored
+        self.duplicates += other.duplicates
+        self.unranked += other.unranked
 
 
 class EventApplier:
@@ -66,6 +73,7 @@ class EventApplier:
         self._folder = folder
         self._index = index
         self._changes = changes
+        self._announced: set[int] = set()
 
     async def apply(self, blocks: Sequence[Block]) -> Applied:
         """Store, deduplicate and rank every event of the blocks; when this returns, all of it is served.
@@ -79,12 +87,16 @@ class EventApplier:
         await self._index.publish(folded.entries, folded.directions)
         if folded.entries:
             await self._changes.rankings({entry.ranking_id for entry in folded.entries})
-        if folded.has_new_rankings:
+        if folded.has_new_rankings or not folded.repeated <= self._announced:
             await self._changes.periods()
+            # Readers have heard of these since they were made: known events of them are no news any more.
+            self._announced = self._announced if len(self._announced) < _ANNOUNCED_MAX else set()
+            self._announced |= folded.directions.keys()
         return applied
 
     async def _store(self, batch: "_Batch") -> tuple[Applied, Folded]:
         alone = False
+        problem: Exception | None = None
         for attempt in range(_ATTEMPTS_MAX):
             try:
                 async with self._database.transaction() as connection:
@@ -93,15 +105,17 @@ class EventApplier:
                 return outcome
             except _MonthClosedError:
                 alone = True
-            except asyncpg.UndefinedTableError:
+            except asyncpg.UndefinedTableError as error:
+                problem = error
                 async with self._database.connection() as connection:
                     for month in batch.months:
                         await self._event_log.create_partition(connection, month)
-            except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError):
+            except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError) as error:
+                problem = error
                 # Another worker stored some of these events meanwhile; the next look at the known ids sees them.
                 # Who loses that race twice takes the ledger alone, and nobody is left to race with.
                 alone = alone or attempt > 0
-        raise RuntimeError("A batch could not be stored: its partitions or ids changed under it again and again.")
+        raise problem or RuntimeError("A batch could not be stored: the open month changed under it again and again.")
 
     async def _store_in(self, connection: "Connection[Any]", batch: "_Batch", *, alone: bool) -> tuple[Applied, Folded]:
         state = await (self._ledger.seize(connection) if alone else self._ledger.join(connection))
@@ -152,6 +166,10 @@ class _Batch:
             self.delivered += len(events)
             for event in events:
                 self.events.setdefault(event.id, (event, block.received_at))
+        times = [event.occurred_at for event, _ in self.events.values()]
+        # Such a time would be stored, and then neither ranked nor read.
+        if times and not OLDEST <= min(times) <= max(times) <= NEWEST:
+            raise ValueError("An event's occurred_at is no time that an event can have.")
         self.oldest = min(block.received_at for block in blocks)
         self.months = {month_of(block.received_at) for block in blocks}
 

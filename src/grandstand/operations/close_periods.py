@@ -14,6 +14,7 @@ import structlog
 from valkey.exceptions import ValkeyError
 
 from grandstand import clock
+from grandstand.domain.errors import UnavailableError
 from grandstand.domain.leaderboards import Leaderboard
 from grandstand.domain.periods import BEGINNING, GRACE, period_id
 from grandstand.domain.rankings import WHOLE, Ranking
@@ -22,6 +23,7 @@ from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.changes import Changes
 from grandstand.storage.event_stream import EventStream
 from grandstand.storage.fencing import Fence, no_fence
+from grandstand.storage.leases import LeaseLostError
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.outbox import Outbox
 from grandstand.storage.postgres import Connection, Database
@@ -65,8 +67,11 @@ class PeriodCloser:
     async def close(self) -> int:
         """Close and archive what is due; return how many rankings were archived.
 
+        A ranking that fails is logged and stays due; it holds up no other.
+
         Raises:
-            UnavailableError: an engine is out of reach.
+            UnavailableError: an engine is out of reach; what was archived is archived.
+            LeaseLostError: the term is over; what was archived is archived.
         """
         now = clock.now()
         # What is in the stream may still belong to a period: it closes when nothing so old is left to process.
@@ -80,8 +85,8 @@ class PeriodCloser:
             await self._end_writing(live)
         count = 0
         for ranking in due:
-            count += await self._archive_one(ranking)
-        if due:
+            count += await self._try(ranking)
+        if live or count:
             await self._announce()
         return count
 
@@ -92,6 +97,15 @@ class PeriodCloser:
             # A new revision makes every worker look at the states of rankings again.
             await self._ledger.next_leaderboards_revision(connection)
             await self._rankings.close(connection, ranking_ids)
+
+    async def _try(self, ranking: Ranking) -> bool:
+        try:
+            return await self._archive_one(ranking)
+        except (UnavailableError, LeaseLostError):
+            raise
+        except Exception:  # noqa: BLE001 - one ranking's trouble is not that of all others; it is tried again
+            _log.exception("period_not_archived", ranking_id=ranking.ranking_id, part=ranking.name.part)
+            return False
 
     async def _archive_one(self, ranking: Ranking) -> bool:
         board = self._catalog.get_by_epoch(ranking.name.leaderboard_id, ranking.name.epoch)

@@ -21,17 +21,22 @@ from grandstand.storage.postgres import Connection
 
 @dataclass(slots=True)
 class Folded:
-    """What a transaction leaves to publish after its commit: entries, and the order of their rankings."""
+    """What a transaction leaves to publish after its commit: entries, and the order of their rankings.
+
+    `has_new_rankings` says that rankings were made; whoever made those of `repeated` may have died before it said so.
+    """
 
     entries: list[Entry] = field(default_factory=list)
     directions: dict[int, int] = field(default_factory=dict)
     has_new_rankings: bool = False
+    repeated: set[int] = field(default_factory=set)
 
     def add(self, other: "Folded") -> None:
         """Take in what another fold of the same transaction leaves to publish."""
         self.entries += other.entries
         self.directions.update(other.directions)
         self.has_new_rankings |= other.has_new_rankings
+        self.repeated |= other.repeated
 
 
 class ScoreFolder:
@@ -130,10 +135,7 @@ class ScoreFolder:
             _count(scored, name, candidates, admitted)
 
     async def find(self, connection: "Connection[Any]", scored: Scored) -> Folded:
-        """Return the entries that the tallies speak of, as they are, to be published once more.
-
-        Their rankings count as new: whoever made them may have died before it said so.
-        """
+        """Return the entries that the tallies speak of, as they are, to be published once more."""
         folded = Folded()
         for name, candidates in scored.candidates.items():
             _count(scored, name, candidates, candidates.attempts)
@@ -157,7 +159,7 @@ class ScoreFolder:
             if pairs:
                 folded.entries += await self._entries.find(connection, pairs)
             wanted = buckets
-        folded.has_new_rankings = bool(folded.directions)
+        folded.repeated = set(folded.directions)
         return folded
 
 

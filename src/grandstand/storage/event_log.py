@@ -1,8 +1,11 @@
 """The events table: monthly partitions by `received_at`, and each event in it once by its `id`."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
+
+import asyncpg
 
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
@@ -30,6 +33,17 @@ def partition_name(month: date) -> str:
     return f"events_{month:%Y_%m}"
 
 
+_LINE = re.compile(r"COPY \w+, line (\d+)")
+
+
+class RowRefusedError(Exception):
+    """The database refuses the row of one event; its own error is the cause."""
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(f"The database refuses the event {event_id}.")
+        self.event_id = event_id
+
+
 class EventLog:
     """Stores events; every method runs on the caller's connection."""
 
@@ -43,9 +57,16 @@ class EventLog:
         Raises:
             asyncpg.UniqueViolationError: another batch stored one of the ids meanwhile; begin the transaction anew.
             asyncpg.UndefinedTableError: the partition is missing; call `create_partition` outside the transaction.
+            RowRefusedError: a value of one event cannot be stored.
 
         """
-        await connection.copy_records_to_table(partition_name(month), records=events, columns=_COLUMNS)
+        try:
+            await connection.copy_records_to_table(partition_name(month), records=events, columns=_COLUMNS)
+        except asyncpg.DataError as error:
+            line = _LINE.search(error.context or "")
+            if line is None:
+                raise
+            raise RowRefusedError(events[int(line[1]) - 1][0]) from error
 
     async def read_types(
         self, connection: "Connection[Any]", event_types: Sequence[str], *, chunk_events: int, timeout_seconds: float

@@ -18,7 +18,11 @@ from grandstand.domain.ranking import from_microseconds, to_microseconds
 from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
 
 HIGH, LOW = 0, 1
+PRIORITY_NAMES = ("high", "low")
 _GROUP = "workers"
+_BEGINNING = b"0-0"
+_RENEW_MAX = 500
+"""Blocks of one call: while a script runs, nobody else is served."""
 
 
 class NotDurableError(Exception):
@@ -47,10 +51,11 @@ class EventStream:
 
     def __init__(self, client: Valkey, prefix: str) -> None:
         self._client = client
-        self._streams = (f"{prefix}:{{events}}:high", f"{prefix}:{{events}}:low")
+        self._streams = tuple(f"{prefix}:{{events}}:{name}" for name in PRIORITY_NAMES)
         self._depth_key = f"{prefix}:{{events}}:depth"
         self._append = Script("append.lua")
         self._acknowledge = Script("acknowledge.lua")
+        self._renew = Script("renew.lua")
         self._forget_idle = Script("forget_idle.lua")
 
     async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
@@ -61,10 +66,27 @@ class EventStream:
                 that sends them again with the same ids does no harm.
 
         """
+        await self._append_blocks(
+            [
+                (priority, len(events), encode_events(list(events)))
+                for priority, events in ((HIGH, high), (LOW, low))
+                if events
+            ],
+            received_at,
+        )
+
+    async def append_encoded(self, priority: int, events: int, data: bytes, received_at: datetime) -> None:
+        """Append a block whose `events` events are encoded already, durably.
+
+        Raises:
+            UnavailableError: as for `append`.
+        """
+        await self._append_blocks([(priority, events, data)], received_at)
+
+    async def _append_blocks(self, blocks: Sequence[tuple[int, int, bytes]], received_at: datetime) -> None:
         arguments: list[Argument] = [to_microseconds(received_at)]
-        for number, events in ((1, high), (2, low)):
-            if events:
-                arguments += (number, len(events), encode_events(list(events)))
+        for priority, events, data in blocks:
+            arguments += (priority + 1, events, data)
         try:
             await self._append.run(self._client, (*self._streams, self._depth_key), arguments)
         except (*OUT_OF_REACH, OutOfMemoryError) as error:
@@ -110,14 +132,31 @@ class EventStream:
         return await self._read(consumer, dict.fromkeys(self._streams, ">"), 1, max(1, int(seconds * 1000)))
 
     async def claim_stalled(self, consumer: str, idle_seconds: float, blocks_max: int) -> list[Block]:
-        """Take over blocks whose worker has not finished them within `idle_seconds`."""
+        """Take over blocks whose worker has not finished them within `idle_seconds`, up to `blocks_max` a priority."""
         blocks: list[Block] = []
         for priority, stream in enumerate(self._streams):
-            reply = await self._client.xautoclaim(
-                stream, _GROUP, consumer, min_idle_time=int(idle_seconds * 1000), start_id="0-0", count=blocks_max
-            )
-            blocks += [_block(priority, entry) for entry in reply[1]]
+            start: bytes | None = _BEGINNING
+            # One call looks at a part of the deliveries only: those of busy workers may fill it.
+            while start is not None and len(blocks) < blocks_max * (priority + 1):
+                reply = await self._client.xautoclaim(
+                    stream,
+                    _GROUP,
+                    consumer,
+                    min_idle_time=int(idle_seconds * 1000),
+                    start_id=start,
+                    count=blocks_max * (priority + 1) - len(blocks),
+                )
+                blocks += [_block(priority, entry) for entry in reply[1]]
+                start = None if reply[0] == _BEGINNING else reply[0]
         return blocks
+
+    async def renew(self, consumer: str, blocks: Sequence[Block]) -> None:
+        """Say that `consumer` is still at these deliveries, so that nobody claims them as stalled."""
+        for priority, stream in enumerate(self._streams):
+            ids = [block.block_id for block in blocks if block.priority == priority]
+            for start in range(0, len(ids), _RENEW_MAX):
+                arguments: list[Argument] = [_GROUP, consumer, *ids[start : start + _RENEW_MAX]]
+                await self._renew.run(self._client, (stream,), arguments)
 
     async def acknowledge(self, blocks: Sequence[Block]) -> None:
         """Take processed blocks out of the stream. Doing it twice counts once."""

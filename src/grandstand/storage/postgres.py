@@ -63,6 +63,17 @@ async def open_pool(
     )
 
 
+OUT_OF_ORDER = (asyncpg.InsufficientResourcesError, asyncpg.PostgresSystemError)
+"""What asyncpg raises when the server is there but cannot work: a full disk, no memory, a failing device."""
+
+NOT_SET_UP = (asyncpg.SyntaxOrAccessError,)
+"""What asyncpg raises when tables or rights are not those that this version expects, as during an upgrade."""
+
+
+class UnfitValueError(Exception):
+    """A value cannot be sent to the database: it has no form in the type of its column. Trying again is of no use."""
+
+
 class Database:
     """A pool with a bounded wait, whose failures callers can answer with 503."""
 
@@ -78,6 +89,7 @@ class Database:
 
         Raises:
             UnavailableError: no connection came free in time, or the server is out of reach, now or during the block.
+            UnfitValueError: a value has no form in the type of its column.
 
         """
         try:
@@ -91,7 +103,12 @@ class Database:
             finally:
                 await self.pool.release(lent)
         except OUT_OF_REACH as error:
+            # The library files its refusals of values under the errors of connections, too.
+            if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+                raise UnfitValueError(str(error)) from error
             raise UnavailableError("The database cannot be reached right now.") from error
+        except OUT_OF_ORDER as error:
+            raise UnavailableError(f"The database cannot work right now: {error.args[0]}.") from error
 
     @asynccontextmanager
     async def transaction(self) -> "AsyncIterator[Connection[Any]]":

@@ -108,6 +108,16 @@ VISIBLE_SECONDS = Histogram(
     buckets=_LAG_SECONDS,
     registry=REGISTRY,
 )
+BATCHES_SPLIT = Counter(
+    "grandstand_batches_split", "Batches that failed and were split to find the bad event.", registry=REGISTRY
+)
+EVENTS_RETRIED = Counter("grandstand_events_retried", "Further attempts at events that had failed.", registry=REGISTRY)
+DEAD_LETTERS = Counter(
+    "grandstand_dead_letters",
+    "Events that became dead letters, by reason: unreadable, refused (by the database), failed, worker_lost.",
+    ["reason"],
+    registry=REGISTRY,
+)
 LEADING = Gauge(
     "grandstand_leading",
     "1 for the scheduler that leads; the sum over all processes is 1 but for seconds at a take-over.",

@@ -9,9 +9,15 @@ import structlog
 
 from grandstand import clock
 from grandstand.operations.apply_events import Applied, EventApplier
+from grandstand.operations.bury_events import EventBurier
 from grandstand.storage.event_stream import HIGH, LOW, Block, EventStream
+from grandstand.storage.trial_marks import TrialMarks
 from grandstand.telemetry import metrics
-from grandstand.workers.loop import ENGINE_ERRORS, wait
+from grandstand.workers.delivery_keeper import DeliveryKeeper
+from grandstand.workers.isolation import TROUBLE, Outcome, PoisonIsolator
+from grandstand.workers.loop import run_every, wait
+from grandstand.workers.retries import BASE_SECONDS, Retries
+from grandstand.workers.take_over import TakeOver
 
 _WAIT_SECONDS = 0.25
 """Longest wait for a new block: how soon a stop is noticed."""
@@ -25,7 +31,9 @@ _BACKOFF_SECONDS_MAX = 5.0
 _BLOCKS_MAX = 100
 """Blocks of one read. Sizes are guessed from earlier ones, and a block may hold a thousand events and a megabyte."""
 
-_CLAIM_BLOCKS_MAX = 20
+_FULL_SECONDS = 0.05
+"""Pause of a worker that has so much to retry that it takes nothing new."""
+
 _FORGET_SECONDS = 3_600.0
 _log = structlog.get_logger(__name__)
 
@@ -37,15 +45,25 @@ class EventConsumer:
         self,
         name: str,
         stream: EventStream,
+        marks: TrialMarks,
         applier: EventApplier,
+        burier: EventBurier,
         *,
         batch_max: int,
         low_share: float,
         reclaim_idle_seconds: float,
+        retry_seconds: float = BASE_SECONDS,
     ) -> None:
         self._name = name
         self._stream = stream
-        self._applier = applier
+        self._marks = marks
+        self._isolator = PoisonIsolator(applier)
+        self._retries = Retries(self._isolator, burier, base_seconds=retry_seconds)
+        self._take_over = TakeOver(
+            name, stream, marks, self._isolator, burier, self._settle,
+            is_held=self._retries.is_waiting, idle_seconds=reclaim_idle_seconds,
+        )  # fmt: skip
+        self._keeper = DeliveryKeeper(name, stream, self._deliveries)
         self._batch_max = batch_max
         self._low_share = low_share
         self._reclaim_idle_seconds = reclaim_idle_seconds
@@ -54,7 +72,18 @@ class EventConsumer:
         self._held: list[Block] = []
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until the stop; what was read by then is finished first."""
+        """Consume until the stop; what was read by then is finished first, but for events that wait to be retried."""
+        interval_seconds = self._reclaim_idle_seconds / 4
+        keeping = asyncio.create_task(
+            run_every("keep deliveries", interval_seconds, self._keeper.renew, asyncio.Event())
+        )
+        try:
+            await self._consume(stop)
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    async def _consume(self, stop: asyncio.Event) -> None:
         backoff_seconds = 0.1
         while not stop.is_set():
             try:
@@ -63,8 +92,8 @@ class EventConsumer:
                 backoff_seconds = 0.1
                 if 0 < events < _SMALL_BATCH_EVENTS:
                     await wait(stop, _SMALL_ROUND_SECONDS - (time.monotonic() - began))
-            except ENGINE_ERRORS as error:
-                if str(error).startswith("NOGROUP"):
+            except TROUBLE as error:
+                if str(error).startswith("NOGROUP") or self._take_over.blocks():
                     self._next_claim = 0.0
                 _log.warning("worker_engine_unreachable", error=str(error) or type(error).__name__)
                 await wait(stop, backoff_seconds)
@@ -74,12 +103,18 @@ class EventConsumer:
         """Process what is there, or what comes within a moment; return how many events there were."""
         if time.monotonic() >= self._next_claim:
             await self._claim()
+        await self._retry()
+        if self._retries.is_full:
+            await asyncio.sleep(_FULL_SECONDS)
+            return 0
         # What an engine's absence left undone comes first.
         self._held = self._held or await self._read() or await self._stream.wait(self._name, _WAIT_SECONDS)
         events = _events(self._held)
         while self._held:
             batch = _first(self._held, self._batch_max)
-            await self._process(batch)
+            started = time.perf_counter()
+            await self._settle(batch, await self._isolator.apply(batch))
+            metrics.BATCH_SECONDS.observe(time.perf_counter() - started)
             self._held = self._held[len(batch) :]
         return events
 
@@ -105,32 +140,36 @@ class EventConsumer:
                 return blocks
 
     async def _claim(self) -> None:
-        """Take over what a dead or stuck worker left, each block by itself, so that a bad one holds up no other."""
+        """Take over what a dead or stuck worker left; at once again when there is more than one look finds."""
         self._next_claim = time.monotonic() + self._reclaim_idle_seconds / 4
         await self._stream.create_group()
-        for block in await self._stream.claim_stalled(self._name, self._reclaim_idle_seconds, _CLAIM_BLOCKS_MAX):
-            await self._process([block])
+        if await self._take_over.run():
+            self._next_claim = 0.0
         await self._stream.forget_idle_consumers(_FORGET_SECONDS)
 
-    async def _process(self, blocks: Sequence[Block]) -> None:
-        started = time.perf_counter()
-        try:
-            applied = await self._applier.apply(blocks)
-        except ENGINE_ERRORS:
-            raise
-        except Exception:  # noqa: BLE001 - the blocks stay in the stream and are tried again one by one
-            _log.exception("batch_failed", blocks=len(blocks), events=_events(blocks))
-            return
-        await self._stream.acknowledge(blocks)
-        self._measure(blocks, applied, time.perf_counter() - started)
+    async def _retry(self) -> None:
+        outcome, done = await self._retries.run()
+        if done:
+            await self._stream.acknowledge(done)
+            await self._marks.clear(done)
+        self._measure(done, outcome.applied)
 
-    def _measure(self, blocks: Sequence[Block], applied: Applied, seconds: float) -> None:
+    async def _settle(self, blocks: Sequence[Block], outcome: Outcome) -> None:
+        """Acknowledge the blocks of which nothing failed; what failed is tried again later."""
+        done = self._retries.add(blocks, outcome.failures)
+        if done:
+            await self._stream.acknowledge(done)
+            metrics.BATCH_EVENTS.observe(_events(done))
+        self._measure(done, outcome.applied)
+
+    def _deliveries(self) -> list[Block]:
+        return [*self._held, *self._take_over.blocks(), *self._retries.blocks()]
+
+    def _measure(self, blocks: Sequence[Block], applied: Applied) -> None:
         metrics.EVENTS_STORED.inc(applied.stored)
         metrics.EVENTS_DUPLICATE.inc(applied.duplicates)
         for (leaderboard, reason), count in applied.unranked.items():
             metrics.SCORES_UNRANKED.labels(leaderboard, reason).inc(count)
-        metrics.BATCH_EVENTS.observe(_events(blocks))
-        metrics.BATCH_SECONDS.observe(seconds)
         now = clock.now()
         for block in blocks:
             metrics.VISIBLE_SECONDS.observe((now - block.received_at).total_seconds())

@@ -2,6 +2,7 @@
 
 from grandstand.api.schema import examples, tournament_examples
 from grandstand.api.schema.boards import LEADERBOARDS, USER
+from grandstand.api.schema.dead_letters import DEAD_LETTERS
 from grandstand.api.schema.parts import (
     ANYONE,
     BODY_PROBLEMS,
@@ -187,4 +188,4 @@ _HEALTH: Json = {
     },
 }
 
-PATHS: Json = _EVENTS | _PLAYERS | LEADERBOARDS | TOURNAMENTS | PRIZES | WEBHOOKS | _HEALTH
+PATHS: Json = _EVENTS | _PLAYERS | LEADERBOARDS | TOURNAMENTS | PRIZES | WEBHOOKS | DEAD_LETTERS | _HEALTH

@@ -9,6 +9,7 @@ from grandstand.domain.errors import GrandstandError
 Json = dict[str, Any]
 
 ANYONE: list[Json] = [{}, {"client_key": []}, {"player_token": []}, {"server_key": []}, {"admin_key": []}]
+ADMINS: list[Json] = [{"admin_key": []}]
 OPERATORS: list[Json] = [{"server_key": []}, {"admin_key": []}]
 SENDERS: list[Json] = [{"player_token": []}, *OPERATORS]
 OPENERS: list[Json] = [{"client_key": []}, *OPERATORS]

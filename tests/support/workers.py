@@ -1,0 +1,33 @@
+"""Workers that a test runs itself."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from grandstand.workers.event_consumer import EventConsumer
+from tests.support.core import Core
+
+
+def consumer(core: Core, applier: Any = None, name: str = "w1", **options: Any) -> EventConsumer:
+    """A worker's loop on a core; `applier` may be whatever can apply."""
+    values: dict[str, Any] = {"batch_max": 1000, "low_share": 0.2, "reclaim_idle_seconds": 60} | options
+    return EventConsumer(name, core.stream, core.marks, applier or core.new_applier(), core.burier, **values)
+
+
+@asynccontextmanager
+async def running(worker: EventConsumer) -> AsyncIterator[asyncio.Event]:
+    """Run a worker's loop; it is told to stop at the end and must end by itself."""
+    stop = asyncio.Event()
+    task = asyncio.ensure_future(worker.run(stop))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        try:
+            await asyncio.wait_for(task, 10)
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task

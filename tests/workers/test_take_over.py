@@ -1,0 +1,251 @@
+"""What dead, slow and stopped workers leave: taken over within seconds, once, and never deadly for all."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from grandstand.storage.event_stream import HIGH, LOW, Block
+from grandstand.storage.trial_marks import Mark
+from tests.support.core import NOON, Core, event
+from tests.support.poison import append, poison, text_of
+from tests.support.waiting import eventually_async
+from tests.support.workers import consumer, running
+from tests.workers.mortal_worker import KILLED
+
+pytestmark = pytest.mark.anyio
+
+
+async def is_drained(core: Core) -> bool:
+    return (await core.stream.depth()).depth == 0
+
+
+async def held_by(core: Core) -> dict[bytes, int]:
+    """How many deliveries each worker holds."""
+    found = await core.valkey.xinfo_consumers(f"{core.prefix}:{{events}}:high", "workers")
+    return {each["name"]: each["pending"] for each in found}
+
+
+class Processes:
+    """Starts workers as processes of their own, and ends them."""
+
+    def __init__(self, core: Core, database_url: str, valkey_url: str) -> None:
+        self._arguments = (database_url, valkey_url, core.prefix)
+        self._running: list[asyncio.subprocess.Process] = []
+
+    async def start(self, name: str, idle_seconds: float) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.workers.mortal_worker", *self._arguments, name, str(idle_seconds),
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        self._running.append(process)
+        return process
+
+    async def end(self) -> None:
+        for process in self._running:
+            if process.returncode is None:
+                os.kill(process.pid, signal.SIGKILL)
+                await process.wait()
+
+
+@pytest.fixture
+async def processes(core: Core, core_database_url: str, valkey_url: str) -> AsyncIterator[Processes]:
+    started = Processes(core, core_database_url, valkey_url)
+    yield started
+    await started.end()
+
+
+async def test_an_event_that_kills_its_worker_is_a_dead_letter(core: Core, processes: Processes) -> None:
+    """Each time a worker dies of it another begins, as the supervisor does it."""
+    await core.stream.create_group()
+    events = [event(f"p{number}", number) for number in range(60)]
+    killer = text_of(event("killer", 1))
+    texts = [text_of(item) for item in events]
+    bad = poison()
+    await append(core, [*texts[:10], bad])
+    await append(core, [*texts[10:25], killer, *texts[25:30]])
+    await append(core, texts[30:])
+    deaths = 0
+    while not await core.database.pool.fetchval("SELECT count(*) FROM dead_letters WHERE error = 'WorkerLostError'"):
+        process = await processes.start(f"w{deaths}", 0.3)
+        buried = asyncio.ensure_future(eventually_async(lambda: is_drained(core), 60))
+        died = asyncio.ensure_future(process.wait())
+        await asyncio.wait([buried, died], return_when=asyncio.FIRST_COMPLETED)
+        for task in (buried, died):
+            task.cancel()
+        if process.returncode is None:
+            break
+        assert process.returncode == KILLED
+        deaths += 1
+        assert deaths <= 4, "it kills for ever"
+    await eventually_async(lambda: is_drained(core), 30)
+    letters = await core.database.pool.fetch("SELECT body, error FROM dead_letters")
+    assert {letter["body"]: letter["error"] for letter in letters} == {
+        killer: "WorkerLostError",
+        bad: "UntranslatableCharacterError",
+    }
+    assert deaths == 4
+    await core.check("global", events)
+    assert await core.count_events() == 60
+    assert await core.valkey.hlen(f"{core.prefix}:{{events}}:trials") == 0
+
+
+@pytest.mark.parametrize("mark", [None, Mark("together"), Mark("alone"), Mark("events", (2, 7))])
+async def test_whatever_a_dead_worker_left_behind_each_event_has_one_end(core: Core, mark: Mark | None) -> None:
+    await core.define("sum", operator="sum")
+    await core.stream.create_group()
+    events = [event(f"p{number % 4}", number) for number in range(10)]
+    texts = [text_of(item) for item in events]
+    bad = poison()
+    await append(core, [*texts, bad])
+    blocks = await core.stream.read("dead", HIGH, 1)
+    if mark is not None:
+        await core.marks.put({blocks[0]: mark})
+    async with running(consumer(core, reclaim_idle_seconds=0.2, retry_seconds=0.05)):
+        await eventually_async(lambda: is_drained(core))
+    killers = [texts[place] for place in mark.places] if mark is not None else []
+    found = [row["body"] for row in await core.database.pool.fetch("SELECT body FROM dead_letters")]
+    assert sorted(found) == sorted([bad, *killers])
+    await core.check("sum", [item for item in events if text_of(item) not in killers])
+    assert await core.valkey.hlen(f"{core.prefix}:{{events}}:trials") == 0
+
+
+async def test_many_stalled_blocks_are_all_taken_over_soon(core: Core) -> None:
+    """Far more than one look takes, behind many that a living worker holds."""
+    await core.stream.create_group()
+    for _ in range(450):
+        await core.stream.append([event("busy")], [], NOON)
+    busy = await core.stream.read("busy", HIGH, 450)
+    events = [event(f"p{number}", number) for number in range(300)]
+    for item in events:
+        await core.stream.append([item], [item], NOON)
+    for priority in (HIGH, LOW):
+        assert len(await core.stream.read("dead", priority, 300)) == 300
+    keeping = asyncio.ensure_future(keep(core, busy))
+    try:
+        worker = consumer(core, reclaim_idle_seconds=2)
+        async with running(worker):
+            await eventually_async(lambda: is_as_deep_as(core, 450), 30)
+            held = await held_by(core)
+            assert held[b"busy"] == 450, "what lives is left alone"
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+    await core.check("global", events)
+
+
+async def is_as_deep_as(core: Core, events: int) -> bool:
+    return (await core.stream.depth()).depth == events
+
+
+async def keep(core: Core, blocks: list[Block]) -> None:
+    while True:
+        await core.stream.renew("busy", blocks)
+        await asyncio.sleep(0.2)
+
+
+async def test_one_look_finds_what_lies_behind_many_busy_deliveries(core: Core) -> None:
+    await core.stream.create_group()
+    for _ in range(400):
+        await core.stream.append([event()], [], NOON)
+    await core.stream.read("dead", HIGH, 400)
+    await eventually_async(lambda: core.stream.claim_stalled("busy", 0.3, 350), what="they are stalled")
+    await eventually_async(lambda: last_is_idle(core, 0.3))
+    claimed = await core.stream.claim_stalled("alive", 0.3, 20)
+    assert len(claimed) == 20
+
+
+async def last_is_idle(core: Core, seconds: float) -> bool:
+    found = await core.valkey.xpending_range(
+        f"{core.prefix}:{{events}}:high", "workers", min="-", max="+", count=1000, consumername="dead"
+    )
+    assert len(found) == 50
+    return bool(found[-1]["time_since_delivered"] >= seconds * 1000)
+
+
+async def test_a_slow_worker_keeps_what_it_works_on(core: Core) -> None:
+    """Its batch takes many times as long as a delivery may be idle; others do not take it, and it counts once."""
+    await core.define("sum", operator="sum")
+    await core.stream.create_group()
+    events = [event("ann", number) for number in range(20)]
+    for start in range(0, 20, 5):
+        await core.stream.append(events[start : start + 5], [], NOON)
+    is_working, may_go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        calls = 0
+
+        async def apply(self, blocks: Any) -> Any:
+            Slow.calls += 1
+            is_working.set()
+            await may_go_on.wait()
+            return await core.applier.apply(blocks)
+
+    class Quick:
+        calls = 0
+
+        async def apply(self, blocks: Any) -> Any:
+            Quick.calls += 1
+            return await core.applier.apply(blocks)
+
+    idle_seconds = 0.4
+    async with running(consumer(core, Slow(), "slow", reclaim_idle_seconds=idle_seconds)):
+        await is_working.wait()
+        async with running(consumer(core, Quick(), "quick", reclaim_idle_seconds=idle_seconds)):
+            began = time.monotonic()
+            await eventually_async(lambda: time.monotonic() - began > 5 * idle_seconds)
+            assert (await held_by(core))[b"slow"] == 4
+            assert Quick.calls == 0
+            may_go_on.set()
+            await eventually_async(lambda: is_drained(core))
+    assert (Slow.calls, Quick.calls) == (1, 0)
+    await core.check("sum", events)
+
+
+async def test_a_stopped_worker_loses_its_deliveries_and_does_no_harm_when_it_wakes(
+    core: Core, processes: Processes
+) -> None:
+    """SIGSTOP under load: others take over within seconds; awake again, it finishes what is not its own any more."""
+    await core.define("sum", operator="sum")
+    await core.stream.create_group()
+    events = [event(f"p{number % 9}", number) for number in range(3000)]
+    process = await processes.start("stopped", 0.5)
+
+    async def send(some: list[Any]) -> None:
+        for start in range(0, len(some), 20):
+            await core.stream.append(some[start : start + 20], [], NOON)
+
+    await send(events[:1500])
+    await eventually_async(core.count_events, 30)
+    process.send_signal(signal.SIGSTOP)
+    await send(events[1500:])
+    async with running(consumer(core, name="awake", reclaim_idle_seconds=0.5)):
+        await eventually_async(lambda: is_drained(core), 30)
+        process.send_signal(signal.SIGCONT)
+        last = event("p0", 1)
+        await core.stream.append([last], [], NOON)
+        await eventually_async(lambda: is_drained(core), 30)
+        await eventually_async(lambda: is_nothing_held(core), 30)
+    await core.check("sum", [*events, last])
+    assert await core.count_events() == 3001
+
+
+async def is_nothing_held(core: Core) -> bool:
+    return not any((await held_by(core)).values())
+
+
+async def test_renewing_takes_nothing_back(core: Core) -> None:
+    await core.stream.create_group()
+    await append(core, [text_of(event())])
+    blocks = await core.stream.read("one", HIGH, 1)
+    assert await core.stream.claim_stalled("other", 0, 10) == blocks
+    await core.stream.renew("one", blocks)
+    assert await held_by(core) == {b"one": 0, b"other": 1}
+    await core.stream.acknowledge(blocks)
+    await core.stream.renew("other", blocks)
+    assert await held_by(core) == {b"one": 0, b"other": 0}
