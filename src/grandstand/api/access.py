@@ -16,12 +16,15 @@ def principal_of(scope: HTTPScope, services: Services) -> Principal:
     Raises:
         UnauthorizedError: there is a credential and it is not good.
     """
-    authorization: str | None = None
+    return services.authenticator.principal(authorization_of(scope))
+
+
+def authorization_of(scope: HTTPScope) -> str | None:
+    """Return the `Authorization` header."""
     for name, value in scope["headers"]:
         if name == b"authorization":
-            authorization = value.decode("latin-1")
-            break
-    return services.authenticator.principal(authorization)
+            return value.decode("latin-1")
+    return None
 
 
 def require_operator(principal: Principal) -> None:
@@ -36,6 +39,20 @@ def require_operator(principal: Principal) -> None:
     if principal.kind == "anonymous":
         raise UnauthorizedError("Send a server key as `Authorization: Bearer gs_server_…`.")
     raise ForbiddenError("This needs a server key.")
+
+
+def require_admin(principal: Principal) -> None:
+    """Let admin keys pass.
+
+    Raises:
+        UnauthorizedError: there is no credential.
+        ForbiddenError: there is another one.
+    """
+    if principal.kind == "admin":
+        return
+    if principal.kind == "anonymous":
+        raise UnauthorizedError("Send an admin key as `Authorization: Bearer gs_admin_…`.")
+    raise ForbiddenError("This needs an admin key.")
 
 
 def require_sender(principal: Principal) -> None:

@@ -11,6 +11,7 @@ from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EventRoutes
 from grandstand.api.front import Front
 from grandstand.api.health import HealthRoutes
+from grandstand.api.keys import KeyRoutes
 from grandstand.api.leaderboards import LeaderboardRoutes
 from grandstand.api.pages import Pages
 from grandstand.api.players import PlayerRoutes
@@ -28,6 +29,7 @@ CONTROLLERS = (
     TournamentRoutes,
     PrizeRoutes,
     WebhookRoutes,
+    KeyRoutes,
     HealthRoutes,
     SchemaRoutes,
 )

@@ -10,6 +10,7 @@ from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
+from grandstand.operations.manage_keys import KeyManager
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
@@ -41,5 +42,6 @@ class Services:
     live_tournaments: LiveTournaments
     prizes: PrizeKeeper
     webhooks: WebhookManager
+    keys: KeyManager
     health: HealthChecker
     roles: frozenset[Role] = frozenset(("ingest", "api"))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from grandstand.cli import boards, prizes, tournaments
+from grandstand.cli import boards, keys, prizes, tournaments
 from grandstand.cli.describe import settings, version
 from grandstand.cli.importing import import_events
 from grandstand.cli.migrate import migrate
@@ -37,6 +37,7 @@ for _name, _command in COMMANDS.items():
 app.add_typer(boards.app, name="boards")
 app.add_typer(tournaments.app, name="tournaments")
 app.add_typer(prizes.app, name="prizes")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

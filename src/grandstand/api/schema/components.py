@@ -9,6 +9,7 @@ from grandstand.api.import_lines import ImportReport
 from grandstand.api.leaderboards import LeaderboardList
 from grandstand.api.problems import Problem
 from grandstand.api.schema.definition import describe
+from grandstand.api.schema.key_operations import KEY_SCHEMAS, KEY_SERVED
 from grandstand.api.schema.webhook_operations import WEBHOOK_SCHEMAS, WEBHOOK_SERVED
 from grandstand.domain.credentials import DEVICE_ID_LENGTH_MAX, DEVICE_ID_LENGTH_MIN
 from grandstand.domain.event_model import USER_ID_LENGTH_MAX
@@ -53,6 +54,7 @@ _SERVED = (
     PrizeView,
     PrizeList,
     *WEBHOOK_SERVED,
+    *KEY_SERVED,
     Health,
     PoolHealth,
     Problem,
@@ -251,6 +253,7 @@ def schemas() -> Json:
         "BanRequest": _BAN_REQUEST,
         "VoidRequest": _VOID_REQUEST,
         **WEBHOOK_SCHEMAS,
+        **KEY_SCHEMAS,
         "UserId": USER_ID,
         "Event": _EVENT,
         "EventBody": _EVENT_BODY,
