@@ -46,7 +46,7 @@ class PlayerRoutes(Controller):
     ) -> Response[None]:
         """Put every token of a player out of force."""
         user = read_path_user_id(user_id)
-        require_self(principal_of(request.scope, services), user)
+        require_self(principal_of(request.scope, services), user, "players:write")
         await services.sessions.end_all(user)
         await services.authenticator.refresh()
         return Response(None, headers={"cache-control": "no-store"})
@@ -58,7 +58,7 @@ class PlayerRoutes(Controller):
         """Say who a player is."""
         principal = principal_of(request.scope, services)
         user = read_path_user_id(user_id)
-        require_self(principal, user)
+        require_self(principal, user, "players:write")
         body = await read_body(request.scope, request.receive, PLAYER_BYTES_MAX)
         player = await services.players.put(user, body, by_player=not principal.is_operator)
         return json_reply(player).as_response()
@@ -70,7 +70,7 @@ class PlayerRoutes(Controller):
         """Read what is known of a player."""
         principal = principal_of(request.scope, services)
         user = read_path_user_id(user_id)
-        require_self(principal, user)
+        require_self(principal, user, "players:read")
         return json_reply(await services.profiles.get(user)).as_response()
 
     @post("/{user_id:str}/ban", status_code=HTTPStatus.OK)
@@ -79,7 +79,7 @@ class PlayerRoutes(Controller):
     ) -> Response[bytes]:
         """Take a player off every board and refuse new scores."""
         principal = principal_of(request.scope, services)
-        require_operator(principal)
+        require_operator(principal, "players:write")
         body = await read_body(request.scope, request.receive, PLAYER_BYTES_MAX)
         ban = await services.banner.ban(read_path_user_id(user_id), body, actor=actor_of(principal))
         await services.authenticator.refresh()
@@ -90,5 +90,5 @@ class PlayerRoutes(Controller):
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], user_id: FromPath[str]
     ) -> Response[bytes]:
         """Let a player's scores count again."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "players:write")
         return json_reply(await services.banner.lift(read_path_user_id(user_id))).as_response()

@@ -72,6 +72,8 @@ class SessionOpener:
             raise UnauthorizedError("Send a client key or a server key.")
         if principal.kind == "player":
             raise ForbiddenError("A player token cannot open sessions; send a client key or a server key.")
+        if principal.is_operator and not principal.may("players:write"):
+            raise ForbiddenError("This key has no scope `players:write`.")
         request = _read(body)
         if request.device_id is not None:
             user_id = await self._user_of_device(request.device_id)
