@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     server_key: SecretStr | None = Field(None, description="Sets the server key (`gs_server_…`).")
     client_key: SecretStr | None = Field(None, description="Sets the client key (`gs_client_…`).")
     player_token_ttl_seconds: int = Field(3600, ge=10, le=86400, description="Life of a player token.")
+    player_session_max_seconds: int = Field(
+        2_592_000, ge=60, le=31_536_000, description="How long a player session may be refreshed before a new proof."
+    )
     credential_refresh_seconds: float = Field(
         2.0, gt=0, le=60, description="Age at which a process reads the keys anew, so revocation reaches it."
     )

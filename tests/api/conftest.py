@@ -26,6 +26,7 @@ from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_dead_letters import DeadLetterManager
+from grandstand.operations.manage_keys import KeyManager
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
@@ -117,7 +118,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     """The app over a core."""
     await ensure_first_keys(core.database, settings)
     await core.stream.create_group()
-    authenticator = Authenticator(core.database, refresh_seconds=60, token_ttl_seconds=3600)
+    authenticator = Authenticator(core.database, refresh_seconds=60, token_ttl_seconds=3600, session_seconds=86_400)
     await authenticator.start()
     ranks = TournamentReader(core.database, core.tournaments, core.reader)
     live, live_tournaments = LiveBoards(core.reader), LiveTournaments(core.reader, ranks)
@@ -127,7 +128,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         settings=settings,
         authenticator=authenticator,
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
-        sessions=SessionOpener(authenticator, core.database),
+        sessions=SessionOpener(authenticator, core.database, core.bans),
         reader=core.reader,
         live=live,
         definer=LeaderboardDefiner(
@@ -154,6 +155,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         prizes=PrizeKeeper(core.database, core.prizes, core.outbox),
         webhooks=WebhookManager(core.database, WebhookStore(), core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, core.letters, core.stream),
+        keys=KeyManager(core.database),
         health=HealthChecker(core.database, core.stream, core.index, ("ingest", "api")),
     )
     app = build_app(services)

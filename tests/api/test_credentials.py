@@ -130,7 +130,7 @@ async def test_first_keys_are_made_once_however_many_start(keyless: Core) -> Non
     made = await asyncio.gather(*(ensure_first_keys(keyless.database, Settings()) for _ in range(5)))
     assert sorted(len(keys) for keys in made) == [0, 0, 0, 0, 3]
     [keys] = [keys for keys in made if keys]
-    authenticator = Authenticator(keyless.database, refresh_seconds=60, token_ttl_seconds=60)
+    authenticator = Authenticator(keyless.database, refresh_seconds=60, token_ttl_seconds=60, session_seconds=600)
     await authenticator.start()
     for kind, key in keys.items():
         assert len(key) > 64
@@ -151,7 +151,7 @@ async def test_another_key_in_the_settings_replaces_the_one_before(keyless: Core
 
     one, two = "gs_server_one-0123456789abcdef", "gs_server_two-0123456789abcdef"
     assert await ensure_first_keys(keyless.database, settings(one)) == {}
-    authenticator = Authenticator(keyless.database, refresh_seconds=60, token_ttl_seconds=60)
+    authenticator = Authenticator(keyless.database, refresh_seconds=60, token_ttl_seconds=60, session_seconds=600)
     await authenticator.start()
     assert (await kinds(one), await kinds(two)) == (True, False)
     await ensure_first_keys(keyless.database, settings(two))
@@ -163,7 +163,7 @@ async def test_another_key_in_the_settings_replaces_the_one_before(keyless: Core
 
 async def test_a_revoked_key_ends_within_the_refresh_and_an_outage_locks_nobody_out(keyless: Core) -> None:
     [key] = [(await ensure_first_keys(keyless.database, Settings()))["server"]]
-    authenticator = Authenticator(keyless.database, refresh_seconds=0.05, token_ttl_seconds=60)
+    authenticator = Authenticator(keyless.database, refresh_seconds=0.05, token_ttl_seconds=60, session_seconds=600)
     await authenticator.start()
     assert authenticator.principal(f"Bearer {key}").kind == "server"
     async with keyless.database.connection() as connection:

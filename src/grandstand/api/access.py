@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from litestar.types import HTTPScope
 
 from grandstand.api.services import Services
-from grandstand.domain.credentials import Principal
+from grandstand.domain.credentials import Principal, Scope
 from grandstand.domain.errors import ForbiddenError, UnauthorizedError
 from grandstand.domain.leaderboards import Visibility
 
@@ -16,26 +16,29 @@ def principal_of(scope: HTTPScope, services: Services) -> Principal:
     Raises:
         UnauthorizedError: there is a credential and it is not good.
     """
-    authorization: str | None = None
+    return services.authenticator.principal(authorization_of(scope))
+
+
+def authorization_of(scope: HTTPScope) -> str | None:
+    """Return the `Authorization` header."""
     for name, value in scope["headers"]:
         if name == b"authorization":
-            authorization = value.decode("latin-1")
-            break
-    return services.authenticator.principal(authorization)
+            return value.decode("latin-1")
+    return None
 
 
-def require_operator(principal: Principal) -> None:
-    """Let server and admin keys pass.
+def require_operator(principal: Principal, scope: Scope) -> None:
+    """Let admin keys pass, and server keys whose scopes reach this.
 
     Raises:
         UnauthorizedError: there is no credential.
-        ForbiddenError: there is another one.
+        ForbiddenError: there is another one, or its scopes do not reach this.
     """
-    if principal.is_operator:
+    if principal.may(scope):
         return
     if principal.kind == "anonymous":
         raise UnauthorizedError("Send a server key as `Authorization: Bearer gs_server_…`.")
-    raise ForbiddenError("This needs a server key.")
+    raise _forbidden(principal, scope, "This needs a server key.")
 
 
 def require_admin(principal: Principal) -> None:
@@ -52,34 +55,34 @@ def require_admin(principal: Principal) -> None:
     raise ForbiddenError("This needs an admin key.")
 
 
-def require_sender(principal: Principal) -> None:
-    """Let those pass who may send events: server and admin keys for anyone, a player token for its own user.
+def require_sender(principal: Principal, scope: Scope) -> None:
+    """Let those pass who may act for a player: server and admin keys for anyone, a player token for its own user.
 
     Raises:
         UnauthorizedError: there is no credential.
         ForbiddenError: there is another one.
     """
-    if principal.user_id is not None or principal.is_operator:
+    if principal.user_id is not None or principal.may(scope):
         return
     if principal.kind == "anonymous":
         raise UnauthorizedError("Send a player token or a server key as `Authorization: Bearer …`.")
-    raise ForbiddenError("A client key cannot send events: open a session with it and send them with the player token.")
+    raise _forbidden(principal, scope, "A client key cannot do that: open a session with it and send the player token.")
 
 
-def require_reader(principal: Principal, visibility: Visibility, own_user_id: str | None = None) -> None:
+def require_reader(principal: Principal, scope: Scope, visibility: Visibility, own_user_id: str | None = None) -> None:
     """Let those pass who may read a board; of a private one, a player may read the place that is their own.
 
     Raises:
         UnauthorizedError: the board is private and there is no credential.
         ForbiddenError: the board is private and the credential does not reach it.
     """
-    if visibility == "public" or principal.is_operator:
+    if visibility == "public" or principal.may(scope):
         return
     if principal.kind == "anonymous":
         raise UnauthorizedError("This is private; send a server key.")
     if own_user_id is not None and principal.user_id == own_user_id:
         return
-    raise ForbiddenError("This is private; it needs a server key.")
+    raise _forbidden(principal, scope, "This is private; it needs a server key.")
 
 
 def actor_of(principal: Principal) -> str:
@@ -87,18 +90,18 @@ def actor_of(principal: Principal) -> str:
     return f"{principal.kind}:{principal.user_id or principal.key_id or ''}".rstrip(":")
 
 
-def require_self(principal: Principal, user_id: str) -> None:
+def require_self(principal: Principal, user_id: str, scope: Scope) -> None:
     """Let those pass who may speak for a player: server and admin keys, and the player's own token.
 
     Raises:
         UnauthorizedError: there is no credential.
         ForbiddenError: it is of somebody else.
     """
-    if principal.is_operator or (principal.user_id is not None and principal.user_id == user_id):
+    if principal.may(scope) or (principal.user_id is not None and principal.user_id == user_id):
         return
     if principal.kind == "anonymous":
         raise UnauthorizedError("Send the player's token or a server key as `Authorization: Bearer …`.")
-    raise ForbiddenError("This needs the player's own token or a server key.")
+    raise _forbidden(principal, scope, "This needs the player's own token or a server key.")
 
 
 def require_watcher(scope: HTTPScope, services: Services) -> None:
@@ -117,4 +120,10 @@ def require_watcher(scope: HTTPScope, services: Services) -> None:
         address = getattr(address, "ipv4_mapped", None) or address
         if address is not None and any(address in network for network in networks):
             return
-    require_operator(principal_of(scope, services))
+    require_operator(principal_of(scope, services), "operations:read")
+
+
+def _forbidden(principal: Principal, scope: Scope, detail: str) -> ForbiddenError:
+    if principal.is_operator:
+        return ForbiddenError(f"This key has no scope `{scope}`.")
+    return ForbiddenError(detail)

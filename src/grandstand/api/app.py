@@ -12,6 +12,7 @@ from grandstand.api.dead_letters import DeadLetterRoutes
 from grandstand.api.events import EventRoutes
 from grandstand.api.front import Front
 from grandstand.api.health import HealthRoutes
+from grandstand.api.keys import KeyRoutes
 from grandstand.api.leaderboards import LeaderboardRoutes
 from grandstand.api.pages import Pages
 from grandstand.api.players import PlayerRoutes
@@ -30,6 +31,7 @@ CONTROLLERS = (
     PrizeRoutes,
     WebhookRoutes,
     DeadLetterRoutes,
+    KeyRoutes,
     HealthRoutes,
     SchemaRoutes,
 )

@@ -33,7 +33,7 @@ async def take_events(scope: HTTPScope, receive: Receive, services: Services) ->
         ClientGoneError: the client is gone.
     """
     principal = principal_of(scope, services)
-    require_sender(principal)
+    require_sender(principal, "events:write")
     body = await read_body(scope, receive, services.settings.body_max_bytes)
     receipt = await services.intake.accept(body, principal.user_id)
     if receipt.rejected:
@@ -60,7 +60,7 @@ class EventRoutes(Controller):
         self, request: Request[Any, Any, Any], services: NamedDependency[Services]
     ) -> Response[bytes]:
         """Take history: NDJSON of any length."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "events:write")
         report: ImportReport = await import_lines(
             stream_body(request.scope, request.receive),
             services.intake,

@@ -44,7 +44,8 @@ class LeaderboardRoutes(Controller):
     async def get_list(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """List the definitions that the caller may see."""
         principal = principal_of(request.scope, services)
-        shown = [view for view in await services.definer.list() if principal.is_operator or view.visibility == "public"]
+        sees_all = principal.may("leaderboards:read")
+        shown = [view for view in await services.definer.list() if sees_all or view.visibility == "public"]
         return json_reply(LeaderboardList(shown)).as_response()
 
     @put("/{key:str}")
@@ -52,7 +53,7 @@ class LeaderboardRoutes(Controller):
         self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str]
     ) -> Response[bytes]:
         """Create or change a leaderboard."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "leaderboards:write")
         body = await read_body(request.scope, request.receive, services.settings.body_max_bytes)
         view, is_new = await services.definer.put(read_new_key(key), body)
         return json_reply(view, HTTPStatus.CREATED if is_new else HTTPStatus.OK).as_response()
@@ -62,7 +63,7 @@ class LeaderboardRoutes(Controller):
         self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str]
     ) -> Response[None]:
         """Delete a leaderboard with its entries."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "leaderboards:write")
         await services.definer.delete(read_key(key))
         return Response(None, headers={"cache-control": "no-store"})
 
@@ -73,7 +74,7 @@ class LeaderboardRoutes(Controller):
         """Read a definition."""
         principal = principal_of(request.scope, services)
         view = await services.definer.get(read_key(key))
-        require_reader(principal, "public" if view.visibility == "public" else "private")
+        require_reader(principal, "leaderboards:read", "public" if view.visibility == "public" else "private")
         return json_reply(view).as_response()
 
     @get("/{key:str}")
@@ -117,7 +118,7 @@ class LeaderboardRoutes(Controller):
         principal = principal_of(request.scope, services)
         board = read_key(key)
         visibility = await services.reader.visibility(board)
-        require_reader(principal, visibility)
+        require_reader(principal, "leaderboards:read", visibility)
         query = Query(request.scope["query_string"])
         page = await services.reader.nearby(
             board,
@@ -136,7 +137,7 @@ class LeaderboardRoutes(Controller):
         """Read the ranks of some players."""
         principal = principal_of(request.scope, services)
         board = read_key(key)
-        require_reader(principal, await services.reader.visibility(board))
+        require_reader(principal, "leaderboards:read", await services.reader.visibility(board))
         body = await read_body(request.scope, request.receive, services.settings.body_max_bytes)
         part = Query(request.scope["query_string"]).part()
         found = await services.reader.lookup(board, read_lookup(body), part=part)
@@ -148,7 +149,9 @@ class LeaderboardRoutes(Controller):
     ) -> Response[bytes]:
         """List the periods that have ended."""
         board = read_key(key)
-        require_reader(principal_of(request.scope, services), await services.reader.visibility(board))
+        require_reader(
+            principal_of(request.scope, services), "leaderboards:read", await services.reader.visibility(board)
+        )
         query = Query(request.scope["query_string"])
         found = await services.reader.periods(board, limit=query.count("limit", 100), cursor=query.text("cursor"))
         return json_reply(found).as_response()
@@ -166,7 +169,7 @@ class LeaderboardRoutes(Controller):
         self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str]
     ) -> Response[bytes]:
         """End the running period and begin the next."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "leaderboards:write")
         return json_reply(await services.definer.reset(read_key(key))).as_response()
 
     @post("/{key:str}/scores", status_code=HTTPStatus.ACCEPTED)
@@ -174,7 +177,7 @@ class LeaderboardRoutes(Controller):
         self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str]
     ) -> Response[bytes]:
         """Write a score directly."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "leaderboards:write")
         body = await read_body(request.scope, request.receive, services.settings.body_max_bytes)
         written = await services.scores.write(read_key(key), body)
         return json_reply(written, HTTPStatus.ACCEPTED).as_response()
@@ -184,7 +187,7 @@ class LeaderboardRoutes(Controller):
         self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str], user_id: FromPath[str]
     ) -> Response[None]:
         """Take a player off the board."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "leaderboards:write")
         await services.definer.remove_user(read_key(key), read_path_user_id(user_id))
         return Response(None, headers={"cache-control": "no-store"})
 
@@ -193,7 +196,7 @@ async def _user_rank(request: AnyRequest, services: Services, pages: Pages, boar
     principal = principal_of(request.scope, services)
     visibility = await services.reader.visibility(board)
     user_id = read_path_user_id(encoded_user_id)
-    require_reader(principal, visibility, user_id)
+    require_reader(principal, "leaderboards:read", visibility, user_id)
     rank = await services.reader.user(board, user_id, part=Query(request.scope["query_string"]).part())
     headers = pages.headers(rank, shown_to(principal, visibility))
     return not_modified(Reply(HTTPStatus.OK, encode(rank), JSON, headers), request.scope)

@@ -88,7 +88,7 @@ async def read_topic(scope: HTTPScope, services: Services, encoded_key: str) -> 
     """
     key = read_key(encoded_key)
     visibility = await services.reader.visibility(key)
-    require_reader(principal_of(scope, services), visibility)
+    require_reader(principal_of(scope, services), "leaderboards:read", visibility)
     query = Query(scope["query_string"])
     return Topic(key, query.part(), _limit(query), visibility)
 
@@ -101,7 +101,7 @@ async def read_tournament_topic(scope: HTTPScope, services: Services, encoded_id
     """
     tournament_id = read_tournament_id(encoded_id)
     visibility = await services.tournament_ranks.visibility(tournament_id)
-    require_reader(principal_of(scope, services), visibility)
+    require_reader(principal_of(scope, services), "tournaments:read", visibility)
     query = Query(scope["query_string"])
     return TournamentTopic(tournament_id, WHOLE_BOARD, _limit(query), visibility, occurrence=query.occurrence())
 

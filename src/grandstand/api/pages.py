@@ -45,7 +45,7 @@ class Pages:
     async def _read_shared(self, principal: Principal, encoded_key: str, scope: HTTPScope) -> Reply:
         key = read_key(encoded_key)
         visibility = await self._services.reader.visibility(key)
-        require_reader(principal, visibility)
+        require_reader(principal, "leaderboards:read", visibility)
         query = Query(scope["query_string"])
         if visibility != "public":
             return await self._read(principal, encoded_key, query)
@@ -63,7 +63,7 @@ class Pages:
 
     async def _read(self, principal: Principal, encoded_key: str, query: Query) -> Reply:
         key = read_key(encoded_key)
-        require_reader(principal, await self._services.reader.visibility(key))
+        require_reader(principal, "leaderboards:read", await self._services.reader.visibility(key))
         page = await self._page(key, query, query.user_id() or principal.user_id)
         return self._reply(page, "private")
 

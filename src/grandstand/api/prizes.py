@@ -37,11 +37,11 @@ class PrizeRoutes(Controller):
     async def get_list(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """List prizes; a player's token sees its own."""
         principal = principal_of(request.scope, services)
-        require_sender(principal)
+        require_sender(principal, "prizes:read")
         query = Query(request.scope["query_string"])
         user_id = query.user_id() or principal.user_id
         if user_id is not None:
-            require_self(principal, user_id)
+            require_self(principal, user_id, "prizes:read")
         found = await services.prizes.list(
             user_id=user_id,
             status=query.text("status"),
@@ -57,7 +57,7 @@ class PrizeRoutes(Controller):
     ) -> Response[bytes]:
         """Claim a prize, once."""
         principal = principal_of(request.scope, services)
-        require_sender(principal)
+        require_sender(principal, "prizes:write")
         prize = await services.prizes.claim(
             prize_id, key=_idempotency_key(request), only_user_id=principal.user_id, actor=actor_of(principal)
         )
@@ -69,7 +69,7 @@ class PrizeRoutes(Controller):
     ) -> Response[bytes]:
         """Void a prize that is not claimed."""
         principal = principal_of(request.scope, services)
-        require_operator(principal)
+        require_operator(principal, "prizes:write")
         reason = _read_reason(await read_body(request.scope, request.receive, VOID_BYTES_MAX))
         prize = await services.prizes.void(prize_id, actor=actor_of(principal), reason=reason)
         return json_reply(prize, headers=PRIVATE).as_response()

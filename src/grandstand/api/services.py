@@ -11,6 +11,7 @@ from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_dead_letters import DeadLetterManager
+from grandstand.operations.manage_keys import KeyManager
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
@@ -43,5 +44,6 @@ class Services:
     prizes: PrizeKeeper
     webhooks: WebhookManager
     dead_letters: DeadLetterManager
+    keys: KeyManager
     health: HealthChecker
     roles: frozenset[Role] = frozenset(("ingest", "api"))

@@ -40,7 +40,7 @@ class TournamentRoutes(Controller):
     @post("/", status_code=HTTPStatus.CREATED)
     async def post_tournament(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """Create a tournament."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "tournaments:write")
         body = await read_body(request.scope, request.receive, services.settings.body_max_bytes)
         return json_reply(await services.tournaments.create(body), HTTPStatus.CREATED).as_response()
 
@@ -53,7 +53,7 @@ class TournamentRoutes(Controller):
             query.text("status"),
             limit=query.count("limit", 100),
             cursor=query.text("cursor"),
-            public_only=not principal.is_operator,
+            public_only=not principal.may("tournaments:read"),
         )
         return json_reply(found).as_response()
 
@@ -65,7 +65,7 @@ class TournamentRoutes(Controller):
         principal = principal_of(request.scope, services)
         occurrence = Query(request.scope["query_string"]).occurrence()
         view = await services.tournaments.get(read_tournament_id(tournament_id), occurrence)
-        require_reader(principal, "public" if view.visibility == "public" else "private")
+        require_reader(principal, "tournaments:read", "public" if view.visibility == "public" else "private")
         return json_reply(view).as_response()
 
     @patch("/{tournament_id:str}")
@@ -73,7 +73,7 @@ class TournamentRoutes(Controller):
         self, request: AnyRequest, services: NamedDependency[Services], tournament_id: FromPath[str]
     ) -> Response[bytes]:
         """Change a tournament before its end."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "tournaments:write")
         body = await read_body(request.scope, request.receive, services.settings.body_max_bytes)
         return json_reply(await services.tournaments.change(read_tournament_id(tournament_id), body)).as_response()
 
@@ -83,12 +83,12 @@ class TournamentRoutes(Controller):
     ) -> Response[bytes]:
         """Enter a player."""
         principal = principal_of(request.scope, services)
-        require_sender(principal)
+        require_sender(principal, "tournaments:write")
         named = _read_join(await read_body(request.scope, request.receive, JOIN_BYTES_MAX))
         user_id = principal.user_id if named is None else named
         if user_id is None:
             raise InvalidError([FieldError("user_id", "is needed with a server key")])
-        require_self(principal, user_id)
+        require_self(principal, user_id, "tournaments:write")
         entered = await services.tournaments.join(read_tournament_id(tournament_id), user_id)
         return json_reply(entered).as_response()
 
@@ -97,7 +97,7 @@ class TournamentRoutes(Controller):
         self, request: AnyRequest, services: NamedDependency[Services], tournament_id: FromPath[str]
     ) -> Response[bytes]:
         """Cancel what is not settled."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "tournaments:write")
         return json_reply(await services.tournaments.cancel(read_tournament_id(tournament_id))).as_response()
 
     @post("/{tournament_id:str}/end", status_code=HTTPStatus.OK)
@@ -105,7 +105,7 @@ class TournamentRoutes(Controller):
         self, request: AnyRequest, services: NamedDependency[Services], tournament_id: FromPath[str]
     ) -> Response[bytes]:
         """End the running occurrence now."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "tournaments:write")
         return json_reply(await services.tournaments.end(read_tournament_id(tournament_id))).as_response()
 
     @get("/{tournament_id:str}/leaderboard")
@@ -120,7 +120,7 @@ class TournamentRoutes(Controller):
         principal = principal_of(request.scope, services)
         tournament = read_tournament_id(tournament_id)
         visibility = await services.tournament_ranks.visibility(tournament)
-        require_reader(principal, visibility)
+        require_reader(principal, "tournaments:read", visibility)
         query = Query(request.scope["query_string"])
         page = await services.tournament_ranks.page(
             tournament,
@@ -146,7 +146,7 @@ class TournamentRoutes(Controller):
         tournament = read_tournament_id(tournament_id)
         visibility = await services.tournament_ranks.visibility(tournament)
         user = read_path_user_id(user_id)
-        require_reader(principal, visibility, user)
+        require_reader(principal, "tournaments:read", visibility, user)
         occurrence = Query(request.scope["query_string"]).occurrence()
         rank = await services.tournament_ranks.user(tournament, user, occurrence=occurrence)
         return _read(request, pages, rank, shown_to(principal, visibility))
@@ -164,7 +164,7 @@ class TournamentRoutes(Controller):
         principal = principal_of(request.scope, services)
         tournament = read_tournament_id(tournament_id)
         visibility = await services.tournament_ranks.visibility(tournament)
-        require_reader(principal, visibility)
+        require_reader(principal, "tournaments:read", visibility)
         query = Query(request.scope["query_string"])
         page = await services.tournament_ranks.nearby(
             tournament,
@@ -182,7 +182,7 @@ class TournamentRoutes(Controller):
         """Read the ranks of some players."""
         principal = principal_of(request.scope, services)
         tournament = read_tournament_id(tournament_id)
-        require_reader(principal, await services.tournament_ranks.visibility(tournament))
+        require_reader(principal, "tournaments:read", await services.tournament_ranks.visibility(tournament))
         body = await read_body(request.scope, request.receive, services.settings.body_max_bytes)
         occurrence = Query(request.scope["query_string"]).occurrence()
         found = await services.tournament_ranks.lookup(tournament, read_lookup(body), occurrence=occurrence)
@@ -201,7 +201,7 @@ class TournamentRoutes(Controller):
         self, request: AnyRequest, services: NamedDependency[Services], tournament_id: FromPath[str]
     ) -> Response[bytes]:
         """Say who would get what if it were settled now."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "tournaments:read")
         occurrence = Query(request.scope["query_string"]).occurrence()
         preview = await services.tournament_ranks.preview(read_tournament_id(tournament_id), occurrence=occurrence)
         return json_reply(preview).as_response()

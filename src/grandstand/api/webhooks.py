@@ -26,14 +26,14 @@ class WebhookRoutes(Controller):
     @post("/", status_code=HTTPStatus.CREATED)
     async def post_webhook(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """Create a webhook and show its secret, this once."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "webhooks:write")
         body = await read_body(request.scope, request.receive, WEBHOOK_BYTES_MAX)
         return json_reply(await services.webhooks.create(body), HTTPStatus.CREATED).as_response()
 
     @get("/")
     async def get_webhooks(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """List the webhooks."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "webhooks:read")
         return json_reply(await services.webhooks.list()).as_response()
 
     @delete("/{webhook_id:str}")
@@ -41,7 +41,7 @@ class WebhookRoutes(Controller):
         self, request: AnyRequest, services: NamedDependency[Services], webhook_id: FromPath[str]
     ) -> Response[None]:
         """Remove a webhook with all that was to go to it."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "webhooks:write")
         await services.webhooks.delete(webhook_id)
         return Response(None, headers={"cache-control": "no-store"})
 
@@ -50,7 +50,7 @@ class WebhookRoutes(Controller):
         self, request: AnyRequest, services: NamedDependency[Services], webhook_id: FromPath[str]
     ) -> Response[bytes]:
         """Put a test event on its way."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "webhooks:write")
         return json_reply(await services.webhooks.test(webhook_id), HTTPStatus.ACCEPTED).as_response()
 
     @post("/{webhook_id:str}/enable", status_code=HTTPStatus.OK)
@@ -58,13 +58,13 @@ class WebhookRoutes(Controller):
         self, request: AnyRequest, services: NamedDependency[Services], webhook_id: FromPath[str]
     ) -> Response[bytes]:
         """Take a webhook into use again after it answered 410."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "webhooks:write")
         return json_reply(await services.webhooks.enable(webhook_id)).as_response()
 
     @get("/deliveries")
     async def get_deliveries(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """List deliveries, the newest first."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "webhooks:read")
         query = Query(request.scope["query_string"])
         found = await services.webhooks.deliveries(
             status=query.text("status"),
@@ -83,5 +83,5 @@ class WebhookRoutes(Controller):
         endpoint_id: FromPath[str],
     ) -> Response[bytes]:
         """Send a delivery again."""
-        require_operator(principal_of(request.scope, services))
+        require_operator(principal_of(request.scope, services), "webhooks:write")
         return json_reply(await services.webhooks.replay(event_id, endpoint_id), HTTPStatus.ACCEPTED).as_response()

@@ -5,11 +5,20 @@ import socket
 from collections.abc import Sequence
 
 from grandstand.bootstrap.core import EngineUnreachableError
+from grandstand.bootstrap.managing_keys import with_keys
 from grandstand.bootstrap.replaying import replay_board
 from grandstand.bootstrap.setup import check_engines, ensure_first_keys, migrate
 from grandstand.settings import Role, Settings
 
-__all__ = ["EngineUnreachableError", "check_engines", "ensure_first_keys", "migrate", "replay_board", "run_roles"]
+__all__ = [
+    "EngineUnreachableError",
+    "check_engines",
+    "ensure_first_keys",
+    "migrate",
+    "replay_board",
+    "run_roles",
+    "with_keys",
+]
 
 
 async def run_roles(

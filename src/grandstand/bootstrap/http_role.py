@@ -17,6 +17,7 @@ from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_dead_letters import DeadLetterManager
+from grandstand.operations.manage_keys import KeyManager
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.player_names import PlayerNames
@@ -41,6 +42,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         core.database,
         refresh_seconds=settings.credential_refresh_seconds,
         token_ttl_seconds=settings.player_token_ttl_seconds,
+        session_seconds=settings.player_session_max_seconds,
     )
     await authenticator.start()
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
@@ -53,7 +55,8 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         settings=settings,
         roles=frozenset(roles),
         authenticator=authenticator,
-        sessions=SessionOpener(authenticator, core.database),
+        sessions=SessionOpener(authenticator, core.database, core.bans),
+        keys=KeyManager(core.database),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
         reader=reader,

@@ -10,11 +10,30 @@ import re
 import secrets
 import string
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from typing import Literal, get_args
 
 Kind = Literal["admin", "server", "client", "player", "anonymous"]
 KeyKind = Literal["admin", "server", "client"]
 
+Scope = Literal[
+    "events:read",
+    "events:write",
+    "leaderboards:read",
+    "leaderboards:write",
+    "operations:read",
+    "players:read",
+    "players:write",
+    "prizes:read",
+    "prizes:write",
+    "tournaments:read",
+    "tournaments:write",
+    "webhooks:read",
+    "webhooks:write",
+]
+"""What a server key may be narrowed to: a resource, and whether it is read or changed."""
+
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 KEY_KINDS: tuple[KeyKind, ...] = ("admin", "server", "client")
 KEY_SECRET_LENGTH = 64
 """Characters of a made key after its prefix: 64 of 62 letters and digits are 381 bits."""
@@ -31,16 +50,25 @@ _ALPHABET = string.ascii_letters + string.digits
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who speaks. `user_id` is set for players only, `key_id` for keys only."""
+    """Who speaks. `user_id` is set for players only, `key_id` for keys only.
+
+    `scopes` narrows a server key; None is everything that the kind may. `expires_at` is when a key ends, if it does.
+    """
 
     kind: Kind
     user_id: str | None = None
     key_id: str | None = None
+    scopes: frozenset[Scope] | None = None
+    expires_at: datetime | None = None
 
     @property
     def is_operator(self) -> bool:
-        """Whether it may do all that a server key may."""
+        """Whether it is a server or an admin key, whatever its scopes."""
         return self.kind in ("admin", "server")
+
+    def may(self, scope: Scope) -> bool:
+        """Whether it is an operator's and its scopes reach this."""
+        return self.is_operator and (self.scopes is None or scope in self.scopes)
 
 
 ANONYMOUS = Principal("anonymous")

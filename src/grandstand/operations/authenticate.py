@@ -5,27 +5,40 @@ A request never waits for the database. While that is away the copy stays in use
 
 import asyncio
 import contextlib
+import time
+from datetime import timedelta
 
 import structlog
 
+from grandstand import clock
 from grandstand.domain.credentials import ANONYMOUS, CREDENTIAL_LENGTH_MAX, Principal, hash_key
 from grandstand.domain.errors import UnauthorizedError, UnavailableError
 from grandstand.operations.first_keys import deployment_secret
 from grandstand.operations.player_tokens import PlayerTokens
-from grandstand.storage.credentials import list_live_keys
+from grandstand.storage.credentials import list_live_keys, list_revocations, prune_revocations, record_use
 from grandstand.storage.postgres import Database
 
 _CACHE_MAX = 10_000
+_REPORT_SECONDS = 20.0
+_CLOCK_DIFFERENCE = timedelta(hours=1)
+_REVOCATIONS_KEPT = timedelta(days=2)
+"""Longer than any token lasts."""
+
 _log = structlog.get_logger(__name__)
 
 
 class Authenticator:
     """Knows the keys in force and checks player tokens. `start` before use, `stop` at the end."""
 
-    def __init__(self, database: Database, *, refresh_seconds: float, token_ttl_seconds: int) -> None:
+    def __init__(
+        self, database: Database, *, refresh_seconds: float, token_ttl_seconds: int, session_seconds: int
+    ) -> None:
         self._database = database
         self._refresh_seconds = refresh_seconds
         self._token_ttl_seconds = token_ttl_seconds
+        self._session_seconds = session_seconds
+        self._used: set[str] = set()
+        self._next_report = 0.0
         self._secret = b""
         self._by_hash: dict[bytes, Principal] = {}
         self._by_text: dict[str, Principal] = {}
@@ -42,7 +55,7 @@ class Authenticator:
         """
         async with self._database.transaction() as connection:
             self._secret = await deployment_secret(connection)
-        self._tokens = PlayerTokens(self._secret, self._token_ttl_seconds)
+        self._tokens = PlayerTokens(self._secret, self._token_ttl_seconds, self._session_seconds)
         await self.refresh()
         self._loop = asyncio.create_task(self._refresh_for_ever(), name="refresh credentials")
 
@@ -55,15 +68,27 @@ class Authenticator:
             self._loop = None
 
     async def refresh(self) -> None:
-        """Read the keys anew, so that new ones work here and revoked ones no longer do.
+        """Read keys and revocations anew, so that new keys work here, and what is out of force no longer does.
 
         Raises:
             UnavailableError: the database is out of reach; what was known stays in force.
 
         """
         async with self._database.connection() as connection:
-            keys = await list_live_keys(connection)
-        by_hash = {key.key_hash: Principal(key.kind, key_id=key.key_id) for key in keys}
+            now = clock.now()
+            keys = await list_live_keys(connection, now)
+            # Tokens of before that have ended by themselves.
+            revoked = await list_revocations(connection, now - self.tokens.ttl - _CLOCK_DIFFERENCE)
+        self.tokens.revoke_before(revoked)
+        by_hash = {
+            key.key_hash: Principal(
+                key.kind,
+                key_id=key.key_id,
+                scopes=None if key.scopes is None else frozenset(key.scopes),
+                expires_at=key.expires_at,
+            )
+            for key in keys
+        }
         self._signing_keys = [key.signing_key for key in keys if key.signing_key is not None]
         if by_hash != self._by_hash:
             self._by_hash = by_hash
@@ -80,7 +105,7 @@ class Authenticator:
             return ANONYMOUS
         known = self._by_text.get(authorization)
         if known is not None:
-            return known
+            return self._in_force(known)
         scheme, _, credential = authorization.partition(" ")
         credential = credential.strip()
         if scheme.lower() != "bearer" or not credential:
@@ -95,7 +120,7 @@ class Authenticator:
         # Found by a keyed hash once, then by its text: a guess cannot be timed against either.
         if len(self._by_text) < _CACHE_MAX:
             self._by_text[authorization] = principal
-        return principal
+        return self._in_force(principal)
 
     @property
     def tokens(self) -> PlayerTokens:
@@ -119,11 +144,29 @@ class Authenticator:
         """What the server keys in force sign user ids with."""
         return self._signing_keys
 
+    def _in_force(self, principal: Principal) -> Principal:
+        if principal.expires_at is not None and principal.expires_at <= clock.now():
+            raise UnauthorizedError("This key has ended.")
+        self._used.add(principal.key_id or "")
+        return principal
+
+    async def _report_use(self) -> None:
+        """Tell the database now and then when keys were used, and let it forget what is long over."""
+        if time.monotonic() < self._next_report:
+            return
+        used, self._used = self._used, set()
+        self._next_report = time.monotonic() + _REPORT_SECONDS
+        async with self._database.connection() as connection:
+            if used:
+                await record_use(connection, used, clock.now())
+            await prune_revocations(connection, clock.now() - _REVOCATIONS_KEPT)
+
     async def _refresh_for_ever(self) -> None:
         while True:
             await asyncio.sleep(self._refresh_seconds)
             try:
                 await self.refresh()
+                await self._report_use()
             except UnavailableError as error:
                 _log.warning("keys_not_refreshed", error=error.detail)
             except Exception:  # noqa: BLE001 - a loop that ended here would let revoked keys in for ever

@@ -17,6 +17,7 @@ from grandstand.domain.event_model import is_user_id
 from grandstand.domain.json_bodies import decode_body
 from grandstand.storage.bans import BanStore
 from grandstand.storage.changes import Changes
+from grandstand.storage.credentials import revoke_player
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Database
@@ -77,6 +78,7 @@ class PlayerBanner:
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
             since = await self._bans.put(connection, user_id, now, reason)
+            await revoke_player(connection, user_id, now)
             removed = await self._entries.remove_everywhere(connection, user_id)
             voided = await self._prizes.void_of_user(connection, user_id, now, actor, reason)
             # Before the commit: were it lost after it, the player would stay in the rank indexes.

@@ -13,11 +13,19 @@ from grandstand.domain.credentials import (
     hash_device,
     is_signature_of,
 )
-from grandstand.domain.errors import FieldError, ForbiddenError, InvalidError, MalformedError, UnauthorizedError
+from grandstand.domain.errors import (
+    ConflictError,
+    FieldError,
+    ForbiddenError,
+    InvalidError,
+    MalformedError,
+    UnauthorizedError,
+)
 from grandstand.domain.event_model import is_user_id
 from grandstand.domain.ids import new_ids
 from grandstand.operations.authenticate import Authenticator
-from grandstand.storage.credentials import keep_device
+from grandstand.storage.bans import BanStore
+from grandstand.storage.credentials import keep_device, revoke_player
 from grandstand.storage.postgres import Database
 
 
@@ -43,9 +51,10 @@ _decode_request = msgspec.json.Decoder(SessionRequest).decode
 class SessionOpener:
     """Opens sessions for whoever may speak for a user."""
 
-    def __init__(self, authenticator: Authenticator, database: Database) -> None:
+    def __init__(self, authenticator: Authenticator, database: Database, bans: BanStore) -> None:
         self._authenticator = authenticator
         self._database = database
+        self._bans = bans
 
     async def open(self, body: bytes, principal: Principal) -> Session:
         """Open a session as the credential allows: a client key for a device or a signed user id, a server key for any.
@@ -55,20 +64,52 @@ class SessionOpener:
             InvalidError: a value is wrong or missing.
             UnauthorizedError: no credential.
             ForbiddenError: the credential does not reach this, or the signature is wrong.
-            UnavailableError: the device cannot be looked up right now.
+            ConflictError: `player_banned`.
+            UnavailableError: the device or its player cannot be looked up right now.
 
         """
         if principal.kind == "anonymous":
             raise UnauthorizedError("Send a client key or a server key.")
         if principal.kind == "player":
             raise ForbiddenError("A player token cannot open sessions; send a client key or a server key.")
+        if principal.is_operator and not principal.may("players:write"):
+            raise ForbiddenError("This key has no scope `players:write`.")
         request = _read(body)
         if request.device_id is not None:
             user_id = await self._user_of_device(request.device_id)
         else:
             user_id = self._check_user(request, principal)
+        async with self._database.connection() as connection:
+            if await self._bans.get(connection, user_id) is not None:
+                raise ConflictError("player_banned", "This player is banned.")
         token, expires_at = self._authenticator.tokens.issue(user_id)
         return Session(user_id, token, expires_at)
+
+    def renew(self, authorization: str | None) -> Session:
+        """Return a new token of the session whose token is sent, without a new proof.
+
+        Raises:
+            UnauthorizedError: no player token, one that is not good any more, or a session that is over.
+            ForbiddenError: another credential.
+        """
+        principal = self._authenticator.principal(authorization)
+        if principal.kind == "anonymous" or authorization is None:
+            raise UnauthorizedError("Send the player token that is to be renewed.")
+        if principal.kind != "player":
+            raise ForbiddenError("Only a player token can be renewed.")
+        return Session(*self._authenticator.tokens.renew(authorization.partition(" ")[2].strip()))
+
+    async def end_all(self, user_id: str) -> None:
+        """Put every token that a player has out of force, within seconds on every process.
+
+        Raises:
+            InvalidError: no user can have this id.
+            UnavailableError: the database is out of reach.
+        """
+        if not is_user_id(user_id):
+            raise InvalidError([FieldError("user_id", "must be 1 to 255 characters, none of them a control character")])
+        async with self._database.connection() as connection:
+            await revoke_player(connection, user_id, now())
 
     async def _user_of_device(self, device_id: str) -> str:
         device_hash = hash_device(device_id, self._authenticator.secret)

@@ -1,7 +1,13 @@
-"""Player tokens: short-lived JWTs (HS256) that speak for one user id, checked without any look-up."""
+"""Player tokens: short-lived JWTs (HS256) that speak for one user id, checked without any look-up.
+
+A token is made anew from one that is still good, as long as the session that began with a proof is not too old. Tokens
+of before a player's revocation (a ban, or an operator's wish) are refused; those moments are kept in memory.
+"""
 
 import secrets
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 
@@ -18,30 +24,59 @@ _CACHE_MAX = 20_000
 class PlayerTokens:
     """Issues and checks the tokens of one deployment."""
 
-    def __init__(self, secret: bytes, ttl_seconds: int) -> None:
+    def __init__(self, secret: bytes, ttl_seconds: int, session_seconds: int) -> None:
         self._key = token_secret(secret)
         self._ttl = timedelta(seconds=ttl_seconds)
+        self._session = timedelta(seconds=session_seconds)
+        self._revoked: Mapping[str, datetime] = {}
         # Checking a signature costs 20 times a request's share of the server; a player sends the same token many times.
         self._checked: dict[str, tuple[float, Principal]] = {}
 
-    def issue(self, user_id: str) -> tuple[str, datetime]:
-        """Return a new token of the user and when it ends."""
-        issued_at = now().replace(microsecond=0)
-        expires_at = issued_at + self._ttl
+    @property
+    def ttl(self) -> timedelta:
+        """How long a token lasts."""
+        return self._ttl
+
+    def issue(self, user_id: str, began_at: datetime | None = None) -> tuple[str, datetime]:
+        """Return a new token of the user and when it ends; `began_at` is when its session began, now unless given."""
+        issued_at = now()
+        began_at = began_at or issued_at
+        expires_at = min(issued_at + self._ttl, began_at + self._session).replace(microsecond=0)
         claims = {
             "aud": AUDIENCE,
             "sub": user_id,
-            "iat": issued_at,
+            # With its fraction: a token that is made in the second of a revocation is after it or before.
+            "iat": issued_at.timestamp(),
             "exp": expires_at,
+            "auth_time": began_at.timestamp(),
             "jti": secrets.token_urlsafe(12),
         }
         return jwt.encode(claims, self._key, algorithm=_ALGORITHM), expires_at
+
+    def renew(self, token: str) -> tuple[str, str, datetime]:
+        """Return the user, a new token of the same session and when it ends.
+
+        Raises:
+            UnauthorizedError: the token is not good, or its session is over.
+        """
+        claims = self._decode(token)
+        user_id = self._check(claims).user_id or ""
+        began_at = datetime.fromtimestamp(claims.get("auth_time", claims["iat"]), UTC)
+        if began_at + self._session <= now():
+            raise UnauthorizedError("This session is over; open a new one.")
+        return user_id, *self.issue(user_id, began_at)
+
+    def revoke_before(self, revoked: Mapping[str, datetime]) -> None:
+        """Refuse the tokens that these users were given until these moments."""
+        if revoked != self._revoked:
+            self._revoked = revoked
+            self._checked = {}
 
     def verify(self, token: str) -> Principal:
         """Return the player that a token speaks for.
 
         Raises:
-            UnauthorizedError: the token is not ours, or has ended.
+            UnauthorizedError: the token is not ours, has ended or was revoked.
 
         """
         known = self._checked.get(token)
@@ -49,8 +84,26 @@ class PlayerTokens:
             if known[0] > now().timestamp():
                 return known[1]
             del self._checked[token]
+        claims = self._decode(token)
+        principal = self._check(claims)
+        if len(self._checked) >= _CACHE_MAX:
+            # Dictionaries keep the order of insertion: the oldest entry ends first or nearly so.
+            del self._checked[next(iter(self._checked))]
+        self._checked[token] = (float(claims["exp"]), principal)
+        return principal
+
+    def _check(self, claims: dict[str, Any]) -> Principal:
+        user_id = claims["sub"]
+        if not is_user_id(user_id):
+            raise UnauthorizedError("This player token names no valid user.")
+        revoked_at = self._revoked.get(user_id)
+        if revoked_at is not None and claims["iat"] <= revoked_at.timestamp():
+            raise UnauthorizedError("This player token was revoked; open a new session.")
+        return Principal("player", user_id=user_id)
+
+    def _decode(self, token: str) -> dict[str, Any]:
         try:
-            claims = jwt.decode(
+            claims: dict[str, Any] = jwt.decode(
                 token,
                 self._key,
                 algorithms=[_ALGORITHM],
@@ -62,12 +115,4 @@ class PlayerTokens:
             raise UnauthorizedError("This player token has ended; open a new session.") from None
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise UnauthorizedError("This credential is neither a key nor a player token.") from None
-        user_id = claims["sub"]
-        if not is_user_id(user_id):
-            raise UnauthorizedError("This player token names no valid user.")
-        principal = Principal("player", user_id=user_id)
-        if len(self._checked) >= _CACHE_MAX:
-            # Dictionaries keep the order of insertion: the oldest entry ends first or nearly so.
-            del self._checked[next(iter(self._checked))]
-        self._checked[token] = (float(claims["exp"]), principal)
-        return principal
+        return claims

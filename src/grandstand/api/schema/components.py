@@ -10,6 +10,7 @@ from grandstand.api.leaderboards import LeaderboardList
 from grandstand.api.problems import Problem
 from grandstand.api.schema.dead_letters import DEAD_LETTERS_SCHEMAS, DEAD_LETTERS_SERVED
 from grandstand.api.schema.definition import describe
+from grandstand.api.schema.key_operations import KEY_SCHEMAS, KEY_SERVED
 from grandstand.api.schema.webhook_operations import WEBHOOK_SCHEMAS, WEBHOOK_SERVED
 from grandstand.domain.credentials import DEVICE_ID_LENGTH_MAX, DEVICE_ID_LENGTH_MIN
 from grandstand.domain.event_model import USER_ID_LENGTH_MAX
@@ -55,6 +56,7 @@ _SERVED = (
     PrizeList,
     *WEBHOOK_SERVED,
     *DEAD_LETTERS_SERVED,
+    *KEY_SERVED,
     Health,
     PoolHealth,
     Problem,
@@ -254,6 +256,7 @@ def schemas() -> Json:
         "VoidRequest": _VOID_REQUEST,
         **WEBHOOK_SCHEMAS,
         **DEAD_LETTERS_SCHEMAS,
+        **KEY_SCHEMAS,
         "UserId": USER_ID,
         "Event": _EVENT,
         "EventBody": _EVENT_BODY,

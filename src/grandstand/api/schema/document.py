@@ -31,7 +31,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [
             {"name": name}
-            for name in ("Events", "Players", "Leaderboards", "Tournaments", "Prizes", "Webhooks", "Operations")
+            for name in ("Events", "Players", "Leaderboards", "Tournaments", "Prizes", "Webhooks", "Keys", "Operations")
         ],
         "paths": PATHS,
         "components": {"schemas": schemas(), "securitySchemes": SECURITY_SCHEMES},

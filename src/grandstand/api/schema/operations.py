@@ -3,11 +3,13 @@
 from grandstand.api.schema import examples, tournament_examples
 from grandstand.api.schema.boards import LEADERBOARDS, USER
 from grandstand.api.schema.dead_letters import DEAD_LETTERS
+from grandstand.api.schema.key_operations import KEYS
 from grandstand.api.schema.parts import (
     ANYONE,
     BODY_PROBLEMS,
     OPENERS,
     OPERATORS,
+    PLAYERS,
     SENDERS,
     Json,
     answer,
@@ -69,13 +71,37 @@ _PLAYERS: Json = {
             "Open a player session",
             OPENERS,
             {"201": answer("A token that speaks for the user.", "Session", examples.SESSION)}
-            | problems("unauthorized", "forbidden", "unavailable", *BODY_PROBLEMS),
+            | problems("unauthorized", "forbidden", "player_banned", "unavailable", *BODY_PROBLEMS),
             description="With a client key: `device_id`, or `user_id` and the `signature` of your server. With a "
             "server key: `user_id`.",
             requestBody=body(
                 "SessionRequest",
                 {"device": {"device_id": "3f6b9e10-c4d7-4a55-9d0e-0197a3c25b1e"}, "user": {"user_id": "ada"}},
             ),
+        )
+    },
+    "/api/players/sessions/refresh": {
+        "post": operation(
+            "refreshSession",
+            "Players",
+            "Renew a player token",
+            PLAYERS,
+            {"201": answer("A new token of the same session.", "Session", examples.SESSION)}
+            | problems("unauthorized", "forbidden", "unavailable"),
+            description="For a token that is still good. After `GRANDSTAND_PLAYER_SESSION_MAX_SECONDS` a new proof is "
+            "needed: open a session.",
+        )
+    },
+    "/api/players/{user_id}/sessions": {
+        "delete": operation(
+            "endSessions",
+            "Players",
+            "Put every token of a player out of force",
+            SENDERS,
+            {"204": {"description": "Every process refuses them within `GRANDSTAND_CREDENTIAL_REFRESH_SECONDS`."}}
+            | problems("unauthorized", "forbidden", "invalid", "unavailable"),
+            description="For a server key, and for the player: log out everywhere.",
+            parameters=[USER],
         )
     },
     "/api/players/{user_id}": {
@@ -188,4 +214,4 @@ _HEALTH: Json = {
     },
 }
 
-PATHS: Json = _EVENTS | _PLAYERS | LEADERBOARDS | TOURNAMENTS | PRIZES | WEBHOOKS | DEAD_LETTERS | _HEALTH
+PATHS: Json = _EVENTS | _PLAYERS | LEADERBOARDS | TOURNAMENTS | PRIZES | WEBHOOKS | DEAD_LETTERS | KEYS | _HEALTH

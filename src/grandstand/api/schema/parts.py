@@ -10,6 +10,7 @@ Json = dict[str, Any]
 
 ANYONE: list[Json] = [{}, {"client_key": []}, {"player_token": []}, {"server_key": []}, {"admin_key": []}]
 ADMINS: list[Json] = [{"admin_key": []}]
+PLAYERS: list[Json] = [{"player_token": []}]
 OPERATORS: list[Json] = [{"server_key": []}, {"admin_key": []}]
 SENDERS: list[Json] = [{"player_token": []}, *OPERATORS]
 OPENERS: list[Json] = [{"client_key": []}, *OPERATORS]

@@ -1,0 +1,28 @@
+"""Keys from the command line: on the database itself, so that an operator who has no key can make one."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TypeVar
+
+from grandstand.bootstrap.core import EngineUnreachableError, check_schema, open_core
+from grandstand.domain.errors import UnavailableError
+from grandstand.operations.manage_keys import KeyManager
+from grandstand.settings import Settings
+
+T = TypeVar("T")
+
+
+async def with_keys(settings: Settings, action: Callable[[KeyManager], Awaitable[T]]) -> T:
+    """Run one action on the keys of a deployment.
+
+    Raises:
+        EngineUnreachableError: an engine is not set, out of reach or of another schema version.
+        GrandstandError: what the action raises.
+    """
+    async with AsyncExitStack() as stack:
+        core = await open_core(settings, stack)
+        await check_schema(core)
+        try:
+            return await action(KeyManager(core.database))
+        except UnavailableError as error:
+            raise EngineUnreachableError(error.detail) from error

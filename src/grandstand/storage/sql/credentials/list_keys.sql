@@ -1,0 +1,3 @@
+SELECT key_id, kind, name, scopes, created_at, created_by, expires_at, last_used_at, revoked_at
+FROM api_keys
+ORDER BY created_at, key_id

@@ -1,0 +1,1 @@
+DELETE FROM player_revocations WHERE revoked_at < $1
