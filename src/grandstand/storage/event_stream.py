@@ -19,6 +19,8 @@ from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
 
 HIGH, LOW = 0, 1
 _GROUP = "workers"
+GROUP = _GROUP
+"""Name of the consumer group, for those who look at it from outside."""
 
 
 class NotDurableError(Exception):
@@ -52,6 +54,11 @@ class EventStream:
         self._append = Script("append.lua")
         self._acknowledge = Script("acknowledge.lua")
         self._forget_idle = Script("forget_idle.lua")
+
+    @property
+    def keys(self) -> tuple[str, str, str]:
+        """The stream of high priority, that of low priority, and the count of events not yet processed."""
+        return (*self._streams, self._depth_key)
 
     async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
         """Append events in one step; when this returns they are on disk (the server syncs before it replies).
