@@ -7,9 +7,18 @@ from collections.abc import Sequence
 from grandstand.bootstrap.core import EngineUnreachableError
 from grandstand.bootstrap.replaying import replay_board
 from grandstand.bootstrap.setup import check_engines, ensure_first_keys, migrate
+from grandstand.bootstrap.verifying import verify
 from grandstand.settings import Role, Settings
 
-__all__ = ["EngineUnreachableError", "check_engines", "ensure_first_keys", "migrate", "replay_board", "run_roles"]
+__all__ = [
+    "EngineUnreachableError",
+    "check_engines",
+    "ensure_first_keys",
+    "migrate",
+    "replay_board",
+    "run_roles",
+    "verify",
+]
 
 
 async def run_roles(

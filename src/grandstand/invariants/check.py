@@ -30,7 +30,7 @@ class Finding(msgspec.Struct):
 
 @dataclass
 class Outcome:
-    """What a look came to. `looked_at` counts what was compared, `undecided` what cannot be judged from what is stored."""
+    """What a look came to. `looked_at` counts what was compared, `undecided` what the stored data cannot tell."""
 
     looked_at: int = 0
     findings: int = 0

@@ -174,6 +174,6 @@ def _told(entry: Expected, name: str) -> str:
 
 ENTRIES_MATCH_EVENTS = Check(
     "entries_match_events",
-    "Every entry of a running ranking is what the stored events come to under the board's definition, and none is missing.",
+    "Entries of a running ranking are what the stored events come to under the board's definition; none is missing.",
     _look,
 )

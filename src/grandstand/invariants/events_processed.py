@@ -1,7 +1,7 @@
 """What is acknowledged is stored or still in the stream, and what is stored leaves the stream.
 
-Events that could not be processed may rest elsewhere than in `events`: whoever keeps them there takes their block out of
-the stream in the same step, so that neither count here knows of them any more.
+Events that could not be processed may rest elsewhere than in `events`: whoever keeps them there takes their block out
+of the stream, so that neither count here knows of them any more.
 """
 
 from grandstand.domain.event_model import decode_events

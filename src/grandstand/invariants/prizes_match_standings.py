@@ -86,6 +86,6 @@ def _given(row: Any) -> _Given:
 
 PRIZES_MATCH_STANDINGS = Check(
     "prizes_match_standings",
-    "Prizes of a settled occurrence are what its rules give to its standings, once each, with steps that tell their state.",
+    "Prizes of a settled occurrence are what its rules give to its standings, once each, with steps that tell of each.",
     _look,
 )
