@@ -1,4 +1,4 @@
-"""A small deployment that has lived: every kind of board, archived periods, tournaments in every state, bans, claims."""
+"""A small deployment that has lived: every kind of board, archives, tournaments in every state, bans, claims."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -192,7 +192,7 @@ DAMAGES: dict[str, tuple[set[str], Damage]] = {
     "the entry of a bucket is altered": (
         {"entries_match_events"},
         sql(
-            f"UPDATE entries SET score = score + 1 WHERE {of('buckets').replace("part = ''", "part LIKE 'b:%'")}",
+            f"UPDATE entries SET score = score + 1 WHERE {IN_BUCKET}",
             reindex=True,
         ),
     ),
