@@ -183,7 +183,7 @@ DAMAGES: dict[str, tuple[set[str], Damage]] = {
         sql(f"UPDATE entries SET achieved_at = achieved_at - interval '1 s' WHERE {of('latest')}", reindex=True),
     ),
     "metadata are altered": (
-        {"entries_match_events"}, sql(f"UPDATE entries SET metadata = '{{}}' WHERE {of('latest')}", reindex=True)
+        {"entries_match_events"}, sql(f"UPDATE entries SET metadata = '[]' WHERE {of('latest')}", reindex=True)
     ),
     "the entry of a tournament is altered": (
         {"entries_match_events"},
