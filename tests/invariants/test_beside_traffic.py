@@ -79,7 +79,6 @@ async def test_no_false_alarm_while_everything_moves(core: Core) -> None:
     await core.stream.create_group()
     # Their first scores, so that there is somebody to remove.
     await core.apply(*(event(user, at=now) for user in USERS), received_at=clock.now())
-    await core.event_log.create_partition(core.database.pool, now.date().replace(day=1))
     scopes = [Scope(sample=None, second_look_seconds=1.0), Scope(sample=5, seed=3, second_look_seconds=1.0)]
     async with Traffic(core, cups) as traffic:
         for round_ in range(4):
