@@ -110,6 +110,9 @@ class Settings(BaseSettings):
         le=600,
         description="Wait beyond the grace before settling: for events on their way and clocks that differ.",
     )
+    verify_interval_seconds: float = Field(
+        300.0, ge=0, le=86_400, description="How often the promises are checked on a sample of the data; 0 for never."
+    )
     webhook_allow_private: bool = Field(
         False, description="Lets webhooks reach private, loopback and other addresses that are not public."
     )

@@ -187,7 +187,7 @@ async def test_a_ban(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     await site.core.apply(event("b-ann", 6))
     lifted = await site.post("/api/players/b%2Fbob/unban", b"", "server")
     assert (lifted.status_code, lifted.json()["is_banned"]) == (200, False)
-    await site.core.apply(event("b/bob", 7))
+    await site.core.apply(event("b/bob", 7), received_at=NOON + HOUR)
     assert (await site.get("/api/leaderboards/global/users/b%2Fbob")).json()["score"] == 7
 
 

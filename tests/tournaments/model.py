@@ -89,6 +89,7 @@ class Model:
     def __init__(self) -> None:
         self.cups: dict[str, Cup] = {}
         self.banned: set[str] = set()
+        self.lifted: dict[str, datetime] = {}
         self.prizes: dict[tuple[str, int, str, int], Prize] = {}
         self.seen: set[str] = set()
 
@@ -149,8 +150,10 @@ class Model:
             prize.status = "voided"
         return len(mine)
 
-    def lift(self, user: str) -> None:
+    def lift(self, user: str, now: datetime) -> None:
+        """What arrives from now on counts."""
         self.banned.discard(user)
+        self.lifted[user] = now
 
     def process(self, batch: Iterable[Sent]) -> None:
         """What one transaction brings in."""
@@ -181,6 +184,8 @@ class Model:
 
     def _target(self, event: Sent) -> Occurrence | None:
         if event.cup not in self.cups or event.user in self.banned:
+            return None
+        if event.user in self.lifted and event.received_at <= self.lifted[event.user]:
             return None
         for each in self.cups[event.cup].occurrences:
             is_in = each.starts_at <= event.at < each.ends_at and event.received_at < each.ends_at + GRACE

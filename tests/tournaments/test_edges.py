@@ -282,8 +282,12 @@ async def test_a_lifted_ban_begins_anew(cups: Cups) -> None:
     cups.time.at(START)
     await cups.send(score("ann", 9))
     await cups.ban("ann")
+    await cups.append(score("ann", 4))
     await cups.banner.lift("ann")
     assert await code(cups.banner.lift("ann")) == "player_not_banned"
+    # What arrived before the end of the ban does not count, also when it is processed only now.
+    assert (await cups.process()).unranked["tournament:cup", "removed"] == 1
+    cups.time.forward(seconds=1)
     await cups.send(score("ann", 2))
     await cups.settle()
     assert [(row.user_id, row.score) for row in await cups.standings()] == [("ann", 2)]

@@ -8,6 +8,7 @@ from grandstand.bootstrap.core import EngineUnreachableError
 from grandstand.bootstrap.managing_keys import with_keys
 from grandstand.bootstrap.replaying import replay_board
 from grandstand.bootstrap.setup import check_engines, ensure_first_keys, migrate
+from grandstand.bootstrap.verifying import verify
 from grandstand.settings import Role, Settings
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "migrate",
     "replay_board",
     "run_roles",
+    "verify",
     "with_keys",
 ]
 

@@ -123,15 +123,15 @@ class Core:
         )  # fmt: skip
 
 
-async def open_core(settings: Settings, stack: AsyncExitStack) -> Core:
-    """Connect to both engines; the stack closes the connections.
+async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durable: bool = True) -> Core:
+    """Connect to both engines; the stack closes the connections. `must_be_durable`: Valkey has to sync every write.
 
     Raises:
         EngineUnreachableError: an engine is missing from the settings, out of reach, or not set up.
 
     """
     prefix, schema = settings.valkey_prefix, settings.database_schema
-    valkey = await _open_valkey(settings, stack)
+    valkey = await _open_valkey(settings, stack, must_be_durable=must_be_durable)
     database_url = require_url(settings, "database_url")
     try:
         pool = await open_pool(
@@ -193,13 +193,14 @@ def first_line(error: BaseException) -> str:
     return text[0].rstrip(".") if text else type(error).__name__
 
 
-async def _open_valkey(settings: Settings, stack: AsyncExitStack) -> Valkey:
+async def _open_valkey(settings: Settings, stack: AsyncExitStack, *, must_be_durable: bool) -> Valkey:
     url = require_url(settings, "valkey_url")
     valkey = open_valkey(url, timeout_seconds=settings.valkey_timeout_seconds)
     stack.push_async_callback(valkey.aclose)
     try:
         await valkey.ping()
-        await EventStream(valkey, settings.valkey_prefix).check_durable()
+        if must_be_durable:
+            await EventStream(valkey, settings.valkey_prefix).check_durable()
     except (ValkeyError, OSError) as error:
         raise EngineUnreachableError(f"Valkey cannot be reached: {first_line(error)}.") from error
     except NotDurableError as error:

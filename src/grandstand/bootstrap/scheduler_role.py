@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from grandstand.bootstrap.core import Core
+from grandstand.invariants.check import Subject
 from grandstand.operations.close_periods import PeriodCloser
 from grandstand.operations.deliver_webhooks import WebhookDeliverer
 from grandstand.operations.manage_dead_letters import DeadLetterManager
@@ -28,6 +29,7 @@ from grandstand.workers.ranking_keeper import RankingKeeper
 from grandstand.workers.ranking_reconciler import RankingReconciler
 from grandstand.workers.ranking_sweeper import RankingSweeper
 from grandstand.workers.tournament_clock import TournamentClock
+from grandstand.workers.verifier import Verifier
 from grandstand.workers.webhook_dispatcher import WebhookDispatcher, WebhookPruner
 
 _PARTITION_SECONDS = 600.0
@@ -55,7 +57,8 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         core.database, core.ledger, core.catalog, core.rankings, core.archive, core.stream, core.changes, core.outbox,
         fence=leader.fence,
     )  # fmt: skip
-    return [
+    verifier = Verifier(Subject(core.database, core.valkey, core.settings.valkey_prefix))
+    loops = [
         leader.run(stop),
         _dispatch(core, stop),
         run_every("partitions", _PARTITION_SECONDS, partitions.keep, stop),
@@ -67,6 +70,10 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         run_every("prune webhooks", _PRUNE_SECONDS, leader.while_leading(pruner.prune), stop),
         run_every("prune dead letters", _PRUNE_SECONDS, leader.while_leading(letters.prune), stop),
     ]
+    interval_seconds = core.settings.verify_interval_seconds
+    if interval_seconds:
+        loops.append(run_every("verify", interval_seconds, leader.while_leading(verifier.verify), stop))
+    return loops
 
 
 def _runner(core: Core, leader: Leader) -> TournamentRunner:

@@ -90,7 +90,7 @@ class PlayerBanner:
         return BanView(user_id=user_id, is_banned=True, banned_at=since, prizes_voided=voided)
 
     async def lift(self, user_id: str) -> BanView:
-        """Lift a ban: scores count from now on; what was taken stays taken.
+        """Lift a ban: scores that arrive from now on count; what was taken stays taken, in a replay too.
 
         Raises:
             NotFoundError: `player_not_banned`.
@@ -98,7 +98,7 @@ class PlayerBanner:
         _check(user_id)
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
-            if not await self._bans.lift(connection, user_id):
+            if not await self._bans.lift(connection, user_id, clock.now()):
                 raise NotFoundError("player_not_banned", "This player is not banned.")
         return BanView(user_id=user_id, is_banned=False, banned_at=None, prizes_voided=0)
 

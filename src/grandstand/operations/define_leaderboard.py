@@ -196,7 +196,9 @@ class LeaderboardDefiner:
             elif changes_rules:
                 epoch = await self._store.new_epoch(connection)
                 await self._rankings.drop(connection, held.leaderboard_id, epoch)
-                board = await self._store.swap(connection, held.leaderboard_id, definition, epoch, revision)
+                board = await self._store.swap(
+                    connection, held.leaderboard_id, definition, epoch, revision, holds_stored=False
+                )
             else:
                 board = await self._store.update(connection, held.leaderboard_id, definition, revision)
         await self._announce()

@@ -216,7 +216,9 @@ class LeaderboardReplayer:
                 )
             revision = await self._ledger.next_leaderboards_revision(connection)
             await self._rankings.drop(connection, board.leaderboard_id, pending.epoch)
-            await self._store.swap(connection, board.leaderboard_id, pending.definition, pending.epoch, revision)
+            await self._store.swap(
+                connection, board.leaderboard_id, pending.definition, pending.epoch, revision, holds_stored=True
+            )
 
     async def _give_up(self, board: Leaderboard, pending: Leaderboard) -> None:
         async with self._database.transaction() as connection:

@@ -19,7 +19,9 @@ from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
 
 HIGH, LOW = 0, 1
 PRIORITY_NAMES = ("high", "low")
-_GROUP = "workers"
+GROUP = "workers"
+"""Name of the consumer group, for those who look at it from outside."""
+
 _BEGINNING = b"0-0"
 _RENEW_MAX = 500
 """Blocks of one call: while a script runs, nobody else is served."""
@@ -51,12 +53,17 @@ class EventStream:
 
     def __init__(self, client: Valkey, prefix: str) -> None:
         self._client = client
-        self._streams = tuple(f"{prefix}:{{events}}:{name}" for name in PRIORITY_NAMES)
+        self._streams = (f"{prefix}:{{events}}:high", f"{prefix}:{{events}}:low")
         self._depth_key = f"{prefix}:{{events}}:depth"
         self._append = Script("append.lua")
         self._acknowledge = Script("acknowledge.lua")
         self._renew = Script("renew.lua")
         self._forget_idle = Script("forget_idle.lua")
+
+    @property
+    def keys(self) -> tuple[str, str, str]:
+        """The stream of high priority, that of low priority, and the count of events not yet processed."""
+        return (*self._streams, self._depth_key)
 
     async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
         """Append events in one step; when this returns they are on disk (the server syncs before it replies).
@@ -115,7 +122,7 @@ class EventStream:
         """Create the streams and their consumer group where they are missing."""
         for stream in self._streams:
             try:
-                await self._client.xgroup_create(stream, _GROUP, id="0", mkstream=True)
+                await self._client.xgroup_create(stream, GROUP, id="0", mkstream=True)
             except OutOfMemoryError:
                 # A full server does not even say that the group is there. When it is not, reading fails.
                 continue
@@ -140,7 +147,7 @@ class EventStream:
             while start is not None and len(blocks) < blocks_max * (priority + 1):
                 reply = await self._client.xautoclaim(
                     stream,
-                    _GROUP,
+                    GROUP,
                     consumer,
                     min_idle_time=int(idle_seconds * 1000),
                     start_id=start,
@@ -155,7 +162,7 @@ class EventStream:
         for priority, stream in enumerate(self._streams):
             ids = [block.block_id for block in blocks if block.priority == priority]
             for start in range(0, len(ids), _RENEW_MAX):
-                arguments: list[Argument] = [_GROUP, consumer, *ids[start : start + _RENEW_MAX]]
+                arguments: list[Argument] = [GROUP, consumer, *ids[start : start + _RENEW_MAX]]
                 await self._renew.run(self._client, (stream,), arguments)
 
     async def acknowledge(self, blocks: Sequence[Block]) -> None:
@@ -164,7 +171,7 @@ class EventStream:
         for priority, stream in enumerate(self._streams):
             mine = [block for block in blocks if block.priority == priority]
             if mine:
-                arguments: list[Argument] = [_GROUP]
+                arguments: list[Argument] = [GROUP]
                 for block in mine:
                     arguments += (block.block_id, block.events)
                 calls.append(((stream, self._depth_key), arguments))
@@ -173,7 +180,7 @@ class EventStream:
     async def forget_idle_consumers(self, idle_seconds: float) -> None:
         """Remove the names of workers that are gone and hold nothing."""
         for stream in self._streams:
-            await self._forget_idle.run(self._client, (stream,), (_GROUP, int(idle_seconds * 1000)))
+            await self._forget_idle.run(self._client, (stream,), (GROUP, int(idle_seconds * 1000)))
 
     async def depth(self) -> StreamDepth:
         """Return how far processing is behind.
@@ -198,7 +205,7 @@ class EventStream:
         self, consumer: str, streams: dict[str, str], blocks_max: int, block_milliseconds: int | None
     ) -> list[Block]:
         reply = await self._client.xreadgroup(
-            _GROUP,
+            GROUP,
             consumer,
             streams,
             count=blocks_max,

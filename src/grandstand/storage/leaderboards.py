@@ -105,10 +105,15 @@ class LeaderboardStore:
         definition: LeaderboardDefinition,
         epoch: int,
         revision: int,
+        *,
+        holds_stored: bool,
     ) -> Leaderboard:
-        """Put a definition and the epoch that was made by it in force."""
+        """Put a definition and the epoch that was made by it in force.
+
+        `holds_stored` says that the epoch was made of the events that are stored, and does not begin empty.
+        """
         row = await connection.fetchrow(
-            queries.load("leaderboards/swap.sql"), leaderboard_id, _json(definition), revision, epoch
+            queries.load("leaderboards/swap.sql"), leaderboard_id, _json(definition), revision, epoch, holds_stored
         )
         return _leaderboard(row)
 

@@ -130,6 +130,23 @@ WEBHOOK_ATTEMPTS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+INVARIANT_FINDINGS = Gauge(
+    "grandstand_invariant_findings",
+    "What the last look at a promise found that is not as promised; anything but 0 is a reason to look at the log.",
+    ["check"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+INVARIANT_CHECKED = Counter(
+    "grandstand_invariant_checked", "What looks at a promise have compared.", ["check"], registry=REGISTRY
+)
+INVARIANT_LAST_RUN = Gauge(
+    "grandstand_invariant_last_run_timestamp_seconds",
+    "When a promise was looked at last, in seconds since 1970.",
+    ["check"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
 
 
 def render() -> bytes:
