@@ -91,6 +91,9 @@ class Database:
             finally:
                 await self.pool.release(lent)
         except OUT_OF_REACH as error:
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                # It is no longer the primary. New connections lead to whoever has its name now.
+                await self.pool.expire_connections()
             raise UnavailableError("The database cannot be reached right now.") from error
 
     @asynccontextmanager

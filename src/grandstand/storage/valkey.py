@@ -11,6 +11,7 @@ from valkey.exceptions import (
     BusyLoadingError,
     NoScriptError,
     ReadOnlyError,
+    ResponseError,
 )
 from valkey.exceptions import (
     ConnectionError as ValkeyConnectionError,
@@ -28,6 +29,22 @@ _CONNECT_TIMEOUT_SECONDS = 2.0
 OUT_OF_REACH = (OSError, ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError)
 """What the client raises when the server is away, starting or not the primary; the same call may work later."""
 
+_PASSING_CODES = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "UNBLOCKED")
+
+
+def is_passing(error: ResponseError) -> bool:
+    """Whether the server refuses every such command for now: its disk is full, say, or its replicas are away."""
+    return str(error).startswith(_PASSING_CODES)
+
+
+async def memory_max_bytes(client: Valkey) -> int | None:
+    """Return the most memory that the server takes; None without such a limit.
+
+    Raises:
+        valkey.exceptions.ValkeyError: it is out of reach.
+    """
+    return int((await client.info("memory")).get("maxmemory", 0)) or None
+
 
 def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) -> Valkey:
     """Return a client; it connects at its first command. Replies are bytes."""
@@ -35,15 +52,17 @@ def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) 
         if url.startswith(old):
             url = new + url.removeprefix(old)
     options: dict[str, Any] = {} if url.startswith("unix://") else {"socket_keepalive": True}
-    # One retry at once: a connection that the server closed while idle is replaced without the caller noticing.
+    # One retry at once, on a new connection: one that the server closed while idle is replaced without the caller
+    # noticing, and one to a server that is no longer the primary leads to whoever has its name now. A time-out is not
+    # repeated: the caller would wait twice as long.
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=connections_max,
         timeout=timeout_seconds,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=min(timeout_seconds, _CONNECT_TIMEOUT_SECONDS),
-        retry=Retry(NoBackoff(), 1),
-        retry_on_error=[ValkeyConnectionError],
+        retry=Retry(NoBackoff(), 1, supported_errors=(ValkeyConnectionError,)),
+        retry_on_error=[ValkeyConnectionError, ReadOnlyError],
         **options,
     )
     return Valkey.from_pool(pool)
@@ -87,5 +106,10 @@ class Script:
         async with client.pipeline(transaction=False) as pipe:
             for keys, arguments in calls:
                 pipe.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
-            replies: list[Any] = await pipe.execute()
+            try:
+                replies: list[Any] = await pipe.execute()
+            except ReadOnlyError:
+                # In a pipeline the client takes it for an answer like any other and keeps the connection.
+                await client.connection_pool.disconnect(inuse_connections=False)
+                raise
         return replies

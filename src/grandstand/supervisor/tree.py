@@ -4,6 +4,8 @@
             load their code) → migrate, first keys → let the children begin → ready
     stop    children (SIGTERM, then SIGKILL) → Valkey → PostgreSQL
 
+    SIGUSR2 replaces the children, one after the other
+
 Whatever dies in between is started again with a growing wait.
 """
 
@@ -32,6 +34,7 @@ from grandstand.supervisor.leftovers import end_left_over_children
 from grandstand.supervisor.listener import listen, url_of
 from grandstand.supervisor.plan import PREPARATION, child_environment, children_of
 from grandstand.supervisor.readiness import wait_until_ready
+from grandstand.supervisor.rolling import restart_children
 from grandstand.supervisor.signals import StopSignals
 from grandstand.supervisor.state import State, clear_state, write_state
 
@@ -77,6 +80,7 @@ class Tree:
             folder,
             with_postgres=self._given.database_url is None,
             with_valkey=self._given.valkey_url is None,
+            valkey_memory_max_bytes=self._given.valkey_memory_max_bytes,
         )
         self._settings = self._given.model_copy(
             update={
@@ -134,7 +138,17 @@ class Tree:
             logger.warning("not_ready_yet", waiting_seconds=SLOW_READY_SECONDS)
         self._is_ready = True
         data_dir = self._folder.path if engines.all else None
+        self._keep(self._restart_when_asked(host, port))
         self._announce(announcement(self._given, url_of(listener), __version__, data_dir, created_keys))
+
+    async def _restart_when_asked(self, host: str, port: int) -> None:
+        while True:
+            await self._signals.restart.wait()
+            logger.info("restarting_children")
+            await restart_children(
+                self._children, self._settings.shutdown_timeout_seconds, lambda: wait_until_ready(host, port)
+            )
+            self._signals.restart.clear()
 
     async def _finish(self, preparation: Child) -> dict[str, str]:
         output = await preparation.output()

@@ -1,6 +1,7 @@
 """Takes blocks of events from the stream and applies them, in batches that grow with what is waiting."""
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ _BLOCKS_MAX = 100
 
 _CLAIM_BLOCKS_MAX = 20
 _FORGET_SECONDS = 3_600.0
+_RELEASE_TIMEOUT_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -54,7 +56,13 @@ class EventConsumer:
         self._held: list[Block] = []
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until the stop; what was read by then is finished first."""
+        """Consume until the stop; what was read by then is finished first, or left to others when that cannot be."""
+        try:
+            await self._consume(stop)
+        finally:
+            await self._release()
+
+    async def _consume(self, stop: asyncio.Event) -> None:
         backoff_seconds = 0.1
         while not stop.is_set():
             try:
@@ -69,6 +77,13 @@ class EventConsumer:
                 _log.warning("worker_engine_unreachable", error=str(error) or type(error).__name__)
                 await wait(stop, backoff_seconds)
                 backoff_seconds = min(_BACKOFF_SECONDS_MAX, backoff_seconds * 2)
+
+    async def _release(self) -> None:
+        """Let others have what is not done, without their waiting for it to look abandoned."""
+        with contextlib.suppress(TimeoutError, *ENGINE_ERRORS):
+            async with asyncio.timeout(_RELEASE_TIMEOUT_SECONDS):
+                if released := await self._stream.release(self._name):
+                    _log.info("deliveries_released", blocks=released)
 
     async def _round(self) -> int:
         """Process what is there, or what comes within a moment; return how many events there were."""
