@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from grandstand.api.app import build_app
 from grandstand.api.services import Services
-from grandstand.api.starting import StartingApp
 from grandstand.bootstrap.core import Core
+from grandstand.bootstrap.listening import Listening
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
@@ -29,10 +29,8 @@ from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.entry_reads import EntryReads
 
 
-async def run_http(
-    core: Core, roles: Sequence[Role], starting: StartingApp, serving: "asyncio.Task[None]", stop: asyncio.Event
-) -> None:
-    """Answer requests until `serving` ends, which begins at the stop; then finish the writes that they wait for."""
+async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop: asyncio.Event) -> None:
+    """Answer requests until the stop, then finish those under way and the writes that they wait for."""
     settings = core.settings
     feed = ChangeFeed(core.valkey, settings.valkey_prefix, core.follower.wake)
     await ensure_first_keys(core.database, settings, make_missing=False)
@@ -77,8 +75,8 @@ async def run_http(
         asyncio.create_task(_close_at(stop, live, live_tournaments)),
     ]
     try:
-        starting.begin(build_app(services))
-        await serving
+        listening.app.begin(build_app(services))
+        await listening.start()
         with contextlib.suppress(TimeoutError):
             # What is not written by then was not acknowledged either.
             await asyncio.wait_for(services.intake.close(), settings.shutdown_timeout_seconds)

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -12,6 +13,9 @@ from grandstand.bootstrap.core import Core, EngineUnreachableError, check_schema
 from grandstand.domain.errors import UnavailableError
 from grandstand.settings import Role, Settings
 from grandstand.workers.loop import wait
+
+if TYPE_CHECKING:
+    from grandstand.bootstrap.listening import Listening
 
 _FIRST_WAIT_SECONDS = 0.1
 _LONGEST_WAIT_SECONDS = 2.0
@@ -63,27 +67,33 @@ async def _run(
     waits_for_engines: bool,
 ) -> None:
     async with AsyncExitStack() as stack:
-        core = None if waits_for_engines else await _open(settings, stack)
+        core: Core | None = None
+        try:
+            core = await _open(settings, stack)
+        except EngineUnreachableError:
+            if not waits_for_engines:
+                raise
         # The first task to fail ends them all, and the process with it. Each role loads only its own code: a worker
         # has no use for the HTTP stack.
         async with asyncio.TaskGroup() as group:
+            listening = None
             if "ingest" in roles or "api" in roles:
-                from grandstand.api.server import serve_http
-                from grandstand.api.starting import StartingApp
+                from grandstand.bootstrap.listening import Listening
 
-                starting = StartingApp()
-                serving = group.create_task(serve_http(starting, settings, listen, stop), name="serve http")
+                listening = Listening(settings, listen, stop)
+                if core is None:
+                    # Until the engines are there it says so. A usual start is short: connections wait for its end.
+                    listening.start()
             core = core or await _wait_and_open(settings, stack, stop)
             if core is not None:
-                _start(core, roles, group, stop)
-            if core is not None and ("ingest" in roles or "api" in roles):
-                from grandstand.bootstrap.http_role import run_http
-
-                group.create_task(run_http(core, roles, starting, serving, stop), name="http")
-            _log.info("roles_started", roles=list(roles), pid=os.getpid())
+                _start(core, roles, listening, group, stop)
+            elif listening is not None:
+                await listening.start()  # which the stop has ended
 
 
-def _start(core: Core, roles: Sequence[Role], group: asyncio.TaskGroup, stop: asyncio.Event) -> None:
+def _start(
+    core: Core, roles: Sequence[Role], listening: "Listening | None", group: asyncio.TaskGroup, stop: asyncio.Event
+) -> None:
     if "worker" in roles:
         from grandstand.bootstrap.worker_role import build_consumer
 
@@ -93,6 +103,11 @@ def _start(core: Core, roles: Sequence[Role], group: asyncio.TaskGroup, stop: as
 
         for work in scheduled_loops(core, stop):
             group.create_task(work)
+    if listening is not None:
+        from grandstand.bootstrap.http_role import run_http
+
+        group.create_task(run_http(core, roles, listening, stop), name="http")
+    _log.info("roles_started", roles=list(roles), pid=os.getpid())
 
 
 async def _open(settings: Settings, stack: AsyncExitStack) -> Core:

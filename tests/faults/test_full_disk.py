@@ -1,0 +1,81 @@
+"""A disk that fills up under the engines: clear errors, nothing lost, and all is well when there is room again."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.faults.load import Load, client_of, define_ticks
+from tests.support.server import Server, end, start_up
+from tests.support.waiting import eventually
+
+DISK_BYTES = 160 * 1024 * 1024
+IN_A_MOUNT = ("unshare", "-m", "sh", "-c")
+
+
+def can_mount() -> bool:
+    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("unshare") is None:
+        return False
+    return subprocess.run([*IN_A_MOUNT, "mount -t tmpfs none /mnt"], capture_output=True, check=False).returncode == 0
+
+
+class Disk:
+    """A small disk that only the tree sees; the test reaches it through the supervisor's root."""
+
+    def __init__(self, server: Server) -> None:
+        self._ballast = Path(f"/proc/{server.pid}/root{server.data_dir.parent}/ballast")
+
+    def fill(self) -> None:
+        with self._ballast.open("ab", buffering=0) as file:
+            for size in (1 << 20, 4096, 1):
+                try:
+                    while file.write(b"x" * size):
+                        pass
+                except OSError:
+                    continue
+
+    def free(self) -> None:
+        self._ballast.unlink(missing_ok=True)
+
+
+@contextmanager
+def on_a_small_disk(folder: Path) -> Iterator[tuple[Server, Disk]]:
+    folder.mkdir()
+    mount = f'mount -t tmpfs -o size={DISK_BYTES},mode=755 none {folder} && exec "$@"'
+    server = start_up(folder / "data", "--workers", "1", prefix=(*IN_A_MOUNT, mount, "sh"))
+    disk = Disk(server)
+    try:
+        yield server, disk
+    finally:
+        disk.free()
+        end(server)
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs root and a mount namespace of its own (Linux)")
+def test_a_full_disk_refuses_events_and_loses_none(tmp_path: Path) -> None:
+    with on_a_small_disk(tmp_path / "disk") as (server, disk), client_of(server.url, server.keys.server) as client:
+        define_ticks(client)
+        total: Counter[str] = Counter()
+        for _ in range(2):
+            already = len(server.log)
+            with Load(server.url, server.keys.server, 1000, retry_seconds=0.3) as load:
+                load.go_on()
+                disk.fill()
+                eventually(lambda load=load: len(load.failures()) > 20, 60, "events are refused")
+                eventually(lambda already=already: "disk_full" in server.log[already:], 30, "the log says why")
+                assert client.get("/api/health/live").status_code == 200
+                disk.free()
+                load.go_on(1000, 60)
+            assert {answer.outcome for answer in load.failures()} == {"503"}
+            load.sent.update(total)
+            load.check(client, 60)
+            total = load.sent
+        assert server.log.count("engine_ended") < 30, "engines are not started again and again"
+        eventually(lambda: client.get("/api/health").json()["status"] == "ok", 30)
+    assert server.survivors() == []
