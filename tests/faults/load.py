@@ -49,6 +49,7 @@ class Load:
 
     def __enter__(self) -> Self:
         self._stop = threading.Event()
+        self._is_abandoned = False
         self._began = time.monotonic()
         self._numbers = itertools.count()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load", daemon=True)
@@ -58,6 +59,7 @@ class Load:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_abandoned = error is not None
         self._stop.set()
         self._thread.join(ANSWER_TIMEOUT_SECONDS * 2)
         assert not self._thread.is_alive(), "clients hang"
@@ -111,7 +113,7 @@ class Load:
             events = [{"event_type": "tick", "user_id": user, "id": str(uuid4())} for user in users]
             self.sent.update(users)
             attempt = 1
-            while not await self._post(client, events, attempt):
+            while not await self._post(client, events, attempt) and not self._is_abandoned:
                 attempt += 1
                 await asyncio.sleep(self.retry_seconds)
 

@@ -57,6 +57,8 @@ async def keep_engine(engine: Engine) -> None:
     while True:
         if how is None:
             how = describe_exit(await engine.wait())
+        if engine.is_disk_full():
+            logger.error("disk_full", engine=engine.name, folder=str(engine.data))
         delay_seconds = backoff.delay_seconds(loop.time() - started)
         logger.error("engine_ended", engine=engine.name, how=how, restart_in_seconds=delay_seconds)
         await asyncio.sleep(delay_seconds)

@@ -16,7 +16,6 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -32,6 +31,7 @@ from grandstand.supervisor.errors import ChildFailedError
 from grandstand.supervisor.keeping import keep_child, keep_engine
 from grandstand.supervisor.leftovers import end_left_over_children
 from grandstand.supervisor.listener import listen, url_of
+from grandstand.supervisor.metrics_folder import make_metrics_folder
 from grandstand.supervisor.plan import PREPARATION, child_environment, children_of
 from grandstand.supervisor.readiness import wait_until_ready
 from grandstand.supervisor.rolling import restart_children
@@ -92,7 +92,8 @@ class Tree:
         )
         self._folder = folder
         self._state = _state_of(self._settings, url_of(listener))
-        self._environment = child_environment(self._settings, _empty_folder(folder, "metrics"))
+        self._metrics = make_metrics_folder(folder)
+        self._environment = child_environment(self._settings, self._metrics)
         try:
             await self._until_stopped(self._start(engines, listener))
         finally:
@@ -170,6 +171,7 @@ class Tree:
             logger.warning("children_killed", children=killed, timeout_seconds=timeout_seconds)
         await engines.stop()
         clear_state(self._folder.path)
+        shutil.rmtree(self._metrics, ignore_errors=True)
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -210,7 +212,7 @@ class Tree:
 
     def _forget_gauges(self, pid: int) -> None:
         # Counters of a process that ended go on counting; what it said about its own state does not.
-        for path in (self._folder.run / "metrics").glob(f"gauge_live*_{pid}.db"):
+        for path in self._metrics.glob(f"gauge_live*_{pid}.db"):
             path.unlink(missing_ok=True)
 
 
@@ -231,10 +233,3 @@ def _state_of(settings: Settings, url: str) -> State:
         valkey_url=settings.valkey_url.get_secret_value() if settings.valkey_url else "",
         valkey_prefix=settings.valkey_prefix,
     )
-
-
-def _empty_folder(folder: DataFolder, name: str) -> Path:
-    path = folder.run / name
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(mode=0o700)
-    return path
