@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import tempfile
-from pathlib import Path
 from urllib.parse import quote
 
 from grandstand.embedded.binaries import valkey_program
@@ -12,6 +10,7 @@ from grandstand.embedded.data_folder import DataFolder
 from grandstand.embedded.engine import Engine
 from grandstand.embedded.identity import with_access
 from grandstand.embedded.memory import available_bytes
+from grandstand.embedded.settings_files import write_settings_file
 
 SOCKET = "valkey.sock"
 SETTINGS_FILE = "valkey.conf"
@@ -78,10 +77,8 @@ class Valkey(Engine):
             "unixsocket": str(self._socket),
             "maxmemory": str(self._memory_max_bytes),
         }
-        with tempfile.NamedTemporaryFile("w", dir=self.data, delete=False) as handle:
-            handle.writelines(f"{name} {_quoted(value)}\n" for name, value in values.items())
-        self._identity.own(Path(handle.name))
-        Path(handle.name).replace(self.data / SETTINGS_FILE)
+        lines = [f"{name} {_quoted(value)}\n" for name, value in values.items()]
+        write_settings_file(self.data / SETTINGS_FILE, lines, self._identity)
 
     def _command(self) -> list[str]:
         return [str(self._program), str(self.data / SETTINGS_FILE)]

@@ -25,6 +25,8 @@ from grandstand.storage import queries
 Argument = str | bytes | int
 
 _CONNECT_TIMEOUT_SECONDS = 2.0
+_SERVERS_MAX = 2
+"""A call may find that its server is no longer the primary, and then neither that one nor the next knows the script."""
 
 OUT_OF_REACH = (OSError, ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError)
 """What the client raises when the server is away, starting or not the primary; the same call may work later."""
@@ -96,20 +98,16 @@ class Script:
         """
         if len(calls) == 1:
             return [await self.run(client, *calls[0])]
-        try:
-            return await self._pipeline(client, calls)
-        except NoScriptError:
-            await client.script_load(self._text)
-            return await self._pipeline(client, calls)
+        for _ in range(_SERVERS_MAX):
+            try:
+                return await self._pipeline(client, calls)
+            except NoScriptError:
+                await client.script_load(self._text)
+        return await self._pipeline(client, calls)
 
     async def _pipeline(self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
         async with client.pipeline(transaction=False) as pipe:
             for keys, arguments in calls:
                 pipe.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
-            try:
-                replies: list[Any] = await pipe.execute()
-            except ReadOnlyError:
-                # In a pipeline the client takes it for an answer like any other and keeps the connection.
-                await client.connection_pool.disconnect(inuse_connections=False)
-                raise
+            replies: list[Any] = await pipe.execute()
         return replies
