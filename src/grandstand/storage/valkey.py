@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from valkey.asyncio import BlockingConnectionPool, Valkey
+from valkey.asyncio.connection import AbstractConnection
 from valkey.asyncio.retry import Retry
 from valkey.backoff import NoBackoff
 from valkey.exceptions import (
     BusyLoadingError,
     NoScriptError,
+    OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
 )
@@ -27,6 +29,9 @@ Argument = str | bytes | int
 _CONNECT_TIMEOUT_SECONDS = 2.0
 _SERVERS_MAX = 2
 """A call may find that its server is no longer the primary, and then neither that one nor the next knows the script."""
+
+SERVER_ERRORS = (ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
+"""What tells that the server is the trouble, wherever it is raised."""
 
 OUT_OF_REACH = (OSError, ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError)
 """What the client raises when the server is away, starting or not the primary; the same call may work later."""
@@ -67,7 +72,25 @@ def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) 
         retry_on_error=[ValkeyConnectionError, ReadOnlyError],
         **options,
     )
+    pool.connection_class = _noticing_closed(pool.connection_class)
     return Valkey.from_pool(pool)
+
+
+def _noticing_closed(connection_class: type[AbstractConnection]) -> type[AbstractConnection]:
+    """Return a connection that says in the client's own terms that it is closed, as every caller expects.
+
+    uvloop raises RuntimeError for a write to a connection that was closed a moment ago.
+    """
+
+    class NoticingClosed(connection_class):  # type: ignore[misc,valid-type]
+        async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
+            try:
+                await super().send_packed_command(*arguments, **options)
+            except RuntimeError as error:
+                await self.disconnect(nowait=True)
+                raise ValkeyConnectionError(f"The connection is closed: {error}") from error
+
+    return NoticingClosed
 
 
 class Script:
