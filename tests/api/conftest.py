@@ -35,6 +35,7 @@ from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
+from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.webhooks import WebhookStore
 from tests.support.core import Core, open_core
 from tests.support.engines import SCHEMA, RunningEngines
@@ -156,7 +157,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         webhooks=WebhookManager(core.database, WebhookStore(), core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, core.letters, core.stream),
         keys=KeyManager(core.database),
-        health=HealthChecker(core.database, core.stream, core.index, ("ingest", "api")),
+        health=HealthChecker(core.database, StreamHistory(), core.stream, core.index, ("ingest", "api")),
     )
     app = build_app(services)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]

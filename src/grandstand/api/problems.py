@@ -9,7 +9,8 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from grandstand.api.replies import Reply
-from grandstand.domain.errors import GrandstandError
+from grandstand.domain.errors import GrandstandError, UnavailableError
+from grandstand.storage.valkey import SERVER_ERRORS
 
 MEDIA_TYPE = "application/problem+json"
 _NO_STORE = (b"cache-control", b"no-store")
@@ -128,7 +129,13 @@ def reply_of(error: GrandstandError) -> Reply:
 
 
 def reply_of_unexpected(error: Exception, method: str, path: str) -> Reply:
-    """Log a fault of ours with its traceback and return a reply that tells nothing of it."""
+    """Log a fault of ours with its traceback and return a reply that tells nothing of it.
+
+    A Valkey that goes away in the middle of something is no fault of ours: what was under way may be done or not.
+    """
+    if isinstance(error, SERVER_ERRORS):
+        _log.warning("valkey_unreachable", method=method, path=path, error=str(error))
+        return reply_of(UnavailableError("An engine cannot be reached right now; try again."))
     _log.error("request failed", method=method, path=path, exc_info=error)
     return reply_of(GrandstandError("The fault is in the server's log; trying again may help."))
 

@@ -24,7 +24,12 @@ __all__ = [
 
 
 async def run_roles(
-    settings: Settings, roles: Sequence[Role], listen: socket.socket | None, stop: asyncio.Event
+    settings: Settings,
+    roles: Sequence[Role],
+    listen: socket.socket | None,
+    stop: asyncio.Event,
+    *,
+    waits_for_engines: bool = False,
 ) -> None:
     """Run the roles of this process until `stop` is set; see `bootstrap.roles`.
 
@@ -34,4 +39,4 @@ async def run_roles(
     # Imported here: the supervisor needs the rest of this package, but never the HTTP stack.
     from grandstand.bootstrap import roles as role_runner
 
-    await role_runner.run_roles(settings, roles, listen, stop)
+    await role_runner.run_roles(settings, roles, listen, stop, waits_for_engines=waits_for_engines)

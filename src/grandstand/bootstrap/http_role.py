@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Sequence
 
 from grandstand.api.app import build_app
-from grandstand.api.server import serve_http
 from grandstand.api.services import Services
 from grandstand.bootstrap.core import Core
+from grandstand.bootstrap.listening import Listening
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
@@ -33,8 +32,8 @@ from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
 
 
-async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | None, stop: asyncio.Event) -> None:
-    """Serve requests until the stop, then finish those under way and the writes that they wait for."""
+async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop: asyncio.Event) -> None:
+    """Answer requests until the stop, then finish those under way and the writes that they wait for."""
     settings = core.settings
     feed = ChangeFeed(core.valkey, settings.valkey_prefix, core.follower.wake)
     await ensure_first_keys(core.database, settings, make_missing=False)
@@ -73,7 +72,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         prizes=core.prize_keeper(),
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
-        health=HealthChecker(core.database, core.stream, core.index, roles),
+        health=HealthChecker(core.database, core.stream_history, core.stream, core.index, roles),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
@@ -82,7 +81,8 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         asyncio.create_task(_close_at(stop, live, live_tournaments)),
     ]
     try:
-        await serve_http(build_app(services), settings, listen, stop)
+        listening.app.begin(build_app(services))
+        await listening.start()
         with contextlib.suppress(TimeoutError):
             # What is not written by then was not acknowledged either.
             await asyncio.wait_for(services.intake.close(), settings.shutdown_timeout_seconds)

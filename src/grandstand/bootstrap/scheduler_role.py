@@ -20,6 +20,7 @@ from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.operations.run_tournaments import TournamentRunner
 from grandstand.operations.settle_tournament import TournamentSettler
+from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.workers.leader import Leader
@@ -38,6 +39,7 @@ _TOURNAMENT_SECONDS = 0.5
 _SWEEP_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
 _RECONCILE_SECONDS = 1.0
+_STREAM_SECONDS = 1.0
 _PRUNE_SECONDS = 600.0
 
 
@@ -45,6 +47,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     """Return the loops of the scheduler."""
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     leader = Leader(core.database, core.leases, holder)
+    watcher = StreamWatcher(core.database, core.stream, core.stream_history)
     partitions = PartitionKeeper(core.database, core.event_log, core.settings.partitions_ahead)
     rebuilder = RankingRebuilder(core.database, core.rankings, core.entries, core.index)
     rankings = RankingKeeper(core.database, core.catalog, core.rankings, core.index, rebuilder)
@@ -61,6 +64,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     loops = [
         leader.run(stop),
         _dispatch(core, stop),
+        run_every("stream", _STREAM_SECONDS, watcher.watch, stop),
         run_every("partitions", _PARTITION_SECONDS, partitions.keep, stop),
         run_every("rankings", _RANKING_SECONDS, rankings.keep, stop),
         run_every("tournaments", _TOURNAMENT_SECONDS, leader.while_leading(tournaments.tick), stop),

@@ -56,6 +56,19 @@ STREAM_WRITE_EVENTS = Histogram(
     registry=REGISTRY,
 )
 
+STREAM_LOSSES = Counter(
+    "grandstand_stream_losses",
+    "Times that the stream was found to have lost acknowledged events, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
+EVENTS_REFUSED = Counter(
+    "grandstand_events_refused",
+    "Events answered with 503, by reason: full (the stream), unavailable (it is out of reach), busy (this process).",
+    ["reason"],
+    registry=REGISTRY,
+)
+
 EVENTS_STORED = Counter("grandstand_events_stored", "Events stored for the first time.", registry=REGISTRY)
 EVENTS_DUPLICATE = Counter("grandstand_events_duplicate", "Events whose id was stored already.", registry=REGISTRY)
 SCORES_UNRANKED = Counter(

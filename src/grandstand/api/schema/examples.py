@@ -135,7 +135,7 @@ HEALTH: Json = {
     "version": "0.1.0",
     "postgres": "ok",
     "valkey": "ok",
-    "stream": {"depth": 0, "lag_seconds": 0.0},
+    "stream": {"depth": 0, "lag_seconds": 0.0, "loss": None},
 }
 _POOL_USE: Json = {"total": 2, "idle": 1, "waiting": 0, "max": 10}
 POOL: Json = _POOL_USE | {"pools": {"write": _POOL_USE, "read": _POOL_USE}}
