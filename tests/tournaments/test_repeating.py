@@ -127,7 +127,7 @@ async def test_the_start_moves_while_a_runner_looks_away(cups: Cups) -> None:
     cups.time.forward(minutes=-1)
     await cups.change("cup", starts_at=(START + HOUR / 2).isoformat())
     cups.time.at(START)
-    assert not await runner._step(due.item)
+    assert not await runner._step([due.item])
     assert await statuses(cups) == ["scheduled"]
     cups.time.at(START + HOUR)
     assert await cups.run() == 2

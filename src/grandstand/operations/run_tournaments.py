@@ -8,6 +8,7 @@ When an occurrence becomes active and the tournament repeats, the next one is sc
 is done at the next start, step by step as it would have been.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,6 +34,8 @@ SLACK = timedelta(seconds=10)
 """What an event may take from its `received_at` to the stream; also the clocks of hosts differ a little."""
 
 _ROUND_MAX = 500
+_BATCH_MAX = 100
+"""Occurrences that end, or whose rankings are closed, in one transaction: batches of events wait for it."""
 _log = structlog.get_logger(__name__)
 
 
@@ -75,19 +78,36 @@ class TournamentRunner:
             LeaseLostError: the term is over; what was done is done.
         """
         count = 0
-        while True:
-            taken = 0
-            next_due_at = LATEST
-            for due_at, item in await self._due():
-                # What a step has made due comes before what was due after it.
-                if due_at > next_due_at:
-                    break
-                if await self._try(item):
-                    taken += 1
-                    next_due_at = min(next_due_at, self._due_after(item))
+        while taken := await self._round(await self._due()):
             count += taken
-            if not taken:
-                return count
+        return count
+
+    async def _round(self, due: list[DueStep]) -> int:
+        count = 0
+        next_due_at = LATEST
+        for batch in self._batches(due):
+            # What a step has made due comes before what was due after it.
+            items = [item for due_at, item in batch if due_at <= next_due_at]
+            if not items:
+                break
+            taken = await self._take(items)
+            count += len(taken)
+            next_due_at = min([next_due_at, *map(self._due_after, taken)])
+        return count
+
+    def _batches(self, due: list[DueStep]) -> Iterator[list[DueStep]]:
+        """Cut into runs of the same step, none of which makes one due that comes before the last of its run."""
+        batch: list[DueStep] = []
+        next_due_at = LATEST
+        for step in due:
+            is_same = bool(batch) and batch[0].item.status == step.item.status
+            if batch and (not is_same or step.due_at > next_due_at or len(batch) == _BATCH_MAX):
+                yield batch
+                batch, next_due_at = [], LATEST
+            batch.append(step)
+            next_due_at = min(next_due_at, self._due_after(step.item))
+        if batch:
+            yield batch
 
     async def _due(self) -> list[DueStep]:
         now = clock.now()
@@ -107,27 +127,25 @@ class TournamentRunner:
             return LATEST
         return item.ends_at + board.windows.grace
 
-    async def _try(self, item: Tournament) -> bool:
-        try:
-            return await self._step(item)
-        except (UnavailableError, LeaseLostError):
-            raise
-        except Exception:  # noqa: BLE001 - one tournament's trouble is not that of all others; it is tried again
-            _log.exception("tournament_step_failed", tournament=item.tournament_id, occurrence=item.occurrence)
-            return False
+    async def _take(self, items: list[Tournament]) -> list[Tournament]:
+        """Take the same step of each; return those that took it. One's trouble is not that of all others."""
+        with _Contained(items):
+            return await self._step(items)
+        if len(items) == 1:
+            return []
+        return [taken for item in items for taken in await self._take([item])]
 
-    async def _step(self, item: Tournament) -> bool:
-        if item.status == "scheduled":
-            return await self._activate(item)
-        if item.status == "active":
-            return await self._end(item)
-        board = self._catalog.get_tournament(item.tournament_id)
-        if board is None:
-            return False
-        is_settled = await self._settler.settle(item, board, clock.now()) is not None
-        if is_settled:
-            await self._announce()
-        return is_settled
+    async def _step(self, items: list[Tournament]) -> list[Tournament]:
+        if items[0].status == "active":
+            return await self._end(items)
+        if items[0].status == "ended":
+            return await self._settle(items)
+        taken: list[Tournament] = []
+        for item in items:
+            with _Contained([item]):
+                if await self._activate(item):
+                    taken.append(item)
+        return taken
 
     async def _activate(self, item: Tournament) -> bool:
         async with self._database.transaction() as connection:
@@ -156,14 +174,27 @@ class TournamentRunner:
         await self._announce()
         return True
 
-    async def _end(self, item: Tournament) -> bool:
+    async def _end(self, items: list[Tournament]) -> list[Tournament]:
         async with self._database.transaction() as connection:
             await self._fence(connection)
             await self._ledger.share(connection)
-            current = await self._current(connection, item)
-            if current is None or current.ends_at > clock.now():
-                return False
-            return await self._tournaments.step(connection, current, "ended")
+            ended = await self._tournaments.end_all(connection, items, clock.now())
+        return [item for item in items if (item.tournament_id, item.occurrence) in ended]
+
+    async def _settle(self, items: list[Tournament]) -> list[Tournament]:
+        """Close the rankings together, then settle one after the other, each in a transaction of its own."""
+        boards = ((item, self._catalog.get_tournament(item.tournament_id)) for item in items)
+        known = [(item, board) for item, board in boards if board is not None]
+        if not known:
+            return []
+        ranking_ids = await self._settler.close(known)
+        await self._announce()
+        taken: list[Tournament] = []
+        for (item, board), ranking_id in zip(known, ranking_ids, strict=True):
+            with _Contained([item]):
+                if await self._settler.settle(item, board, ranking_id, clock.now()) is not None:
+                    taken.append(item)
+        return taken
 
     async def _current(self, connection: "Connection[Any]", item: Tournament) -> Tournament | None:
         """Return an occurrence as it is by now, or None when it is not in the same status any more.
@@ -179,3 +210,20 @@ class TournamentRunner:
             await self._changes.periods()
         except (ValkeyError, OSError) as error:
             _log.warning("change_not_announced", error=str(error))
+
+
+class _Contained:
+    """Logs what goes wrong with tournaments, and goes on: it is tried again. Engines and leases concern all others."""
+
+    def __init__(self, items: list[Tournament]) -> None:
+        self._items = items
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, (UnavailableError, LeaseLostError)):
+            return False
+        names = [(item.tournament_id, item.occurrence) for item in self._items]
+        _log.error("tournament_step_failed", tournaments=names, exc_info=error)
+        return True

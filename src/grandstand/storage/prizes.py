@@ -38,25 +38,27 @@ class PrizeStore:
         connection: "Connection[Any]",
         tournament_id: str,
         occurrence: int,
-        rule: tuple[int, PrizeRule],
-        ranks: tuple[int, int],
-        prize_ids: Sequence[UUID],
+        rules: Sequence[PrizeRule],
+        given: Sequence[tuple[UUID, int, int]],
         awarded_at: datetime,
         expires_at: datetime,
     ) -> list[Prize]:
-        """Give one rule's prize to the standings of a range of ranks, with one of `prize_ids` for each rank.
+        """Award prizes to standings: (id of the prize, number of its rule, rank) each; return them in the order of ids.
 
         Raises:
             asyncpg.UniqueViolationError: somebody has it already.
         """
-        number, what = rule
+        numbers = sorted({number for _, number, _ in given})
         rows = await connection.fetch(
-            queries.load("prizes/award.sql"), tournament_id, occurrence, number, *ranks, what.kind, what.amount,
-            msgspec.json.encode(what.metadata).decode(), awarded_at, expires_at, prize_ids,
+            queries.load("prizes/award.sql"), tournament_id, occurrence, awarded_at, expires_at, numbers,
+            [rules[number].kind for number in numbers],
+            [rules[number].amount for number in numbers],
+            [msgspec.json.encode(rules[number].metadata).decode() for number in numbers],
+            [prize_id for prize_id, _, _ in given],
+            [number for _, number, _ in given],
+            [rank for _, _, rank in given],
         )  # fmt: skip
-        prizes = [Prize(*row) for row in rows]
-        await self._trace(connection, prizes, "pending", awarded_at, "settlement", None)
-        return prizes
+        return [Prize(*row) for row in rows]
 
     async def claim(
         self, connection: "Connection[Any]", prize_id: UUID, now: datetime, key: str | None, actor: str

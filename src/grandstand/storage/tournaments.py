@@ -106,12 +106,10 @@ class TournamentStore:
         """Change when an occurrence takes place."""
         await connection.execute(queries.load("tournaments/move_occurrence.sql"), tournament_id, *window)
 
-    async def step(
-        self, connection: "Connection[Any]", item: Tournament, to: Status, settled_at: datetime | None = None
-    ) -> bool:
+    async def step(self, connection: "Connection[Any]", item: Tournament, to: Status) -> bool:
         """Move an occurrence from the status in `item` to another; False when it is not in that status any more."""
         row = await connection.fetchval(
-            queries.load("tournaments/set_status.sql"), item.tournament_id, item.occurrence, item.status, to, settled_at
+            queries.load("tournaments/set_status.sql"), item.tournament_id, item.occurrence, item.status, to
         )
         return row is not None
 
@@ -194,15 +192,55 @@ class TournamentStore:
         )
         return None if row is None else Participant(*row)
 
+    async def end_all(
+        self, connection: "Connection[Any]", items: Sequence[Tournament], now: datetime
+    ) -> set[tuple[str, int]]:
+        """End those of some running occurrences that are over by now; return their (tournament, occurrence) pairs."""
+        rows = await connection.fetch(
+            queries.load("tournaments/end.sql"),
+            [item.tournament_id for item in items],
+            [item.occurrence for item in items],
+            now,
+        )
+        return {(row["tournament_id"], row["occurrence"]) for row in rows}
+
+    async def settle(self, connection: "Connection[Any]", item: Tournament, now: datetime) -> bool:
+        """Lock an occurrence that has ended until the transaction ends, and make it settled; False when it is not."""
+        sql = queries.load("tournaments/settle.sql")
+        return await connection.fetchval(sql, item.tournament_id, item.occurrence, now) is not None
+
     async def write_standings(
-        self, connection: "Connection[Any]", item: Tournament, ranking_id: int, direction: int, timeout_seconds: float
+        self,
+        connection: "Connection[Any]",
+        item: Tournament,
+        ranking_id: int,
+        direction: int,
+        *,
+        timeout_seconds: float,
+        rows_at_once: int,
     ) -> int:
-        """Freeze the ranks of an occurrence; return how many players are ranked."""
-        status = await connection.execute(
-            queries.load("tournaments/write_standings.sql"), item.tournament_id, item.occurrence, ranking_id, direction,
-            timeout=timeout_seconds,
-        )  # fmt: skip
-        return int(status.rpartition(" ")[2])
+        """Freeze the ranks of an occurrence; return how many players are ranked.
+
+        PostgreSQL sorts once, which may take `timeout_seconds`, and then writes so many rows with each statement.
+        """
+        ranked = await connection.cursor(
+            queries.load("tournaments/rank_entries.sql"), ranking_id, direction, timeout=timeout_seconds
+        )
+        count = 0
+        while rows := await ranked.fetch(rows_at_once, timeout=timeout_seconds):
+            await connection.execute(
+                queries.load("tournaments/insert_standings.sql"),
+                item.tournament_id,
+                item.occurrence,
+                [row["rank"] for row in rows],
+                [row["user_id"] for row in rows],
+                [row["score"] for row in rows],
+                [row["achieved_at"] for row in rows],
+            )
+            count += len(rows)
+            if len(rows) < rows_at_once:
+                break
+        return count
 
 
 def _json(definition: TournamentDefinition) -> str:
