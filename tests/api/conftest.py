@@ -23,6 +23,8 @@ from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.first_keys import ensure_first_keys
+from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_tournaments import TournamentKeeper
@@ -144,10 +146,11 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
             core.store,
             core.rankings,
             core.tournaments,
-            core.bans,
             core.changes,
             grace_seconds=settings.tournament_grace_seconds,
         ),
+        tournament_list=TournamentLister(core.database, core.tournaments),
+        tournament_entry=TournamentJoiner(core.database, core.tournaments, core.bans),
         tournament_ranks=ranks,
         live_tournaments=live_tournaments,
         prizes=PrizeKeeper(core.database, core.prizes, core.outbox),

@@ -83,7 +83,7 @@ async def test_a_process_is_killed_while_it_settles(cups: Cups, core_database_ur
         delay_seconds = (number + randomly.random()) * 0.04
         killed += await asyncio.to_thread(_kill_after, command, delay_seconds)
         standings, prizes = len(await cups.standings()), len(await cups.awarded())
-        status = (await cups.keeper.get("cup")).status
+        status = (await cups.lister.get("cup")).status
         assert (standings, prizes) == ((4000, 2000) if status == "settled" else (0, 0))
         await cups.check_books()
     assert killed > 1

@@ -101,7 +101,7 @@ class Core:
     def tournament_keeper(self) -> TournamentKeeper:
         """Return what changes tournaments."""
         return TournamentKeeper(
-            self.database, self.ledger, self.leaderboards, self.rankings, self.tournaments, self.bans, self.changes,
+            self.database, self.ledger, self.leaderboards, self.rankings, self.tournaments, self.changes,
             grace_seconds=self.settings.tournament_grace_seconds,
         )  # fmt: skip
 

@@ -14,6 +14,8 @@ from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
+from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_webhooks import WebhookManager
@@ -63,6 +65,8 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         ),
         banner=core.banner(),
         tournaments=core.tournament_keeper(),
+        tournament_list=TournamentLister(core.database, core.tournaments),
+        tournament_entry=TournamentJoiner(core.database, core.tournaments, core.bans),
         tournament_ranks=tournament_ranks,
         live_tournaments=live_tournaments,
         prizes=core.prize_keeper(),

@@ -5,10 +5,10 @@ from datetime import datetime
 
 import msgspec
 
-from grandstand.domain.errors import NotFoundError
 from grandstand.domain.leaderboards import Visibility, tournament_key
 from grandstand.domain.periods import period_id
 from grandstand.operations.find_ranking import Part
+from grandstand.operations.find_tournament import find_tournament
 from grandstand.operations.leaderboard_views import Lookup, Page, RankedEntry, UserRank
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.storage.postgres import Database
@@ -164,16 +164,8 @@ class TournamentReader:
         return page.entries
 
     async def _find(self, tournament_id: str, occurrence: int | None) -> Tournament:
-        item = None
-        if "\x00" not in tournament_id:
-            async with self._database.connection() as connection:
-                item = await self._tournaments.find(connection, tournament_id, occurrence)
-        if item is not None:
-            return item
-        if occurrence is not None:
-            await self._find(tournament_id, None)
-            raise NotFoundError("occurrence_not_found", f"This tournament has no occurrence {occurrence}.")
-        raise NotFoundError("tournament_not_found", f"There is no tournament {tournament_id!r}.")
+        async with self._database.connection() as connection:
+            return await find_tournament(self._tournaments, connection, tournament_id, occurrence)
 
 
 def _part(item: Tournament) -> Part:

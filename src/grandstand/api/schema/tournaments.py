@@ -19,7 +19,7 @@ from grandstand.api.schema.parts import (
     query,
 )
 from grandstand.domain.tournaments import Status
-from grandstand.operations.manage_tournaments import LIST_MAX
+from grandstand.operations.list_tournaments import LIST_MAX
 from grandstand.operations.read_leaderboard import NEARBY_MAX, PAGE_MAX
 
 _ID = path("tournament_id", {"type": "string", "minLength": 1, "maxLength": 64}, "Id of a tournament.", "friday-cup")
