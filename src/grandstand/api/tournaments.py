@@ -89,7 +89,8 @@ class TournamentRoutes(Controller):
         if user_id is None:
             raise InvalidError([FieldError("user_id", "is needed with a server key")])
         require_self(principal, user_id)
-        entered = await services.tournament_entry.join(read_tournament_id(tournament_id), user_id)
+        occurrence = Query(request.scope["query_string"]).occurrence()
+        entered = await services.tournament_entry.join(read_tournament_id(tournament_id), user_id, occurrence)
         return json_reply(entered).as_response()
 
     @post("/{tournament_id:str}/cancel", status_code=HTTPStatus.OK)

@@ -87,6 +87,17 @@ class TournamentDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
         )
 
 
+class TournamentRules(NamedTuple):
+    """The rules of a tournament, and of those of its occurrences that have begun: a change does not reach back."""
+
+    definition: TournamentDefinition
+    own: dict[int, TournamentDefinition]
+
+    def of(self, occurrence: int) -> TournamentDefinition:
+        """Return what decides in one occurrence."""
+        return self.own.get(occurrence, self.definition)
+
+
 class Window(NamedTuple):
     """When one occurrence takes scores: those that occurred in [starts_at, ends_at)."""
 

@@ -3,7 +3,7 @@
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, FieldError, InvalidError
 from grandstand.domain.event_model import is_user_id
-from grandstand.operations.find_tournament import find_tournament
+from grandstand.operations.find_tournament import find_open_tournament
 from grandstand.operations.tournament_views import ParticipantView
 from grandstand.storage.bans import BanStore
 from grandstand.storage.postgres import Database
@@ -18,28 +18,30 @@ class TournamentJoiner:
         self._tournaments = tournaments
         self._bans = bans
 
-    async def join(self, tournament_id: str, user_id: str) -> ParticipantView:
-        """Enter a player; entering twice is the same as once.
+    async def join(self, tournament_id: str, user_id: str, occurrence: int | None = None) -> ParticipantView:
+        """Enter a player into an occurrence: the named one, else the running one, else the next.
+
+        Entering twice is the same as once.
 
         Raises:
             InvalidError: a wrong user id.
-            NotFoundError: `tournament_not_found`.
+            NotFoundError: `tournament_not_found`, `occurrence_not_found`.
             ConflictError: `tournament_full`, `tournament_over` after the end, `player_banned`.
         """
         if not is_user_id(user_id):
             raise InvalidError([FieldError("user_id", "must be 1 to 255 characters without control characters")])
         now = clock.now()
         async with self._database.transaction() as connection:
-            item = await find_tournament(self._tournaments, connection, tournament_id)
-            status, players = await self._tournaments.lock(connection, tournament_id, item.occurrence)
-            if status not in ("scheduled", "active") or now >= item.ends_at:
-                raise ConflictError("tournament_over", f"The tournament {tournament_id!r} is over.")
+            item = await find_open_tournament(self._tournaments, connection, tournament_id, now, occurrence)
+            await self._tournaments.lock(connection, tournament_id, item.occurrence)
+            # Once more, under the lock: what decides may have changed while it was waited for.
+            item = await find_open_tournament(self._tournaments, connection, tournament_id, now, item.occurrence)
             if await self._bans.find(connection, [user_id]):
                 raise ConflictError("player_banned", "This player is banned.")
             known = await self._tournaments.find_participant(connection, tournament_id, item.occurrence, user_id)
             if known is None:
                 most = item.definition.max_players
-                if most is not None and players >= most:
+                if most is not None and item.players >= most:
                     raise ConflictError("tournament_full", f"The tournament {tournament_id!r} has {most} players.")
                 await self._tournaments.add_participants(connection, tournament_id, item.occurrence, [user_id], now)
                 known = await self._tournaments.find_participant(connection, tournament_id, item.occurrence, user_id)

@@ -1,5 +1,6 @@
 """Makes, changes, ends and cancels tournaments."""
 
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -7,11 +8,11 @@ import structlog
 from valkey.exceptions import ValkeyError
 
 from grandstand import clock
-from grandstand.domain.errors import ConflictError
+from grandstand.domain.errors import ConflictError, FieldError, InvalidError
 from grandstand.domain.leaderboards import tournament_key
 from grandstand.domain.rankings import RankingName
 from grandstand.domain.tournaments import TournamentDefinition, Window, next_window
-from grandstand.operations.find_tournament import find_tournament
+from grandstand.operations.find_tournament import find_open_tournament, find_tournament
 from grandstand.operations.tournament_bodies import apply_patch, read_new_tournament, read_patch
 from grandstand.operations.tournament_views import TournamentView, tournament_view
 from grandstand.storage.changes import Changes
@@ -69,7 +70,7 @@ class TournamentKeeper:
                     grace_seconds=self._grace_seconds,
                 )
                 await self._tournaments.insert(connection, tournament_id, board.leaderboard_id, definition)
-                await self._tournaments.insert_occurrence(connection, tournament_id, window, "scheduled")
+                await self._tournaments.insert_occurrences(connection, tournament_id, [window])
                 await self._tournaments.publish_windows(connection, tournament_id, board.leaderboard_id, revision)
                 item = await find_tournament(self._tournaments, connection, tournament_id)
         except asyncpg.UniqueViolationError:
@@ -80,26 +81,27 @@ class TournamentKeeper:
     async def change(self, tournament_id: str, body: bytes) -> TournamentView:
         """Change a tournament before its end: fields that are given, the others stay.
 
-        What decides scores never changes, and the start only while it lies ahead.
+        It is the running occurrence that changes, and all that follow; when none is running, those that follow. What
+        decides scores never changes, and the start only while it lies ahead.
 
         Raises:
             MalformedError: the body is not JSON.
             InvalidError: a wrong value, or one that may not change any more.
             NotFoundError: `tournament_not_found`.
-            ConflictError: `tournament_over` after the end.
+            ConflictError: `tournament_over` after the end; `tournament_has_scores`, a start would move under scores.
         """
         patch = read_patch(body)
+        now = clock.now()
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
-            item = await find_tournament(self._tournaments, connection, tournament_id)
-            if item.status not in ("scheduled", "active"):
-                raise ConflictError("tournament_over", f"The tournament {tournament_id!r} is {item.status}.")
-            definition = apply_patch(item, patch, clock.now())
+            item = await find_open_tournament(self._tournaments, connection, tournament_id, now)
+            definition = apply_patch(item, patch, now)
             await self._tournaments.update(connection, tournament_id, definition)
-            if "starts_at" in patch or "ends_at" in patch:
-                window = Window(item.occurrence, definition.starts_at, definition.ends_at)
-                await self._tournaments.move_occurrence(connection, tournament_id, window)
-                await self._move_end(connection, item, window)
+            if item.status == "active":
+                await self._tournaments.set_rules(connection, item, definition)
+            window = Window(item.occurrence, definition.starts_at, definition.ends_at)
+            if window != (item.occurrence, item.starts_at, item.ends_at):
+                await self._move(connection, item, window)
             await self._reschedule(connection, item, definition)
             await self._publish(connection, item)
             item = await find_tournament(self._tournaments, connection, tournament_id, item.occurrence)
@@ -119,10 +121,8 @@ class TournamentKeeper:
             item = await find_tournament(self._tournaments, connection, tournament_id)
             if item.status != "active" or now <= item.starts_at:
                 raise ConflictError("tournament_not_active", f"The tournament {tournament_id!r} is {item.status}.")
-            window = Window(item.occurrence, item.starts_at, min(now, item.ends_at))
-            await self._tournaments.move_occurrence(connection, tournament_id, window)
-            await self._move_end(connection, item, window)
-            await self._tournaments.step(connection, item, "ended")
+            await self._move(connection, item, Window(item.occurrence, item.starts_at, min(now, item.ends_at)))
+            await self._tournaments.end_all(connection, [item], now)
             await self._publish(connection, item)
             item = await find_tournament(self._tournaments, connection, tournament_id, item.occurrence)
         await self._announce()
@@ -149,24 +149,48 @@ class TournamentKeeper:
     async def _reschedule(
         self, connection: "Connection[Any]", item: Tournament, definition: TournamentDefinition
     ) -> None:
-        """Let the occurrence after a running one follow from the changed definition: two never overlap."""
-        if item.status != "active":
-            return
-        await self._tournaments.delete_ahead(connection, item.tournament_id, item.occurrence)
+        """Let the occurrence after this one follow from the changed definition: two never overlap.
+
+        Who has entered it stays. Of those after it there is none yet, but for a moment after a time without scheduler.
+        """
         following = next_window(definition, Window(item.occurrence, definition.starts_at, definition.ends_at))
-        if following is not None:
-            await self._tournaments.insert_occurrence(connection, item.tournament_id, following, "scheduled")
+        held = await self._tournaments.find(connection, item.tournament_id, item.occurrence + 1)
+        if held is None:
+            # Made when this one begins.
+            if following is not None and item.status == "active":
+                await self._tournaments.insert_occurrences(connection, item.tournament_id, [following])
+            return
+        if following is None:
+            await self._tournaments.delete_ahead(connection, item.tournament_id, item.occurrence)
+        elif following != (held.occurrence, held.starts_at, held.ends_at):
+            await self._tournaments.delete_ahead(connection, item.tournament_id, held.occurrence)
+            await self._move(connection, held, following)
 
     async def _publish(self, connection: "Connection[Any]", item: Tournament) -> None:
         revision = await self._ledger.next_leaderboards_revision(connection)
         await self._tournaments.publish_windows(connection, item.tournament_id, item.leaderboard_id, revision)
 
-    async def _move_end(self, connection: "Connection[Any]", item: Tournament, window: Window) -> None:
+    async def _move(self, connection: "Connection[Any]", item: Tournament, window: Window) -> None:
+        """Change when an occurrence takes place. Its scores stand under its start, so that stays once there are any."""
+        if window.starts_at != item.starts_at:
+            await self._check_start(connection, item, window.starts_at)
+        await self._tournaments.move_occurrence(connection, item.tournament_id, window)
         board = await self._leaderboards.find(connection, tournament_key(item.tournament_id))
         if board is None:
             raise RuntimeError(f"The tournament {item.tournament_id!r} has no board.")
         name = RankingName(item.leaderboard_id, board.epoch, item.starts_at)
         await self._rankings.move_end(connection, name, window.ends_at)
+
+    async def _check_start(self, connection: "Connection[Any]", item: Tournament, starts_at: datetime) -> None:
+        previous = await self._tournaments.find(connection, item.tournament_id, item.occurrence - 1)
+        if previous is not None and starts_at < previous.ends_at:
+            message = f"must not be before the end of the occurrence before it, {previous.ends_at.isoformat()}"
+            raise InvalidError([FieldError("starts_at", message)])
+        if await self._tournaments.has_attempts(connection, item.tournament_id, item.occurrence):
+            raise ConflictError(
+                "tournament_has_scores",
+                f"Somebody has scored in occurrence {item.occurrence} of {item.tournament_id!r}: its start stays.",
+            )
 
     async def _announce(self) -> None:
         try:

@@ -4,8 +4,9 @@
         │                      │                   │
         └──────────────────────┴───────cancel──────┴──► cancelled
 
-When an occurrence becomes active and the tournament repeats, the next one is scheduled. What was due while nothing ran
-is done at the next start, step by step as it would have been.
+When an occurrence becomes active and the tournament repeats, the next one is scheduled; those that should have begun
+meanwhile are scheduled first of all, so that they take scores while the steps before them are done. What was due while
+nothing ran is done at the next start, step by step as it would have been.
 """
 
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from grandstand.domain.errors import UnavailableError
 from grandstand.domain.periods import LATEST
 from grandstand.domain.tournaments import Window, next_window
 from grandstand.operations.catalog import LeaderboardCatalog
+from grandstand.operations.schedule_occurrences import OccurrenceScheduler
 from grandstand.operations.settle_tournament import TournamentSettler
 from grandstand.storage.changes import Changes
 from grandstand.storage.event_stream import EventStream
@@ -67,6 +69,7 @@ class TournamentRunner:
         self._changes = changes
         self._slack = slack
         self._fence = fence
+        self._scheduler = OccurrenceScheduler(database, ledger, tournaments, fence=fence)
 
     async def run(self) -> int:
         """Take every step that is due by now; return how many there were.
@@ -77,9 +80,14 @@ class TournamentRunner:
             UnavailableError: an engine is out of reach; what was done is done.
             LeaseLostError: the term is over; what was done is done.
         """
-        count = 0
-        while taken := await self._round(await self._due()):
+        await self._scheduler.make_overdue()
+        count = skipped = 0
+        while due := await self._due(skipped):
+            taken = await self._round(due)
             count += taken
+            if not taken:
+                # What cannot be done now holds up nothing behind it.
+                skipped += len(due)
         return count
 
     async def _round(self, due: list[DueStep]) -> int:
@@ -109,14 +117,14 @@ class TournamentRunner:
         if batch:
             yield batch
 
-    async def _due(self) -> list[DueStep]:
+    async def _due(self, skipped: int = 0) -> list[DueStep]:
         now = clock.now()
         depth = await self._stream.depth()
         # What is in the stream may still be a score of an ended occurrence: it waits until that is processed.
         settle_by = now - timedelta(seconds=depth.lag_seconds) - self._slack
         async with self._database.connection() as connection:
             await self._catalog.refresh(connection)
-            return await self._tournaments.list_due(connection, now, settle_by, _ROUND_MAX)
+            return await self._tournaments.list_due(connection, now, settle_by, _ROUND_MAX, skipped)
 
     def _due_after(self, item: Tournament) -> datetime:
         """Return when the step after the one that `item` waits for is due; no other step makes one due earlier."""
@@ -155,12 +163,13 @@ class TournamentRunner:
             if current is None or current.starts_at > clock.now():
                 return False
             item = current
-            await self._tournaments.step(connection, item, "active")
+            await self._tournaments.activate(connection, item)
             following = next_window(item.definition, Window(item.occurrence, item.starts_at, item.ends_at))
-            if following is not None:
-                await self._tournaments.insert_occurrence(connection, item.tournament_id, following, "scheduled")
-            revision = await self._ledger.next_leaderboards_revision(connection)
-            await self._tournaments.publish_windows(connection, item.tournament_id, item.leaderboard_id, revision)
+            if following is not None and await self._tournaments.insert_occurrences(
+                connection, item.tournament_id, [following]
+            ):
+                revision = await self._ledger.next_leaderboards_revision(connection)
+                await self._tournaments.publish_windows(connection, item.tournament_id, item.leaderboard_id, revision)
             await self._outbox.add(
                 connection,
                 "tournament.started",

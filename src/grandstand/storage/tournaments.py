@@ -12,7 +12,7 @@ from grandstand.storage.postgres import Connection
 
 
 class Tournament(NamedTuple):
-    """A tournament with one of its occurrences."""
+    """A tournament with one of its occurrences, and the rules of that one."""
 
     tournament_id: str
     leaderboard_id: int
@@ -24,6 +24,8 @@ class Tournament(NamedTuple):
     status: Status
     players: int
     settled_at: datetime | None
+    is_cut: bool
+    """Whether its end was moved to an earlier time."""
     next_starts_at: datetime | None
     """Start of the occurrence that is scheduled after this one."""
 
@@ -82,36 +84,63 @@ class TournamentStore:
         rows = await connection.fetch(queries.load("tournaments/list.sql"), after_id, status, count_max, public_only)
         return [_tournament(row) for row in rows]
 
+    async def find_open(self, connection: "Connection[Any]", tournament_id: str, now: datetime) -> Tournament | None:
+        """Return a tournament with the occurrence that may be entered: the running one, else the next."""
+        row = await connection.fetchrow(queries.load("tournaments/find_open.sql"), tournament_id, now)
+        return None if row is None else _tournament(row)
+
     async def list_due(
-        self, connection: "Connection[Any]", now: datetime, settle_by: datetime, count_max: int
+        self, connection: "Connection[Any]", now: datetime, settle_by: datetime, count_max: int, skipped: int
     ) -> list[DueStep]:
-        """Return occurrences with an overdue step in the order in which the steps were due.
+        """Return occurrences with an overdue step in the order in which the steps were due, but for the first ones.
 
         What ended, grace included, by `settle_by` may be settled.
         """
-        rows = await connection.fetch(queries.load("tournaments/list_due.sql"), now, settle_by, count_max)
+        rows = await connection.fetch(queries.load("tournaments/list_due.sql"), now, settle_by, count_max, skipped)
         return [DueStep(row["due_at"], _tournament(row)) for row in rows]
 
-    async def insert_occurrence(
-        self, connection: "Connection[Any]", tournament_id: str, window: Window, status: Status
-    ) -> None:
-        """Store an occurrence; nothing happens when it is there already."""
-        await connection.execute(queries.load("tournaments/insert_occurrence.sql"), tournament_id, *window, status)
+    async def list_last_due(self, connection: "Connection[Any]", now: datetime) -> list[Tournament]:
+        """Return overdue occurrences of repeating tournaments after which there is none yet."""
+        return [_tournament(row) for row in await connection.fetch(queries.load("tournaments/list_last_due.sql"), now)]
+
+    async def insert_occurrences(
+        self, connection: "Connection[Any]", tournament_id: str, windows: Sequence[Window]
+    ) -> bool:
+        """Schedule occurrences, but for those that are there already; return whether any was new."""
+        rows = await connection.fetch(
+            queries.load("tournaments/insert_occurrences.sql"),
+            tournament_id,
+            [window.occurrence for window in windows],
+            [window.starts_at for window in windows],
+            [window.ends_at for window in windows],
+        )
+        return bool(rows)
 
     async def delete_ahead(self, connection: "Connection[Any]", tournament_id: str, occurrence: int) -> None:
         """Take back what is scheduled after an occurrence. Needs the ledger alone."""
         await connection.execute(queries.load("tournaments/delete_ahead.sql"), tournament_id, occurrence)
 
     async def move_occurrence(self, connection: "Connection[Any]", tournament_id: str, window: Window) -> None:
-        """Change when an occurrence takes place."""
+        """Change when an occurrence takes place. Needs the ledger alone."""
         await connection.execute(queries.load("tournaments/move_occurrence.sql"), tournament_id, *window)
 
-    async def step(self, connection: "Connection[Any]", item: Tournament, to: Status) -> bool:
-        """Move an occurrence from the status in `item` to another; False when it is not in that status any more."""
-        row = await connection.fetchval(
-            queries.load("tournaments/set_status.sql"), item.tournament_id, item.occurrence, item.status, to
+    async def activate(self, connection: "Connection[Any]", item: Tournament) -> bool:
+        """Let a scheduled occurrence begin, by the rules as they are now; False when it is not scheduled any more."""
+        sql = queries.load("tournaments/activate.sql")
+        return await connection.fetchval(sql, item.tournament_id, item.occurrence) is not None
+
+    async def set_rules(
+        self, connection: "Connection[Any]", item: Tournament, definition: TournamentDefinition
+    ) -> None:
+        """Replace the rules of an occurrence that has begun."""
+        await connection.execute(
+            queries.load("tournaments/set_rules.sql"), item.tournament_id, item.occurrence, _json(definition)
         )
-        return row is not None
+
+    async def has_attempts(self, connection: "Connection[Any]", tournament_id: str, occurrence: int) -> bool:
+        """Return whether anybody has scored in an occurrence."""
+        sql = queries.load("tournaments/has_attempts.sql")
+        return bool(await connection.fetchval(sql, tournament_id, occurrence))
 
     async def cancel(self, connection: "Connection[Any]", tournament_id: str) -> None:
         """Cancel every occurrence that is not settled."""
@@ -249,4 +278,4 @@ def _json(definition: TournamentDefinition) -> str:
 
 def _tournament(row: Any) -> Tournament:
     definition = msgspec.json.decode(row["definition"], type=TournamentDefinition)
-    return Tournament(row["tournament_id"], row["leaderboard_id"], definition, *tuple(row)[3:11])
+    return Tournament(row["tournament_id"], row["leaderboard_id"], definition, *tuple(row)[3:12])
