@@ -120,7 +120,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     await core.stream.create_group()
     authenticator = Authenticator(core.database, refresh_seconds=60, token_ttl_seconds=3600)
     await authenticator.start()
-    ranks = TournamentReader(core.database, core.tournaments, core.reader)
+    ranks = TournamentReader(core.database, core.tournaments, core.prizes, core.reader)
     live, live_tournaments = LiveBoards(core.reader), LiveTournaments(core.reader, ranks)
     resolver = SystemResolver()
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
@@ -139,7 +139,9 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         profiles=PlayerReader(
             core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
         ),
-        banner=PlayerBanner(core.database, core.ledger, core.bans, core.entries, core.prizes, core.index, core.changes),
+        banner=PlayerBanner(
+            core.database, core.ledger, core.bans, core.entries, core.tournaments, core.prizes, core.index, core.changes
+        ),
         tournaments=TournamentKeeper(
             core.database,
             core.ledger,
@@ -150,7 +152,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
             grace_seconds=settings.tournament_grace_seconds,
         ),
         tournament_list=TournamentLister(core.database, core.tournaments),
-        tournament_entry=TournamentJoiner(core.database, core.tournaments, core.bans),
+        tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans),
         tournament_ranks=ranks,
         live_tournaments=live_tournaments,
         prizes=PrizeKeeper(core.database, core.prizes, core.outbox),

@@ -76,12 +76,12 @@ class Cups:
             grace_seconds=int(GRACE.total_seconds()),
         )  # fmt: skip
         self.lister = TournamentLister(database, core.tournaments)
-        self.joiner = TournamentJoiner(database, core.tournaments, core.bans)
+        self.joiner = TournamentJoiner(database, core.ledger, core.tournaments, core.bans)
         self.prize_keeper = PrizeKeeper(database, core.prizes, core.outbox)
         self.banner = PlayerBanner(
-            database, core.ledger, core.bans, core.entries, core.prizes, core.index, core.changes
+            database, core.ledger, core.bans, core.entries, core.tournaments, core.prizes, core.index, core.changes
         )
-        self.reader = TournamentReader(core.database, core.tournaments, core.reader)
+        self.reader = TournamentReader(core.database, core.tournaments, core.prizes, core.reader)
         self.settler = TournamentSettler(
             database, core.ledger, core.tournaments, core.rankings, core.prizes, core.outbox
         )

@@ -175,7 +175,9 @@ class Model:
         self.banned.add(user)
         for cup in self.cups.values():
             for each in cup.occurrences:
-                each.scores.pop(user, None)
+                if each.status in OPEN:
+                    each.scores.pop(user, None)
+                    each.attempts.pop(user, None)
         mine = [prize for key, prize in self.prizes.items() if key[2] == user and prize.status == "pending"]
         for prize in mine:
             prize.status = "voided"

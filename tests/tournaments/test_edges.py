@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from grandstand.domain.errors import ConflictError, GrandstandError, InvalidError, MalformedError, NotFoundError
-from tests.tournaments.cups import GRACE, HOUR, SETTLED_AFTER, START, Cups, score, together
+from tests.tournaments.cups import DAILY, GRACE, HOUR, SETTLED_AFTER, START, Cups, score, together
 
 GOLD = {"from": 1, "to": 3, "kind": "gold", "amount": 10}
 HALF = {"top_percent": 50, "kind": "ticket", "amount": 1}
@@ -76,6 +76,7 @@ async def test_a_lower_score_may_be_better(cups: Cups) -> None:
         ({"ends_at": START + timedelta(days=4000)}, "ends_at"),
         ({"operator": "median"}, "operator"),
         ({"event_type": "no spaces"}, "event_type"),
+        ({"event_type": "grandstand.score"}, "event_type"),
         ({"join": "invited"}, "join"),
         ({"max_players": 0}, "max_players"),
         ({"max_attempts": -1}, "max_attempts"),
@@ -277,6 +278,40 @@ async def test_a_banned_player_neither_joins_nor_scores_nor_gets_a_prize(cups: C
     await cups.check_books()
 
 
+async def test_a_ban_frees_the_place(cups: Cups) -> None:
+    await cups.create(max_players=1, repeat=DAILY)
+    cups.time.at(START)
+    await cups.run()
+    await cups.send(score("ann", 9), score("bob", 5))
+    await cups.joiner.join("cup", "ann", 2)
+    await cups.ban("ann")
+    assert [(await cups.lister.get("cup", number)).players for number in (1, 2)] == [0, 0]
+    assert (await cups.joiner.join("cup", "bob")).attempts == 0
+    await cups.send(score("bob", 4), score("ann", 10))
+    assert await code(cups.joiner.join("cup", "cid")) == "tournament_full"
+    await cups.settle()
+    assert [row.user_id for row in await cups.standings()] == ["bob"]
+
+
+async def test_a_ban_after_the_settlement_moves_nobody(cups: Cups) -> None:
+    await cups.create(prizes=[{**GOLD, "from": 1, "to": 2}])
+    cups.time.at(START)
+    await cups.send(score("ann", 9), score("bob", 5), score("cid", 1))
+    await cups.settle()
+    before = [(entry.rank, entry.user_id) for entry in (await cups.reader.page("cup")).entries]
+    await cups.ban("ann")
+    assert [(entry.rank, entry.user_id) for entry in (await cups.reader.page("cup")).entries] == before
+    await cups.core.new_closer().close()
+    await cups.core.sweeper.sweep()
+    assert [(entry.rank, entry.user_id) for entry in (await cups.reader.page("cup")).entries] == before
+    preview = await cups.reader.preview("cup")
+    assert [(prize.rank, prize.user_id) for prize in preview.prizes] == [(1, "ann"), (2, "bob")]
+    assert (preview.players, preview.total_prizes) == (3, 2)
+    assert sorted((prize.user_id, prize.status) for prize in await cups.awarded()) == [
+        ("ann", "voided"), ("bob", "pending"),
+    ]  # fmt: skip
+
+
 async def test_a_lifted_ban_begins_anew(cups: Cups) -> None:
     await cups.create(operator="sum")
     cups.time.at(START)
@@ -298,6 +333,7 @@ async def test_cancelled_pays_nothing(cups: Cups) -> None:
     await cups.run()
     assert (await cups.keeper.cancel("cup")).status == "cancelled"
     assert await code(cups.keeper.cancel("cup")) == "tournament_settled"
+    assert (await cups.reader.preview("cup")).total_prizes == 0
     assert await code(cups.keeper.end("cup")) == "tournament_not_active"
     assert await code(cups.change("cup", title="x")) == "tournament_over"
     cups.time.forward(days=1)

@@ -112,7 +112,7 @@ class Core:
     def banner(self) -> PlayerBanner:
         """Return what bans players."""
         return PlayerBanner(
-            self.database, self.ledger, self.bans, self.entries, self.prizes, self.index, self.changes
+            self.database, self.ledger, self.bans, self.entries, self.tournaments, self.prizes, self.index, self.changes
         )  # fmt: skip
 
     def replayer(self) -> LeaderboardReplayer:

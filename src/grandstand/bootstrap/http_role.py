@@ -45,7 +45,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
     await authenticator.start()
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     reader = _reader(core, finder, feed)
-    tournament_ranks = TournamentReader(core.database, core.tournaments, reader)
+    tournament_ranks = TournamentReader(core.database, core.tournaments, core.prizes, reader)
     live, live_tournaments = LiveBoards(reader), LiveTournaments(reader, tournament_ranks)
     resolver = SystemResolver()
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
@@ -66,7 +66,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         banner=core.banner(),
         tournaments=core.tournament_keeper(),
         tournament_list=TournamentLister(core.database, core.tournaments),
-        tournament_entry=TournamentJoiner(core.database, core.tournaments, core.bans),
+        tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans),
         tournament_ranks=tournament_ranks,
         live_tournaments=live_tournaments,
         prizes=core.prize_keeper(),

@@ -22,6 +22,7 @@ from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Database
 from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.tournaments import TournamentStore
 from grandstand.storage.valkey import OUT_OF_REACH
 
 REASON_LENGTH_MAX = 1_000
@@ -52,6 +53,7 @@ class PlayerBanner:
         ledger: Ledger,
         bans: BanStore,
         entries: EntryStore,
+        tournaments: TournamentStore,
         prizes: PrizeStore,
         index: RankingIndex,
         changes: Changes,
@@ -60,6 +62,7 @@ class PlayerBanner:
         self._ledger = ledger
         self._bans = bans
         self._entries = entries
+        self._tournaments = tournaments
         self._prizes = prizes
         self._index = index
         self._changes = changes
@@ -78,6 +81,7 @@ class PlayerBanner:
             await self._ledger.seize(connection)
             since = await self._bans.put(connection, user_id, now, reason)
             removed = await self._entries.remove_everywhere(connection, user_id)
+            await self._tournaments.remove_participant(connection, user_id)
             voided = await self._prizes.void_of_user(connection, user_id, now, actor, reason)
             # Before the commit: were it lost after it, the player would stay in the rank indexes.
             try:

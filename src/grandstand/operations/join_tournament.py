@@ -6,6 +6,7 @@ from grandstand.domain.event_model import is_user_id
 from grandstand.operations.find_tournament import find_open_tournament
 from grandstand.operations.tournament_views import ParticipantView
 from grandstand.storage.bans import BanStore
+from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Database
 from grandstand.storage.tournaments import TournamentStore
 
@@ -13,8 +14,9 @@ from grandstand.storage.tournaments import TournamentStore
 class TournamentJoiner:
     """Enters players for one process. Every method raises `UnavailableError` without the database."""
 
-    def __init__(self, database: Database, tournaments: TournamentStore, bans: BanStore) -> None:
+    def __init__(self, database: Database, ledger: Ledger, tournaments: TournamentStore, bans: BanStore) -> None:
         self._database = database
+        self._ledger = ledger
         self._tournaments = tournaments
         self._bans = bans
 
@@ -32,16 +34,18 @@ class TournamentJoiner:
             raise InvalidError([FieldError("user_id", "must be 1 to 255 characters without control characters")])
         now = clock.now()
         async with self._database.transaction() as connection:
+            # Changes and bans hold the ledger alone: they come before all of this, or after it.
+            await self._ledger.share(connection)
             item = await find_open_tournament(self._tournaments, connection, tournament_id, now, occurrence)
-            await self._tournaments.lock(connection, tournament_id, item.occurrence)
-            # Once more, under the lock: what decides may have changed while it was waited for.
-            item = await find_open_tournament(self._tournaments, connection, tournament_id, now, item.occurrence)
+            status, players = await self._tournaments.lock(connection, tournament_id, item.occurrence)
+            if status not in ("scheduled", "active"):
+                raise ConflictError("tournament_over", f"The tournament {tournament_id!r} is over.")
             if await self._bans.find(connection, [user_id]):
                 raise ConflictError("player_banned", "This player is banned.")
             known = await self._tournaments.find_participant(connection, tournament_id, item.occurrence, user_id)
             if known is None:
                 most = item.definition.max_players
-                if most is not None and item.players >= most:
+                if most is not None and players >= most:
                     raise ConflictError("tournament_full", f"The tournament {tournament_id!r} has {most} players.")
                 await self._tournaments.add_participants(connection, tournament_id, item.occurrence, [user_id], now)
                 known = await self._tournaments.find_participant(connection, tournament_id, item.occurrence, user_id)

@@ -79,7 +79,7 @@ class EntryStore:
         return [_entry(row) for row in rows]
 
     async def remove_everywhere(self, connection: "Connection[Any]", user_id: str) -> list[Entry]:
-        """Delete a user's entries in every ranking that is not archived. Needs the ledger alone."""
+        """Delete a user's entries in every ranking that is not final. Needs the ledger alone."""
         rows = await connection.fetch(queries.load("entries/remove_everywhere.sql"), user_id)
         return [_entry(row) for row in rows]
 

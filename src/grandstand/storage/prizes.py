@@ -30,6 +30,16 @@ class Prize(NamedTuple):
     expires_at: datetime
 
 
+class Award(NamedTuple):
+    """Who was awarded what by which rule."""
+
+    rank: int
+    user_id: str
+    rule: int
+    kind: str
+    amount: int
+
+
 class PrizeStore:
     """Writes and reads prizes; every method runs on the caller's connection. Each step leaves a trace."""
 
@@ -97,6 +107,22 @@ class PrizeStore:
         """Return a user's prizes, the newest first."""
         rows = await connection.fetch(queries.load("prizes/list_newest.sql"), user_id, count_max)
         return [Prize(*row) for row in rows]
+
+    async def list_of_occurrence(
+        self, connection: "Connection[Any]", tournament_id: str, occurrence: int, count_max: int
+    ) -> list[Award]:
+        """Return what was awarded in an occurrence, whatever became of it, by rule and rank."""
+        rows = await connection.fetch(
+            queries.load("prizes/list_of_occurrence.sql"), tournament_id, occurrence, count_max
+        )
+        return [Award(*row) for row in rows]
+
+    async def sum_of_occurrence(
+        self, connection: "Connection[Any]", tournament_id: str, occurrence: int
+    ) -> tuple[int, dict[str, int]]:
+        """Return how many prizes were awarded in an occurrence, and the sum of each kind."""
+        rows = await connection.fetch(queries.load("prizes/sum_of_occurrence.sql"), tournament_id, occurrence)
+        return sum(row["prizes"] for row in rows), {row["kind"]: int(row["amount"]) for row in rows}
 
     async def void(
         self, connection: "Connection[Any]", prize_id: UUID, now: datetime, actor: str, reason: str | None

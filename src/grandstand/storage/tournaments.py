@@ -200,6 +200,10 @@ class TournamentStore:
         )
         return {row["user_id"]: row["attempts"] for row in rows}
 
+    async def remove_participant(self, connection: "Connection[Any]", user_id: str) -> None:
+        """Take a player out of every occurrence that is not settled. Needs the ledger alone."""
+        await connection.execute(queries.load("tournaments/remove_participant.sql"), user_id)
+
     async def add_attempts(
         self, connection: "Connection[Any]", tournament_id: str, occurrence: int, attempts: Mapping[str, int]
     ) -> None:
