@@ -1,7 +1,7 @@
 """The outbox: what webhooks tell, written in the transaction of what happened, with a row for each who is to hear it.
 
 So nothing is told that was rolled back and nothing is lost that was committed, whoever dies afterwards. An endpoint
-gets what is committed after it was created, and nothing older.
+gets what is committed after it was created, and nothing older; what is committed while it is disabled waits as dead.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,9 @@ from grandstand.domain.ids import new_ids
 from grandstand.domain.webhooks import EventType
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
+
+KEPT_DISABLED_DAYS = 30
+"""For so long after an endpoint was disabled, what happens is kept for it as dead deliveries."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -36,7 +39,7 @@ class Outbox:
         event_ids = new_ids(len(events), clock.now())
         types = [event_type for event_type, _ in events]
         texts = [_encode(payload).decode() for _, payload in events]
-        await connection.execute(queries.load("webhooks/add_events.sql"), event_ids, types, texts)
+        await connection.execute(queries.load("webhooks/add_events.sql"), event_ids, types, texts, KEPT_DISABLED_DAYS)
         return event_ids
 
     async def add_for(
