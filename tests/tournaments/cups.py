@@ -86,7 +86,8 @@ class Cups:
             database, core.ledger, core.tournaments, core.rankings, core.prizes, core.outbox
         )
         self.runner = TournamentRunner(
-            database, core.ledger, LeaderboardCatalog(core.store), core.tournaments, self.settler, core.outbox,
+            database, core.ledger, LeaderboardCatalog(core.store), core.tournaments, self.settler,
+            core.new_cutter(database), core.outbox,
             core.stream, core.changes, slack=SLACK,
         )  # fmt: skip
         self.applier: EventApplier = core.new_applier()

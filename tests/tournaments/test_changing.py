@@ -128,6 +128,38 @@ async def test_players_enter_ahead_and_stay(cups: Cups) -> None:
     assert await code(cups.joiner.join("cup", "ann", 3)) == "occurrence_not_found"
 
 
+@pytest.mark.parametrize(
+    ("rules", "wanted"),
+    [
+        ({"operator": "best"}, [("cid", 60), ("ann", 50), ("dan", 1)]),
+        ({"operator": "sum"}, [("ann", 70), ("cid", 60), ("dan", 1)]),
+        ({"operator": "latest"}, [("cid", 60), ("ann", 20), ("dan", 1)]),
+        ({"operator": "count", "field": None}, [("ann", 2), ("dan", 1), ("cid", 1)]),
+        ({"operator": "best", "max_attempts": 1}, [("cid", 60), ("ann", 50), ("dan", 1)]),
+    ],
+)
+async def test_an_earlier_end_takes_back_what_came_after_it(
+    cups: Cups, rules: dict[str, Any], wanted: list[tuple[str, int]]
+) -> None:
+    """A clock may be ahead: what it says to be later than an end that was moved does not count, in whatever order."""
+    await cups.create(prizes=[GOLD], **rules)
+    cups.time.at(START + 10 * MINUTE)
+    await cups.run()
+    now = cups.time.now
+    await cups.send(score("ann", 50, at=now - 5 * MINUTE))
+    await cups.send(score("ann", 20, at=now - 4 * MINUTE), score("ann", 99, at=now + 5 * MINUTE))
+    await cups.send(score("bob", 80, at=now + 5 * MINUTE), score("cid", 60, at=now - MINUTE))
+    await cups.send(score("dan", 1, at=now - 2 * MINUTE))
+    await cups.keeper.end("cup")
+    await cups.send(score("eve", 70, at=now + 5 * MINUTE))
+    await cups.settle()
+    assert [(row.user_id, row.score) for row in await cups.standings()] == wanted
+    assert [(entry.user_id, entry.score) for entry in (await cups.reader.page("cup")).entries] == wanted
+    assert [prize.user_id for prize in await cups.awarded()] == [wanted[0][0]]
+    assert await cups.core.new_reconciler().reconcile() == 0
+    await cups.check_books()
+
+
 async def test_cancelled_shows_what_ran(cups: Cups) -> None:
     await cups.create(repeat=DAILY)
     cups.time.at(START)

@@ -232,7 +232,8 @@ async def round_of(cups: Cups, candidate: Leader, database: Any) -> None:
         database, core.ledger, core.tournaments, core.rankings, core.prizes, core.outbox, fence=candidate.fence
     )
     runner = TournamentRunner(
-        database, core.ledger, core.catalog, core.tournaments, settler, core.outbox, core.stream, core.changes,
+        database, core.ledger, core.catalog, core.tournaments, settler,
+        core.new_cutter(database, candidate.fence), core.outbox, core.stream, core.changes,
         fence=candidate.fence,
     )  # fmt: skip
     await candidate.step()

@@ -69,7 +69,7 @@ class TournamentKeeper:
                     revision,
                     grace_seconds=self._grace_seconds,
                 )
-                await self._tournaments.insert(connection, tournament_id, board.leaderboard_id, definition)
+                await self._tournaments.insert(connection, tournament_id, board.leaderboard_id, definition, now)
                 await self._tournaments.insert_occurrences(connection, tournament_id, [window])
                 await self._tournaments.publish_windows(connection, tournament_id, board.leaderboard_id, revision)
                 item = await find_tournament(self._tournaments, connection, tournament_id)

@@ -21,6 +21,7 @@ from grandstand.domain.errors import UnavailableError
 from grandstand.domain.periods import LATEST
 from grandstand.domain.tournaments import Window, next_window
 from grandstand.operations.catalog import LeaderboardCatalog
+from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.schedule_occurrences import OccurrenceScheduler
 from grandstand.operations.settle_tournament import TournamentSettler
 from grandstand.storage.changes import Changes
@@ -51,6 +52,7 @@ class TournamentRunner:
         catalog: LeaderboardCatalog,
         tournaments: TournamentStore,
         settler: TournamentSettler,
+        cutter: ScoreCutter,
         outbox: Outbox,
         stream: EventStream,
         changes: Changes,
@@ -64,6 +66,7 @@ class TournamentRunner:
         self._catalog = catalog
         self._tournaments = tournaments
         self._settler = settler
+        self._cutter = cutter
         self._outbox = outbox
         self._stream = stream
         self._changes = changes
@@ -196,6 +199,9 @@ class TournamentRunner:
         known = [(item, board) for item, board in boards if board is not None]
         if not known:
             return []
+        for item, board in known:
+            if item.is_cut:
+                await self._cutter.cut(item, board)
         ranking_ids = await self._settler.close(known)
         await self._announce()
         taken: list[Tournament] = []

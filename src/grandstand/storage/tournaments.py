@@ -49,7 +49,12 @@ class TournamentStore:
     """Reads and writes tournaments; every method runs on the caller's connection."""
 
     async def insert(
-        self, connection: "Connection[Any]", tournament_id: str, leaderboard_id: int, definition: TournamentDefinition
+        self,
+        connection: "Connection[Any]",
+        tournament_id: str,
+        leaderboard_id: int,
+        definition: TournamentDefinition,
+        created_at: datetime,
     ) -> None:
         """Store a new tournament.
 
@@ -57,7 +62,7 @@ class TournamentStore:
             asyncpg.UniqueViolationError: there is one with this id.
         """
         await connection.execute(
-            queries.load("tournaments/insert.sql"), tournament_id, leaderboard_id, _json(definition)
+            queries.load("tournaments/insert.sql"), tournament_id, leaderboard_id, _json(definition), created_at
         )
 
     async def update(self, connection: "Connection[Any]", tournament_id: str, definition: TournamentDefinition) -> None:
@@ -199,6 +204,20 @@ class TournamentStore:
             queries.load("tournaments/lock_participants.sql"), tournament_id, occurrence, user_ids
         )
         return {row["user_id"]: row["attempts"] for row in rows}
+
+    async def list_participants(
+        self, connection: "Connection[Any]", item: Tournament, user_ids: Sequence[str]
+    ) -> list[Participant]:
+        """Return the parts that some players have in an occurrence."""
+        sql = queries.load("tournaments/list_participants.sql")
+        return [Participant(*row) for row in await connection.fetch(sql, item.tournament_id, item.occurrence, user_ids)]
+
+    async def set_attempts(self, connection: "Connection[Any]", item: Tournament, attempts: Mapping[str, int]) -> None:
+        """Correct how many attempts players have taken. Needs the ledger alone."""
+        await connection.execute(
+            queries.load("tournaments/set_attempts.sql"), item.tournament_id, item.occurrence, list(attempts),
+            list(attempts.values()),
+        )  # fmt: skip
 
     async def remove_participant(self, connection: "Connection[Any]", user_id: str) -> None:
         """Take a player out of every occurrence that is not settled. Needs the ledger alone."""
