@@ -92,7 +92,7 @@ class Course:
     async def join(self) -> None:
         cup, user = self.cup(), self.randomly.choice(USERS)
         wanted = self.model.join(cup, user, self.now)
-        assert await refusal(self.randomly.choice(self.others).keeper.join(cup, user)) == wanted
+        assert await refusal(self.randomly.choice(self.others).joiner.join(cup, user)) == wanted
 
     async def play(self) -> None:
         """Some events of any time up to now arrive; mostly they are processed at once."""

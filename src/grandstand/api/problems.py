@@ -42,6 +42,7 @@ CODES: dict[str, tuple[int, str]] = {
     "tournament_exists": (409, "There is a tournament with this id already."),
     "tournament_full": (409, "The tournament has all the players that it takes."),
     "tournament_over": (409, "The tournament has ended or was cancelled."),
+    "tournament_has_scores": (409, "The start of an occurrence cannot move once somebody has scored in it."),
     "tournament_not_active": (409, "The tournament has not begun, or has ended already."),
     "tournament_settled": (409, "Nothing is left to cancel: the tournament is settled or cancelled."),
     "player_banned": (409, "The player is banned."),

@@ -49,7 +49,7 @@ class TournamentRoutes(Controller):
         """List the tournaments that the caller may see."""
         principal = principal_of(request.scope, services)
         query = Query(request.scope["query_string"])
-        found: TournamentList = await services.tournaments.list(
+        found: TournamentList = await services.tournament_list.list(
             query.text("status"),
             limit=query.count("limit", 100),
             cursor=query.text("cursor"),
@@ -64,7 +64,7 @@ class TournamentRoutes(Controller):
         """Read a tournament."""
         principal = principal_of(request.scope, services)
         occurrence = Query(request.scope["query_string"]).occurrence()
-        view = await services.tournaments.get(read_tournament_id(tournament_id), occurrence)
+        view = await services.tournament_list.get(read_tournament_id(tournament_id), occurrence)
         require_reader(principal, "tournaments:read", "public" if view.visibility == "public" else "private")
         return json_reply(view).as_response()
 
@@ -89,7 +89,8 @@ class TournamentRoutes(Controller):
         if user_id is None:
             raise InvalidError([FieldError("user_id", "is needed with a server key")])
         require_self(principal, user_id, "tournaments:write")
-        entered = await services.tournaments.join(read_tournament_id(tournament_id), user_id)
+        occurrence = Query(request.scope["query_string"]).occurrence()
+        entered = await services.tournament_entry.join(read_tournament_id(tournament_id), user_id, occurrence)
         return json_reply(entered).as_response()
 
     @post("/{tournament_id:str}/cancel", status_code=HTTPStatus.OK)

@@ -106,7 +106,7 @@ class Core:
     def tournament_keeper(self) -> TournamentKeeper:
         """Return what changes tournaments."""
         return TournamentKeeper(
-            self.database, self.ledger, self.leaderboards, self.rankings, self.tournaments, self.bans, self.changes,
+            self.database, self.ledger, self.leaderboards, self.rankings, self.tournaments, self.changes,
             grace_seconds=self.settings.tournament_grace_seconds,
         )  # fmt: skip
 
@@ -117,7 +117,7 @@ class Core:
     def banner(self) -> PlayerBanner:
         """Return what bans players."""
         return PlayerBanner(
-            self.database, self.ledger, self.bans, self.entries, self.prizes, self.index, self.changes
+            self.database, self.ledger, self.bans, self.entries, self.tournaments, self.prizes, self.index, self.changes
         )  # fmt: skip
 
     def replayer(self) -> LeaderboardReplayer:

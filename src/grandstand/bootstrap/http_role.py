@@ -13,6 +13,8 @@ from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
+from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_dead_letters import DeadLetterManager
@@ -46,7 +48,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
     await authenticator.start()
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     reader = _reader(core, finder, feed)
-    tournament_ranks = TournamentReader(core.database, core.tournaments, reader)
+    tournament_ranks = TournamentReader(core.database, core.tournaments, core.prizes, reader)
     live, live_tournaments = LiveBoards(reader), LiveTournaments(reader, tournament_ranks)
     resolver = SystemResolver()
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
@@ -67,6 +69,8 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         ),
         banner=core.banner(),
         tournaments=core.tournament_keeper(),
+        tournament_list=TournamentLister(core.database, core.tournaments),
+        tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans),
         tournament_ranks=tournament_ranks,
         live_tournaments=live_tournaments,
         prizes=core.prize_keeper(),

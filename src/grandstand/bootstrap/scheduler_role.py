@@ -15,6 +15,7 @@ from typing import Any
 from grandstand.bootstrap.core import Core
 from grandstand.invariants.check import Subject
 from grandstand.operations.close_periods import PeriodCloser
+from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.deliver_webhooks import WebhookDeliverer
 from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.rebuild_ranking import RankingRebuilder
@@ -84,9 +85,13 @@ def _runner(core: Core, leader: Leader) -> TournamentRunner:
     settler = TournamentSettler(
         core.database, core.ledger, core.tournaments, core.rankings, core.prizes, core.outbox, fence=leader.fence
     )
+    cutter = ScoreCutter(
+        core.database, core.ledger, core.event_log, core.tournaments, core.rankings, core.entries, core.index,
+        core.changes, fence=leader.fence,
+    )  # fmt: skip
     return TournamentRunner(
-        core.database, core.ledger, core.catalog, core.tournaments, settler, core.outbox, core.stream, core.changes,
-        slack=timedelta(seconds=core.settings.tournament_slack_seconds), fence=leader.fence,
+        core.database, core.ledger, core.catalog, core.tournaments, settler, cutter, core.outbox, core.stream,
+        core.changes, slack=timedelta(seconds=core.settings.tournament_slack_seconds), fence=leader.fence,
     )  # fmt: skip
 
 

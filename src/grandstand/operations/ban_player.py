@@ -23,6 +23,7 @@ from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Database
 from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.tournaments import TournamentStore
 from grandstand.storage.valkey import OUT_OF_REACH
 
 REASON_LENGTH_MAX = 1_000
@@ -53,6 +54,7 @@ class PlayerBanner:
         ledger: Ledger,
         bans: BanStore,
         entries: EntryStore,
+        tournaments: TournamentStore,
         prizes: PrizeStore,
         index: RankingIndex,
         changes: Changes,
@@ -61,6 +63,7 @@ class PlayerBanner:
         self._ledger = ledger
         self._bans = bans
         self._entries = entries
+        self._tournaments = tournaments
         self._prizes = prizes
         self._index = index
         self._changes = changes
@@ -80,6 +83,7 @@ class PlayerBanner:
             since = await self._bans.put(connection, user_id, now, reason)
             await revoke_player(connection, user_id, now)
             removed = await self._entries.remove_everywhere(connection, user_id)
+            await self._tournaments.remove_participant(connection, user_id)
             voided = await self._prizes.void_of_user(connection, user_id, now, actor, reason)
             # Before the commit: were it lost after it, the player would stay in the rank indexes.
             try:

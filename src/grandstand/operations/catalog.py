@@ -8,7 +8,7 @@ from grandstand.domain.leaderboards import Leaderboard, path_of, tournament_key
 from grandstand.domain.rankings import Ranking
 from grandstand.domain.scores import look_up
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule, is_direct_write_to
-from grandstand.domain.tournaments import TournamentDefinition
+from grandstand.domain.tournaments import TournamentRules
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.postgres import Connection
 from grandstand.storage.ranking_index import Indexed
@@ -20,7 +20,7 @@ class ScoredBoard(NamedTuple):
     board: Leaderboard
     rule: ScoringRule
     pending: "ScoredBoard | None" = None
-    tournament: TournamentDefinition | None = None
+    tournament: TournamentRules | None = None
 
 
 class LeaderboardCatalog:
@@ -131,7 +131,7 @@ def indexed(board: Leaderboard, ranking_id: int) -> Indexed:
     return Indexed(ranking_id, board.direction, board.tie_bytes, bool(board.definition.keep))
 
 
-def _scored(board: Leaderboard, tournament: TournamentDefinition | None = None) -> ScoredBoard:
+def _scored(board: Leaderboard, tournament: TournamentRules | None = None) -> ScoredBoard:
     pending = None if board.pending is None else _scored(board.pending)
     return ScoredBoard(board, ScoringRule(board.definition), pending, tournament)
 

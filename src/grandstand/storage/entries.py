@@ -78,8 +78,13 @@ class EntryStore:
         rows = await connection.fetch(queries.load("entries/remove_user.sql"), ranking_ids, user_id)
         return [_entry(row) for row in rows]
 
+    async def users_from(self, connection: "Connection[Any]", ranking_id: int, moment: datetime) -> list[str]:
+        """Return the users whose entry was reached at `moment` or later."""
+        rows = await connection.fetch(queries.load("entries/list_users_from.sql"), ranking_id, moment)
+        return [row["user_id"] for row in rows]
+
     async def remove_everywhere(self, connection: "Connection[Any]", user_id: str) -> list[Entry]:
-        """Delete a user's entries in every ranking that is not archived. Needs the ledger alone."""
+        """Delete a user's entries in every ranking that is not final. Needs the ledger alone."""
         rows = await connection.fetch(queries.load("entries/remove_everywhere.sql"), user_id)
         return [_entry(row) for row in rows]
 

@@ -7,20 +7,21 @@ import msgspec
 
 from grandstand.domain.leaderboards import TOURNAMENT_PREFIX, Leaderboard, LeaderboardDefinition
 from grandstand.domain.periods import GRACE, Windows
-from grandstand.domain.tournaments import TournamentDefinition
+from grandstand.domain.tournaments import TournamentDefinition, TournamentRules
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
 
 _decode_windows = msgspec.json.Decoder(list[tuple[int, datetime, datetime]]).decode
 _decode_tournament = msgspec.json.Decoder(TournamentDefinition).decode
+_decode_own = msgspec.json.Decoder(dict[int, TournamentDefinition]).decode
 
 
 class Changed(NamedTuple):
-    """What happened to boards after a revision; `tournaments` are the definitions of those of tournaments, by id."""
+    """What happened to boards after a revision; `tournaments` has the rules of those of tournaments, by id."""
 
     kept: list[Leaderboard]
     deleted: list[Leaderboard]
-    tournaments: dict[int, TournamentDefinition]
+    tournaments: dict[int, TournamentRules]
 
 
 class LeaderboardStore:
@@ -36,7 +37,11 @@ class LeaderboardStore:
             kept=[_leaderboard(row) for row in rows if not row["is_deleted"]],
             deleted=[_leaderboard(row) for row in rows if row["is_deleted"]],
             tournaments={
-                row["leaderboard_id"]: _decode_tournament(row["tournament"]) for row in rows if row["tournament"]
+                row["leaderboard_id"]: TournamentRules(
+                    _decode_tournament(row["tournament"]), _decode_own(row["occurrences"] or "{}")
+                )
+                for row in rows
+                if row["tournament"]
             },
         )
 

@@ -166,6 +166,7 @@ _DETAILS: dict[str, str] = {
     "tournament_exists": "There is a tournament 'friday-cup' already.",
     "tournament_full": "The tournament 'friday-cup' has 1000 players.",
     "tournament_over": "The tournament 'friday-cup' is over.",
+    "tournament_has_scores": "Somebody has scored in occurrence 2 of 'friday-cup': its start stays.",
     "tournament_not_active": "The tournament 'friday-cup' is scheduled.",
     "tournament_settled": "The tournament 'friday-cup' is settled.",
     "player_banned": "This player is banned.",
