@@ -115,15 +115,29 @@ class Schedule:
             local += _MINUTE
 
     def _hour(self, moment: datetime) -> tuple[datetime, datetime]:
+        local = moment.astimezone(self._zone)
+        start = moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        end = start + _HOUR
+        if {each.astimezone(self._zone).utcoffset() for each in (start, end)} == {local.utcoffset()}:
+            return start, end
         start = self._hour_start(moment)
         end = start + _HOUR
-        # Longer than an hour only where the clocks change in the middle of one.
+        # Shorter or longer than an hour only where the clocks change in the middle of one.
+        if self._hour_start(end - _MINUTE) != start:
+            end = start + _STEP
         while self._hour_start(end) == start:
             end += _STEP
         return start, self._hour_start(end)
 
     def _hour_start(self, moment: datetime) -> datetime:
-        return moment.astimezone(self._zone).replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+        full = moment.astimezone(self._zone).replace(minute=0, second=0, microsecond=0, tzinfo=None)
+        found = []
+        # The clocks may have shown the next full hour already, before they went back.
+        for local in (full, full + _HOUR):
+            again = local.replace(tzinfo=self._zone, fold=1).astimezone(UTC)
+            comes_twice = again.astimezone(self._zone).replace(tzinfo=None) == local
+            found += [self._first(local), again] if comes_twice else [self._first(local)]
+        return max(start for start in found if start <= moment)
 
     def _first_day(self, day: date) -> date:
         if self._period == "weekly":
