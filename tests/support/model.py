@@ -137,8 +137,8 @@ def _calendar(period: str, timezone: str, minute: datetime) -> tuple[datetime, d
 
 @lru_cache(maxsize=500_000)
 def _begins(period: str, timezone: str, moment: datetime, step: timedelta) -> bool:
-    """Whether a period begins at this moment: the local day, week or month was another one a step before; the clocks show
-    a full hour, or have just skipped one."""
+    """Whether a period begins at this moment: the local day, week or month was another one a step before; or the clocks
+    show a full hour or have just skipped one."""
     zone = ZoneInfo(timezone)
     now, before = moment.astimezone(zone), (moment - step).astimezone(zone)
     if period.startswith("cron:"):

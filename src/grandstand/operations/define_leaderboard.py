@@ -196,7 +196,8 @@ class LeaderboardDefiner:
             elif changes_rules:
                 epoch = await self._store.new_epoch(connection)
                 await self._rankings.drop(connection, held.leaderboard_id, epoch)
-                board = await self._store.swap(connection, held.leaderboard_id, definition, epoch, revision)
+                began_at = await self._rankings.newest_archive_end(connection, held.leaderboard_id)
+                board = await self._store.swap(connection, held.leaderboard_id, definition, epoch, began_at, revision)
             else:
                 board = await self._store.update(connection, held.leaderboard_id, definition, revision)
         await self._announce()
