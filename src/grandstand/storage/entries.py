@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -177,4 +177,4 @@ def _columns(tallies: Mapping[int, Tally], ranking_ids: Sequence[int], *, exact:
 
 
 def _entry(row: Any) -> Entry:
-    return Entry(*cast("tuple[int, str, int, bytes, datetime, str | None, int]", tuple(row)))
+    return Entry._make(row)
