@@ -4,7 +4,6 @@ The rank index answers; while it is not complete PostgreSQL does, from the entri
 of those to rebuild. Archived periods come from the archive. No answer ever comes from an incomplete index.
 """
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from fractions import Fraction
@@ -20,6 +19,7 @@ from grandstand.domain.periods import BEGINNING, LATEST, parse_period_id, period
 from grandstand.domain.ranking import percentile, read_member
 from grandstand.domain.rankings import Ranking
 from grandstand.operations.catalog import indexed
+from grandstand.operations.computed_reads import ComputedReads
 from grandstand.operations.find_ranking import Part, RankingFinder, Target, can_exist
 from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, RankedEntry, UserRank
 from grandstand.operations.player_names import PlayerNames
@@ -34,8 +34,6 @@ PAGE_MAX = 1000
 NEARBY_MAX = 100
 LOOKUP_MAX = 200
 RANK_MAX = 2**53
-_CONCURRENT_MAX = 2
-"""Whole-ranking reads of PostgreSQL one process runs at once, so that a lost index does not take every connection."""
 
 WHOLE_BOARD = Part()
 _EMPTY = Window(0, None, [])
@@ -57,6 +55,7 @@ class LeaderboardReader:
         entry_reads: EntryReads,
         archive: ArchiveStore,
         names: PlayerNames,
+        computed: ComputedReads | None = None,
     ) -> None:
         self._finder = finder
         self._database = database
@@ -65,7 +64,7 @@ class LeaderboardReader:
         self._entry_reads = entry_reads
         self._archive = archive
         self._names = names
-        self._slots = asyncio.Semaphore(_CONCURRENT_MAX)
+        self._computed = computed or ComputedReads()
 
     async def visibility(self, key: str) -> Visibility:
         """Return who may read the board."""
@@ -252,7 +251,16 @@ class LeaderboardReader:
                 return await index(ranking)
             except IndexIncompleteError:
                 await self._index.request_rebuild(ranking.ranking_id)
-        async with self._slots, self._database.snapshot() as connection:
+            return await self._computed.run(lambda: index(ranking), lambda: self._stored(ranking, entries, archive))
+        return await self._stored(ranking, entries, archive)
+
+    async def _stored(
+        self,
+        ranking: Indexed,
+        entries: "Callable[[Connection[Any], Indexed], Awaitable[Window]]",
+        archive: "Callable[[Connection[Any], Indexed, int], Awaitable[Window]]",
+    ) -> Window:
+        async with self._database.snapshot() as connection:
             # In one snapshot with the read: live entries go away only after their archive is there.
             found = await self._rankings.find_by_ids(connection, [ranking.ranking_id])
             if not found or found[0].state == "dropped":
