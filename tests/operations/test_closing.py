@@ -391,3 +391,27 @@ async def test_an_archive_is_read_by_the_definition_that_it_was_made_under(core:
     assert await read() == before
     with pytest.raises(InvalidError):
         await core.reader.page("buckets", part=Part("all_time", segment="DE"))
+
+
+async def test_what_lies_ahead_is_shown_once_its_period_has_begun(core: Core, at: Any) -> None:
+    await core.define("board", period="cron: */5 * * * *", operator="sum")
+    await core.apply(event("ann", 1), event("ann", 10, at=minutes(6)), event("bob", 20, at=minutes(6)))
+    ahead = Part(name_of(minutes(5)))
+    with pytest.raises(NotFoundError) as caught:
+        await core.reader.page("board", part=ahead)
+    assert caught.value.code == "period_not_found"
+
+    async def boards_of(user_id: str) -> list[datetime]:
+        async with core.database.connection() as connection:
+            found = await core.rankings.list_of_user(connection, user_id, clock.now(), 10)
+        return [
+            ranking.name.started_at
+            for ranking in found
+            if ranking.name.leaderboard_id != core.board("global").leaderboard_id
+        ]
+
+    assert (await boards_of("ann"), await boards_of("bob")) == ([NOON], [])
+    at(minutes(5))
+    assert (await core.reader.page("board", part=ahead)).total == 2
+    assert (await core.reader.page("board")).total == 2
+    assert await boards_of("ann") == await boards_of("bob") == [minutes(5)]

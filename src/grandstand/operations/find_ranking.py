@@ -113,6 +113,9 @@ class RankingFinder:
     async def _locate(self, board: Leaderboard, part: Part, user_id: str | None) -> Target:
         name, period = self._name(board, part)
         whole = await self._ranking(name, part)
+        if part.period is not None and board.windows is None and period.start > clock.now():
+            # Events may lie a little ahead: what they come to is shown once their period has begun.
+            raise NotFoundError("period_not_found", f"The period {part.period!r} has not begun.")
         if part.period is not None and whole is None and board.windows is None and not self._is_current(board, period):
             raise NotFoundError("period_not_found", f"The leaderboard {board.key!r} has no period {part.period!r}.")
         if whole is not None:
