@@ -9,8 +9,9 @@ two.
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
 
@@ -198,6 +199,17 @@ def parse_period_id(text: str) -> datetime | None:
         # One period has one name: what strptime takes beyond it is none.
         return start if period_id(start) == text else None
     return None
+
+
+def is_zone(name: str) -> bool:
+    """Whether this is the name of an IANA time zone: one that means the same on every host."""
+    return name in _zones()
+
+
+@cache
+def _zones() -> frozenset[str]:
+    # Beside the zones, the folders that hold them may have the host's own zone and one that is nowhere.
+    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def _zone(name: str) -> ZoneInfo:
