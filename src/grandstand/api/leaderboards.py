@@ -19,6 +19,7 @@ from grandstand.domain.credentials import Principal
 from grandstand.domain.json_bodies import decode_body
 from grandstand.domain.leaderboards import GLOBAL_KEY, Visibility
 from grandstand.operations.define_leaderboard import LeaderboardView
+from grandstand.operations.list_leaderboards import LIST_MAX
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -27,6 +28,7 @@ class LeaderboardList(msgspec.Struct):
     """Definitions, in the order of their keys."""
 
     leaderboards: list[LeaderboardView]
+    next_cursor: str | None
 
 
 class LookupRequest(msgspec.Struct):
@@ -44,8 +46,11 @@ class LeaderboardRoutes(Controller):
     async def get_list(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """List the definitions that the caller may see."""
         principal = principal_of(request.scope, services)
-        shown = [view for view in await services.definer.list() if principal.is_operator or view.visibility == "public"]
-        return json_reply(LeaderboardList(shown)).as_response()
+        query = Query(request.scope["query_string"])
+        found = await services.lister.list(
+            public_only=not principal.is_operator, limit=query.count("limit", LIST_MAX), cursor=query.text("cursor")
+        )
+        return json_reply(found).as_response()
 
     @put("/{key:str}")
     async def put_definition(

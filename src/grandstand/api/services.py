@@ -8,6 +8,7 @@ from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.list_leaderboards import LeaderboardLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_tournaments import TournamentKeeper
@@ -32,6 +33,7 @@ class Services:
     reader: LeaderboardReader
     live: LiveBoards
     definer: LeaderboardDefiner
+    lister: LeaderboardLister
     scores: ScoreWriter
     players: PlayerKeeper
     profiles: PlayerReader

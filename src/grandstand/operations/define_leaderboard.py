@@ -115,12 +115,6 @@ class LeaderboardDefiner:
         async with self._database.connection() as connection:
             return view(await self._find(connection, key))
 
-    async def list(self) -> list[LeaderboardView]:
-        """Return every board in the order of keys."""
-        async with self._database.connection() as connection:
-            boards = (await self._store.changed_since(connection, 0)).kept
-        return [view(board) for board in sorted(boards, key=lambda board: board.key) if board.windows is None]
-
     async def reset(self, key: str) -> LeaderboardView:
         """End the running period now and begin the next; the ended one is archived behind it.
 
