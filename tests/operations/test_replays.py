@@ -12,7 +12,7 @@ import pytest
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, NotFoundError
 from grandstand.domain.leaderboards import LeaderboardDefinition
-from grandstand.operations import replay_leaderboard
+from grandstand.operations import close_periods, replay_leaderboard
 from grandstand.operations.find_ranking import Part
 from tests.support.core import NOON, Core, block, event, minutes, standing
 from tests.support.model import standings
@@ -460,3 +460,27 @@ async def test_a_period_that_is_archived_during_a_replay_under_another_schedule(
     await core.refresh()
     assert (await core.reader.page("board", part=part)).total == 30
     assert await scores(core, "board") == {}
+
+
+async def test_a_period_that_is_archived_in_part_is_made_anew_as_a_whole(
+    core: Core, at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A board of many segments is archived in several rounds; a replay between two of them mixes no rules."""
+    monkeypatch.setattr(close_periods, "_ROUND_MAX", 2)
+    await core.define("board", period="hourly", segment_by="country")
+    countries = ["DE", "FR", "IT", "ES"]
+    old = [event(f"p{n % 8}", payload={"score": n, "country": countries[n % 4]}, at=minutes(-90)) for n in range(40)]
+    await core.apply(*old, received_at=minutes(-89))
+    assert await core.new_closer().close() == 2
+    definition = rule(operator="sum", period="hourly", segment_by="country")
+    await core.new_replayer().replay("board", definition, dry_run=False)
+    await core.refresh()
+    part = Part(period="20261124T100000Z")
+    for _ in range(4):
+        assert await scores(core, "board", part) == {f"p{n}": sum(range(n, 40, 8)) for n in range(8)}
+        for number, country in enumerate(countries):
+            expected = {f"p{n}": sum(range(n, 40, 8)) for n in (number, number + 4)}
+            assert await scores(core, "board", Part(period=part.period, segment=country)) == expected
+        await core.new_closer().close()
+        await core.sweeper.sweep()
+    assert await core.database.pool.fetchval("SELECT count(*) FROM archived_entries") == 16

@@ -44,7 +44,7 @@ class Board:
     opened: set[Run] = field(default_factory=set)
     removed: dict[str, datetime] = field(default_factory=dict)
     archived: dict[Run, tuple[Any, list[Any]]] = field(default_factory=dict)
-    buckets: dict[datetime, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    buckets: dict[Run, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
 
     def take(self, event: Any, received_at: datetime) -> None:
         """An event reaches the board: it counts unless it is late, removed, or worth nothing here."""
@@ -75,6 +75,9 @@ class Board:
 
         self.counted = [Counted(each.event, each.received_at, cut(each.run)) for each in self.counted]
         self.opened = {cut(run) for run in self.opened}
+        placed = {cut(run): members for run, members in self.buckets.items()}
+        self.buckets.clear()
+        self.buckets.update(placed)
         self.resets.append(moment)
 
     def remove(self, user_id: str, moment: datetime) -> bool:
@@ -97,8 +100,8 @@ class Board:
         """Another rule: what is not archived is made of these events."""
         self.definition, self.counted, self.opened = definition, [], set()
         self.began_at = max((end for _, end in self.archived if end is not None), default=model.FIRST)
-        for start in [start for start in self.buckets if start not in {run[0] for run in self.archived}]:
-            del self.buckets[start]
+        for run in [run for run in self.buckets if run not in self.archived]:
+            del self.buckets[run]
         for event, received_at in stored:
             self.take(event, received_at)
 
@@ -265,7 +268,7 @@ class Comparison:
 
     async def _buckets(self, part: Part, run: Run, rows: list[Row]) -> None:
         """Whoever is placed stays, no bucket is too large, and ranks inside are the order of the whole board."""
-        placed = self._board.buckets[run[0]]
+        placed = self._board.buckets[run]
         for row in rows:
             bucket = (await self._reader.user(self._board.key, row.user_id, part=part)).bucket
             assert placed.setdefault(row.user_id, bucket) == bucket, "a player was moved to another bucket"
