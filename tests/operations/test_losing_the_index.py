@@ -17,12 +17,8 @@ import pytest
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.catalog import indexed
-from grandstand.operations.computed_reads import ComputedReads
-from grandstand.operations.find_ranking import Part
 from grandstand.operations.read_leaderboard import LeaderboardReader
-from grandstand.storage.entry_reads import EntryReads
 from tests.support.core import NOON, Core, block, event, standing
-from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -215,44 +211,3 @@ async def test_a_removal_beside_a_loss_and_a_rebuild_leaves_nobody_behind(core: 
     page = await core.reader.page("best")
     assert page.total == PLAYERS - 1
     assert standing(page) == await core.computed("best")
-
-
-class HeldReads(EntryReads):
-    """PostgreSQL's reads as on a board so large that each takes until the test lets go."""
-
-    def __init__(self) -> None:
-        self.begun = 0
-        self.may_go_on = asyncio.Event()
-
-    async def around(self, *arguments: Any) -> Any:
-        self.begun += 1
-        await self.may_go_on.wait()
-        return await super().around(*arguments)
-
-
-async def test_reads_of_a_large_board_without_an_index_wait_briefly_and_hold_up_no_archive(core: Core) -> None:
-    await core.define("large")
-    await core.define("old")
-    await core.apply(*(event(user_id, number) for number, user_id in enumerate(ORDER)))
-    await core.definer.reset("old")
-    ended = await core.database.pool.execute(
-        "UPDATE rankings r SET ended_at = now() - interval '1 hour' FROM leaderboards l "
-        "WHERE l.key = 'old' AND r.leaderboard_id = l.leaderboard_id"
-    )
-    assert ended == "UPDATE 1"
-    assert await core.new_closer().close() == 1
-    await core.refresh()
-    await core.lose_valkey()
-    held = HeldReads()
-    reader = core.new_reader(entry_reads=held, computed=ComputedReads(wait_max_seconds=1.5))
-    slow = [asyncio.ensure_future(reader.user("large", user_id)) for user_id in ORDER[:2]]
-    await eventually_async(lambda: held.begun == 2)
-    waiting = await asyncio.gather(*(reader.user("large", user_id) for user_id in ORDER[2:20]), return_exceptions=True)
-    assert {type(found) for found in waiting} == {UnavailableError}, "none waits for ever, or takes a slot of its own"
-    assert held.begun == 2
-    assert (await reader.page("old", part=Part("all_time"))).total == PLAYERS
-    late = [asyncio.ensure_future(reader.user("large", user_id)) for user_id in ORDER[20:23]]
-    await core.rebuild("large")
-    assert [found.user_id for found in await asyncio.gather(*late)] == ORDER[20:23], "the index answers who waits"
-    held.may_go_on.set()
-    assert [found.user_id for found in await asyncio.gather(*slow)] == ORDER[:2]

@@ -20,7 +20,6 @@ from grandstand.operations.admit_attempts import AttemptKeeper
 from grandstand.operations.apply_events import Applied, EventApplier
 from grandstand.operations.catalog import LeaderboardCatalog, indexed
 from grandstand.operations.close_periods import PeriodCloser
-from grandstand.operations.computed_reads import ComputedReads
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.find_ranking import Part, RankingFinder
 from grandstand.operations.fold_scores import ScoreFolder
@@ -162,12 +161,11 @@ class Core:
         index: RankingIndex | None = None,
         entry_reads: EntryReads | None = None,
         finder: RankingFinder | None = None,
-        computed: ComputedReads | None = None,
     ) -> LeaderboardReader:
         names = PlayerNames(self.database, self.players, self.feed)
         return LeaderboardReader(
             finder or self.finder, self.database, self.rankings, index or self.index, entry_reads or self.entry_reads,
-            self.archive, names, computed,
+            self.archive, names,
         )  # fmt: skip
 
     def new_closer(self) -> PeriodCloser:
