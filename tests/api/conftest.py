@@ -137,6 +137,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         definer=LeaderboardDefiner(
             core.database, core.ledger, core.store, core.rankings, core.entries, core.index, core.changes, core.catalog
         ),
+        lister=core.lister,
         scores=core.writer,
         players=PlayerKeeper(core.database, core.players, core.changes),
         profiles=PlayerReader(

@@ -66,7 +66,7 @@ async def test_a_fault_of_ours_tells_nothing(site: Site, monkeypatch: pytest.Mon
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(site.core.stream, "append", broken)
-    monkeypatch.setattr(site.services.definer, "list", broken)
+    monkeypatch.setattr(site.services.lister, "list", broken)
     for answer in (
         await site.post("/api/events", {"event_type": "t", "user_id": "u"}, "server"),
         await site.get("/api/leaderboards"),

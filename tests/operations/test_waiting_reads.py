@@ -75,3 +75,18 @@ async def test_who_waited_asks_the_index_again(core: Core) -> None:
     ranks = [found.rank for found in await asyncio.gather(*asked)]
     assert ranks == [1] * READERS
     assert reads.begun == ranking_windows.CONCURRENT_MAX
+
+
+async def test_the_index_answers_who_has_waited_in_vain(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is complete again, while the turns are still with those who began before."""
+    monkeypatch.setattr(ranking_windows, "WAIT_SECONDS", 1.5)
+    await lost_board(core)
+    reads = HeldReads()
+    reader = core.new_reader(entry_reads=reads)
+    first = [asyncio.create_task(reader.user("board", "p4")) for _ in range(ranking_windows.CONCURRENT_MAX)]
+    await eventually_async(lambda: reads.begun == ranking_windows.CONCURRENT_MAX)
+    later = asyncio.create_task(reader.user("board", "p3"))
+    await core.rebuild("board")
+    assert (await later).rank == 2
+    reads.let_go.set()
+    assert [found.rank for found in await asyncio.gather(*first)] == [1] * ranking_windows.CONCURRENT_MAX

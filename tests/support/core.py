@@ -26,6 +26,7 @@ from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.find_ranking import Part, RankingFinder
 from grandstand.operations.fold_scores import ScoreFolder
 from grandstand.operations.leaderboard_views import Page
+from grandstand.operations.list_leaderboards import LeaderboardLister
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.rebuild_ranking import RankingRebuilder
@@ -129,6 +130,7 @@ class Core:
         self.definer = self.new_definer()
         self.finder = self.new_finder()
         self.reader = self.new_reader(finder=self.finder)
+        self.lister = LeaderboardLister(self.catalog, self.database)
         self.writer = ScoreWriter(self.finder, self.stream)
         self.rebuilder = RankingRebuilder(self.database, self.rankings, self.entries, self.index)
         self.sweeper = RankingSweeper(

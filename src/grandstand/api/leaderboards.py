@@ -19,6 +19,7 @@ from grandstand.api.services import Services
 from grandstand.domain.json_bodies import decode_body
 from grandstand.domain.leaderboards import GLOBAL_KEY
 from grandstand.operations.define_leaderboard import LeaderboardView
+from grandstand.operations.list_leaderboards import LIST_MAX
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -27,6 +28,7 @@ class LeaderboardList(msgspec.Struct):
     """Definitions, in the order of their keys."""
 
     leaderboards: list[LeaderboardView]
+    next_cursor: str | None
 
 
 class LookupRequest(msgspec.Struct):
@@ -44,9 +46,13 @@ class LeaderboardRoutes(Controller):
     async def get_list(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """List the definitions that the caller may see."""
         principal = principal_of(request.scope, services)
-        sees_all = principal.may("leaderboards:read")
-        shown = [view for view in await services.definer.list() if sees_all or view.visibility == "public"]
-        return json_reply(LeaderboardList(shown)).as_response()
+        query = Query(request.scope["query_string"])
+        found = await services.lister.list(
+            public_only=not principal.may("leaderboards:read"),
+            limit=query.count("limit", LIST_MAX),
+            cursor=query.text("cursor"),
+        )
+        return json_reply(found).as_response()
 
     @put("/{key:str}")
     async def put_definition(

@@ -37,7 +37,10 @@ CODES: dict[str, tuple[int, str]] = {
     "request_timeout": (408, "The body did not arrive in time."),
     "leaderboard_has_entries": (409, "What decides scores cannot change while there are entries."),
     "leaderboard_protected": (409, "The leaderboard `global` always exists."),
-    "leaderboard_changed": (409, "The leaderboard was changed or reset during a replay; run the replay again."),
+    "leaderboard_changed": (
+        409,
+        "The leaderboard was changed, reset or archived during a replay; run the replay again.",
+    ),
     "replay_under_way": (409, "Another replay of this leaderboard is under way."),
     "tournament_exists": (409, "There is a tournament with this id already."),
     "tournament_full": (409, "The tournament has all the players that it takes."),

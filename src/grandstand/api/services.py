@@ -9,6 +9,7 @@ from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.list_leaderboards import LeaderboardLister
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
@@ -36,6 +37,7 @@ class Services:
     reader: LeaderboardReader
     live: LiveBoards
     definer: LeaderboardDefiner
+    lister: LeaderboardLister
     scores: ScoreWriter
     players: PlayerKeeper
     profiles: PlayerReader

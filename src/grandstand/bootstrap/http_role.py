@@ -14,6 +14,7 @@ from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.list_leaderboards import LeaderboardLister
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
@@ -60,6 +61,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         keys=KeyManager(core.database),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
+        lister=LeaderboardLister(core.catalog, core.database),
         reader=reader,
         live=live,
         scores=ScoreWriter(finder, core.stream),

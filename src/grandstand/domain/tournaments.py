@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from cronsim import CronSim, CronSimError
 
-from grandstand.domain.definitions import check_definition
+from grandstand.domain.definitions import PERIOD_LENGTH_MAX, check_definition
 from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.event_model import OWN_PREFIX, EventError
 from grandstand.domain.leaderboards import LeaderboardDefinition, Operator, Order, Scalar, Visibility
@@ -177,6 +177,9 @@ def _check_times(definition: TournamentDefinition, now: datetime) -> Iterator[Fi
 
 
 def _check_repeat(repeat: str) -> Iterator[FieldError]:
+    if len(repeat) > PERIOD_LENGTH_MAX:
+        yield FieldError("repeat", f"must have at most {PERIOD_LENGTH_MAX} characters")
+        return
     expression = repeat.removeprefix(CRON_PREFIX).strip()
     if not repeat.startswith(CRON_PREFIX) or len(expression.split()) != 5:
         yield FieldError("repeat", "must be 'cron: ' followed by five fields, such as 'cron: 0 18 * * 5'")

@@ -125,6 +125,9 @@ def _places(each: CountedBoard, row: Any, payload: Any) -> list[Place]:
             for window in each.occurrences
             if window.starts_at <= occurred_at < window.ends_at and received_at < window.ends_at + window.grace
         ]
+    began_at = each.board.began_at
+    if began_at is not None and occurred_at < began_at:
+        return []
     period = each.board.schedule.at(occurred_at)
     if not period.takes(received_at):
         return []

@@ -30,6 +30,7 @@ class LeaderboardCatalog:
         self._store = store
         self._by_key: dict[str, ScoredBoard] = {}
         self._by_id: dict[int, Leaderboard] = {}
+        self._all: list[Leaderboard] = []
         self._by_event_type: dict[str, _Fed] = {}
         self._tournament_types: set[str] = set()
         self._score_fields: dict[str, tuple[tuple[str, ...], ...]] = {}
@@ -58,8 +59,8 @@ class LeaderboardCatalog:
         return self.get(tournament_key(tournament_id))
 
     def all(self) -> list[Leaderboard]:
-        """Return every board in the order of keys."""
-        return [self._by_key[key].board for key in sorted(self._by_key)]
+        """Return every board in the order of keys; a change makes a new list."""
+        return self._all
 
     def takes(self, event_type: str) -> bool:
         """Whether events of this type may feed any board: others need not have their payload decoded."""
@@ -111,6 +112,7 @@ class LeaderboardCatalog:
     def _index(self) -> None:
         by_event_type: dict[str, list[ScoredBoard]] = defaultdict(list)
         boards = [self._by_key[key] for key in sorted(self._by_key)]
+        self._all = [scored.board for scored in boards]
         # An event names the tournament that it belongs to, so those are found by id.
         self._tournament_types = {
             scored.board.definition.event_type for scored in boards if scored.board.windows is not None

@@ -115,12 +115,6 @@ class LeaderboardDefiner:
         async with self._database.connection() as connection:
             return view(await self._find(connection, key))
 
-    async def list(self) -> list[LeaderboardView]:
-        """Return every board in the order of keys."""
-        async with self._database.connection() as connection:
-            boards = (await self._store.changed_since(connection, 0)).kept
-        return [view(board) for board in sorted(boards, key=lambda board: board.key) if board.windows is None]
-
     async def reset(self, key: str) -> LeaderboardView:
         """End the running period now and begin the next; the ended one is archived behind it.
 
@@ -196,8 +190,9 @@ class LeaderboardDefiner:
             elif changes_rules:
                 epoch = await self._store.new_epoch(connection)
                 await self._rankings.drop(connection, held.leaderboard_id, epoch)
+                began_at = await self._rankings.newest_archive_end(connection, held.leaderboard_id)
                 board = await self._store.swap(
-                    connection, held.leaderboard_id, definition, epoch, revision, holds_stored=False
+                    connection, held.leaderboard_id, definition, epoch, began_at, revision, holds_stored=False
                 )
             else:
                 board = await self._store.update(connection, held.leaderboard_id, definition, revision)

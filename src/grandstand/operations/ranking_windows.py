@@ -5,8 +5,9 @@ of those to rebuild. Archived rankings are read from the archive. No answer ever
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from grandstand.domain.cursors import Place
@@ -26,6 +27,10 @@ CONCURRENT_MAX = 2
 WAIT_SECONDS = 3.0
 """Longest wait for one's turn to read a whole ranking; then the caller is told to come again."""
 
+_PAUSE_MAX_SECONDS = 5.0
+"""Longest time for which a turn is kept free behind a read: as long as the read took, which is the rebuild's share."""
+
+_RETRY_AFTER_SECONDS = 2
 _EMPTY = Window(0, None, [])
 
 
@@ -104,32 +109,33 @@ class RankingWindows:
             return await index(ranking)
         except IndexIncompleteError:
             await self._index.request_rebuild(ranking.ranking_id)
-        async with self._turn() as has_waited:
+        has_waited = self._slots.locked()
+        async with self._turn() as is_mine:
             if has_waited:
                 # The rebuild may be over by now, and a whole ranking less is read.
-                try:
+                with suppress(IndexIncompleteError):
                     return await index(ranking)
-                except IndexIncompleteError:
-                    pass
+            if not is_mine:
+                raise UnavailableError(
+                    "The ranks of this leaderboard are being put in order; try again.", retry_after=_RETRY_AFTER_SECONDS
+                )
             return await self._from_database(ranking, entries, archive)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[bool]:
-        """Wait for one's turn to read a whole ranking; say whether there was a wait.
-
-        Raises:
-            UnavailableError: it took too long.
-        """
-        has_waited = self._slots.locked()
+        """Wait for one's turn to read a whole ranking; say whether it came in time."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 await self._slots.acquire()
         except TimeoutError:
-            raise UnavailableError("The ranks of this leaderboard are being put in order; try again.") from None
+            yield False
+            return
+        begun_at = time.monotonic()
         try:
-            yield has_waited
+            yield True
         finally:
-            self._slots.release()
+            pause_seconds = min(time.monotonic() - begun_at, _PAUSE_MAX_SECONDS)
+            asyncio.get_running_loop().call_later(pause_seconds, self._slots.release)
 
     async def _from_database(
         self,

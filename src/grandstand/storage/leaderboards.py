@@ -93,13 +93,13 @@ class LeaderboardStore:
         self,
         connection: "Connection[Any]",
         leaderboard_id: int,
-        pending: tuple[LeaderboardDefinition, int] | None,
+        pending: tuple[LeaderboardDefinition, int, datetime | None] | None,
         revision: int,
     ) -> Leaderboard:
-        """Let workers feed a second rule and epoch beside those in force, or (None) no longer."""
-        definition, epoch = (None, None) if pending is None else (_json(pending[0]), pending[1])
+        """Let workers feed a second rule and epoch, with its beginning, beside those in force, or (None) no longer."""
+        definition, epoch, began_at = (None, None, None) if pending is None else (_json(pending[0]), *pending[1:])
         row = await connection.fetchrow(
-            queries.load("leaderboards/set_pending.sql"), leaderboard_id, definition, epoch, revision
+            queries.load("leaderboards/set_pending.sql"), leaderboard_id, definition, epoch, began_at, revision
         )
         return _leaderboard(row)
 
@@ -109,16 +109,23 @@ class LeaderboardStore:
         leaderboard_id: int,
         definition: LeaderboardDefinition,
         epoch: int,
+        began_at: datetime | None,
         revision: int,
         *,
         holds_stored: bool,
     ) -> Leaderboard:
-        """Put a definition and the epoch that was made by it in force.
+        """Put a definition and the epoch that was made by it in force; `began_at` is the end of its newest archive.
 
         `holds_stored` says that the epoch was made of the events that are stored, and does not begin empty.
         """
         row = await connection.fetchrow(
-            queries.load("leaderboards/swap.sql"), leaderboard_id, _json(definition), revision, epoch, holds_stored
+            queries.load("leaderboards/swap.sql"),
+            leaderboard_id,
+            _json(definition),
+            revision,
+            epoch,
+            began_at,
+            holds_stored,
         )
         return _leaderboard(row)
 
@@ -138,10 +145,19 @@ def _leaderboard(row: Any) -> Leaderboard:
             row["pending_epoch"],
             row["revision"],
             row["resets"],
+            began_at=row["pending_began_at"],
         )
     windows = None
     if row["key"].startswith(TOURNAMENT_PREFIX):
         windows = Windows(_decode_windows(row["windows"]), timedelta(seconds=row["grace_seconds"]))
     return Leaderboard(
-        row["leaderboard_id"], row["key"], definition, row["epoch"], row["revision"], row["resets"], pending, windows
+        row["leaderboard_id"],
+        row["key"],
+        definition,
+        row["epoch"],
+        row["revision"],
+        row["resets"],
+        pending,
+        windows,
+        row["epoch_began_at"],
     )

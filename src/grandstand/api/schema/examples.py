@@ -67,6 +67,7 @@ WEEKLY: Json = {
     "bucket_size": 50,
 }
 LEADERBOARD: Json = {"key": "level", "period_ends_at": None} | DEFINITION
+LEADERBOARDS: Json = {"leaderboards": [LEADERBOARD], "next_cursor": None}
 _ENTRY: Json = {
     "rank": 1,
     "user_id": "ada",
