@@ -1,4 +1,4 @@
-"""Listeners of a live board in a process of their own: they count updates and how long each had to wait for one."""
+"""Listeners of a live board in a process of their own: they note when each got an update."""
 
 import asyncio
 import time
@@ -26,11 +26,19 @@ class ListenOrder:
 
 @dataclass(frozen=True)
 class Heard:
-    """What the listeners heard: the fewest updates that one got, and the longest that one went without."""
+    """How many listeners stayed to the end, and when (monotonic clock, which all processes share) each got updates."""
 
     listeners: int
-    updates_least: int
-    silence_most_seconds: float
+    updates: list[list[float]]
+
+    def updates_least(self, began_at: float, ended_at: float) -> int:
+        """Return the fewest updates that one of them got between two moments."""
+        return min(sum(began_at <= moment <= ended_at for moment in moments) for moments in self.updates)
+
+    def silence_most_seconds(self, began_at: float, ended_at: float) -> float:
+        """Return the longest that one of them went without an update between two moments."""
+        heard = ([moment for moment in moments if began_at < moment < ended_at] for moments in self.updates)
+        return max(_longest([began_at, *moments, ended_at]) for moments in heard)
 
 
 class _Listener(asyncio.Protocol):
@@ -56,11 +64,19 @@ class _Listener(asyncio.Protocol):
 
 
 def prepare_listeners(order: ListenOrder) -> Callable[[], Heard]:
-    """Return the function that listens and says what it heard. For `jobs.Job`."""
-    return lambda: uvloop.run(_listen(order))
+    """Open the connections; return the function that listens and says what was heard. For `jobs.Job`."""
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    listeners = runner.run(_open(order))
+
+    def listen() -> Heard:
+        with runner:
+            runner.run(asyncio.sleep(order.seconds))
+            return Heard(sum(listener.is_open for listener in listeners), [each.updates for each in listeners])
+
+    return listen
 
 
-async def _listen(order: ListenOrder) -> Heard:
+async def _open(order: ListenOrder) -> list[_Listener]:
     loop = asyncio.get_running_loop()
     request = f"GET {order.path} HTTP/1.1\r\nHost: {order.host}\r\nAccept: text/event-stream\r\n\r\n".encode()
     listeners: list[_Listener] = []
@@ -71,12 +87,7 @@ async def _listen(order: ListenOrder) -> Heard:
         )
         listeners += [listener for _, listener in opened]
     await asyncio.gather(*(listener.opened for listener in listeners))
-    began_at = time.monotonic()
-    await asyncio.sleep(order.seconds)
-    ended_at = time.monotonic()
-    heard = [[moment for moment in listener.updates if moment >= began_at] for listener in listeners]
-    silences = [_longest([began_at, *moments, ended_at]) for moments in heard]
-    return Heard(sum(listener.is_open for listener in listeners), min(len(moments) for moments in heard), max(silences))
+    return listeners
 
 
 def _longest(moments: list[float]) -> float:

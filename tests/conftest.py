@@ -8,7 +8,9 @@ import pytest
 from grandstand.settings import ENV_PREFIX
 
 # The assertions of these say what differs, as those of tests do.
-pytest.register_assert_rewrite("tests.support.core", "tests.support.world", "tests.support.driver")
+pytest.register_assert_rewrite(
+    "tests.support.core", "tests.support.world", "tests.support.driver", "tests.support.invariants"
+)
 
 pytest_plugins = ["tests.support.engines", "tests.support.server"]
 

@@ -51,7 +51,10 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9_.-]{1,32}$",
         description="First part of every key; a deployment each when several share a server.",
     )
-    valkey_timeout_seconds: float = Field(5.0, gt=0, le=60, description="Longest wait for a reply of Valkey.")
+    valkey_timeout_seconds: float = Field(3.0, gt=0, le=60, description="Longest wait for a reply of Valkey.")
+    valkey_memory_max_bytes: int = Field(
+        0, ge=0, description="Most memory of the embedded Valkey; 0 is half of what this machine or container has."
+    )
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -84,6 +87,18 @@ class Settings(BaseSettings):
     )
     event_past_limit_days: int = Field(30, ge=1, le=36_500, description="How old `occurred_at` may be.")
 
+    stream_max_events: int = Field(
+        5_000_000, ge=1, description="Most events that wait to be processed; beyond it new ones are answered 503."
+    )
+    stream_max_bytes: int = Field(
+        536_870_912,
+        ge=1,
+        description="Most memory of waiting events, and never more than half of Valkey's `maxmemory`; then 503.",
+    )
+    stream_max_age_seconds: float = Field(
+        86_400.0, gt=0, description="Greatest age of the oldest waiting events; beyond it new ones are answered 503."
+    )
+
     worker_batch_max: int = Field(
         4000, ge=1, le=50_000, description="Events a worker aims to store in one transaction."
     )
@@ -109,6 +124,9 @@ class Settings(BaseSettings):
         ge=0,
         le=600,
         description="Wait beyond the grace before settling: for events on their way and clocks that differ.",
+    )
+    verify_interval_seconds: float = Field(
+        300.0, ge=0, le=86_400, description="How often the promises are checked on a sample of the data; 0 for never."
     )
     webhook_allow_private: bool = Field(
         False, description="Lets webhooks reach private, loopback and other addresses that are not public."

@@ -23,6 +23,8 @@ from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.first_keys import ensure_first_keys
+from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_dead_letters import DeadLetterManager
@@ -37,6 +39,7 @@ from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
 from grandstand.storage.audit import AuditStore
+from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.webhooks import WebhookStore
 from tests.support.core import Core, open_core
 from tests.support.engines import SCHEMA, RunningEngines
@@ -122,7 +125,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     await core.stream.create_group()
     authenticator = Authenticator(core.database, refresh_seconds=60, token_ttl_seconds=3600, session_seconds=86_400)
     await authenticator.start()
-    ranks = TournamentReader(core.database, core.tournaments, core.reader)
+    ranks = TournamentReader(core.database, core.tournaments, core.prizes, core.reader)
     live, live_tournaments = LiveBoards(core.reader), LiveTournaments(core.reader, ranks)
     resolver = SystemResolver()
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
@@ -136,22 +139,26 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         definer=LeaderboardDefiner(
             core.database, core.ledger, core.store, core.rankings, core.entries, core.index, core.changes, core.catalog
         ),
+        lister=core.lister,
         scores=core.writer,
         players=PlayerKeeper(core.database, core.players, core.changes),
         profiles=PlayerReader(
             core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
         ),
-        banner=PlayerBanner(core.database, core.ledger, core.bans, core.entries, core.prizes, core.index, core.changes),
+        banner=PlayerBanner(
+            core.database, core.ledger, core.bans, core.entries, core.tournaments, core.prizes, core.index, core.changes
+        ),
         tournaments=TournamentKeeper(
             core.database,
             core.ledger,
             core.store,
             core.rankings,
             core.tournaments,
-            core.bans,
             core.changes,
             grace_seconds=settings.tournament_grace_seconds,
         ),
+        tournament_list=TournamentLister(core.database, core.tournaments),
+        tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans),
         tournament_ranks=ranks,
         live_tournaments=live_tournaments,
         prizes=PrizeKeeper(core.database, core.prizes, core.outbox),
@@ -159,7 +166,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         dead_letters=DeadLetterManager(core.database, core.letters, core.stream),
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),
-        health=HealthChecker(core.database, core.stream, core.index, ("ingest", "api")),
+        health=HealthChecker(core.database, StreamHistory(), core.stream, core.index, ("ingest", "api")),
     )
     app = build_app(services)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]

@@ -41,6 +41,36 @@ async def test_a_key_is_in_it_without_the_key(site: Site) -> None:
     assert made["key"] not in (await site.get("/api/audit-log", "admin")).text
 
 
+async def test_definitions_and_tournaments_with_what_was_there_before(site: Site) -> None:
+    board = {"event_type": "t", "operator": "count", "title": "One"}
+    await site.put("/api/leaderboards/audited", board)
+    assert (await newest(site, target="audited"))["before"] is None
+    await site.put("/api/leaderboards/audited", board | {"title": "Two"})
+    entry = await newest(site, target="audited")
+    assert (entry["action"], entry["before"]["title"], entry["after"]["title"]) == ("leaderboard.put", "One", "Two")
+    await site.put("/api/leaderboards/audited", board | {"title": "Two"})  # changes nothing
+    assert (await newest(site, target="audited"))["id"] == entry["id"]
+    await site.post("/api/leaderboards/audited/reset", {}, "server")
+    assert (await newest(site, target="audited"))["action"] == "leaderboard.reset"
+    await site.delete("/api/leaderboards/audited")
+    assert (await newest(site, target="audited"))["action"] == "leaderboard.delete"
+
+    cup = {
+        "id": "audited-cup", "title": "One", "starts_at": now().isoformat(), "event_type": "t", "operator": "count",
+        "ends_at": (now() + timedelta(hours=1)).isoformat(),
+    }  # fmt: skip
+    assert (await site.post("/api/tournaments", cup, "server")).status_code == 201
+    assert (await newest(site, target="audited-cup"))["action"] == "tournament.create"
+    answer = await site.client.patch(
+        "/api/tournaments/audited-cup", json={"title": "Two"}, headers=site.headers("server")
+    )
+    assert answer.status_code == 200, answer.text
+    entry = await newest(site, target="audited-cup")
+    assert (entry["action"], entry["before"]["title"], entry["after"]["title"]) == ("tournament.change", "One", "Two")
+    await site.post("/api/tournaments/audited-cup/cancel", {}, "server")
+    assert (await newest(site, target="audited-cup"))["action"] == "tournament.cancel"
+
+
 async def test_what_fails_is_not_in_it(site: Site) -> None:
     before = (await site.get("/api/audit-log", "admin")).json()["entries"][:1]
     problem(await site.post("/api/players/nobody/unban", {}, "server"), 404, "player_not_banned")

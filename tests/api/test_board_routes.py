@@ -389,12 +389,14 @@ async def test_a_replay_leaves_archives_and_makes_the_rest_anew(site: Site, monk
     assert (await site.get(f"{path}?period=20261123T000000Z")).json()["entries"][0]["score"] == 6, "as it was archived"
     assert users((await site.get(path)).json()) == ["bob", "ann"]
 
-    # The week begins when the archived day began, and is another period all the same.
+    # The week would begin when the archived day began: it begins behind it, and counts what occurred since.
     weekly = msgspec.structs.replace(definition, operator="sum", period="weekly")
     await site.core.new_replayer().replay("remade", weekly, dry_run=False)
     await site.core.refresh()
     page = (await site.get(path)).json()
-    assert [(each["user_id"], each["score"]) for each in page["entries"]] == [("ann", 18), ("bob", 8)]
+    assert [(each["user_id"], each["score"]) for each in page["entries"]] == [("bob", 8), ("ann", 7)]
+    assert (page["period"], page["period_ends_at"]) == ("20261124T000000Z", "2026-11-30T00:00:00Z")
+    assert (await site.get(f"{path}?period=20261123T000000Z")).json()["entries"][0]["score"] == 6, "as it was archived"
 
 
 async def test_an_archive_is_never_taken_for_the_running_period(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -407,5 +409,5 @@ async def test_an_archive_is_never_taken_for_the_running_period(site: Site, monk
     weekly = BOARD | {"event_type": "slower", "period": "weekly"}
     assert (await site.put(path, weekly)).status_code == 200
     page = (await site.get(path)).json()
-    assert (page["period"], page["period_ends_at"], page["total"]) == ("20261123T000000Z", "2026-11-30T00:00:00Z", 0)
+    assert (page["period"], page["period_ends_at"], page["total"]) == ("20261124T000000Z", "2026-11-30T00:00:00Z", 0)
     assert users((await site.get(f"{path}?period=20261123T000000Z")).json()) == ["ann"]

@@ -45,7 +45,7 @@ async def test_an_engine_that_is_away_is_said_to_be(site: Site, monkeypatch: pyt
     monkeypatch.setattr(site.core.stream, "depth", away)
     body = (await site.get("/api/health", "server")).json()
     assert (body["status"], body["postgres"], body["valkey"]) == ("degraded", "ok", "unreachable")
-    assert body["stream"] == {"depth": None, "lag_seconds": None}
+    assert body["stream"] == {"depth": None, "lag_seconds": None, "loss": None}
     refused = await site.get("/api/health/ready")
     problem(refused, 503, "unavailable")
     assert refused.headers["retry-after"] == "1"
@@ -66,7 +66,7 @@ async def test_a_fault_of_ours_tells_nothing(site: Site, monkeypatch: pytest.Mon
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(site.core.stream, "append", broken)
-    monkeypatch.setattr(site.services.definer, "list", broken)
+    monkeypatch.setattr(site.services.lister, "list", broken)
     for answer in (
         await site.post("/api/events", {"event_type": "t", "user_id": "u"}, "server"),
         await site.get("/api/leaderboards"),

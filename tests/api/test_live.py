@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from grandstand.api import live
+from grandstand.api import live_connection
 from grandstand.api.app import build_app
 from grandstand.operations import live_boards
 from grandstand.operations.live_boards import LiveBoards
@@ -131,7 +131,8 @@ async def test_a_listener_that_comes_back_gets_nothing_twice(stage: Stage, quick
 
 
 async def test_a_quiet_connection_is_kept(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "KEEP_ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(live_connection, "KEEP_ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(live_boards, "SWEEP_SECONDS", 0.02)
     url = await stage.board("quiet")
     async with LiveClient(url) as client:
         blocks = client.blocks()
@@ -213,7 +214,7 @@ async def test_three_hundred_listeners_share_one_computation(stage: Stage, quick
 async def test_a_listener_that_takes_nothing_is_dropped_and_nobody_waits_for_it(
     stage: Stage, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "SEND_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(live_connection, "SEND_TIMEOUT_SECONDS", 0.3)
     url = await stage.board("heavy", keep=["text"])
     for number in range(40):
         await stage.score("heavy", f"u{number}", number, text="x" * 16_000)
@@ -236,6 +237,36 @@ async def test_a_listener_that_takes_nothing_is_dropped_and_nobody_waits_for_it(
         slow.settimeout(WAIT_SECONDS)
         with pytest.raises(ConnectionResetError):
             await asyncio.to_thread(read_to_the_end, slow)
+
+
+async def test_a_listener_that_lags_gets_the_newest_state_and_not_what_lies_between(stage: Stage, quick: None) -> None:
+    url = await stage.board("lagging", keep=["text"])
+    for number in range(40):
+        await stage.score("lagging", f"u{number}", number, text="x" * 16_000)
+    parts = urlsplit(url)
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect((parts.hostname, parts.port))
+        slow.sendall(f"GET {parts.path}?limit=40 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        async with LiveClient(f"{url}?limit=40") as client:
+            updates = client.updates()
+            for score in range(1001, 1031):
+                await stage.score("lagging", "u0", score, text="x" * 16_000)
+                while (await next_update(updates)).data["entries"][0]["score"] < score:
+                    pass
+        slow.settimeout(WAIT_SECONDS)
+        taken = await asyncio.to_thread(read_until, slow, b'"score":1030,')
+    states = taken.count(b"event: update")
+    assert 1 < states < 30
+
+
+def read_until(connection: socket.socket, mark: bytes) -> bytes:
+    taken = b""
+    while mark not in taken[-1_000_000:]:
+        piece = connection.recv(262_144)
+        assert piece
+        taken += piece
+    return taken
 
 
 def read_to_the_end(connection: socket.socket) -> None:

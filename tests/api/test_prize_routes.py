@@ -187,7 +187,7 @@ async def test_a_ban(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     await site.core.apply(event("b-ann", 6))
     lifted = await site.post("/api/players/b%2Fbob/unban", b"", "server")
     assert (lifted.status_code, lifted.json()["is_banned"]) == (200, False)
-    await site.core.apply(event("b/bob", 7))
+    await site.core.apply(event("b/bob", 7), received_at=NOON + HOUR)
     assert (await site.get("/api/leaderboards/global/users/b%2Fbob")).json()["score"] == 7
 
 
@@ -209,5 +209,7 @@ async def test_what_is_known_of_a_player(site: Site, monkeypatch: pytest.MonkeyP
     problem(await site.get("/api/players/n-ann", await site.token("n-bob")), 403, "forbidden")
     await site.post("/api/players/n-ann/ban", {"reason": "x"}, "server")
     gone: dict[str, Any] = (await site.get("/api/players/n-ann", "server")).json()
-    assert (gone["is_banned"], gone["ranks"], gone["tournaments"]) == (True, [], [])
+    assert (gone["is_banned"], gone["ranks"]) == (True, [])
+    # What is settled stays as it is.
+    assert [each["tournament_id"] for each in gone["tournaments"]] == ["known"]
     assert [each["status"] for each in gone["prizes"]] == ["voided"]

@@ -232,7 +232,7 @@ async def test_an_end_by_hand_and_a_cancellation(site: Site, monkeypatch: pytest
     path = await create(site, "short")
     problem(await site.post(f"{path}/end", b"", "server"), 409, "tournament_not_active")
     await run(site)
-    await score(site, "short", "s-ann", 5)
+    await score(site, "short", "s-ann", 5, NOON - timedelta(seconds=1))
     ended = await site.post(f"{path}/end", b"", "server")
     assert (ended.status_code, ended.json()["status"], ended.json()["ends_at"]) == (
         200,

@@ -52,8 +52,8 @@ async def run(site: Site) -> int:
     core = site.core
     settler = TournamentSettler(core.database, core.ledger, core.tournaments, core.rankings, core.prizes, core.outbox)
     runner = TournamentRunner(
-        core.database, core.ledger, LeaderboardCatalog(core.store), core.tournaments, settler, core.outbox,
-        core.stream, core.changes, slack=timedelta(0),
+        core.database, core.ledger, LeaderboardCatalog(core.store), core.tournaments, settler,
+        core.new_cutter(), core.outbox, core.stream, core.changes, slack=timedelta(0),
     )  # fmt: skip
     return await runner.run()
 

@@ -1,5 +1,6 @@
-"""Files of definitions: what is written is read back as the same, in both formats, and mistakes are named."""
+"""Files of definitions: what is written is read back as the same, in every format, and mistakes are named."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,9 @@ def test_yaml_that_would_be_taken_for_something_else(folder: Path) -> None:
         ("d.toml", "[leaderboards.a]\nevent_type='x'\noperator='count'\nwhere={day=2024-01-01}", "write dates as text"),
         ("d.toml", "[leaderboards.a]\nevent_type='x'\noperator='count'\n[leaderboards.a]", "is not TOML"),
         ("d.toml", "[boards.a]", "must hold 'leaderboards'"),
+        ("d.yaml", "a: &a {event_type: x}\nleaderboards: {a: {<<: *a, operator: count}}", "merge keys .<<. are"),
+        ("d.json", '{"leaderboards": {"a": {}, "a": {}}}', "'a' is there twice"),
+        ("d.json", "leaderboards: {}", "is not JSON"),
         ("d.yaml", "leaderboards: {2024: {event_type: x, operator: count}}", "put it in quotes"),
         ("d.yaml", "leaderboards: &a {b: *a}", "a value that JSON has not"),
         ("d.yaml", "leaderboards: {a: {event_type: x, operator: count, min_score: 1e400}}", r"JSON|min_score"),
@@ -103,6 +107,13 @@ def test_a_condition_of_null_needs_yaml(folder: Path) -> None:
     assert read_definitions(str(folder / "null.yaml"), None) == boards
     with pytest.raises(UsageError, match="TOML has no null"):
         write_definitions(boards, Format.TOML)
+
+
+def test_json_is_json(folder: Path) -> None:
+    boards = {"a": LeaderboardDefinition(event_type="x", operator="count", where={"team": None, "name": "zoë"})}
+    text = write_definitions(boards, format_of("boards.json", None))
+    assert list(json.loads(text)["leaderboards"]) == ["a"]
+    assert read(folder, "tabs.json", text.replace("  ", "\t")) == boards
 
 
 def test_conditions_of_one_and_true_differ() -> None:
@@ -125,7 +136,9 @@ def test_a_rule_stands_alone_or_among_others(folder: Path) -> None:
 
 
 def test_the_format_is_told_by_the_suffix() -> None:
-    assert [format_of(name, None) for name in ("a.yml", "a.YAML", "a.toml", "-")] == ["yaml", "yaml", "toml", "yaml"]
+    assert [format_of(name, None) for name in ("a.yml", "a.YAML", "a.toml", "a.json", "-")] == [
+        "yaml", "yaml", "toml", "json", "yaml",
+    ]  # fmt: skip
     assert format_of("a.yaml", Format.TOML) is Format.TOML
     with pytest.raises(UsageError):
         format_of("boards", None)

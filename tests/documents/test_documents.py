@@ -9,6 +9,7 @@ import pytest
 
 from grandstand.api.problems import CODES, REJECTION_CODES
 from grandstand.domain.scores import UnrankedReason
+from grandstand.invariants.registry import CHECKS
 from grandstand.settings import settings_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +68,13 @@ def test_no_code_is_raised_that_is_not_listed() -> None:
     for path in SOURCES:
         for kind, code in raised.findall(path.read_text(encoding="utf-8")):
             assert code in (REJECTION_CODES if kind == "EventError" else CODES), f"{code} in {path.name}"
+
+
+def test_every_check_is_listed_with_its_promise() -> None:
+    text = read("docs", "verify.md")
+    assert first_cells(text, "The checks") == [check.name for check in CHECKS]
+    for check in CHECKS:
+        assert f"| `{check.name}` | {check.promise} |" in text
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.core import Core
 from tests.support.driver import drive
+from tests.support.invariants import check_invariants
 
 pytestmark = pytest.mark.anyio
 
@@ -19,4 +20,7 @@ STEPS = int(os.environ.pop("MODEL_STEPS", "400"))
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_every_read_agrees_with_the_model(core: Core, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = await drive(core, seed, STEPS, monkeypatch)
+    looked = await check_invariants(core)
+    assert looked["rank_index_matches_entries"].looked_at > 0
+    assert looked["entries_match_events"].looked_at > looked["entries_match_events"].undecided
     assert driver.reads > STEPS / 4, "hardly anything was compared"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from grandstand import clock
-from grandstand.domain.errors import ConflictError, NotFoundError
+from grandstand.domain.errors import ConflictError, InvalidError, NotFoundError
 from grandstand.domain.event_model import decode_events
+from grandstand.domain.leaderboards import TieBreak, Tier
 from grandstand.operations.close_periods import PeriodCloser
 from grandstand.operations.find_ranking import Part
 from grandstand.storage.event_stream import HIGH, LOW
@@ -373,3 +374,66 @@ async def test_the_running_period_has_its_name_too(core: Core, at: Any) -> None:
     assert (await core.reader.page("board", part=Part(period="20261124T120000Z"))).total == 0
     await core.apply(event("ann", 1))
     assert (await core.reader.page("board", part=Part(period="20261124T120000Z"))).total == 1
+
+
+async def test_an_archive_is_read_by_the_definition_that_it_was_made_under(core: Core, at: Any) -> None:
+    at(minutes(-90))
+    tiers = (Tier("top", min_score=50), Tier("rest", min_score=0))
+    await core.define("parts", segment_by="country", keep=["level"], tiers=tiers, tie_breaks=[TieBreak("assists")])
+    await core.define("buckets", bucket_size=2)
+    payloads = [{"score": n * 10, "level": n, "country": "DE" if n % 2 else "FR", "assists": n} for n in range(10)]
+    await core.apply(*(event(f"p{n}", payload=payload, at=minutes(-90)) for n, payload in enumerate(payloads)))
+    for key in ("parts", "buckets"):
+        await core.definer.reset(key)
+    at(NOON)
+    await core.new_closer().close()
+    await core.refresh()
+    parts = [Part("all_time"), Part("all_time", segment="DE")]
+    buckets = [Part("all_time"), Part("all_time", bucket="1"), Part("all_time", bucket="5")]
+
+    async def read() -> Any:
+        reader = core.new_reader(finder=core.new_finder())
+        pages = [await reader.page("parts", user_id="p3", part=part) for part in parts]
+        pages += [await reader.page("buckets", user_id="p1", part=part) for part in buckets]
+        return [(page.total, page.entries, page.user) for page in pages], [
+            (await reader.user("buckets", "p3", part=buckets[0])).bucket,
+            (await reader.nearby("parts", "p3", part=parts[1])).entries,
+        ]
+
+    before = await read()
+    assert before[0][0][1][0].tier == "top"
+    assert before[0][0][1][0].metadata == {"level": 9}
+    await core.define("parts", tiers=(Tier("other", min_score=50),))
+    assert await read() == before
+    await core.define("parts", order="asc", tiers=(Tier("other", min_score=50),))
+    await core.define("buckets", operator="count", field=None, segment_by="country")
+    assert await read() == before
+    await core.new_replayer().replay("buckets", None, dry_run=False)
+    await core.refresh()
+    assert await read() == before
+    with pytest.raises(InvalidError):
+        await core.reader.page("buckets", part=Part("all_time", segment="DE"))
+
+
+async def test_what_lies_ahead_is_shown_once_its_period_has_begun(core: Core, at: Any) -> None:
+    await core.define("board", period="cron: */5 * * * *", operator="sum")
+    await core.apply(event("ann", 1), event("ann", 10, at=minutes(6)), event("bob", 20, at=minutes(6)))
+    ahead = Part(name_of(minutes(5)))
+    with pytest.raises(NotFoundError) as caught:
+        await core.reader.page("board", part=ahead)
+    assert caught.value.code == "period_not_found"
+
+    async def boards_of(user_id: str) -> list[datetime]:
+        async with core.database.connection() as connection:
+            found = await core.rankings.list_of_user(connection, user_id, clock.now(), 10)
+        return [
+            ranking.name.started_at
+            for ranking in found
+            if ranking.name.leaderboard_id != core.board("global").leaderboard_id
+        ]
+
+    assert (await boards_of("ann"), await boards_of("bob")) == ([NOON], [])
+    at(minutes(5))
+    assert (await core.reader.page("board", part=ahead)).total == 2
+    assert (await core.reader.page("board")).total == 2
+    assert await boards_of("ann") == await boards_of("bob") == [minutes(5)]

@@ -1,11 +1,13 @@
 """Boards are made, changed and deleted between two batches; every process follows."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
+from grandstand import clock
 from grandstand.domain.errors import ConflictError, InvalidError, NotFoundError
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
@@ -22,6 +24,10 @@ BODY = {"event_type": "game_ended", "operator": "best", "field": "score"}
 
 def body(**values: Any) -> bytes:
     return msgspec.json.encode(BODY | values)
+
+
+async def listed(core: Core, **arguments: Any) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(each) for each in (await core.lister.list(**arguments)).leaderboards]
 
 
 async def count_entries(core: Core, ranking_id: int) -> int:
@@ -68,7 +74,7 @@ async def test_the_same_definition_again_is_no_change(core: Core) -> None:
 async def test_global_exists_once_and_stays_as_it_was_changed(core: Core) -> None:
     await core.definer.put("global", body(title="Hall of fame", order="asc"))
     await asyncio.gather(*(core.definer.ensure_global() for _ in range(4)))
-    assert [(board.key, board.title) for board in await core.definer.list()] == [("global", "Hall of fame")]
+    assert [(board["key"], board["title"]) for board in await listed(core)] == [("global", "Hall of fame")]
     with pytest.raises(ConflictError) as caught:
         await core.definer.delete("global")
     assert caught.value.code == "leaderboard_protected"
@@ -77,7 +83,67 @@ async def test_global_exists_once_and_stays_as_it_was_changed(core: Core) -> Non
 async def test_boards_are_listed_by_key(core: Core) -> None:
     for key in ("b", "a", "C"):
         await core.definer.put(key, body())
-    assert [board.key for board in await core.definer.list()] == ["C", "a", "b", "global"]
+    assert [board["key"] for board in await listed(core)] == ["C", "a", "b", "global"]
+
+
+async def test_the_list_is_what_the_boards_are_now(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changed through another process, deleted, made anew, and in another period than when it was listed last."""
+    now = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: now)
+    other = Core(core.database, core.valkey, core.prefix)
+    await other.definer.put("a", body(period="hourly"))
+    await other.definer.put("b", body(visibility="private"))
+    assert [(each["key"], each["period_ends_at"]) for each in await listed(core)] == [
+        ("a", "2026-11-24T13:00:00Z"), ("b", None), ("global", None),
+    ]  # fmt: skip
+    assert [each["key"] for each in await listed(core, public_only=True)] == ["a", "global"]
+    await other.definer.put("b", body(title="Bees"))
+    await other.definer.delete("a")
+    assert [(each["key"], each["title"]) for each in await listed(core)] == [("b", "Bees"), ("global", "Global")]
+    await other.definer.put("a", body(period="hourly", title="Again"))
+    now = datetime(2026, 11, 24, 13, tzinfo=UTC)
+    first = (await listed(core))[0]
+    assert (first["title"], first["period_ends_at"]) == ("Again", "2026-11-24T14:00:00Z")
+    assert first == msgspec.json.decode(msgspec.json.encode(await core.definer.get("a")))
+
+
+async def test_a_list_page_by_page(core: Core) -> None:
+    for number in range(7):
+        await core.definer.put(f"b{number}", body(visibility="private" if number % 3 == 0 else "public"))
+    whole = [each["key"] for each in await listed(core, public_only=True)]
+    assert whole == ["b1", "b2", "b4", "b5", "global"]
+    for limit in (1, 2, 4, 5, 6):
+        found, cursor = [], None
+        while True:
+            page = await core.lister.list(public_only=True, limit=limit, cursor=cursor)
+            assert len(page.leaderboards) <= limit
+            found += [msgspec.json.decode(each)["key"] for each in page.leaderboards]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert found == whole
+    for arguments in ({"limit": 0}, {"limit": 1001}, {"cursor": "%"}):
+        with pytest.raises(InvalidError):
+            await core.lister.list(**arguments)  # type: ignore[arg-type]
+
+
+async def test_a_list_decodes_only_what_has_changed(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        await core.definer.put(f"b{number}", body())
+    await listed(core)
+    read: list[int] = []
+    changed_since = core.store.changed_since
+
+    async def counted(connection: Any, revision: int) -> Any:
+        found = await changed_since(connection, revision)
+        read.append(len(found.kept))
+        return found
+
+    monkeypatch.setattr(core.store, "changed_since", counted)
+    assert len(await listed(core)) == 21
+    await core.definer.put("b3", body(title="Three"))
+    assert len(await listed(core)) == 21
+    assert read == [0, 1]
 
 
 @pytest.mark.parametrize("key", ["", "user", "a/b", "x" * 65, "a\x00", "ä", "\ud800"])

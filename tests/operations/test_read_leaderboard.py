@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from grandstand import clock
 from grandstand.domain.errors import InvalidError, NotFoundError
+from grandstand.operations.find_ranking import Part
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.storage.entries import Entry
 from grandstand.storage.windows import Window
@@ -351,3 +353,78 @@ async def test_an_entry_that_moves_leaves_its_old_place(core: Core) -> None:
         assert [(entry.user_id, entry.score, entry.achieved_at) for entry in page.entries] == [
             ("ann", score, minutes(minute))
         ]
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        (Part(segment="DE"), "segment"),
+        (Part(bucket="1"), "bucket"),
+    ],
+)
+async def test_parts_that_a_board_does_not_have(core: Core, part: Part, field: str) -> None:
+    await ranked(core, *"abc")
+    for call in (core.reader.page("global", part=part), core.reader.user("global", "a", part=part)):
+        with pytest.raises(InvalidError) as caught:
+            await call
+        assert [error.path for error in caught.value.errors] == [field]
+
+
+@pytest.mark.parametrize("segment", ["", "x" * 65, "a\x00b", "\ud800"])
+async def test_segments_that_cannot_be(core: Core, segment: str) -> None:
+    await core.define("board", segment_by="country")
+    with pytest.raises(InvalidError) as caught:
+        await core.reader.page("board", part=Part(segment=segment))
+    assert [error.path for error in caught.value.errors] == ["segment"]
+
+
+@pytest.mark.parametrize("bucket", ["", "0", "-1", "1.5", "x", "\u0663", "9" * 10, "1" * 400, "\x00", "own", " 1"])
+async def test_buckets_that_cannot_be(core: Core, bucket: str) -> None:
+    await core.define("board", bucket_size=2)
+    await ranked(core, *"abc")
+    with pytest.raises(InvalidError) as caught:
+        await core.reader.page("board", part=Part(bucket=bucket))
+    assert [error.path for error in caught.value.errors] == ["bucket"]
+    assert (await core.reader.page("board", part=Part(bucket="77"))).total == 0
+
+
+@pytest.mark.parametrize("user_id", ["nobody", "", "a\x00b", "\ud800"])
+async def test_the_own_bucket_of_someone_who_has_none(core: Core, user_id: str) -> None:
+    await core.define("board", bucket_size=2)
+    for _ in range(2):
+        for call in (
+            core.reader.page("board", user_id=user_id, part=Part(bucket="own")),
+            core.reader.nearby("board", user_id, part=Part(bucket="own")),
+        ):
+            with pytest.raises(NotFoundError) as caught:
+                await call
+            assert caught.value.code == "not_ranked"
+        await ranked(core, *"abc")
+
+
+async def test_tiers_by_percent_are_exact(core: Core) -> None:
+    """1.1 percent of 3,000 players are 33, in floats a little more."""
+    await core.define("board", tiers=[{"id": "top", "top_percent": 1.1}, {"id": "half", "top_percent": 50}])
+    await core.fill("board", [(f"p{number:04}", -number, NOON) for number in range(3000)])
+    page = await core.reader.page("board", from_rank=33, limit=2)
+    assert [(entry.rank, entry.tier) for entry in page.entries] == [(33, "top"), (34, "half")]
+    page = await core.reader.page("board", from_rank=1500, limit=2)
+    assert [(entry.rank, entry.tier) for entry in page.entries] == [(1500, "half"), (1501, None)]
+
+
+async def test_a_walk_over_an_archive_goes_on_where_it_was(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The period is archived between two pages."""
+    await core.define("board")
+    await ranked(core, *"abcdef")
+    await core.definer.reset("board")
+    await core.refresh()
+    part = Part(period="all_time")
+    first = await core.reader.page("board", limit=2, part=part)
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(minutes=10))
+    await core.new_closer().close()
+    await core.sweeper.sweep()
+    second = await core.reader.page("board", limit=2, part=part, cursor=first.next_cursor)
+    third = await core.reader.page("board", limit=2, part=part, cursor=second.next_cursor)
+    assert names(first) + names(second) + names(third) == list("abcdef")
+    assert third.next_cursor is None

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, NotFoundError
 from grandstand.domain.leaderboards import LeaderboardDefinition
-from grandstand.operations import replay_leaderboard
+from grandstand.operations import close_periods, replay_leaderboard
 from grandstand.operations.find_ranking import Part
 from tests.support.core import NOON, Core, block, event, minutes, standing
 from tests.support.model import standings
@@ -377,17 +378,109 @@ async def test_direct_writes_to_an_earlier_board_of_the_key_are_not_those_of_the
 
 
 async def test_a_week_that_begins_with_an_archived_day(core: Core, at: Any) -> None:
-    """Both begin at one moment: the archive is not what runs now."""
+    """The day keeps its name and its scores; the week begins behind it, and counts what occurred since."""
     at(datetime(2026, 11, 23, 12, tzinfo=NOON.tzinfo))
-    await core.define("board", period="daily")
-    monday = event("ann", 5, at=clock.now())
-    await core.apply(monday, received_at=clock.now())
+    await core.define("board", period="daily", operator="sum")
+    await core.apply(event("ann", 5, at=clock.now()), received_at=clock.now())
     at(NOON)
     await core.new_closer().close()
-    await core.new_replayer().replay("board", rule(period="weekly", event_type="later"), dry_run=False)
+    await core.apply(event("ann", 7))
+    await core.new_replayer().replay("board", rule(period="weekly", operator="sum"), dry_run=False)
     await core.refresh()
     page = await core.reader.page("board")
-    assert (page.entries, page.total, page.period) == ([], 0, "20261123T000000Z")
+    assert (page.total, page.period, page.period_ends_at) == (
+        1, "20261124T000000Z", datetime(2026, 11, 30, tzinfo=NOON.tzinfo),
+    )  # fmt: skip
+    assert await scores(core, "board") == {"ann": 7}
     assert await scores(core, "board", Part(period="20261123T000000Z")) == {"ann": 5}
-    await core.apply(event("bob", 3, event_type="later"))
-    assert await scores(core, "board") == {"bob": 3}
+    applied = await core.apply(event("bob", 3, at=datetime(2026, 11, 23, 13, tzinfo=NOON.tzinfo)))
+    assert dict(applied.unranked)["board", "late"] == 1
+    assert await scores(core, "board") == {"ann": 7}
+
+
+@pytest.mark.parametrize(("before", "after"), [("*/20", "*/10"), ("*/10", "*/20"), ("*/20", "*/15")])
+async def test_a_replay_under_another_schedule_hides_no_archive_and_counts_no_event_twice(
+    core: Core, at: Any, before: str, after: str
+) -> None:
+    await core.define("board", period=f"cron: {before} * * * *", operator="count", field=None)
+    for minute in range(-90, 10, 5):
+        at(minutes(minute))
+        await core.apply(event("ann", at=minutes(minute)), received_at=minutes(minute))
+        await core.new_closer().close()
+    shown = (await core.reader.periods("board")).periods
+    counts = [await scores(core, "board", Part(period=each.id)) for each in shown]
+    assert len(shown) > 3
+    await core.new_replayer().replay(
+        "board", rule(period=f"cron: {after} * * * *", operator="count", field=None), dry_run=False
+    )
+    await core.refresh()
+    at(minutes(60))
+    await core.new_closer().close()
+    listed = (await core.reader.periods("board")).periods
+    assert listed[-len(shown) :] == shown
+    assert [await scores(core, "board", Part(period=each.id)) for each in shown] == counts
+    assert sum([(await scores(core, "board", Part(period=each.id)))["ann"] for each in listed]) == 20
+    in_order = list(reversed(listed))
+    assert all(
+        earlier.ended_at is not None and later.started_at is not None and earlier.ended_at <= later.started_at
+        for earlier, later in pairwise(in_order)
+    )
+
+
+async def test_a_definition_that_replaces_one_with_archives_begins_behind_them(core: Core, at: Any) -> None:
+    at(minutes(-90))
+    await core.define("board", period="hourly")
+    await core.apply(event("ann", 5, at=minutes(-90)), received_at=minutes(-90))
+    at(NOON)
+    await core.new_closer().close()
+    await core.define("board", period="daily")
+    applied = await core.apply(event("ann", 9, at=minutes(-70)), event("bob", 1))
+    assert dict(applied.unranked)["board", "late"] == 1
+    assert await scores(core, "board") == {"bob": 1}
+    assert (await core.reader.page("board")).period == "20261124T110000Z"
+    assert await scores(core, "board", Part(period="20261124T100000Z")) == {"ann": 5}
+
+
+async def test_a_period_that_is_archived_during_a_replay_under_another_schedule(core: Core, at: Any) -> None:
+    """The new rule has counted its events in a longer period: neither is cut, and the board stays as it was."""
+    await core.define("board", period="hourly")
+    await core.apply(*(event(f"p{n}", n, at=minutes(-90)) for n in range(30)), received_at=minutes(-89))
+
+    async def close() -> None:
+        assert await core.new_closer().close() == 1
+
+    with pytest.raises(ConflictError) as caught:
+        await between_chunks(core, "board", rule(period="daily"), close)
+    assert caught.value.code == "leaderboard_changed"
+    await core.refresh()
+    part = Part(period="20261124T100000Z")
+    assert (await core.reader.page("board", part=part)).total == 30
+    assert core.board("board").definition.period == "hourly"
+    await core.new_replayer().replay("board", rule(period="daily"), dry_run=False)
+    await core.refresh()
+    assert (await core.reader.page("board", part=part)).total == 30
+    assert await scores(core, "board") == {}
+
+
+async def test_a_period_that_is_archived_in_part_is_made_anew_as_a_whole(
+    core: Core, at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A board of many segments is archived in several rounds; a replay between two of them mixes no rules."""
+    monkeypatch.setattr(close_periods, "_ROUND_MAX", 2)
+    await core.define("board", period="hourly", segment_by="country")
+    countries = ["DE", "FR", "IT", "ES"]
+    old = [event(f"p{n % 8}", payload={"score": n, "country": countries[n % 4]}, at=minutes(-90)) for n in range(40)]
+    await core.apply(*old, received_at=minutes(-89))
+    assert await core.new_closer().close() == 2
+    definition = rule(operator="sum", period="hourly", segment_by="country")
+    await core.new_replayer().replay("board", definition, dry_run=False)
+    await core.refresh()
+    part = Part(period="20261124T100000Z")
+    for _ in range(4):
+        assert await scores(core, "board", part) == {f"p{n}": sum(range(n, 40, 8)) for n in range(8)}
+        for number, country in enumerate(countries):
+            expected = {f"p{n}": sum(range(n, 40, 8)) for n in (number, number + 4)}
+            assert await scores(core, "board", Part(period=part.period, segment=country)) == expected
+        await core.new_closer().close()
+        await core.sweeper.sweep()
+    assert await core.database.pool.fetchval("SELECT count(*) FROM archived_entries") == 16

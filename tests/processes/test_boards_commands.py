@@ -172,7 +172,7 @@ def test_what_stops_the_command_is_one_sentence(grandstand: Run, tmp_path: Path)
     cases = [
         (("boards", "apply", "missing.yaml"), {}, 2, "missing.yaml cannot be read: no such file"),
         (("boards", "apply", "boards.ini"), {}, 2, "say which it is with --format"),
-        (("boards", "export", "x.yaml", "--format", "xml"), {}, 2, "neither yaml nor toml"),
+        (("boards", "export", "x.yaml", "--format", "xml"), {}, 2, "none of yaml, toml and json"),
         (("boards", "apply", "boards.yaml"), {"GRANDSTAND_SERVER_KEY": ""}, 2, "The server key is missing"),
         (("boards", "apply", "boards.yaml"), {"GRANDSTAND_SERVER_KEY": "gs_server_wrong"}, 4, "refuses the key"),
         (("boards", "apply", "boards.yaml"), {"GRANDSTAND_URL": "http://127.0.0.1:1"}, 4, "cannot be reached"),

@@ -8,6 +8,7 @@ import pytest
 from psycopg import sql
 
 from grandstand.domain.ranking import member
+from grandstand.operations.find_ranking import Part
 from grandstand.storage import queries
 from grandstand.storage.migrate import migrate
 from tests.support.core import event, open_core, standing
@@ -109,3 +110,33 @@ async def test_the_index_of_the_first_version_is_still_good(
     async with open_core(empty_database_url, valkey_url, valkey_prefix) as core:
         await core.refresh()
         assert await core.ranking_id("global") == rows[0]["ranking_id"]
+
+
+async def test_archives_from_before_they_kept_their_definition_are_read_by_that_of_their_board(
+    anyio_backend: object, empty_database_url: str, valkey_url: str, valkey_prefix: str
+) -> None:
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCHEMA)))
+        connection.execute(f"SET search_path = {SCHEMA}")  # type: ignore[arg-type]
+        for version in ("0001", "0002", "0003", "0004"):
+            connection.execute(queries.load(f"migrations/{version}.sql"))  # type: ignore[arg-type]
+        connection.execute("CREATE TABLE schema_version (version_num varchar(32) PRIMARY KEY)")
+        connection.execute("INSERT INTO schema_version VALUES ('0004')")
+        connection.execute(
+            """
+            INSERT INTO leaderboards (key, definition, revision, resets)
+            VALUES ('old', '{"event_type":"run","operator":"best","field":"score","keep":["level"]}', 1, ARRAY[now()]);
+            INSERT INTO rankings (leaderboard_id, epoch, started_at, ended_at, state, total)
+            SELECT leaderboard_id, epoch, '1800-01-01 00:00:00+00', resets[1], 'archived', 1 FROM leaderboards;
+            INSERT INTO archived_entries (ranking_id, rank, user_id, score, tie_key, achieved_at, metadata)
+            SELECT ranking_id, 1, 'ann', 7, '', '2026-11-24 12:00:00+00', '{"level":3}' FROM rankings;
+            UPDATE ledger SET leaderboards_revision = 1;
+            """
+        )
+    migrate(empty_database_url, SCHEMA)
+    async with open_core(empty_database_url, valkey_url, valkey_prefix) as core:
+        await core.define("old", event_type="run", order="asc")
+        [entry] = (await core.reader.page("old", part=Part("all_time"))).entries
+        assert (entry.user_id, entry.score, entry.metadata) == ("ann", 7, {"level": 3})
+        await core.apply(event("bob", 1, event_type="run"))
+        assert [each.total for each in (await core.reader.periods("old")).periods] == [1]

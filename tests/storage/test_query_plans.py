@@ -78,3 +78,20 @@ async def test_pieces_of_a_ranking_use_the_index(large: Core) -> None:
         found = await plan(large, name, *arguments)
         assert "entries_pkey" in found, found
         assert "Seq Scan" not in found, found
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "index"),
+    [
+        ("entries/list_removals_since.sql", (NOON,), "removals_by_time"),
+        ("rankings/find.sql", ([1], [1], [NOON], [""]), "rankings_leaderboard_id_epoch_started_at_part_key"),
+        ("rankings/find_buckets.sql", (1, ["ann"]), "bucket_members_pkey"),
+        ("archive/page.sql", (1, 5, 10), "archived_entries_pkey"),
+        ("archive/find_users.sql", (1, ["ann"]), "archived_entries_by_user"),
+        ("rankings/list_to_close.sql", (NOON, 10), "rankings_to_close"),
+    ],
+)
+async def test_what_is_asked_often_uses_an_index(core: Core, name: str, arguments: tuple[Any, ...], index: str) -> None:
+    found = await plan(core, name, *arguments)
+    assert index in found, found
+    assert not re.search("Seq Scan on (rankings|removals|bucket_members|archived_entries)", found), found

@@ -38,20 +38,20 @@ async def publish_raw(core: Core, *arguments: Argument) -> int:
     """Run the script itself: it can also remove users."""
     name = f"{core.prefix}:{{r{BOARD}}}"
     keys = (f"{name}:ranks", f"{name}:holders", f"{name}:removed", f"{name}:metadata")
-    taken: int = await Script("publish.lua").run(core.valkey, keys, arguments)
+    taken: int = await Script("publish.lua").run(core.valkey, keys, [4, *arguments])
     return taken
 
 
 def removal(user_id: str, version: int) -> list[Argument]:
-    return [user_id, "", b"", version.to_bytes(6, "big"), ""]
+    return [user_id, "", version.to_bytes(6, "big"), ""]
 
 
 def entry(user_id: str, score: int, version: int) -> list[Argument]:
-    return [user_id, score, prefix(b"", minutes(version)), version.to_bytes(6, "big"), ""]
+    return [user_id, score, version.to_bytes(6, "big") + prefix(b"", minutes(version)), ""]
 
 
-async def content(index: RankingIndex) -> list[tuple[int, str, int]]:
-    window = await index.from_rank(INDEXED, 1, 1000)
+async def content(index: RankingIndex, count: int = 1000) -> list[tuple[int, str, int]]:
+    window = await index.from_rank(INDEXED, 1, count)
     assert window.total == len(window.entries)
     return [(found.rank, found.position.member[8:].decode(), found.position.position_score) for found in window.entries]
 
@@ -76,10 +76,27 @@ async def test_versions_compare_as_numbers_up_to_48_bits(core: Core, index: Rank
     await publish_raw(
         core,
         *itertools.chain(
-            *(["ann", version % 1000, prefix(b"", NOON), version.to_bytes(6, "big"), ""] for version in versions)
+            *(["ann", version % 1000, version.to_bytes(6, "big") + prefix(b"", NOON), ""] for version in versions)
         ),
     )
     assert await content(index) == [(1, "ann", (2**48 - 1) % 1000)]
+
+
+async def test_a_call_of_many_entries_takes_each_once(core: Core, index: RankingIndex) -> None:
+    """More than one command carries: users who come again in a later part, a removal among them, count by version."""
+    entries = [entry(f"p{number:04}", number, number + 1) for number in range(5000)]
+    again = [entry("p0000", 9_000, 6_000), entry("p0001", 9_001, 1), removal("p0002", 6_000), entry("p4999", 1, 6_000)]
+    back = [
+        removal("p0003", 6_000),
+        *(entry(f"q{number:04}", 20_000, 1) for number in range(3000)),
+        entry("p0003", 2, 6_001),
+    ]
+    taken = await publish_raw(core, *itertools.chain(*entries, *again, *back))
+    assert taken == 5000 + 3 + 2 + 3000 - 1, "of p4999 the newest in one part is looked at only"
+    scores = {user_id: score for _, user_id, score in await content(index, 10_000)}
+    expected = {f"p{number:04}": number for number in range(5000)} | {f"q{number:04}": 20_000 for number in range(3000)}
+    del expected["p0002"]
+    assert scores == expected | {"p0000": 9_000, "p4999": 1, "p0003": 2}
 
 
 async def test_a_removed_user_stays_removed_against_older_publishes(core: Core, index: RankingIndex) -> None:

@@ -21,10 +21,12 @@ from grandstand.operations.apply_events import Applied, EventApplier
 from grandstand.operations.bury_events import EventBurier
 from grandstand.operations.catalog import LeaderboardCatalog, indexed
 from grandstand.operations.close_periods import PeriodCloser
+from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.find_ranking import Part, RankingFinder
 from grandstand.operations.fold_scores import ScoreFolder
 from grandstand.operations.leaderboard_views import Page
+from grandstand.operations.list_leaderboards import LeaderboardLister
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.rebuild_ranking import RankingRebuilder
@@ -40,6 +42,7 @@ from grandstand.storage.entries import EntryStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import HIGH, Block, EventStream
+from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.outbox import Outbox
@@ -127,6 +130,7 @@ class Core:
         self.definer = self.new_definer()
         self.finder = self.new_finder()
         self.reader = self.new_reader(finder=self.finder)
+        self.lister = LeaderboardLister(self.catalog, self.database)
         self.writer = ScoreWriter(self.finder, self.stream)
         self.rebuilder = RankingRebuilder(self.database, self.rankings, self.entries, self.index)
         self.sweeper = RankingSweeper(
@@ -181,6 +185,12 @@ class Core:
     def new_keeper(self) -> RankingKeeper:
         return RankingKeeper(
             self.database, LeaderboardCatalog(self.store), self.rankings, self.index, self.rebuilder
+        )  # fmt: skip
+
+    def new_cutter(self, database: Database | None = None, fence: Fence = no_fence) -> ScoreCutter:
+        return ScoreCutter(
+            database or self.database, self.ledger, self.event_log, self.tournaments, self.rankings, self.entries,
+            self.index, self.changes, fence=fence,
         )  # fmt: skip
 
     def new_reconciler(self, second_look_seconds: float = 0.01) -> RankingReconciler:

@@ -137,13 +137,15 @@ def _calendar(period: str, timezone: str, minute: datetime) -> tuple[datetime, d
 
 @lru_cache(maxsize=500_000)
 def _begins(period: str, timezone: str, moment: datetime, step: timedelta) -> bool:
-    """Whether a period begins at this moment: the local hour, day, week or month was another one a step before."""
+    """Whether a period begins at this moment: the local day, week or month was another one a step before; or the clocks
+    show a full hour or have just skipped one."""
     zone = ZoneInfo(timezone)
     now, before = moment.astimezone(zone), (moment - step).astimezone(zone)
     if period.startswith("cron:"):
         return _ticks(period.removeprefix("cron:").split(), now)
     if period == "hourly":
-        return now.minute == 0 or now.hour != before.hour
+        has_skipped = now.replace(tzinfo=None) - before.replace(tzinfo=None) > step
+        return now.minute == 0 or (has_skipped and now.hour != before.hour)
     if now.date() == before.date():
         return False
     return period == "daily" or (period == "weekly" and now.weekday() == 0) or (period == "monthly" and now.day == 1)

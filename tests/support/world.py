@@ -1,5 +1,6 @@
 """A deployment as the model sees it: boards with their periods, resets, removals, archives and replays."""
 
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterable
@@ -30,17 +31,20 @@ class Counted:
 
 @dataclass
 class Board:
-    """One board. `archived` holds the definition and the events of each archived period as they were then."""
+    """One board. `archived` holds the definition and the events of each archived period as they were then.
+
+    What occurred before `began_at`, the end of the newest archive when the rule came into force, counts no more."""
 
     key: str
     definition: Any
     leaderboard_id: int
     resets: list[datetime] = field(default_factory=list)
+    began_at: datetime = model.FIRST
     counted: list[Counted] = field(default_factory=list)
     opened: set[Run] = field(default_factory=set)
     removed: dict[str, datetime] = field(default_factory=dict)
     archived: dict[Run, tuple[Any, list[Any]]] = field(default_factory=dict)
-    buckets: dict[datetime, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    buckets: dict[Run, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
 
     def take(self, event: Any, received_at: datetime) -> None:
         """An event reaches the board: it counts unless it is late, removed, or worth nothing here."""
@@ -49,11 +53,18 @@ class Board:
             return
         if model.value_of(self.definition, event.event_type, payload) is None:
             return
-        run = model.period_of(self.definition, event.occurred_at, self.resets)
+        if event.occurred_at < self.began_at:
+            return
+        run = self.run_at(event.occurred_at)
         is_removed = event.user_id in self.removed and received_at <= self.removed[event.user_id]
         if not is_removed and not model.is_late(run[1], received_at) and run not in self.archived:
             self.counted.append(Counted(event, received_at, run))
             self.opened.add(run)
+
+    def run_at(self, moment: datetime) -> Run:
+        """The period that is, or would be, in force at a moment."""
+        cuts = self.resets if self.began_at == model.FIRST else [*self.resets, self.began_at]
+        return model.period_of(self.definition, moment, cuts)
 
     def events(self, run: Run) -> list[Any]:
         return [each.event for each in self.counted if each.run == run]
@@ -64,6 +75,9 @@ class Board:
 
         self.counted = [Counted(each.event, each.received_at, cut(each.run)) for each in self.counted]
         self.opened = {cut(run) for run in self.opened}
+        placed = {cut(run): members for run, members in self.buckets.items()}
+        self.buckets.clear()
+        self.buckets.update(placed)
         self.resets.append(moment)
 
     def remove(self, user_id: str, moment: datetime) -> bool:
@@ -85,33 +99,25 @@ class Board:
     def begin_anew(self, definition: Any, stored: Iterable[tuple[Any, datetime]]) -> None:
         """Another rule: what is not archived is made of these events."""
         self.definition, self.counted, self.opened = definition, [], set()
-        for start in [start for start in self.buckets if start not in {run[0] for run in self.archived}]:
-            del self.buckets[start]
+        self.began_at = max((end for _, end in self.archived if end is not None), default=model.FIRST)
+        for run in [run for run in self.buckets if run not in self.archived]:
+            del self.buckets[run]
         for event, received_at in stored:
             self.take(event, received_at)
 
     def rows(self, run: Run, segment: str | None = None) -> list[Row]:
         if run not in self.archived:
             return model.rows(self.definition, self.events(run), segment)
-        definition, events = self.archived[run]
-        found = model.rows(definition, events, segment)
-        # Ranks and scores are those of then; what is shown beside them is what the board shows now.
-        kept = [{} if row.metadata is NOTHING else row.metadata for row in found]
-        return [
-            row._replace(
-                metadata=shown if self.definition.keep else NOTHING,
-                tier=model.tier_of(self.definition, row.rank, row.score, len(found)),
-            )
-            for row, shown in zip(found, kept, strict=True)
-        ]
+        # Whatever has become of the board, its archives stay what they were.
+        return model.rows(*self.archived[run], segment)
 
-    def has_buckets(self, run: Run) -> bool:
-        """Whether the rule that made a period placed players in buckets, and the rule of now lets one ask for them."""
-        made_by = self.archived[run][0] if run in self.archived else self.definition
-        return made_by.bucket_size is not None and self.definition.bucket_size is not None
+    def definition_of(self, run: Run) -> Any:
+        """The definition that a period is read by."""
+        return self.archived[run][0] if run in self.archived else self.definition
 
     def segments(self, run: Run) -> set[str]:
-        definition, events = self.archived[run] if run in self.archived else (self.definition, self.events(run))
+        events = self.archived[run][1] if run in self.archived else self.events(run)
+        definition = self.definition_of(run)
         found = (model.segment_of(definition, json.loads(bytes(event.payload))) for event in events)
         return {segment for segment in found if segment is not None}
 
@@ -165,10 +171,10 @@ class Comparison:
         """Compare the running period, some of the ended ones, and the list of these; return how many reads it took."""
         self.reads = 0
         board = self._board
-        # Of two with one start, made by different rules, the newer one has the name.
-        named = {run[0]: run for run in [*board.archived, *board.opened]}
-        ended = sorted(run for run in named.values() if run[1] is not None and run[1] <= self._now)
-        current = model.period_of(board.definition, self._now, board.resets)
+        runs = sorted([*board.archived, *board.opened])
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(runs)), "no moment is in two periods"
+        ended = [run for run in runs if run[1] is not None and run[1] <= self._now]
+        current = board.run_at(self._now)
         await self._part(Part(), current)
         assert await self._reader.page(board.key, part=Part(period=name_of(current[0])))
         for run in self._randomly.sample(ended, min(len(ended), 2)):
@@ -204,11 +210,12 @@ class Comparison:
     async def _compare_part(self, part: Part, run: Run) -> None:
         rows = self._board.rows(run)
         await self._reads(part, run, rows)
-        if self._board.definition.segment_by is not None:
+        definition = self._board.definition_of(run)
+        if definition.segment_by is not None:
             for segment in sorted({*self._board.segments(run), "nobody's"}):
                 found = self._board.rows(run, segment)
                 await self._reads(Part(period=part.period, segment=segment), run, found)
-        if self._board.has_buckets(run):
+        if definition.bucket_size is not None:
             await self._buckets(part, run, rows)
 
     async def _reads(self, part: Part, run: Run, rows: list[Row]) -> None:
@@ -261,19 +268,20 @@ class Comparison:
 
     async def _buckets(self, part: Part, run: Run, rows: list[Row]) -> None:
         """Whoever is placed stays, no bucket is too large, and ranks inside are the order of the whole board."""
-        placed = self._board.buckets[run[0]]
+        placed = self._board.buckets[run]
         for row in rows:
             bucket = (await self._reader.user(self._board.key, row.user_id, part=part)).bucket
             assert placed.setdefault(row.user_id, bucket) == bucket, "a player was moved to another bucket"
         members: dict[int, list[Row]] = defaultdict(list)
         for row in rows:
             members[placed[row.user_id]].append(row)
-        size = (self._board.archived[run][0] if run in self._board.archived else self._board.definition).bucket_size
+        definition = self._board.definition_of(run)
+        size = definition.bucket_size
         counts = [list(placed.values()).count(bucket) for bucket in set(placed.values())]
         assert size is None or max(counts, default=0) <= size
         for bucket, inside in members.items():
             expected = [
-                row._replace(rank=rank, tier=model.tier_of(self._board.definition, rank, row.score, len(inside)))
+                row._replace(rank=rank, tier=model.tier_of(definition, rank, row.score, len(inside)))
                 for rank, row in enumerate(inside, start=1)
             ]
             await self._reads(Part(period=part.period, bucket=str(bucket)), run, expected)

@@ -17,6 +17,8 @@ from grandstand.operations.apply_events import Applied, EventApplier
 from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.claim_prizes import PrizeKeeper
+from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.run_tournaments import TournamentRunner
@@ -70,19 +72,22 @@ class Cups:
     def __post_init__(self) -> None:
         core, database = self.core, self.database or self.core.database
         self.keeper = TournamentKeeper(
-            database, core.ledger, core.store, core.rankings, core.tournaments, core.bans, core.changes,
+            database, core.ledger, core.store, core.rankings, core.tournaments, core.changes,
             grace_seconds=int(GRACE.total_seconds()),
         )  # fmt: skip
+        self.lister = TournamentLister(database, core.tournaments)
+        self.joiner = TournamentJoiner(database, core.ledger, core.tournaments, core.bans)
         self.prize_keeper = PrizeKeeper(database, core.prizes, core.outbox)
         self.banner = PlayerBanner(
-            database, core.ledger, core.bans, core.entries, core.prizes, core.index, core.changes
+            database, core.ledger, core.bans, core.entries, core.tournaments, core.prizes, core.index, core.changes
         )
-        self.reader = TournamentReader(core.database, core.tournaments, core.reader)
+        self.reader = TournamentReader(core.database, core.tournaments, core.prizes, core.reader)
         self.settler = TournamentSettler(
             database, core.ledger, core.tournaments, core.rankings, core.prizes, core.outbox
         )
         self.runner = TournamentRunner(
-            database, core.ledger, LeaderboardCatalog(core.store), core.tournaments, self.settler, core.outbox,
+            database, core.ledger, LeaderboardCatalog(core.store), core.tournaments, self.settler,
+            core.new_cutter(database), core.outbox,
             core.stream, core.changes, slack=SLACK,
         )  # fmt: skip
         self.applier: EventApplier = core.new_applier()
@@ -131,7 +136,7 @@ class Cups:
 
     async def settle(self, tournament_id: str = "cup") -> None:
         """Let time pass until the end and the grace are over, and take the steps."""
-        view = await self.keeper.get(tournament_id)
+        view = await self.lister.get(tournament_id)
         self.time.at(max(self.time.now, view.ends_at + SETTLED_AFTER))
         await self.run()
 

@@ -54,6 +54,8 @@ class Occurrence:
     starts_at: datetime
     ends_at: datetime
     status: str = "scheduled"
+    rules: dict[str, Any] | None = None
+    """Its own from its start on."""
     attempts: dict[str, int] = field(default_factory=dict)
     scores: dict[str, list[Scored]] = field(default_factory=lambda: defaultdict(list))
     standings: list[tuple[int, str, int, datetime]] = field(default_factory=list)
@@ -67,11 +69,22 @@ class Cup:
     occurrences: list[Occurrence]
 
     def current(self) -> Occurrence:
-        for statuses in (("active", "ended"), ("scheduled",)):
-            found = [each for each in self.occurrences if each.status in statuses]
-            if found:
-                return found[-1]
-        return self.occurrences[-1]
+        """The running one, else the next, else the last that began."""
+        running = [each for each in self.occurrences if each.status in ("active", "ended")]
+        ahead = [each for each in self.occurrences if each.status == "scheduled"]
+        if running or ahead:
+            return running[-1] if running else ahead[0]
+        cancelled = [each for each in self.occurrences if each.status == "cancelled"]
+        begun = [each for each in cancelled if each.rules is not None]
+        return (begun or cancelled[:1] or self.occurrences)[-1]
+
+    def open(self, now: datetime) -> Occurrence | None:
+        """The one that may be entered and changed."""
+        going = [each for each in self.occurrences if each.ends_at > now and each.status in ("scheduled", "active")]
+        return min(going, key=lambda each: (each.status != "active", each.number), default=None)
+
+    def rules_of(self, occurrence: Occurrence) -> dict[str, Any]:
+        return self.rules if occurrence.rules is None else occurrence.rules
 
     def following(self, of: Occurrence) -> Occurrence | None:
         if self.rules["repeat"] is None:
@@ -89,6 +102,7 @@ class Model:
     def __init__(self) -> None:
         self.cups: dict[str, Cup] = {}
         self.banned: set[str] = set()
+        self.lifted: dict[str, datetime] = {}
         self.prizes: dict[tuple[str, int, str, int], Prize] = {}
         self.seen: set[str] = set()
 
@@ -98,9 +112,10 @@ class Model:
 
     def join(self, cup: str, user: str, now: datetime) -> str:
         """Return the code of the refusal, or nothing."""
-        rules, current = self.cups[cup].rules, self.cups[cup].current()
-        if current.status not in ("scheduled", "active") or now >= current.ends_at:
+        current = self.cups[cup].open(now)
+        if current is None:
             return "tournament_over"
+        rules = self.cups[cup].rules_of(current)
         if user in self.banned:
             return "player_banned"
         if user not in current.attempts and len(current.attempts) >= (rules["max_players"] or math.inf):
@@ -109,21 +124,39 @@ class Model:
         return ""
 
     def change(self, cup: str, patch: dict[str, Any], now: datetime) -> str:
-        held, current = self.cups[cup], self.cups[cup].current()
-        if current.status not in ("scheduled", "active"):
+        held, current = self.cups[cup], self.cups[cup].open(now)
+        if current is None:
             return "tournament_over"
-        rules = {**held.rules, "starts_at": current.starts_at, "ends_at": current.ends_at, **patch}
+        rules = {**held.rules_of(current), "starts_at": current.starts_at, "ends_at": current.ends_at, **patch}
         has_begun = current.status == "active" or current.starts_at <= now
         if rules["ends_at"] <= max(now, rules["starts_at"]) or (has_begun and rules["starts_at"] != current.starts_at):
             return "invalid"
+        if rules["starts_at"] != current.starts_at:
+            if any(rules["starts_at"] < each.ends_at for each in held.occurrences if each.number < current.number):
+                return "invalid"
+            if any(current.attempts.values()):
+                return "tournament_has_scores"
         held.rules = rules
         current.starts_at, current.ends_at = rules["starts_at"], rules["ends_at"]
         if current.status == "active":
-            held.occurrences = [each for each in held.occurrences if each.number <= current.number]
-            following = held.following(current)
-            if following is not None:
-                held.occurrences.append(following)
+            current.rules = rules
+        self._reschedule(held, current)
         return ""
+
+    def _reschedule(self, held: Cup, current: Occurrence) -> None:
+        """What comes next follows from the new rules; who has entered it stays."""
+        ahead = [each for each in held.occurrences if each.number > current.number]
+        following = held.following(current)
+        if not ahead and current.status == "scheduled":
+            return
+        if ahead and following is not None:
+            if (ahead[0].starts_at, ahead[0].ends_at) == (following.starts_at, following.ends_at):
+                return
+            ahead[0].starts_at, ahead[0].ends_at = following.starts_at, following.ends_at
+            following = ahead[0]
+        held.occurrences = [each for each in held.occurrences if each.number <= current.number]
+        if following is not None:
+            held.occurrences.append(following)
 
     def end(self, cup: str, now: datetime) -> str:
         current = self.cups[cup].current()
@@ -143,14 +176,18 @@ class Model:
         self.banned.add(user)
         for cup in self.cups.values():
             for each in cup.occurrences:
-                each.scores.pop(user, None)
+                if each.status in OPEN:
+                    each.scores.pop(user, None)
+                    each.attempts.pop(user, None)
         mine = [prize for key, prize in self.prizes.items() if key[2] == user and prize.status == "pending"]
         for prize in mine:
             prize.status = "voided"
         return len(mine)
 
-    def lift(self, user: str) -> None:
+    def lift(self, user: str, now: datetime) -> None:
+        """What arrives from now on counts."""
         self.banned.discard(user)
+        self.lifted[user] = now
 
     def process(self, batch: Iterable[Sent]) -> None:
         """What one transaction brings in."""
@@ -166,21 +203,23 @@ class Model:
                 mine = asking[event.cup, occurrence.number][event.user]
                 mine.append(Scored(event.at, event.event_id, event.value))
         for (name, number), users in asking.items():
-            cup = self.cups[name]
-            occurrence = cup.occurrences[number - 1]
+            occurrence = self.cups[name].occurrences[number - 1]
+            rules = self.cups[name].rules_of(occurrence)
             for user in sorted(users):
                 if user not in occurrence.attempts:
-                    room = (cup.rules["max_players"] or math.inf) - len(occurrence.attempts)
-                    if cup.rules["join"] == "required" or room <= 0:
+                    room = (rules["max_players"] or math.inf) - len(occurrence.attempts)
+                    if rules["join"] == "required" or room <= 0:
                         continue
                     occurrence.attempts[user] = 0
                 for scored in sorted(users[user]):
-                    if occurrence.attempts[user] < (cup.rules["max_attempts"] or math.inf):
+                    if occurrence.attempts[user] < (rules["max_attempts"] or math.inf):
                         occurrence.attempts[user] += 1
                         occurrence.scores[user].append(scored)
 
     def _target(self, event: Sent) -> Occurrence | None:
         if event.cup not in self.cups or event.user in self.banned:
+            return None
+        if event.user in self.lifted and event.received_at <= self.lifted[event.user]:
             return None
         for each in self.cups[event.cup].occurrences:
             is_in = each.starts_at <= event.at < each.ends_at and event.received_at < each.ends_at + GRACE
@@ -195,7 +234,7 @@ class Model:
             # Occurrences are made while they are walked through.
             for each in cup.occurrences:
                 if each.status == "scheduled" and each.starts_at <= now:
-                    each.status = "active"
+                    each.status, each.rules = "active", cup.rules
                     following = cup.following(each)
                     if following is not None:
                         cup.occurrences.append(following)
@@ -209,18 +248,19 @@ class Model:
 
     def _settle(self, name: str, cup: Cup, occurrence: Occurrence, now: datetime) -> None:
         occurrence.status = "settled"
+        rules = cup.rules_of(occurrence)
         lines = []
         for user, scored in occurrence.scores.items():
-            score, at = result(cup.rules["operator"], cup.rules["order"], scored)
-            lines.append((-score if cup.rules["order"] == "desc" else score, at, user.encode(), user, score))
+            score, at = result(rules["operator"], rules["order"], scored)
+            lines.append((-score if rules["order"] == "desc" else score, at, user.encode(), user, score))
         lines.sort()
         occurrence.standings = [(rank, line[3], line[4], line[1]) for rank, line in enumerate(lines, start=1)]
-        for rule in cup.rules["prizes"]:
+        for rule in rules["prizes"]:
             ranks = sum(is_given(rule, rank, len(lines)) for rank in range(1, len(lines) + 1))
             occurrence.amounts[rule["kind"]] += rule["amount"] * ranks
-        expires_at = now + timedelta(days=cup.rules["claim_days"])
+        expires_at = now + timedelta(days=rules["claim_days"])
         for rank, user, _, _ in occurrence.standings:
-            for number, rule in enumerate(cup.rules["prizes"]):
+            for number, rule in enumerate(rules["prizes"]):
                 if is_given(rule, rank, len(lines)):
                     prize = Prize(rank, rule["kind"], rule["amount"], now, expires_at)
                     self.prizes[name, occurrence.number, user, number] = prize

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from grandstand.domain.errors import GrandstandError
+from tests.support.invariants import check_invariants
 from tests.tournaments.cups import HOUR, START, Cups, score, together
 from tests.tournaments.model import Model, Sent
 
@@ -49,6 +50,8 @@ class Course:
         await self.process()
         await self.run()
         await self.check()
+        looked = await check_invariants(self.cups.core)
+        assert looked["prizes_match_standings"].looked_at == len(self.model.prizes)
 
     def cup(self) -> str:
         return self.randomly.choice(list(self.model.cups))
@@ -89,7 +92,7 @@ class Course:
     async def join(self) -> None:
         cup, user = self.cup(), self.randomly.choice(USERS)
         wanted = self.model.join(cup, user, self.now)
-        assert await refusal(self.randomly.choice(self.others).keeper.join(cup, user)) == wanted
+        assert await refusal(self.randomly.choice(self.others).joiner.join(cup, user)) == wanted
 
     async def play(self) -> None:
         """Some events of any time up to now arrive; mostly they are processed at once."""
@@ -167,7 +170,7 @@ class Course:
         if self.model.banned:
             user = self.randomly.choice(sorted(self.model.banned))
             await self.cups.banner.lift(user)
-            self.model.lift(user)
+            self.model.lift(user, self.now)
 
     async def cancel(self) -> None:
         cup = self.cup()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from grandstand.domain.errors import ConflictError, GrandstandError, InvalidError, MalformedError, NotFoundError
-from tests.tournaments.cups import GRACE, HOUR, SETTLED_AFTER, START, Cups, score, together
+from tests.tournaments.cups import DAILY, GRACE, HOUR, SETTLED_AFTER, START, Cups, score, together
 
 GOLD = {"from": 1, "to": 3, "kind": "gold", "amount": 10}
 HALF = {"top_percent": 50, "kind": "ticket", "amount": 1}
@@ -20,7 +20,7 @@ async def paid(cups: Cups, cup: str = "cup") -> dict[tuple[str, str], int]:
 async def test_nobody_plays(cups: Cups) -> None:
     await cups.create(prizes=[GOLD, HALF])
     await cups.settle()
-    view = await cups.keeper.get("cup")
+    view = await cups.lister.get("cup")
     assert (view.status, view.players) == ("settled", 0)
     assert (await cups.standings(), await paid(cups)) == ([], {})
     assert (await cups.told("tournament.settled"))[0]["prizes"] == 0
@@ -76,6 +76,7 @@ async def test_a_lower_score_may_be_better(cups: Cups) -> None:
         ({"ends_at": START + timedelta(days=4000)}, "ends_at"),
         ({"operator": "median"}, "operator"),
         ({"event_type": "no spaces"}, "event_type"),
+        ({"event_type": "grandstand.score"}, "event_type"),
         ({"join": "invited"}, "join"),
         ({"max_players": 0}, "max_players"),
         ({"max_attempts": -1}, "max_attempts"),
@@ -111,7 +112,7 @@ async def test_wrong_definitions_name_the_field(cups: Cups, values: dict[str, An
     with pytest.raises(InvalidError) as caught:
         await cups.create(**values)
     assert [error.path for error in caught.value.errors] == [path]
-    assert (await cups.keeper.list(None, limit=10, cursor=None)).tournaments == []
+    assert (await cups.lister.list(None, limit=10, cursor=None)).tournaments == []
 
 
 async def test_gaps_and_several_kinds_a_rank_are_fine(cups: Cups) -> None:
@@ -142,7 +143,7 @@ async def test_a_start_in_the_past_takes_scores_at_once(cups: Cups) -> None:
     # Before any step of the clock, and from before the tournament was made.
     await cups.send(score("ann", 1, at=START), score("bob", 9, at=START - MINUTE))
     await cups.run()
-    assert (await cups.keeper.get("cup")).status == "active"
+    assert (await cups.lister.get("cup")).status == "active"
     await cups.settle()
     assert await paid(cups) == {("ann", "gold"): 10}
 
@@ -165,7 +166,7 @@ async def test_scores_count_in_the_window_and_until_the_grace_is_over(cups: Cups
     assert [early.unranked, late.unranked] == [{(key, "outside_tournament"): 1}] * 2
     assert too_late.unranked == {(key, "late"): 1}
     assert sum(after.unranked.values()) == 1
-    assert (await cups.keeper.get("cup")).players == 2
+    assert (await cups.lister.get("cup")).players == 2
 
 
 async def test_what_lies_in_the_stream_holds_up_settlement(cups: Cups) -> None:
@@ -174,10 +175,10 @@ async def test_what_lies_in_the_stream_holds_up_settlement(cups: Cups) -> None:
     await cups.append(score("ann", at=START))
     cups.time.forward(days=2)
     await cups.run()
-    assert (await cups.keeper.get("cup")).status == "ended"
+    assert (await cups.lister.get("cup")).status == "ended"
     await cups.process()
     await cups.run()
-    assert (await cups.keeper.get("cup")).status == "settled"
+    assert (await cups.lister.get("cup")).status == "settled"
     assert [row.user_id for row in await cups.standings()] == ["ann"]
 
 
@@ -188,7 +189,7 @@ async def test_a_score_after_settlement_changes_nothing(cups: Cups) -> None:
     cups.time.at(START + MINUTE)
     applied = await cups.send(score("ann", 5))
     assert sum(applied.unranked.values()) == 1
-    assert (await cups.keeper.get("cup")).players == 0
+    assert (await cups.lister.get("cup")).players == 0
     assert (await cups.reader.page("cup")).entries == []
 
 
@@ -222,42 +223,42 @@ async def test_delivered_twice_is_one_attempt(cups: Cups) -> None:
 
 async def test_joining(cups: Cups) -> None:
     await cups.create(join="required", max_players=2)
-    first = await cups.keeper.join("cup", "ann")
+    first = await cups.joiner.join("cup", "ann")
     assert first.joined_at == cups.time.now
     cups.time.at(START)
-    assert await cups.keeper.join("cup", "ann") == first
+    assert await cups.joiner.join("cup", "ann") == first
     applied = await cups.send(score("ann", 1), score("bob", 2))
     assert applied.unranked == {("tournament:cup", "not_joined"): 1}
-    await cups.keeper.join("cup", "bob")
+    await cups.joiner.join("cup", "bob")
     await cups.send(score("bob", 3))
-    assert await code(cups.keeper.join("cup", "cid")) == "tournament_full"
-    assert await cups.keeper.join("cup", "ann")
-    assert (await cups.keeper.get("cup")).players == 2
-    assert await code(cups.keeper.join("cup", "\x00")) == "invalid"
-    assert await code(cups.keeper.join("none", "ann")) == "tournament_not_found"
+    assert await code(cups.joiner.join("cup", "cid")) == "tournament_full"
+    assert await cups.joiner.join("cup", "ann")
+    assert (await cups.lister.get("cup")).players == 2
+    assert await code(cups.joiner.join("cup", "\x00")) == "invalid"
+    assert await code(cups.joiner.join("none", "ann")) == "tournament_not_found"
     cups.time.at(START + HOUR)
-    assert await code(cups.keeper.join("cup", "ann")) == "tournament_over"
+    assert await code(cups.joiner.join("cup", "ann")) == "tournament_over"
     await cups.settle()
-    assert await code(cups.keeper.join("cup", "dan")) == "tournament_over"
+    assert await code(cups.joiner.join("cup", "dan")) == "tournament_over"
     assert {(row.user_id, row.score) for row in await cups.standings()} == {("ann", 1), ("bob", 3)}
 
 
 async def test_an_open_tournament_is_full(cups: Cups) -> None:
     await cups.create(max_players=2)
-    await cups.keeper.join("cup", "zoe")
+    await cups.joiner.join("cup", "zoe")
     cups.time.at(START)
     applied = await cups.send(score("ann", 1), score("bob", 2), score("zoe", 3))
     assert applied.unranked == {("tournament:cup", "tournament_full"): 1}
     assert {entry.user_id for entry in (await cups.reader.page("cup")).entries} == {"ann", "zoe"}
-    assert (await cups.keeper.get("cup")).players == 2
+    assert (await cups.lister.get("cup")).players == 2
 
 
 async def test_many_join_the_last_places_at_once(cups: Cups) -> None:
     await cups.create(join="required", max_players=10)
-    results = await together(*(cups.keeper.join("cup", f"u{number}") for number in range(40)))
+    results = await together(*(cups.joiner.join("cup", f"u{number}") for number in range(40)))
     refused = [result.code for result in results if isinstance(result, ConflictError)]
     assert refused == ["tournament_full"] * 30
-    assert (await cups.keeper.get("cup")).players == 10
+    assert (await cups.lister.get("cup")).players == 10
     assert len(await cups.fetch("SELECT 1 FROM participants")) == 10
 
 
@@ -266,7 +267,7 @@ async def test_a_banned_player_neither_joins_nor_scores_nor_gets_a_prize(cups: C
     cups.time.at(START)
     await cups.send(score("ann", 9), score("bob", 8), score("cid", 7))
     assert await cups.ban("ann") == 0
-    assert await code(cups.keeper.join("cup", "ann")) == "player_banned"
+    assert await code(cups.joiner.join("cup", "ann")) == "player_banned"
     assert (await cups.send(score("ann", 10))).unranked == {
         ("tournament:cup", "player_banned"): 1, ("global", "player_banned"): 1,
     }  # fmt: skip
@@ -277,13 +278,51 @@ async def test_a_banned_player_neither_joins_nor_scores_nor_gets_a_prize(cups: C
     await cups.check_books()
 
 
+async def test_a_ban_frees_the_place(cups: Cups) -> None:
+    await cups.create(max_players=1, repeat=DAILY)
+    cups.time.at(START)
+    await cups.run()
+    await cups.send(score("ann", 9), score("bob", 5))
+    await cups.joiner.join("cup", "ann", 2)
+    await cups.ban("ann")
+    assert [(await cups.lister.get("cup", number)).players for number in (1, 2)] == [0, 0]
+    assert (await cups.joiner.join("cup", "bob")).attempts == 0
+    await cups.send(score("bob", 4), score("ann", 10))
+    assert await code(cups.joiner.join("cup", "cid")) == "tournament_full"
+    await cups.settle()
+    assert [row.user_id for row in await cups.standings()] == ["bob"]
+
+
+async def test_a_ban_after_the_settlement_moves_nobody(cups: Cups) -> None:
+    await cups.create(prizes=[{**GOLD, "from": 1, "to": 2}])
+    cups.time.at(START)
+    await cups.send(score("ann", 9), score("bob", 5), score("cid", 1))
+    await cups.settle()
+    before = [(entry.rank, entry.user_id) for entry in (await cups.reader.page("cup")).entries]
+    await cups.ban("ann")
+    assert [(entry.rank, entry.user_id) for entry in (await cups.reader.page("cup")).entries] == before
+    await cups.core.new_closer().close()
+    await cups.core.sweeper.sweep()
+    assert [(entry.rank, entry.user_id) for entry in (await cups.reader.page("cup")).entries] == before
+    preview = await cups.reader.preview("cup")
+    assert [(prize.rank, prize.user_id) for prize in preview.prizes] == [(1, "ann"), (2, "bob")]
+    assert (preview.players, preview.total_prizes) == (3, 2)
+    assert sorted((prize.user_id, prize.status) for prize in await cups.awarded()) == [
+        ("ann", "voided"), ("bob", "pending"),
+    ]  # fmt: skip
+
+
 async def test_a_lifted_ban_begins_anew(cups: Cups) -> None:
     await cups.create(operator="sum")
     cups.time.at(START)
     await cups.send(score("ann", 9))
     await cups.ban("ann")
+    await cups.append(score("ann", 4))
     await cups.banner.lift("ann")
     assert await code(cups.banner.lift("ann")) == "player_not_banned"
+    # What arrived before the end of the ban does not count, also when it is processed only now.
+    assert (await cups.process()).unranked["tournament:cup", "removed"] == 1
+    cups.time.forward(seconds=1)
     await cups.send(score("ann", 2))
     await cups.settle()
     assert [(row.user_id, row.score) for row in await cups.standings()] == [("ann", 2)]
@@ -298,6 +337,7 @@ async def test_cancelled_pays_nothing(cups: Cups) -> None:
     await cups.run()
     assert (await cups.keeper.cancel("cup")).status == "cancelled"
     assert await code(cups.keeper.cancel("cup")) == "tournament_settled"
+    assert (await cups.reader.preview("cup")).total_prizes == 0
     assert await code(cups.keeper.end("cup")) == "tournament_not_active"
     assert await code(cups.change("cup", title="x")) == "tournament_over"
     cups.time.forward(days=1)
@@ -316,7 +356,7 @@ async def test_ended_by_hand(cups: Cups) -> None:
     assert (view.status, view.ends_at) == ("ended", cups.time.now)
     await cups.send(score("bob", 99, at=START + 11 * MINUTE), score("cid", 1, at=START + 9 * MINUTE))
     assert await code(cups.keeper.end("cup")) == "tournament_not_active"
-    assert await code(cups.keeper.join("cup", "dan")) == "tournament_over"
+    assert await code(cups.joiner.join("cup", "dan")) == "tournament_over"
     cups.time.forward(seconds=SETTLED_AFTER.total_seconds())
     await cups.run()
     assert [row.user_id for row in await cups.standings()] == ["ann", "cid"]

@@ -93,7 +93,7 @@ async def settle_beside_ingest(cups: Cups, database_url: str, valkey_url: str, n
         while process.poll() is None:
             busy.append(await timed_batch(cups))
         assert process.wait() == 0
-    assert (await cups.keeper.get(f"b-{number}")).status == "settled"
+    assert (await cups.lister.get(f"b-{number}")).status == "settled"
     figures = p99(quiet), p99(busy), len(busy)
     print("apply p99 quiet {:.4f} s, during settlement {:.4f} s, batches {}".format(*figures))
     return figures

@@ -24,7 +24,7 @@ async def test_from_creation_to_claim(cups: Cups) -> None:
         score("dan", 20, at=START + timedelta(minutes=1)), score("ann", 5, at=START + timedelta(minutes=3)),
     )  # fmt: skip
     assert (applied.stored, applied.unranked) == (5, {})
-    view = await cups.keeper.get("cup")
+    view = await cups.lister.get("cup")
     assert (view.status, view.players) == ("active", 4)
     page = await cups.reader.page("cup")
     assert [(entry.rank, entry.user_id, entry.score) for entry in page.entries] == [
@@ -36,9 +36,9 @@ async def test_from_creation_to_claim(cups: Cups) -> None:
 
     cups.time.at(START + HOUR)
     assert await cups.run() == 1
-    assert (await cups.keeper.get("cup")).status == "ended"
+    assert (await cups.lister.get("cup")).status == "ended"
     await cups.settle()
-    view = await cups.keeper.get("cup")
+    view = await cups.lister.get("cup")
     assert (view.status, view.settled_at) == ("settled", cups.time.now)
     assert [row.user_id for row in await cups.standings()] == ["bob", "cid", "dan", "ann"]
     prizes = await cups.awarded("cup")

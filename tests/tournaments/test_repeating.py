@@ -22,7 +22,7 @@ async def test_each_occurrence_has_its_own_players_ranks_and_prizes(cups: Cups) 
     for number, winner in enumerate(["ann", "bob", "ann"]):
         cups.time.at(START + number * DAY)
         await cups.run()
-        view = await cups.keeper.get("cup")
+        view = await cups.lister.get("cup")
         assert (view.status, view.occurrence, view.players) == ("active", number + 1, 0)
         assert view.next_starts_at == START + (number + 1) * DAY
         await cups.send(score(winner, 10, at=cups.time.now), score("zoe", 1, at=cups.time.now))
@@ -113,7 +113,7 @@ async def test_ended_by_hand_the_next_one_comes_when_it_was_to(cups: Cups) -> No
     cups.time.forward(minutes=5)
     assert (await cups.keeper.end("cup")).next_starts_at == START + 2 * DAY
     await cups.settle()
-    assert ((await cups.keeper.get("cup")).status, (await cups.keeper.get("cup")).starts_at) == (
+    assert ((await cups.lister.get("cup")).status, (await cups.lister.get("cup")).starts_at) == (
         "scheduled", START + 2 * DAY,
     )  # fmt: skip
 
@@ -127,7 +127,7 @@ async def test_the_start_moves_while_a_runner_looks_away(cups: Cups) -> None:
     cups.time.forward(minutes=-1)
     await cups.change("cup", starts_at=(START + HOUR / 2).isoformat())
     cups.time.at(START)
-    assert not await runner._step(due.item)
+    assert not await runner._step([due.item])
     assert await statuses(cups) == ["scheduled"]
     cups.time.at(START + HOUR)
     assert await cups.run() == 2

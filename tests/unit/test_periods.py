@@ -36,6 +36,8 @@ CHANGES = [
     ("America/Havana", datetime(2026, 11, 1, 5, tzinfo=UTC)),
     ("Pacific/Apia", datetime(2011, 12, 30, 10, tzinfo=UTC)),
     ("Antarctica/Troll", datetime(2026, 3, 29, 1, tzinfo=UTC)),
+    ("Pacific/Chatham", datetime(2026, 4, 4, 14, tzinfo=UTC)),
+    ("Pacific/Chatham", datetime(2026, 9, 26, 14, tzinfo=UTC)),
 ]
 
 
@@ -80,8 +82,8 @@ def test_calendar_periods_of_forty_years(period: str, zone: str) -> None:
 def test_hours_of_a_summer(zone: str) -> None:
     periods = check_chain("hourly", zone, datetime(2026, 2, 20, tzinfo=UTC), datetime(2026, 11, 10, tzinfo=UTC))
     for found in periods:
-        assert found.start.astimezone(ZoneInfo(zone)).minute == 0 or zone == "Australia/Lord_Howe"
-        assert timedelta(minutes=30) <= found.end - found.start <= timedelta(minutes=90)  # type: ignore[operator]
+        assert found.start.astimezone(ZoneInfo(zone)).minute == 0 or zone in ("Australia/Lord_Howe", "Pacific/Chatham")
+        assert timedelta(minutes=15) <= found.end - found.start <= timedelta(minutes=90)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("period", CRONS)
@@ -98,11 +100,11 @@ def test_cron_periods_of_years(zone: str) -> None:
 
 @pytest.mark.parametrize(("zone", "change"), CHANGES)
 @pytest.mark.parametrize("period", ["hourly", *CALENDAR, *CRONS])
-def test_every_half_hour_around_a_change_lies_in_its_period(period: str, zone: str, change: datetime) -> None:
+def test_every_quarter_of_an_hour_around_a_change_lies_in_its_period(period: str, zone: str, change: datetime) -> None:
     schedule = Schedule(period, zone)
     ends = set()
-    for number in range(-26, 27):
-        each = change + timedelta(minutes=30 * number)
+    for number in range(-104, 108):
+        each = change + timedelta(minutes=15 * number)
         for moment in (each, each - TICK):
             found = schedule.at(moment)
             assert found.end is not None

@@ -69,7 +69,7 @@ class Hooks:
 
     async def add(self, *payloads: dict[str, Any], event_type: Any = "prize.awarded") -> list[UUID]:
         async with self.database.transaction() as connection:
-            return await self.outbox.add_many(connection, event_type, payloads)
+            return await self.outbox.add_many(connection, [(event_type, payload) for payload in payloads])
 
     async def round(self, deliverer: WebhookDeliverer) -> int:
         """Deliver once all that is due; return how many deliveries were tried."""

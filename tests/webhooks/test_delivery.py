@@ -176,10 +176,9 @@ async def test_410_disables_and_gives_up_what_waits(hooks: Hooks) -> None:
         await eventually_async(lambda: len(hooks.receiver.at("/there")) == 20)
     assert len(await hooks.deliveries("dead")) == 20
     assert len(hooks.receiver.at("/gone")) == 8, "a batch, and nothing after it"
-    (event_id,) = await hooks.add({})
-    assert {delivery.endpoint_id for delivery in await hooks.deliveries() if delivery.event_id == event_id} != {
-        created.id
-    }
+    (event_id,) = await hooks.add({"number": 20})
+    (kept,) = [each for each in await hooks.deliveries("dead") if each.event_id == event_id]
+    assert (kept.endpoint_id, kept.attempts, kept.last_error) == (created.id, 0, "the endpoint was disabled")
     dead = (await hooks.deliveries("dead"))[0]
     with pytest.raises(ConflictError, match="disabled"):
         await hooks.manager.replay(str(dead.event_id), str(dead.endpoint_id))
@@ -190,6 +189,16 @@ async def test_410_disables_and_gives_up_what_waits(hooks: Hooks) -> None:
     await hooks.manager.replay(str(dead.event_id), str(dead.endpoint_id))
     await hooks.round(hooks.new_deliverer())
     assert hooks.receiver.at("/gone")[-1].webhook_id == str(dead.event_id)
+    await hooks.manager.replay(str(event_id), str(created.id))
+    await hooks.round(hooks.new_deliverer())
+    assert hooks.receiver.at("/gone")[-1].message["data"] == {"number": 20}
+
+
+async def test_a_long_disabled_endpoint_collects_nothing(hooks: Hooks) -> None:
+    await hooks.create()
+    await hooks.database.pool.execute("UPDATE webhook_endpoints SET disabled_at = now() - interval '31 days'")
+    await hooks.add({})
+    assert await hooks.deliveries() == []
 
 
 async def test_a_slow_endpoint_holds_up_only_itself(hooks: Hooks) -> None:

@@ -89,6 +89,11 @@ def require_reader(principal: Principal, scope: Scope, visibility: Visibility, o
     raise _forbidden(principal, scope, "This is private; it needs a server key.")
 
 
+def shown_to(principal: Principal, visibility: Visibility) -> Visibility:
+    """Return who may be shown an answer to this caller: what a player's token adds is for nobody else."""
+    return "private" if principal.kind == "player" else visibility
+
+
 def actor_of(principal: Principal) -> str:
     """Return who speaks, as it is kept beside what was done: the kind, and the user or the id of the key."""
     return f"{principal.kind}:{principal.user_id or principal.key_id or ''}".rstrip(":")

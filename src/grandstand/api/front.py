@@ -1,4 +1,4 @@
-"""The outermost layer: answers the two hot routes without the framework, counts every request, and evens out HTTP.
+"""The outermost layer: answers the hot routes without the framework, counts every request, and evens out HTTP.
 
 The framework routes by paths that are still percent-encoded, so that a user id may hold `%2F`; HEAD is answered as GET
 without its body; and no fault leaves here as anything but problem+json.
@@ -14,6 +14,7 @@ from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
 from grandstand.api.live import open_board, open_tournament, stream_live
 from grandstand.api.pages import Pages, not_modified, page_name
+from grandstand.api.place_reads import find_place_read
 from grandstand.api.problems import reply_of, reply_of_unexpected
 from grandstand.api.replies import Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
@@ -62,6 +63,9 @@ class Front:
         elif method == "GET" and (key := _page_key(scope)) is not None:
             route = PAGE_ROUTE
             status = await self._answer_page(scope, send, key)
+        elif method == "GET" and (found := find_place_read(scope)) is not None:
+            route, read, key, user = found
+            status = await _answer(read(scope, self._services, self._pages, key, user), scope, send)
         elif method == "GET" and (key := _live_key(scope, BOARDS_PATH)) is not None and key != "user":
             route = LIVE_ROUTE
             status = await self._stream_live(scope, receive, send, open_board(scope, self._services, key))

@@ -14,8 +14,8 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from grandstand.api.live import ABORT
 from grandstand.api.problems import HeadTooLargeError, reply_of
+from grandstand.api.wire import OPEN_WIRE, Wire
 from grandstand.domain.errors import GrandstandError, MalformedError
 
 HEAD_BYTES_MAX = 65_536
@@ -67,9 +67,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._watch()
 
     def on_message_begin(self) -> None:
-        """Offer the request a way to end a connection whose client takes nothing."""
+        """Offer the request its connection, for answers that go on for hours."""
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT: self._abort}  # type: ignore[dict-item]
+        self.scope["extensions"] = {OPEN_WIRE: self._open_wire}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:
         """Note the end of a head."""
@@ -104,6 +104,22 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             ]
             self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + reply.body)
         self.transport.close()
+
+    def _open_wire(self) -> Wire:
+        return Wire(self._push, self._wake, self._abort)
+
+    def _push(self, data: bytes) -> bool:
+        if self.transport.is_closing():
+            return True
+        if self.flow.write_paused:
+            return False
+        is_chunked = self._answering is not None and self._answering.chunked_encoding
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if is_chunked else data)
+        return True
+
+    def _wake(self) -> None:
+        if self._answering is not None:
+            self._answering.message_event.set()
 
     def _abort(self) -> None:
         client = self.transport.get_extra_info("socket")

@@ -1,21 +1,27 @@
 """Takes NDJSON of any length: cuts lines, hands them on in bundles, and keeps account of what became of them.
 
 Memory stays bounded by one bundle and one line. While a bundle is being written nothing is read, so a fast client
-waits for the stream. Other requests get their turn at every piece and every thousand lines, whatever these hold: a
-few megabytes of gzip may stand for a hundred million blank lines.
+waits for the stream, and for the workers to make room in it when it is full. Other requests get their turn at every
+piece and every thousand lines, whatever these hold: a few megabytes of gzip may stand for a hundred million blank
+lines.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import msgspec
 
-from grandstand.domain.errors import UnavailableError
-from grandstand.operations.accept_events import EventIntake
+from grandstand.domain.errors import StreamFullError, UnavailableError
+from grandstand.operations.accept_events import EventIntake, Receipt
 
 BUNDLE_LINES_MAX = 1000
 BUNDLE_BYTES_MAX = 1_048_576
 REJECTED_SHOWN_MAX = 1000
+FULL_WAIT_SECONDS = 10.0
+"""How long a bundle waits for room in the stream; less than clients and proxies wait for an answer."""
+
+_FULL_POLL_SECONDS = 0.25
 
 
 class RejectedLine(msgspec.Struct):
@@ -39,8 +45,8 @@ async def import_lines(pieces: AsyncIterator[bytes], intake: EventIntake, *, lin
     """Take every event of the stream.
 
     Raises:
-        UnavailableError: the event stream is out of reach. The error's `lines` says how many lines are done: an import
-            may go on after them, or begin anew, for events with ids count once.
+        UnavailableError: the event stream is out of reach, or stays full for too long. The error's `lines` says how
+            many lines are done: an import may go on after them, or begin anew, for events with ids count once.
         MalformedError, RequestTimeoutError, ClientGoneError: the body broke off; the lines before are done.
     """
     importer = _Importer(intake, line_bytes_max)
@@ -101,7 +107,7 @@ class _Importer:
         if not self._bundle:
             return
         try:
-            receipt = await self._intake.accept_lines(self._bundle)
+            receipt = await self._accept()
         except UnavailableError as error:
             self.report.lines = self._numbers[0] - 1
             error.extra |= msgspec.to_builtins(self.report)
@@ -110,6 +116,17 @@ class _Importer:
         for rejection in receipt.rejected:
             self._reject(self._numbers[rejection.index], rejection.code, rejection.message)
         self._bundle, self._numbers, self._bundle_bytes = [], [], 0
+
+    async def _accept(self) -> Receipt:
+        deadline = time.monotonic() + FULL_WAIT_SECONDS
+        while True:
+            try:
+                return await self._intake.accept_lines(self._bundle)
+            except StreamFullError:
+                # Nothing of it was taken, so this repeats nothing.
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_FULL_POLL_SECONDS)
 
     def _reject(self, line: int, code: str, message: str) -> None:
         self.report.rejected_count += 1

@@ -11,14 +11,15 @@ from litestar.params import FromPath
 from grandstand.api.access import principal_of, require_operator, require_reader
 from grandstand.api.bodies import read_body
 from grandstand.api.live import HEADERS, MEDIA_TYPE, read_topic
-from grandstand.api.pages import Pages, not_modified
+from grandstand.api.pages import Pages
 from grandstand.api.parameters import Query, check_user_id, read_key, read_new_key, read_path_user_id
-from grandstand.api.replies import JSON, PRIVATE, Reply, encode, json_reply
+from grandstand.api.place_reads import board_nearby, board_user
+from grandstand.api.replies import PRIVATE, Reply, json_reply
 from grandstand.api.services import Services
-from grandstand.domain.credentials import Principal
 from grandstand.domain.json_bodies import decode_body
-from grandstand.domain.leaderboards import GLOBAL_KEY, Visibility
+from grandstand.domain.leaderboards import GLOBAL_KEY
 from grandstand.operations.define_leaderboard import LeaderboardView
+from grandstand.operations.list_leaderboards import LIST_MAX
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -27,6 +28,7 @@ class LeaderboardList(msgspec.Struct):
     """Definitions, in the order of their keys."""
 
     leaderboards: list[LeaderboardView]
+    next_cursor: str | None
 
 
 class LookupRequest(msgspec.Struct):
@@ -44,9 +46,13 @@ class LeaderboardRoutes(Controller):
     async def get_list(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """List the definitions that the caller may see."""
         principal = principal_of(request.scope, services)
-        sees_all = principal.may("leaderboards:read")
-        shown = [view for view in await services.definer.list() if sees_all or view.visibility == "public"]
-        return json_reply(LeaderboardList(shown)).as_response()
+        query = Query(request.scope["query_string"])
+        found = await services.lister.list(
+            public_only=not principal.may("leaderboards:read"),
+            limit=query.count("limit", LIST_MAX),
+            cursor=query.text("cursor"),
+        )
+        return json_reply(found).as_response()
 
     @put("/{key:str}")
     async def put_definition(
@@ -91,8 +97,8 @@ class LeaderboardRoutes(Controller):
         key: FromPath[str],
         user_id: FromPath[str],
     ) -> Response[bytes]:
-        """Read one player's rank."""
-        return (await _user_rank(request, services, pages, read_key(key), user_id)).as_response()
+        """Read one player's rank; the front answers this path sooner, by the same function."""
+        return (await board_user(request.scope, services, pages, key, user_id)).as_response()
 
     @get("/user/{user_id:str}")
     async def get_global_user(
@@ -103,7 +109,7 @@ class LeaderboardRoutes(Controller):
         user_id: FromPath[str],
     ) -> Response[bytes]:
         """Read one player's rank on `global`; kept for old clients."""
-        return (await _user_rank(request, services, pages, GLOBAL_KEY, user_id)).as_response()
+        return (await board_user(request.scope, services, pages, GLOBAL_KEY, user_id)).as_response()
 
     @get("/{key:str}/users/{user_id:str}/nearby")
     async def get_nearby(
@@ -114,21 +120,8 @@ class LeaderboardRoutes(Controller):
         key: FromPath[str],
         user_id: FromPath[str],
     ) -> Response[bytes]:
-        """Read the ranks around a player."""
-        principal = principal_of(request.scope, services)
-        board = read_key(key)
-        visibility = await services.reader.visibility(board)
-        require_reader(principal, "leaderboards:read", visibility)
-        query = Query(request.scope["query_string"])
-        page = await services.reader.nearby(
-            board,
-            read_path_user_id(user_id),
-            above=query.count("above", 5),
-            below=query.count("below", 5),
-            part=query.part(),
-        )
-        headers = pages.headers(page, shown_to(principal, visibility))
-        return not_modified(Reply(HTTPStatus.OK, encode(page), JSON, headers), request.scope).as_response()
+        """Read the ranks around a player; the front answers this path sooner, by the same function."""
+        return (await board_nearby(request.scope, services, pages, key, user_id)).as_response()
 
     @post("/{key:str}/lookup", status_code=HTTPStatus.OK)
     async def post_lookup(
@@ -190,21 +183,6 @@ class LeaderboardRoutes(Controller):
         require_operator(principal_of(request.scope, services), "leaderboards:write")
         await services.definer.remove_user(read_key(key), read_path_user_id(user_id))
         return Response(None, headers={"cache-control": "no-store"})
-
-
-async def _user_rank(request: AnyRequest, services: Services, pages: Pages, board: str, encoded_user_id: str) -> Reply:
-    principal = principal_of(request.scope, services)
-    visibility = await services.reader.visibility(board)
-    user_id = read_path_user_id(encoded_user_id)
-    require_reader(principal, "leaderboards:read", visibility, user_id)
-    rank = await services.reader.user(board, user_id, part=Query(request.scope["query_string"]).part())
-    headers = pages.headers(rank, shown_to(principal, visibility))
-    return not_modified(Reply(HTTPStatus.OK, encode(rank), JSON, headers), request.scope)
-
-
-def shown_to(principal: Principal, visibility: Visibility) -> Visibility:
-    """Return who may be shown an answer to this caller: what a player's token adds is for nobody else."""
-    return "private" if principal.kind == "player" else visibility
 
 
 def read_lookup(body: bytes) -> list[str]:

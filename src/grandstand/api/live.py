@@ -1,35 +1,28 @@
 """`GET /api/leaderboards/{key}/live` and `/api/tournaments/{id}/live`: Server-Sent Events with the top entries.
 
 Raw ASGI, because a listener is a connection for hours: it costs one waiting task, and one that does not take what it
-is sent is dropped.
+is sent is dropped (`live_connection.py`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable
 
-from litestar.types import HTTPScope, Receive, Send
+from litestar.types import HTTPScope, Message, Receive, Send
 
+from grandstand.api import live_connection
 from grandstand.api.access import principal_of, require_reader
+from grandstand.api.live_connection import LiveConnection, drop
 from grandstand.api.parameters import Query, read_key, read_tournament_id
 from grandstand.api.services import Services
+from grandstand.api.wire import open_wire
 from grandstand.domain.errors import FieldError, InvalidError
-from grandstand.operations.live_boards import Listener, Topic, Update
+from grandstand.operations.live_boards import Listener, Topic
 from grandstand.operations.live_tournaments import TournamentTopic
 from grandstand.operations.read_leaderboard import WHOLE_BOARD
-from grandstand.telemetry import metrics
 
 LIVE_ENTRIES_MAX = 100
 LIVE_ENTRIES = 10
-KEEP_ALIVE_SECONDS = 15.0
-"""After so long without an update a comment is sent, so that proxies keep the connection."""
-
-SEND_TIMEOUT_SECONDS = 10.0
-"""A listener that takes nothing for so long is dropped; it may come back with `Last-Event-ID`."""
-
 RETRY_MILLISECONDS = 2_000
-ABORT = "grandstand.abort"
-"""ASGI extension: a function that ends the connection at once, whatever is still to be sent."""
-
 MEDIA_TYPE = "text/event-stream"
 HEADERS = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
 """No copy is kept, and a proxy (nginx) hands on each update as it comes."""
@@ -61,20 +54,18 @@ async def stream_live(scope: HTTPScope, receive: Receive, send: Send, opening: A
     """
     listener = await opening
     try:
-        headers = [(b"content-type", MEDIA_TYPE.encode()), *HEADERS]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        updates = listener.updates(_last_id(scope), KEEP_ALIVE_SECONDS)
-        sending = asyncio.create_task(_send_all(send, updates))
-        leaving = asyncio.create_task(_wait_for_the_end(receive))
+        wire = open_wire(scope)
         try:
-            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if sending.done() and isinstance(sending.exception(), TimeoutError):
-                metrics.LIVE_DROPPED.inc()
-                await _drop(scope, leaving)
-        finally:
-            for task in (sending, leaving):
-                task.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
+            await _send_head(send)
+            connection = LiveConnection(wire, _last_id(scope))
+            listener.listen(connection.tell, connection.end)
+            # This task sleeps here for hours: what is sent meanwhile is written by whoever tells.
+            while not connection.is_ended and (await receive())["type"] != "http.disconnect":
+                pass
+            if connection.is_ended:
+                await _send(send, {"type": "http.response.body", "body": b"", "more_body": False})
+        except TimeoutError:
+            drop(wire)
     finally:
         listener.close()
     return 200
@@ -113,35 +104,16 @@ def _limit(query: Query) -> int:
     return limit
 
 
-async def _drop(scope: HTTPScope, leaving: asyncio.Task[None]) -> None:
-    """End a connection that takes nothing. Closing it in order would wait for what is still to be sent."""
-    abort: Callable[[], None] | None = (scope.get("extensions") or {}).get(ABORT)  # type: ignore[assignment]
-    if abort is not None:
-        abort()
-        await leaving
+async def _send_head(send: Send) -> None:
+    headers = [(b"content-type", MEDIA_TYPE.encode()), *HEADERS]
+    await _send(send, {"type": "http.response.start", "status": 200, "headers": headers})
+    retry = b"retry: %d\n\n" % RETRY_MILLISECONDS
+    await _send(send, {"type": "http.response.body", "body": retry, "more_body": True})
 
 
-async def _send_all(send: Send, updates: AsyncIterator[Update | None]) -> None:
-    await _send_one(send, b"retry: %d\n\n" % RETRY_MILLISECONDS)
-    async for update in updates:
-        await _send_one(send, _render(update))
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _send_one(send: Send, data: bytes) -> None:
-    async with asyncio.timeout(SEND_TIMEOUT_SECONDS):
-        await send({"type": "http.response.body", "body": data, "more_body": True})
-
-
-async def _wait_for_the_end(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _render(update: Update | None) -> bytes:
-    if update is None:
-        return b": still here\n\n"
-    return b"event: update\nid: " + update.id.encode() + b"\ndata: " + update.data + b"\n\n"
+async def _send(send: Send, message: Message) -> None:
+    async with asyncio.timeout(live_connection.SEND_TIMEOUT_SECONDS):
+        await send(message)
 
 
 def _last_id(scope: HTTPScope) -> str | None:

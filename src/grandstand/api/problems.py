@@ -9,7 +9,8 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from grandstand.api.replies import Reply
-from grandstand.domain.errors import GrandstandError
+from grandstand.domain.errors import GrandstandError, UnavailableError
+from grandstand.storage.valkey import SERVER_ERRORS
 
 MEDIA_TYPE = "application/problem+json"
 _NO_STORE = (b"cache-control", b"no-store")
@@ -36,11 +37,15 @@ CODES: dict[str, tuple[int, str]] = {
     "request_timeout": (408, "The body did not arrive in time."),
     "leaderboard_has_entries": (409, "What decides scores cannot change while there are entries."),
     "leaderboard_protected": (409, "The leaderboard `global` always exists."),
-    "leaderboard_changed": (409, "The leaderboard was changed or reset during a replay; run the replay again."),
+    "leaderboard_changed": (
+        409,
+        "The leaderboard was changed, reset or archived during a replay; run the replay again.",
+    ),
     "replay_under_way": (409, "Another replay of this leaderboard is under way."),
     "tournament_exists": (409, "There is a tournament with this id already."),
     "tournament_full": (409, "The tournament has all the players that it takes."),
     "tournament_over": (409, "The tournament has ended or was cancelled."),
+    "tournament_has_scores": (409, "The start of an occurrence cannot move once somebody has scored in it."),
     "tournament_not_active": (409, "The tournament has not begun, or has ended already."),
     "tournament_settled": (409, "Nothing is left to cancel: the tournament is settled or cancelled."),
     "player_banned": (409, "The player is banned."),
@@ -128,7 +133,13 @@ def reply_of(error: GrandstandError) -> Reply:
 
 
 def reply_of_unexpected(error: Exception, method: str, path: str) -> Reply:
-    """Log a fault of ours with its traceback and return a reply that tells nothing of it."""
+    """Log a fault of ours with its traceback and return a reply that tells nothing of it.
+
+    A Valkey that goes away in the middle of something is no fault of ours: what was under way may be done or not.
+    """
+    if isinstance(error, SERVER_ERRORS):
+        _log.warning("valkey_unreachable", method=method, path=path, error=str(error))
+        return reply_of(UnavailableError("An engine cannot be reached right now; try again."))
     _log.error("request failed", method=method, path=path, exc_info=error)
     return reply_of(GrandstandError("The fault is in the server's log; trying again may help."))
 

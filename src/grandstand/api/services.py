@@ -8,6 +8,9 @@ from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.list_leaderboards import LeaderboardLister
+from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_dead_letters import DeadLetterManager
@@ -35,11 +38,14 @@ class Services:
     reader: LeaderboardReader
     live: LiveBoards
     definer: LeaderboardDefiner
+    lister: LeaderboardLister
     scores: ScoreWriter
     players: PlayerKeeper
     profiles: PlayerReader
     banner: PlayerBanner
     tournaments: TournamentKeeper
+    tournament_list: TournamentLister
+    tournament_entry: TournamentJoiner
     tournament_ranks: TournamentReader
     live_tournaments: LiveTournaments
     prizes: PrizeKeeper

@@ -8,17 +8,17 @@ from litestar import Controller, Request, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from grandstand.api.access import principal_of, require_operator, require_reader, require_self, require_sender
+from grandstand.api.access import principal_of, require_operator, require_reader, require_self, require_sender, shown_to
 from grandstand.api.bodies import read_body
-from grandstand.api.leaderboards import read_lookup, shown_to
+from grandstand.api.leaderboards import read_lookup
 from grandstand.api.live import HEADERS, MEDIA_TYPE, read_tournament_topic
-from grandstand.api.pages import Pages, not_modified
-from grandstand.api.parameters import Query, check_user_id, read_path_user_id, read_tournament_id
-from grandstand.api.replies import JSON, PRIVATE, Reply, encode, json_reply
+from grandstand.api.pages import Pages
+from grandstand.api.parameters import Query, check_user_id, read_tournament_id
+from grandstand.api.place_reads import read_reply, tournament_nearby, tournament_user
+from grandstand.api.replies import PRIVATE, Reply, json_reply
 from grandstand.api.services import Services
 from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.json_bodies import decode_body
-from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.tournament_views import TournamentList
 
 JOIN_BYTES_MAX = 16_384
@@ -49,7 +49,7 @@ class TournamentRoutes(Controller):
         """List the tournaments that the caller may see."""
         principal = principal_of(request.scope, services)
         query = Query(request.scope["query_string"])
-        found: TournamentList = await services.tournaments.list(
+        found: TournamentList = await services.tournament_list.list(
             query.text("status"),
             limit=query.count("limit", 100),
             cursor=query.text("cursor"),
@@ -64,7 +64,7 @@ class TournamentRoutes(Controller):
         """Read a tournament."""
         principal = principal_of(request.scope, services)
         occurrence = Query(request.scope["query_string"]).occurrence()
-        view = await services.tournaments.get(read_tournament_id(tournament_id), occurrence)
+        view = await services.tournament_list.get(read_tournament_id(tournament_id), occurrence)
         require_reader(principal, "tournaments:read", "public" if view.visibility == "public" else "private")
         return json_reply(view).as_response()
 
@@ -89,7 +89,8 @@ class TournamentRoutes(Controller):
         if user_id is None:
             raise InvalidError([FieldError("user_id", "is needed with a server key")])
         require_self(principal, user_id, "tournaments:write")
-        entered = await services.tournaments.join(read_tournament_id(tournament_id), user_id)
+        occurrence = Query(request.scope["query_string"]).occurrence()
+        entered = await services.tournament_entry.join(read_tournament_id(tournament_id), user_id, occurrence)
         return json_reply(entered).as_response()
 
     @post("/{tournament_id:str}/cancel", status_code=HTTPStatus.OK)
@@ -130,7 +131,7 @@ class TournamentRoutes(Controller):
             from_rank=query.integer("from_rank"),
             user_id=query.user_id() or principal.user_id,
         )
-        return _read(request, pages, page, shown_to(principal, visibility))
+        return read_reply(request.scope, pages, page, shown_to(principal, visibility)).as_response()
 
     @get("/{tournament_id:str}/users/{user_id:str}")
     async def get_user(
@@ -141,15 +142,8 @@ class TournamentRoutes(Controller):
         tournament_id: FromPath[str],
         user_id: FromPath[str],
     ) -> Response[bytes]:
-        """Read one player's rank and attempts."""
-        principal = principal_of(request.scope, services)
-        tournament = read_tournament_id(tournament_id)
-        visibility = await services.tournament_ranks.visibility(tournament)
-        user = read_path_user_id(user_id)
-        require_reader(principal, "tournaments:read", visibility, user)
-        occurrence = Query(request.scope["query_string"]).occurrence()
-        rank = await services.tournament_ranks.user(tournament, user, occurrence=occurrence)
-        return _read(request, pages, rank, shown_to(principal, visibility))
+        """Read one player's rank and attempts; the front answers this path sooner, by the same function."""
+        return (await tournament_user(request.scope, services, pages, tournament_id, user_id)).as_response()
 
     @get("/{tournament_id:str}/users/{user_id:str}/nearby")
     async def get_nearby(
@@ -160,20 +154,8 @@ class TournamentRoutes(Controller):
         tournament_id: FromPath[str],
         user_id: FromPath[str],
     ) -> Response[bytes]:
-        """Read the ranks around a player."""
-        principal = principal_of(request.scope, services)
-        tournament = read_tournament_id(tournament_id)
-        visibility = await services.tournament_ranks.visibility(tournament)
-        require_reader(principal, "tournaments:read", visibility)
-        query = Query(request.scope["query_string"])
-        page = await services.tournament_ranks.nearby(
-            tournament,
-            read_path_user_id(user_id),
-            occurrence=query.occurrence(),
-            above=query.count("above", 5),
-            below=query.count("below", 5),
-        )
-        return _read(request, pages, page, shown_to(principal, visibility))
+        """Read the ranks around a player; the front answers this path sooner, by the same function."""
+        return (await tournament_nearby(request.scope, services, pages, tournament_id, user_id)).as_response()
 
     @post("/{tournament_id:str}/lookup", status_code=HTTPStatus.OK)
     async def post_lookup(
@@ -205,11 +187,6 @@ class TournamentRoutes(Controller):
         occurrence = Query(request.scope["query_string"]).occurrence()
         preview = await services.tournament_ranks.preview(read_tournament_id(tournament_id), occurrence=occurrence)
         return json_reply(preview).as_response()
-
-
-def _read(request: AnyRequest, pages: Pages, content: msgspec.Struct, visibility: Visibility) -> Response[bytes]:
-    reply = Reply(HTTPStatus.OK, encode(content), JSON, pages.headers(content, visibility))
-    return not_modified(reply, request.scope).as_response()
 
 
 def _read_join(body: bytes) -> str | None:

@@ -8,6 +8,7 @@ from grandstand.bootstrap.core import EngineUnreachableError
 from grandstand.bootstrap.managing_keys import with_keys
 from grandstand.bootstrap.replaying import replay_board
 from grandstand.bootstrap.setup import check_engines, ensure_first_keys, migrate
+from grandstand.bootstrap.verifying import verify
 from grandstand.settings import Role, Settings
 
 __all__ = [
@@ -17,12 +18,18 @@ __all__ = [
     "migrate",
     "replay_board",
     "run_roles",
+    "verify",
     "with_keys",
 ]
 
 
 async def run_roles(
-    settings: Settings, roles: Sequence[Role], listen: socket.socket | None, stop: asyncio.Event
+    settings: Settings,
+    roles: Sequence[Role],
+    listen: socket.socket | None,
+    stop: asyncio.Event,
+    *,
+    waits_for_engines: bool = False,
 ) -> None:
     """Run the roles of this process until `stop` is set; see `bootstrap.roles`.
 
@@ -32,4 +39,4 @@ async def run_roles(
     # Imported here: the supervisor needs the rest of this package, but never the HTTP stack.
     from grandstand.bootstrap import roles as role_runner
 
-    await role_runner.run_roles(settings, roles, listen, stop)
+    await role_runner.run_roles(settings, roles, listen, stop, waits_for_engines=waits_for_engines)

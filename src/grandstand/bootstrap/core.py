@@ -1,12 +1,13 @@
 """What every role is made of: connections to both engines, and the stores and operations on top of them."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import asyncpg
 from pydantic import SecretStr
 from valkey.asyncio import Valkey
-from valkey.exceptions import ValkeyError
+from valkey.exceptions import ResponseError, ValkeyError
 
 from grandstand.operations.admit_attempts import AttemptKeeper
 from grandstand.operations.ban_player import PlayerBanner
@@ -25,7 +26,7 @@ from grandstand.storage.buckets import BucketStore
 from grandstand.storage.changes import Changes
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.event_log import EventLog
-from grandstand.storage.event_stream import EventStream, NotDurableError
+from grandstand.storage.event_stream import EventStream, NotDurableError, StreamLimits
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.leases import LeaseStore
 from grandstand.storage.ledger import Ledger
@@ -36,9 +37,12 @@ from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.schema_version import newest_version, read_version
+from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.tournaments import TournamentStore
-from grandstand.storage.valkey import open_valkey
+from grandstand.storage.valkey import memory_max_bytes, open_valkey
 from grandstand.storage.webhooks import WebhookStore
+
+_CLOSE_TIMEOUT_SECONDS = 2.0
 
 
 class EngineUnreachableError(Exception):
@@ -83,6 +87,7 @@ class Core:
     catalog: LeaderboardCatalog
     follower: CatalogFollower
     stream: EventStream
+    stream_history: StreamHistory
     index: RankingIndex
     changes: Changes
 
@@ -101,7 +106,7 @@ class Core:
     def tournament_keeper(self) -> TournamentKeeper:
         """Return what changes tournaments."""
         return TournamentKeeper(
-            self.database, self.ledger, self.leaderboards, self.rankings, self.tournaments, self.bans, self.changes,
+            self.database, self.ledger, self.leaderboards, self.rankings, self.tournaments, self.changes,
             grace_seconds=self.settings.tournament_grace_seconds,
         )  # fmt: skip
 
@@ -112,7 +117,7 @@ class Core:
     def banner(self) -> PlayerBanner:
         """Return what bans players."""
         return PlayerBanner(
-            self.database, self.ledger, self.bans, self.entries, self.prizes, self.index, self.changes
+            self.database, self.ledger, self.bans, self.entries, self.tournaments, self.prizes, self.index, self.changes
         )  # fmt: skip
 
     def replayer(self) -> LeaderboardReplayer:
@@ -123,15 +128,15 @@ class Core:
         )  # fmt: skip
 
 
-async def open_core(settings: Settings, stack: AsyncExitStack) -> Core:
-    """Connect to both engines; the stack closes the connections.
+async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durable: bool = True) -> Core:
+    """Connect to both engines; the stack closes the connections. `must_be_durable`: Valkey has to sync every write.
 
     Raises:
         EngineUnreachableError: an engine is missing from the settings, out of reach, or not set up.
 
     """
     prefix, schema = settings.valkey_prefix, settings.database_schema
-    valkey = await _open_valkey(settings, stack)
+    valkey = await _open_valkey(settings, stack, must_be_durable=must_be_durable)
     database_url = require_url(settings, "database_url")
     try:
         pool = await open_pool(
@@ -144,7 +149,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack) -> Core:
         )
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error
-    stack.push_async_callback(pool.close)
+    stack.push_async_callback(_close_pool, pool)
     database = Database(pool, settings.database_acquire_timeout_seconds)
     store = LeaderboardStore()
     catalog = LeaderboardCatalog(store)
@@ -168,7 +173,8 @@ async def open_core(settings: Settings, stack: AsyncExitStack) -> Core:
         leases=LeaseStore(),
         catalog=catalog,
         follower=CatalogFollower(database, catalog),
-        stream=EventStream(valkey, prefix),
+        stream=EventStream(valkey, prefix, await _stream_limits(settings, valkey)),
+        stream_history=StreamHistory(),
         index=RankingIndex(valkey, prefix),
         changes=Changes(valkey, prefix),
     )
@@ -193,13 +199,34 @@ def first_line(error: BaseException) -> str:
     return text[0].rstrip(".") if text else type(error).__name__
 
 
-async def _open_valkey(settings: Settings, stack: AsyncExitStack) -> Valkey:
+async def _close_pool(pool: asyncpg.Pool) -> None:
+    # A server that is away does not say goodbye, and its connections would be waited for.
+    try:
+        await asyncio.wait_for(pool.close(), _CLOSE_TIMEOUT_SECONDS)
+    except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        pool.terminate()
+
+
+async def _stream_limits(settings: Settings, valkey: Valkey) -> StreamLimits:
+    """Return the limits of the stream; the ranks get half of a Valkey whose memory is limited."""
+    try:
+        most = await memory_max_bytes(valkey)
+    except ResponseError:
+        most = None  # A hosted server may hide it; then the setting alone counts.
+    except (ValkeyError, OSError) as error:
+        raise EngineUnreachableError(f"Valkey cannot be reached: {first_line(error)}.") from error
+    size_bytes = settings.stream_max_bytes if most is None else min(settings.stream_max_bytes, most // 2)
+    return StreamLimits(settings.stream_max_events, size_bytes, settings.stream_max_age_seconds)
+
+
+async def _open_valkey(settings: Settings, stack: AsyncExitStack, *, must_be_durable: bool) -> Valkey:
     url = require_url(settings, "valkey_url")
     valkey = open_valkey(url, timeout_seconds=settings.valkey_timeout_seconds)
     stack.push_async_callback(valkey.aclose)
     try:
         await valkey.ping()
-        await EventStream(valkey, settings.valkey_prefix).check_durable()
+        if must_be_durable:
+            await EventStream(valkey, settings.valkey_prefix).check_durable()
     except (ValkeyError, OSError) as error:
         raise EngineUnreachableError(f"Valkey cannot be reached: {first_line(error)}.") from error
     except NotDurableError as error:

@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Sequence
 
 from grandstand.api.app import build_app
-from grandstand.api.server import serve_http
 from grandstand.api.services import Services
 from grandstand.bootstrap.core import Core
+from grandstand.bootstrap.listening import Listening
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
+from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.list_leaderboards import LeaderboardLister
+from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_dead_letters import DeadLetterManager
@@ -35,8 +37,8 @@ from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
 
 
-async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | None, stop: asyncio.Event) -> None:
-    """Serve requests until the stop, then finish those under way and the writes that they wait for."""
+async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop: asyncio.Event) -> None:
+    """Answer requests until the stop, then finish those under way and the writes that they wait for."""
     settings = core.settings
     feed = ChangeFeed(core.valkey, settings.valkey_prefix, core.follower.wake)
     await ensure_first_keys(core.database, settings, make_missing=False)
@@ -49,7 +51,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
     await authenticator.start()
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     reader = _reader(core, finder, feed)
-    tournament_ranks = TournamentReader(core.database, core.tournaments, reader)
+    tournament_ranks = TournamentReader(core.database, core.tournaments, core.prizes, reader)
     live, live_tournaments = LiveBoards(reader), LiveTournaments(reader, tournament_ranks)
     resolver = SystemResolver()
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
@@ -62,6 +64,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         audit=AuditReader(core.database, AuditStore()),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
+        lister=LeaderboardLister(core.catalog, core.database),
         reader=reader,
         live=live,
         scores=ScoreWriter(finder, core.stream),
@@ -71,12 +74,14 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         ),
         banner=core.banner(),
         tournaments=core.tournament_keeper(),
+        tournament_list=TournamentLister(core.database, core.tournaments),
+        tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans),
         tournament_ranks=tournament_ranks,
         live_tournaments=live_tournaments,
         prizes=core.prize_keeper(),
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
-        health=HealthChecker(core.database, core.stream, core.index, roles),
+        health=HealthChecker(core.database, core.stream_history, core.stream, core.index, roles),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
@@ -85,7 +90,8 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         asyncio.create_task(_close_at(stop, live, live_tournaments)),
     ]
     try:
-        await serve_http(build_app(services), settings, listen, stop)
+        listening.app.begin(build_app(services))
+        await listening.start()
         with contextlib.suppress(TimeoutError):
             # What is not written by then was not acknowledged either.
             await asyncio.wait_for(services.intake.close(), settings.shutdown_timeout_seconds)

@@ -13,12 +13,15 @@ from datetime import timedelta
 from typing import Any
 
 from grandstand.bootstrap.core import Core
+from grandstand.invariants.check import Subject
 from grandstand.operations.close_periods import PeriodCloser
+from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.deliver_webhooks import WebhookDeliverer
 from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.operations.run_tournaments import TournamentRunner
 from grandstand.operations.settle_tournament import TournamentSettler
+from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.workers.leader import Leader
@@ -28,6 +31,7 @@ from grandstand.workers.ranking_keeper import RankingKeeper
 from grandstand.workers.ranking_reconciler import RankingReconciler
 from grandstand.workers.ranking_sweeper import RankingSweeper
 from grandstand.workers.tournament_clock import TournamentClock
+from grandstand.workers.verifier import Verifier
 from grandstand.workers.webhook_dispatcher import WebhookDispatcher, WebhookPruner
 
 _PARTITION_SECONDS = 600.0
@@ -36,6 +40,7 @@ _TOURNAMENT_SECONDS = 0.5
 _SWEEP_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
 _RECONCILE_SECONDS = 1.0
+_STREAM_SECONDS = 1.0
 _PRUNE_SECONDS = 600.0
 
 
@@ -43,6 +48,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     """Return the loops of the scheduler."""
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     leader = Leader(core.database, core.leases, holder)
+    watcher = StreamWatcher(core.database, core.stream, core.stream_history)
     partitions = PartitionKeeper(core.database, core.event_log, core.settings.partitions_ahead)
     rebuilder = RankingRebuilder(core.database, core.rankings, core.entries, core.index)
     rankings = RankingKeeper(core.database, core.catalog, core.rankings, core.index, rebuilder)
@@ -55,9 +61,11 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         core.database, core.ledger, core.catalog, core.rankings, core.archive, core.stream, core.changes, core.outbox,
         fence=leader.fence,
     )  # fmt: skip
-    return [
+    verifier = Verifier(Subject(core.database, core.valkey, core.settings.valkey_prefix))
+    loops = [
         leader.run(stop),
         _dispatch(core, stop),
+        run_every("stream", _STREAM_SECONDS, watcher.watch, stop),
         run_every("partitions", _PARTITION_SECONDS, partitions.keep, stop),
         run_every("rankings", _RANKING_SECONDS, rankings.keep, stop),
         run_every("tournaments", _TOURNAMENT_SECONDS, leader.while_leading(tournaments.tick), stop),
@@ -67,15 +75,23 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         run_every("prune webhooks", _PRUNE_SECONDS, leader.while_leading(pruner.prune), stop),
         run_every("prune dead letters", _PRUNE_SECONDS, leader.while_leading(letters.prune), stop),
     ]
+    interval_seconds = core.settings.verify_interval_seconds
+    if interval_seconds:
+        loops.append(run_every("verify", interval_seconds, leader.while_leading(verifier.verify), stop))
+    return loops
 
 
 def _runner(core: Core, leader: Leader) -> TournamentRunner:
     settler = TournamentSettler(
         core.database, core.ledger, core.tournaments, core.rankings, core.prizes, core.outbox, fence=leader.fence
     )
+    cutter = ScoreCutter(
+        core.database, core.ledger, core.event_log, core.tournaments, core.rankings, core.entries, core.index,
+        core.changes, fence=leader.fence,
+    )  # fmt: skip
     return TournamentRunner(
-        core.database, core.ledger, core.catalog, core.tournaments, settler, core.outbox, core.stream, core.changes,
-        slack=timedelta(seconds=core.settings.tournament_slack_seconds), fence=leader.fence,
+        core.database, core.ledger, core.catalog, core.tournaments, settler, cutter, core.outbox, core.stream,
+        core.changes, slack=timedelta(seconds=core.settings.tournament_slack_seconds), fence=leader.fence,
     )  # fmt: skip
 
 

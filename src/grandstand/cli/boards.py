@@ -34,7 +34,7 @@ def export(
 ) -> None:
     """Write every definition of a server into a file.
 
-    YAML or TOML, by the suffix of the file. What has its default is left out; `apply` reads the same back.
+    YAML, TOML or JSON, by the suffix of the file. What has its default is left out; `apply` reads the same back.
 
     Exit codes: 2 wrong usage or file, 4 the server out of reach or the key refused.
     """

@@ -29,7 +29,7 @@ AdminKey = Annotated[
 ]
 FormatName = Annotated[
     str | None,
-    typer.Option("--format", metavar="yaml|toml", help="How the file is written. [default: by its suffix]"),
+    typer.Option("--format", metavar="yaml|toml|json", help="How the file is written. [default: by its suffix]"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_URL = "http://127.0.0.1:8080"

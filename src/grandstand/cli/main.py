@@ -12,6 +12,7 @@ from grandstand.cli.migrate import migrate
 from grandstand.cli.replay import replay
 from grandstand.cli.serve import serve
 from grandstand.cli.up import up
+from grandstand.cli.verify import verify
 
 # Name on the command line, and the function that runs; --help lists them in this order.
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -20,6 +21,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "migrate": migrate,
     "import": import_events,
     "replay": replay,
+    "verify": verify,
     "settings": settings,
     "version": version,
 }

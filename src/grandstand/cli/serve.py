@@ -99,4 +99,4 @@ async def _run(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if lifeline:
         stop_at_end(stop)
-    await bootstrap.run_roles(settings, [role.value for role in roles], listener, stop)
+    await bootstrap.run_roles(settings, [role.value for role in roles], listener, stop, waits_for_engines=lifeline)

@@ -1,4 +1,4 @@
-"""Definitions of leaderboards as a file, in YAML or TOML: `leaderboards`, then by key the fields of each definition.
+"""Definitions of leaderboards as a file, in YAML, TOML or JSON: `leaderboards`, then by key each definition's fields.
 
 A field that is missing has its default, so a file says only what is special about a board.
 """
@@ -33,16 +33,21 @@ class Format(StrEnum):
 
     YAML = "yaml"
     TOML = "toml"
+    JSON = "json"
 
 
-_SUFFIXES = {".yaml": Format.YAML, ".yml": Format.YAML, ".toml": Format.TOML, ".json": Format.YAML}
-"""JSON is YAML, too, so a definition as the API takes it can be read from a file."""
+_SUFFIXES = {".yaml": Format.YAML, ".yml": Format.YAML, ".toml": Format.TOML, ".json": Format.JSON}
 
 
 class _Loader(yaml.SafeLoader):
     """Reads plain data. Dates stay text, as in JSON, and a name that comes twice is a mistake."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, "merge keys (<<) are not taken: write the fields out", key.start_mark
+                )
         names = [self.construct_object(key, deep=True) for key, _ in node.value]
         for number, name in enumerate(names):
             if name in names[:number]:
@@ -67,7 +72,7 @@ def read_format(name: str | None) -> Format | None:
     try:
         return Format(name.lower())
     except ValueError:
-        raise UsageError(f"--format {name} is neither yaml nor toml.") from None
+        raise UsageError(f"--format {name} is none of yaml, toml and json.") from None
 
 
 def format_of(file: str, given: Format | None) -> Format:
@@ -82,7 +87,7 @@ def format_of(file: str, given: Format | None) -> Format:
         return Format.YAML
     found = _SUFFIXES.get(Path(file).suffix.lower())
     if found is None:
-        raise UsageError(f"{file} ends in neither .yaml nor .toml: say which it is with --format.")
+        raise UsageError(f"{file} ends in none of .yaml, .toml and .json: say which it is with --format.")
     return found
 
 
@@ -132,7 +137,7 @@ def read_rule(file: str, key: str) -> LeaderboardDefinition:
 
 
 def read_document(file: str, given: Format | None) -> dict[str, Any]:
-    """Read a file that holds one object of whatever fields; nothing in it is checked. JSON is YAML, too.
+    """Read a file that holds one object of whatever fields; nothing in it is checked.
 
     Raises:
         UsageError: it cannot be read, or holds something else.
@@ -150,11 +155,13 @@ def write_definitions(definitions: Mapping[str, LeaderboardDefinition], form: Fo
         UsageError: TOML has no null, and a condition of `where` is one.
     """
     boards = {key: _fields(definitions[key]) for key in sorted(definitions)}
+    if form is Format.JSON:
+        return json.dumps({TOP: boards}, indent=2, ensure_ascii=False) + "\n"
     if form is Format.YAML:
         return yaml.safe_dump({TOP: boards}, sort_keys=False, allow_unicode=True, width=120)
     for key, fields in boards.items():
         if None in fields.get("where", {}).values():
-            raise UsageError(f"TOML has no null, which {key}.where holds: use --format yaml.")
+            raise UsageError(f"TOML has no null, which {key}.where holds: use --format yaml or json.")
     return tomli_w.dumps({TOP: boards})
 
 
@@ -194,10 +201,24 @@ def _parse(file: str, form: Format) -> Any:
     except UnicodeDecodeError:
         raise UsageError(f"{_name(file)} is not UTF-8.") from None
     try:
-        return tomllib.loads(text) if form is Format.TOML else yaml.load(text, _Loader)  # noqa: S506 - a safe one
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError) as error:
+        match form:
+            case Format.TOML:
+                return tomllib.loads(text)
+            case Format.JSON:
+                return json.loads(text, object_pairs_hook=_unique)
+            case Format.YAML:
+                return yaml.load(text, _Loader)  # noqa: S506 - a safe one
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split()) or "it nests too deeply"
         raise UsageError(f"{_name(file)} is not {form.value.upper()}: {reason}.") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return found
 
 
 def _name(file: str) -> str:

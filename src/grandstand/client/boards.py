@@ -31,6 +31,7 @@ class Change:
 
 class _Listed(msgspec.Struct):
     leaderboards: list[dict[str, Any]]
+    next_cursor: str | None = None
 
 
 class BoardClient:
@@ -41,16 +42,21 @@ class BoardClient:
 
     def read(self) -> Definitions:
         """Return every board of the server."""
-        response = self._connection.request("GET", PATH)
-        if response.status_code != httpx.codes.OK:
-            raise self._error(response)
-        listed: _Listed = self._connection.read(response, _Listed)
+        views: list[dict[str, Any]] = []
+        path: str | None = PATH
+        while path is not None:
+            response = self._connection.request("GET", path)
+            if response.status_code != httpx.codes.OK:
+                raise self._error(response)
+            listed: _Listed = self._connection.read(response, _Listed)
+            views += listed.leaderboards
+            path = None if listed.next_cursor is None else f"{PATH}?cursor={quote(listed.next_cursor, safe='')}"
         try:
             return {
                 view["key"]: msgspec.convert(
                     {name: view[name] for name in _FIELDS if name in view}, LeaderboardDefinition
                 )
-                for view in listed.leaderboards
+                for view in views
             }
         except (KeyError, msgspec.ValidationError):
             raise ServerError(

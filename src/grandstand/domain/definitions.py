@@ -8,13 +8,15 @@ from typing import Any
 import msgspec
 
 from grandstand.domain.errors import FieldError, InvalidError, MalformedError, field_error
+from grandstand.domain.event_model import OWN_PREFIX, is_event_type
 from grandstand.domain.leaderboards import LeaderboardDefinition
-from grandstand.domain.periods import Schedule, ScheduleError
+from grandstand.domain.periods import Schedule, ScheduleError, is_zone
 from grandstand.domain.scores import SCORE_MAX
 
 RESERVED_KEYS = frozenset({"user"})
 TITLE_LENGTH_MAX = 200
 PATH_LENGTH_MAX = 200
+PERIOD_LENGTH_MAX = 200
 TEXT_LENGTH_MAX = 1000
 WHERE_CONDITIONS_MAX = 10
 KEEP_FIELDS_MAX = 10
@@ -24,7 +26,6 @@ BUCKET_SIZE_MAX = 100_000
 
 _LISTS = frozenset({"keep", "tiers", "tie_breaks"})
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z")
-_EVENT_TYPE = re.compile(r"[A-Za-z0-9_.:-]{1,50}\Z")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
@@ -77,8 +78,9 @@ def check_definition(definition: LeaderboardDefinition) -> None:
 
     """
     errors: list[FieldError] = []
-    if not _EVENT_TYPE.match(definition.event_type):
-        errors.append(FieldError("event_type", "must be 1 to 50 characters of a-z A-Z 0-9 _ . : -"))
+    if not is_event_type(definition.event_type):
+        message = f"must be 1 to 50 characters of a-z A-Z 0-9 _ . : - and not begin with {OWN_PREFIX!r}"
+        errors.append(FieldError("event_type", message))
     if definition.title is not None and not _is_text(definition.title, TITLE_LENGTH_MAX):
         errors.append(FieldError("title", f"must be 1 to {TITLE_LENGTH_MAX} characters without control characters"))
     if definition.field is None:
@@ -136,6 +138,14 @@ def _check_limits(min_score: int | None, max_score: int | None) -> list[FieldErr
 
 
 def _check_schedule(definition: LeaderboardDefinition) -> Iterator[FieldError]:
+    if len(definition.period) > PERIOD_LENGTH_MAX:
+        yield FieldError("period", f"must have at most {PERIOD_LENGTH_MAX} characters")
+        return
+    if not is_zone(definition.timezone):
+        yield FieldError(
+            "timezone", f"{definition.timezone[:64]!r} is not an IANA time zone; use a name such as 'Europe/Berlin'"
+        )
+        return
     try:
         Schedule(definition.period, definition.timezone)
     except ScheduleError as error:

@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+STREAM_FULL_RETRY_AFTER_SECONDS = 5
+"""A backlog does not go away within a second, and a client that comes back too soon only adds to the load."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -122,3 +125,10 @@ class UnavailableError(GrandstandError):
     def __init__(self, detail: str, *, retry_after: int = 1, **extra: Any) -> None:
         super().__init__(detail, retry_after=retry_after, **extra)
         self.retry_after = retry_after
+
+
+class StreamFullError(UnavailableError):
+    """As much waits to be processed as may wait. Nothing was taken; workers make room."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, retry_after=STREAM_FULL_RETRY_AFTER_SECONDS)

@@ -74,8 +74,8 @@ class Leaderboard:
     """
 
     __slots__ = (
-        "definition", "direction", "epoch", "key", "leaderboard_id", "pending", "resets", "revision", "schedule",
-        "tie_bytes", "windows",
+        "began_at", "definition", "direction", "epoch", "key", "leaderboard_id", "pending", "resets", "revision",
+        "schedule", "tie_bytes", "windows",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +88,7 @@ class Leaderboard:
         resets: Sequence[datetime] = (),
         pending: "Leaderboard | None" = None,
         windows: Windows | None = None,
+        began_at: datetime | None = None,
     ) -> None:
         self.leaderboard_id = leaderboard_id
         self.key = key
@@ -97,7 +98,10 @@ class Leaderboard:
         self.resets = tuple(resets)
         self.pending = pending
         """The same board under the rule and epoch of a replay that is under way: events feed both."""
-        self.schedule = Schedule(definition.period, definition.timezone, resets)
+        self.began_at = began_at
+        """Where its epoch begins: what occurred before belongs to periods that were archived under earlier rules."""
+        cuts = self.resets if began_at is None else (*self.resets, began_at)
+        self.schedule = Schedule(definition.period, definition.timezone, cuts)
         self.windows = windows
         """For the board of a tournament: when it takes scores."""
         self.direction = -1 if definition.order == "desc" else 1
@@ -106,8 +110,10 @@ class Leaderboard:
         """Length of the tie keys of its entries."""
 
     def period_at(self, moment: datetime) -> Period | None:
-        """Return the period in which `moment` lies; None while a tournament takes no scores."""
-        return self.schedule.at(moment) if self.windows is None else self.windows.at(moment)
+        """Return the period in which `moment` lies; None before the epoch, and while a tournament takes no scores."""
+        if self.windows is not None:
+            return self.windows.at(moment)
+        return None if self.began_at is not None and moment < self.began_at else self.schedule.at(moment)
 
 
 def tournament_key(tournament_id: str) -> str:

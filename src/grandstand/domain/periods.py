@@ -9,8 +9,9 @@ two.
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
 
@@ -115,15 +116,29 @@ class Schedule:
             local += _MINUTE
 
     def _hour(self, moment: datetime) -> tuple[datetime, datetime]:
+        local = moment.astimezone(self._zone)
+        start = moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        end = start + _HOUR
+        if {each.astimezone(self._zone).utcoffset() for each in (start, end)} == {local.utcoffset()}:
+            return start, end
         start = self._hour_start(moment)
         end = start + _HOUR
-        # Longer than an hour only where the clocks change in the middle of one.
+        # Shorter or longer than an hour only where the clocks change in the middle of one.
+        if self._hour_start(end - _MINUTE) != start:
+            end = start + _STEP
         while self._hour_start(end) == start:
             end += _STEP
         return start, self._hour_start(end)
 
     def _hour_start(self, moment: datetime) -> datetime:
-        return moment.astimezone(self._zone).replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+        full = moment.astimezone(self._zone).replace(minute=0, second=0, microsecond=0, tzinfo=None)
+        found = []
+        # The clocks may have shown the next full hour already, before they went back.
+        for local in (full, full + _HOUR):
+            again = local.replace(tzinfo=self._zone, fold=1).astimezone(UTC)
+            comes_twice = again.astimezone(self._zone).replace(tzinfo=None) == local
+            found += [self._first(local), again] if comes_twice else [self._first(local)]
+        return max(start for start in found if start <= moment)
 
     def _first_day(self, day: date) -> date:
         if self._period == "weekly":
@@ -184,6 +199,17 @@ def parse_period_id(text: str) -> datetime | None:
         # One period has one name: what strptime takes beyond it is none.
         return start if period_id(start) == text else None
     return None
+
+
+def is_zone(name: str) -> bool:
+    """Whether this is the name of an IANA time zone: one that means the same on every host."""
+    return name in _zones()
+
+
+@cache
+def _zones() -> frozenset[str]:
+    # Beside the zones, the folders that hold them may have the host's own zone and one that is nowhere.
+    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def _zone(name: str) -> ZoneInfo:

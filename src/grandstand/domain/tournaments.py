@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from cronsim import CronSim, CronSimError
 
-from grandstand.domain.definitions import check_definition
+from grandstand.domain.definitions import PERIOD_LENGTH_MAX, check_definition
 from grandstand.domain.errors import FieldError, InvalidError
-from grandstand.domain.event_model import EventError
+from grandstand.domain.event_model import OWN_PREFIX, EventError
 from grandstand.domain.leaderboards import LeaderboardDefinition, Operator, Order, Scalar, Visibility
 from grandstand.domain.payloads import check_payload
 from grandstand.domain.periods import CRON_PREFIX
@@ -87,6 +87,17 @@ class TournamentDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
         )
 
 
+class TournamentRules(NamedTuple):
+    """The rules of a tournament, and of those of its occurrences that have begun: a change does not reach back."""
+
+    definition: TournamentDefinition
+    own: dict[int, TournamentDefinition]
+
+    def of(self, occurrence: int) -> TournamentDefinition:
+        """Return what decides in one occurrence."""
+        return self.own.get(occurrence, self.definition)
+
+
 class Window(NamedTuple):
     """When one occurrence takes scores: those that occurred in [starts_at, ends_at)."""
 
@@ -137,6 +148,8 @@ def check_tournament(definition: TournamentDefinition, now: datetime) -> None:
         check_definition(definition.board())
     except InvalidError as error:
         errors.extend(error.errors)
+    if definition.event_type.startswith(OWN_PREFIX):
+        errors.append(FieldError("event_type", f"must not begin with {OWN_PREFIX!r}: such events are the server's own"))
     errors.extend(_check_times(definition, now))
     errors.extend(_check_limits(definition))
     errors.extend(check_prizes(definition.prizes))
@@ -164,6 +177,9 @@ def _check_times(definition: TournamentDefinition, now: datetime) -> Iterator[Fi
 
 
 def _check_repeat(repeat: str) -> Iterator[FieldError]:
+    if len(repeat) > PERIOD_LENGTH_MAX:
+        yield FieldError("repeat", f"must have at most {PERIOD_LENGTH_MAX} characters")
+        return
     expression = repeat.removeprefix(CRON_PREFIX).strip()
     if not repeat.startswith(CRON_PREFIX) or len(expression.split()) != 5:
         yield FieldError("repeat", "must be 'cron: ' followed by five fields, such as 'cron: 0 18 * * 5'")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -21,6 +22,8 @@ READY_POLL_SECONDS = 0.02
 PATIENCE_SECONDS = 10.0
 START_ATTEMPTS = 20
 START_RETRY_SECONDS = 0.5
+DISK_RESERVE_BYTES = 16_777_216
+"""Both engines need room for some file at a time; PostgreSQL's log is made of pieces of this size."""
 
 logger = structlog.get_logger(__name__)
 
@@ -124,6 +127,12 @@ class Engine(ABC):
             await asyncio.to_thread(end_processes, engine, self.hard_stop_signal, self.stop_timeout_seconds)
             await guardian.wait()
         self._guardian = None
+
+    def is_disk_full(self) -> bool:
+        """Whether there is so little room left for its data that this must be why it fails."""
+        with contextlib.suppress(OSError):
+            return shutil.disk_usage(self.data).free < DISK_RESERVE_BYTES
+        return False
 
     def rotate_log(self) -> None:
         """Keep the log file small."""

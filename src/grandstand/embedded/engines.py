@@ -11,9 +11,16 @@ from grandstand.embedded.valkey import Valkey
 class Engines:
     """The embedded engines of one data folder, started together and ended in order."""
 
-    def __init__(self, folder: DataFolder, *, with_postgres: bool = True, with_valkey: bool = True) -> None:
+    def __init__(
+        self,
+        folder: DataFolder,
+        *,
+        with_postgres: bool = True,
+        with_valkey: bool = True,
+        valkey_memory_max_bytes: int = 0,
+    ) -> None:
         self.postgres = Postgres(folder) if with_postgres else None
-        self.valkey = Valkey(folder) if with_valkey else None
+        self.valkey = Valkey(folder, valkey_memory_max_bytes) if with_valkey else None
 
     @property
     def all(self) -> list[Engine]:

@@ -15,6 +15,7 @@ from grandstand.embedded.engine import Engine
 from grandstand.embedded.errors import EngineStartError
 from grandstand.embedded.identity import with_access
 from grandstand.embedded.log_files import last_words
+from grandstand.embedded.settings_files import write_settings_file
 
 SUPERUSER = "grandstand"
 DATABASE = "grandstand"
@@ -154,10 +155,7 @@ class Postgres(Engine):
         values["wal_compression"] = "lz4" if self._has_lz4 else "pglz"
         lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in values.items()]
         text = "# Written by Grandstand at every start. Your own settings belong at the end of postgresql.conf.\n"
-        with tempfile.NamedTemporaryFile("w", dir=data, delete=False) as handle:
-            handle.writelines([text, *lines])
-        self._identity.own(Path(handle.name))
-        Path(handle.name).replace(data / SETTINGS_FILE)
+        write_settings_file(data / SETTINGS_FILE, [text, *lines], self._identity)
 
 
 def database_url(socket_folder: Path, database: str) -> str:

@@ -3,14 +3,14 @@
 import asyncio
 import os
 import signal
-import tempfile
-from pathlib import Path
 from urllib.parse import quote
 
 from grandstand.embedded.binaries import valkey_program
 from grandstand.embedded.data_folder import DataFolder
 from grandstand.embedded.engine import Engine
 from grandstand.embedded.identity import with_access
+from grandstand.embedded.memory import available_bytes
+from grandstand.embedded.settings_files import write_settings_file
 
 SOCKET = "valkey.sock"
 SETTINGS_FILE = "valkey.conf"
@@ -29,6 +29,7 @@ SETTINGS: dict[str, str] = {
     "aof-load-truncated": "yes",
     "aof-use-rdb-preamble": "yes",
     "save": "",
+    # Full is full: neither events nor ranks are ever dropped to make room. The limit of the stream comes well before.
     "maxmemory-policy": "noeviction",
     "io-threads": "1",
     "loglevel": "notice",
@@ -51,9 +52,11 @@ class Valkey(Engine):
     programs = ("valkey-server",)
     error_marks = (" # ", "FATAL", "***", ">>>")
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, memory_max_bytes: int = 0) -> None:
         super().__init__(folder)
         self._program = valkey_program()
+        # Rewriting the append-only file forks, and may need as much again for a while.
+        self._memory_max_bytes = memory_max_bytes or available_bytes() // 2
         self._socket = folder.socket_folder() / SOCKET
 
     @property
@@ -69,11 +72,13 @@ class Valkey(Engine):
 
     def _write_settings(self) -> None:
         self._socket.unlink(missing_ok=True)
-        values = SETTINGS | {"dir": str(self.data), "unixsocket": str(self._socket)}
-        with tempfile.NamedTemporaryFile("w", dir=self.data, delete=False) as handle:
-            handle.writelines(f"{name} {_quoted(value)}\n" for name, value in values.items())
-        self._identity.own(Path(handle.name))
-        Path(handle.name).replace(self.data / SETTINGS_FILE)
+        values = SETTINGS | {
+            "dir": str(self.data),
+            "unixsocket": str(self._socket),
+            "maxmemory": str(self._memory_max_bytes),
+        }
+        lines = [f"{name} {_quoted(value)}\n" for name, value in values.items()]
+        write_settings_file(self.data / SETTINGS_FILE, lines, self._identity)
 
     def _command(self) -> list[str]:
         return [str(self._program), str(self.data / SETTINGS_FILE)]

@@ -14,7 +14,14 @@ from typing import NamedTuple
 import structlog
 
 from grandstand import clock
-from grandstand.domain.errors import FieldError, ForbiddenError, GrandstandError, InvalidError, UnavailableError
+from grandstand.domain.errors import (
+    FieldError,
+    ForbiddenError,
+    GrandstandError,
+    InvalidError,
+    StreamFullError,
+    UnavailableError,
+)
 from grandstand.domain.events import Accepted, Event, EventLimits, Rejection, judge, read_batch
 from grandstand.domain.payloads import ScorePaths
 from grandstand.settings import Settings
@@ -69,6 +76,7 @@ class EventIntake:
         self._writers: set[asyncio.Task[None]] = set()
         # Not the size of that set: a task leaves it a moment after it has looked at the queue for the last time.
         self._writing = 0
+        self._is_away = False
 
     async def accept(self, body: bytes, only_user_id: str | None = None) -> Receipt:
         """Take a request's events. With `only_user_id`, those of other users are rejected as `forbidden_user`.
@@ -78,7 +86,8 @@ class EventIntake:
             InvalidError: no event is valid; the error carries `rejected`.
             ForbiddenError: every event is another user's.
             TooLargeError: too many events; nothing is taken.
-            UnavailableError: the stream is out of reach or too far behind; nothing is taken.
+            StreamFullError: as much waits as may wait; nothing is taken.
+            UnavailableError: the stream is out of reach, or too much waits for it; nothing is taken.
 
         """
         received_at = clock.now()
@@ -93,7 +102,8 @@ class EventIntake:
         """Take history: one event a line, of any age. The `index` of a rejection counts from 0 within this call.
 
         Raises:
-            UnavailableError: the stream is out of reach or too far behind; nothing of this call is taken.
+            StreamFullError: as much waits as may wait; nothing of this call is taken.
+            UnavailableError: the stream is out of reach; send these again, with ids.
 
         """
         received_at = clock.now()
@@ -112,9 +122,14 @@ class EventIntake:
 
     async def _write(self, outcome: Accepted, size_bytes: int, received_at: datetime) -> None:
         count = len(outcome.high) + len(outcome.low)
+        if self._is_away and self._writing:
+            # One write at a time finds out whether the stream is back; nobody else waits for its time-out.
+            metrics.EVENTS_REFUSED.labels("unavailable").inc(count)
+            raise UnavailableError("Events cannot be taken right now; send them again.")
         if self._queue and (
             self._waiting_events + count > WAITING_EVENTS_MAX or self._waiting_bytes + size_bytes > WAITING_BYTES_MAX
         ):
+            metrics.EVENTS_REFUSED.labels("busy").inc(count)
             raise UnavailableError(
                 "Too many events wait for the stream; send these again.", retry_after=RETRY_AFTER_SECONDS
             )
@@ -144,19 +159,31 @@ class EventIntake:
         problem: Exception | None = None
         try:
             await self._stream.append(high, low, group[0].received_at)
+            self._is_away = False
+        except StreamFullError as error:
+            problem = error
         except GrandstandError as error:
             problem = error
+            self._is_away = True
+            self._refuse_waiting(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the waiting requests must hear of it
             problem = error
             _log.exception("stream_write_failed", events=len(high) + len(low))
         except asyncio.CancelledError:
-            _settle([*group, *self._queue], UnavailableError("The server is stopping; send the events again."))
-            self._queue.clear()
-            self._waiting_events = self._waiting_bytes = 0
+            problem = UnavailableError("The server is stopping; send the events again.")
+            _settle(group, problem)
+            self._refuse_waiting(problem)
             raise
         _settle(group, problem)
         if problem is None:
             _count_accepted(len(high), len(low))
+
+    def _refuse_waiting(self, problem: GrandstandError) -> None:
+        """Answer all that wait in the queue: nothing of theirs was sent."""
+        waiting = [*self._queue]
+        self._queue.clear()
+        self._waiting_events = self._waiting_bytes = 0
+        _settle(waiting, problem)
 
     def _take_group(self) -> list[_Request]:
         """Take whole requests from the front of the queue, up to the limits of a group; gone clients' drop out."""
@@ -197,10 +224,15 @@ def _settle(group: list[_Request], problem: Exception | None) -> None:
     for request in group:
         if request.done.done():
             continue
+        if isinstance(problem, UnavailableError):
+            reason = "full" if isinstance(problem, StreamFullError) else "unavailable"
+            metrics.EVENTS_REFUSED.labels(reason).inc(len(request.high) + len(request.low))
         if problem is None:
             request.done.set_result(None)
-        elif isinstance(problem, UnavailableError):
+        elif isinstance(problem, StreamFullError):
             # One each: raising the same object in many tasks would mix up their tracebacks.
+            request.done.set_exception(StreamFullError(problem.detail))
+        elif isinstance(problem, UnavailableError):
             request.done.set_exception(UnavailableError(problem.detail, retry_after=problem.retry_after))
         else:
             request.done.set_exception(problem)

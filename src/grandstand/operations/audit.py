@@ -1,7 +1,7 @@
 """Writes down who changed what: an operation adds a row in its own transaction, so neither is there without the other.
 
-Who acts is ambient, as a trace id is: the HTTP layer and the commands say it once for what they are about to call, and an
-operation does not hand it through. What nobody asked for is the doing of `system`.
+Who acts is ambient, as a trace id is: the HTTP layer and the commands say it once for what they are about to call, and
+an operation does not hand it through. What nobody asked for is the doing of `system`.
 """
 
 from collections.abc import Iterator

@@ -24,6 +24,7 @@ from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Database
 from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.tournaments import TournamentStore
 from grandstand.storage.valkey import OUT_OF_REACH
 
 REASON_LENGTH_MAX = 1_000
@@ -54,6 +55,7 @@ class PlayerBanner:
         ledger: Ledger,
         bans: BanStore,
         entries: EntryStore,
+        tournaments: TournamentStore,
         prizes: PrizeStore,
         index: RankingIndex,
         changes: Changes,
@@ -62,6 +64,7 @@ class PlayerBanner:
         self._ledger = ledger
         self._bans = bans
         self._entries = entries
+        self._tournaments = tournaments
         self._prizes = prizes
         self._index = index
         self._changes = changes
@@ -81,6 +84,7 @@ class PlayerBanner:
             since = await self._bans.put(connection, user_id, now, reason)
             await revoke_player(connection, user_id, now)
             removed = await self._entries.remove_everywhere(connection, user_id)
+            await self._tournaments.remove_participant(connection, user_id)
             voided = await self._prizes.void_of_user(connection, user_id, now, actor, reason)
             await record(connection, "player.ban", user_id, after={"reason": reason, "prizes_voided": voided})
             # Before the commit: were it lost after it, the player would stay in the rank indexes.
@@ -92,7 +96,7 @@ class PlayerBanner:
         return BanView(user_id=user_id, is_banned=True, banned_at=since, prizes_voided=voided)
 
     async def lift(self, user_id: str) -> BanView:
-        """Lift a ban: scores count from now on; what was taken stays taken.
+        """Lift a ban: scores that arrive from now on count; what was taken stays taken, in a replay too.
 
         Raises:
             NotFoundError: `player_not_banned`.
@@ -100,7 +104,7 @@ class PlayerBanner:
         _check(user_id)
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
-            if not await self._bans.lift(connection, user_id):
+            if not await self._bans.lift(connection, user_id, clock.now()):
                 raise NotFoundError("player_not_banned", "This player is not banned.")
             await record(connection, "player.unban", user_id)
         return BanView(user_id=user_id, is_banned=False, banned_at=None, prizes_voided=0)

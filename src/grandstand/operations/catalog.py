@@ -8,7 +8,7 @@ from grandstand.domain.leaderboards import Leaderboard, path_of, tournament_key
 from grandstand.domain.rankings import Ranking
 from grandstand.domain.scores import look_up
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule, is_direct_write_to
-from grandstand.domain.tournaments import TournamentDefinition
+from grandstand.domain.tournaments import TournamentRules
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.postgres import Connection
 from grandstand.storage.ranking_index import Indexed
@@ -20,7 +20,7 @@ class ScoredBoard(NamedTuple):
     board: Leaderboard
     rule: ScoringRule
     pending: "ScoredBoard | None" = None
-    tournament: TournamentDefinition | None = None
+    tournament: TournamentRules | None = None
 
 
 class LeaderboardCatalog:
@@ -30,6 +30,7 @@ class LeaderboardCatalog:
         self._store = store
         self._by_key: dict[str, ScoredBoard] = {}
         self._by_id: dict[int, Leaderboard] = {}
+        self._all: list[Leaderboard] = []
         self._by_event_type: dict[str, _Fed] = {}
         self._tournament_types: set[str] = set()
         self._score_fields: dict[str, tuple[tuple[str, ...], ...]] = {}
@@ -58,8 +59,8 @@ class LeaderboardCatalog:
         return self.get(tournament_key(tournament_id))
 
     def all(self) -> list[Leaderboard]:
-        """Return every board in the order of keys."""
-        return [self._by_key[key].board for key in sorted(self._by_key)]
+        """Return every board in the order of keys; a change makes a new list."""
+        return self._all
 
     def takes(self, event_type: str) -> bool:
         """Whether events of this type may feed any board: others need not have their payload decoded."""
@@ -111,6 +112,7 @@ class LeaderboardCatalog:
     def _index(self) -> None:
         by_event_type: dict[str, list[ScoredBoard]] = defaultdict(list)
         boards = [self._by_key[key] for key in sorted(self._by_key)]
+        self._all = [scored.board for scored in boards]
         # An event names the tournament that it belongs to, so those are found by id.
         self._tournament_types = {
             scored.board.definition.event_type for scored in boards if scored.board.windows is not None
@@ -131,7 +133,7 @@ def indexed(board: Leaderboard, ranking_id: int) -> Indexed:
     return Indexed(ranking_id, board.direction, board.tie_bytes, bool(board.definition.keep))
 
 
-def _scored(board: Leaderboard, tournament: TournamentDefinition | None = None) -> ScoredBoard:
+def _scored(board: Leaderboard, tournament: TournamentRules | None = None) -> ScoredBoard:
     pending = None if board.pending is None else _scored(board.pending)
     return ScoredBoard(board, ScoringRule(board.definition), pending, tournament)
 

@@ -2,11 +2,14 @@
 
 Ready means that all roles of a process can do their work: `ingest` needs Valkey alone, so that events are taken while
 PostgreSQL is away; `api` needs both (reads fall back to PostgreSQL, and private boards and definitions live there).
-A process with both roles is ready when both engines answer; run `ingest` apart to take events through an outage.
+A process with both roles is ready when both engines answer, and goes on taking events while it is not. A load balancer
+that sends nothing to processes that are not ready would cut that off: give it `ingest` processes of their own, or
+`/api/health/live` to ask (docs/faults.md).
 """
 
 import asyncio
 from collections.abc import Awaitable, Collection
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -17,19 +20,34 @@ from grandstand.settings import Role
 from grandstand.storage.event_stream import EventStream
 from grandstand.storage.postgres import Database
 from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.stream_history import StreamHistory
 
 ANSWER_TIMEOUT_SECONDS = 2.0
+LOSS_SHOWN_SECONDS = 86_400.0
+"""How long a lost stream leaves the deployment degraded: until somebody has seen it, or so we hope."""
 
 T = TypeVar("T")
 
 EngineState = Literal["ok", "unreachable"]
 
 
+class StreamLossNotice(msgspec.Struct):
+    """Acknowledged events were lost: when that was noticed, why, and how many were known to wait."""
+
+    noticed_at: datetime
+    reason: str
+    events_at_risk: int
+
+
 class StreamHealth(msgspec.Struct):
-    """How far processing is behind: events not yet processed, and the age of the oldest. Null while unknown."""
+    """How far processing is behind: events not yet processed, and the age of the oldest. Null while unknown.
+
+    `loss` is the newest loss of the last 24 hours.
+    """
 
     depth: int | None
     lag_seconds: float | None
+    loss: StreamLossNotice | None = None
 
 
 class RebuildProgress(msgspec.Struct):
@@ -75,8 +93,16 @@ class PoolHealth(PoolUse):
 class HealthChecker:
     """Asks the engines how they are."""
 
-    def __init__(self, database: Database, stream: EventStream, index: RankingIndex, roles: Collection[Role]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        history: StreamHistory,
+        stream: EventStream,
+        index: RankingIndex,
+        roles: Collection[Role],
+    ) -> None:
         self._database = database
+        self._history = history
         self._stream = stream
         self._index = index
         self._roles = frozenset(roles)
@@ -87,12 +113,13 @@ class HealthChecker:
             _ask(self._ask_postgres()), _ask(self._stream.depth()), _ask(self._index.rebuilds())
         )
         rebuilding = None if rebuilds is None else [RebuildProgress(key, *news) for key, news in rebuilds.items()]
+        loss = postgres[0] if postgres else None
         return Health(
-            status="ok" if postgres is not None and depth is not None else "degraded",
+            status="ok" if postgres is not None and depth is not None and loss is None else "degraded",
             version=__version__,
             postgres="unreachable" if postgres is None else "ok",
             valkey="unreachable" if depth is None else "ok",
-            stream=StreamHealth(None, None) if depth is None else StreamHealth(depth.depth, depth.lag_seconds),
+            stream=StreamHealth(depth and depth.depth, depth and depth.lag_seconds, loss),
             rankings=RankingHealth(rebuilding),
         )
 
@@ -114,10 +141,10 @@ class HealthChecker:
         )
         return PoolHealth(use.total, use.idle, use.waiting, use.max, {"write": use, "read": use})
 
-    async def _ask_postgres(self) -> bool:
+    async def _ask_postgres(self) -> tuple[StreamLossNotice | None]:
         async with self._database.connection() as connection:
-            await connection.fetchval("SELECT 1")
-        return True
+            loss = await self._history.newest_loss(connection, LOSS_SHOWN_SECONDS)
+        return (None if loss is None else StreamLossNotice(*loss),)
 
 
 async def _ask(question: Awaitable[T]) -> T | None:

@@ -21,6 +21,7 @@ from grandstand.domain.leaderboards import (
     TieBreak,
     Tier,
 )
+from grandstand.operations.audit import record
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.storage.changes import Changes
 from grandstand.storage.entries import Entry, EntryStore
@@ -115,12 +116,6 @@ class LeaderboardDefiner:
         async with self._database.connection() as connection:
             return view(await self._find(connection, key))
 
-    async def list(self) -> list[LeaderboardView]:
-        """Return every board in the order of keys."""
-        async with self._database.connection() as connection:
-            boards = (await self._store.changed_since(connection, 0)).kept
-        return [view(board) for board in sorted(boards, key=lambda board: board.key) if board.windows is None]
-
     async def reset(self, key: str) -> LeaderboardView:
         """End the running period now and begin the next; the ended one is archived behind it.
 
@@ -134,6 +129,7 @@ class LeaderboardDefiner:
             revision = await self._ledger.next_leaderboards_revision(connection)
             await self._rankings.end_running(connection, board.leaderboard_id, board.epoch, moment)
             board = await self._store.reset(connection, board.leaderboard_id, moment, revision)
+            await record(connection, "leaderboard.reset", key)
         await self._announce()
         return view(board)
 
@@ -152,6 +148,7 @@ class LeaderboardDefiner:
             if not removed:
                 raise NotFoundError("not_ranked", f"This player has no entry on the leaderboard {key!r}.")
             await self._entries.record_removal(connection, board.leaderboard_id, user_id, clock.now())
+            await record(connection, "leaderboard.remove_user", key, after={"user_id": user_id})
             # Before the commit: were it lost after it, the user would stay in the rank index.
             try:
                 await self._index.remove(removed)
@@ -174,6 +171,7 @@ class LeaderboardDefiner:
             revision = await self._ledger.next_leaderboards_revision(connection)
             await self._rankings.drop(connection, board.leaderboard_id, None)
             await self._store.delete(connection, board.leaderboard_id, revision)
+            await record(connection, "leaderboard.delete", key, before=board.definition)
         await self._announce()
 
     async def _put(self, key: str, definition: LeaderboardDefinition) -> tuple[Leaderboard, bool]:
@@ -196,9 +194,14 @@ class LeaderboardDefiner:
             elif changes_rules:
                 epoch = await self._store.new_epoch(connection)
                 await self._rankings.drop(connection, held.leaderboard_id, epoch)
-                board = await self._store.swap(connection, held.leaderboard_id, definition, epoch, revision)
+                began_at = await self._rankings.newest_archive_end(connection, held.leaderboard_id)
+                board = await self._store.swap(
+                    connection, held.leaderboard_id, definition, epoch, began_at, revision, holds_stored=False
+                )
             else:
                 board = await self._store.update(connection, held.leaderboard_id, definition, revision)
+            before = None if held is None else held.definition
+            await record(connection, "leaderboard.put", key, before=before, after=definition)
         await self._announce()
         return board, held is None
 

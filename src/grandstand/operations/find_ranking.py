@@ -19,6 +19,7 @@ from grandstand.storage.rankings import RankingStore
 BUCKET_MAX = 2**31 - 1
 OWN_BUCKET = "own"
 _KNOWN_MAX = 50_000
+_ARCHIVED_MAX = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class RankingFinder:
         self._feed = feed
         self._known: dict[RankingName, Ranking | None] = {}
         self._known_generation: int | None = None
+        self._archived: dict[int, Leaderboard] = {}
 
     async def board(self, key: str) -> Leaderboard:
         """Return a board.
@@ -111,10 +113,14 @@ class RankingFinder:
     async def _locate(self, board: Leaderboard, part: Part, user_id: str | None) -> Target:
         name, period = self._name(board, part)
         whole = await self._ranking(name, part)
+        if part.period is not None and board.windows is None and period.start > clock.now():
+            # Events may lie a little ahead: what they come to is shown once their period has begun.
+            raise NotFoundError("period_not_found", f"The period {part.period!r} has not begun.")
         if part.period is not None and whole is None and board.windows is None and not self._is_current(board, period):
             raise NotFoundError("period_not_found", f"The leaderboard {board.key!r} has no period {part.period!r}.")
         if whole is not None:
             period = Period(whole.name.started_at, whole.ended_at)
+            board = await self._as_of(board, whole)
         if part.segment is not None:
             self._check_segment(board, part.segment)
             ranking = await self._ranking(name._replace(part=segment_part(part.segment)), part)
@@ -124,6 +130,22 @@ class RankingFinder:
             ranking = await self._ranking(name._replace(part=bucket_part(bucket)), part)
             return Target(board, period, ranking, None, bucket)
         return Target(board, period, whole, None, None)
+
+    async def _as_of(self, board: Leaderboard, whole: Ranking) -> Leaderboard:
+        """Return the board by the definition that a period is read by: for an archived one, that of then."""
+        if whole.state != "archived":
+            return board
+        found = self._archived.get(whole.ranking_id)
+        if found is None:
+            async with self._database.connection() as connection:
+                definition = await self._rankings.find_definition(connection, whole.ranking_id)
+            if definition is None:
+                return board
+            if len(self._archived) >= _ARCHIVED_MAX:
+                self._archived = {}
+            found = Leaderboard(board.leaderboard_id, board.key, definition, whole.name.epoch, board.revision)
+            self._archived[whole.ranking_id] = found
+        return found
 
     def generation(self, key: str, part: Part) -> int | None:
         """Return a number that changes with every known change of one period of the whole board, or None."""

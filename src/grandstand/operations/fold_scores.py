@@ -128,7 +128,7 @@ class ScoreFolder:
                 # Settled: nobody enters any more, and no attempt is used up.
                 scored.unranked[board.key, LATE] += len(candidates.attempts)
                 continue
-            admission = Admission(board.key.removeprefix(TOURNAMENT_PREFIX), occurrence, tournament)
+            admission = Admission(board.key.removeprefix(TOURNAMENT_PREFIX), occurrence, tournament.of(occurrence))
             admitted, refused = await self._attempts.admit(connection, admission, candidates.attempts, clock.now())
             for reason, count in refused.items():
                 scored.unranked[board.key, reason] += count

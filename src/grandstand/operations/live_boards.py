@@ -1,13 +1,14 @@
 """Live boards: one computation a board and second at most, however many listen, and only when something changed.
 
 A listener that falls behind misses what lies between and gets the newest state: the top of a board is a state, not a
-log. Whoever listens again with the id of the last update it saw gets a new one only if there is one. A board that is
-deleted, or that not everyone may read any more, ends its streams.
+log. Nobody is waited for, and no listener has a task or timer here: `live_channel.py` calls them all in turn. Whoever
+listens again with the id of the last update it saw gets a new one only if there is one. A board that is deleted, or
+that not everyone may read any more, ends its streams.
 """
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,11 +19,15 @@ from grandstand.domain.errors import GrandstandError, NotFoundError
 from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.find_ranking import Part
 from grandstand.operations.leaderboard_views import Page
+from grandstand.operations.live_channel import Channel, Update
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.telemetry import metrics
 
 INTERVAL_SECONDS = 1.0
 """Least time between two updates of a board."""
+
+SWEEP_SECONDS = 1.0
+"""Every listener is told the newest state so often, also of a quiet board: those that lag get it then."""
 
 _log = structlog.get_logger(__name__)
 
@@ -40,22 +45,14 @@ class Topic:
     visibility: Visibility = "public"
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
-    """The state of a topic: `data` is JSON of one period's page, and equal states have equal ids."""
-
-    id: str
-    data: bytes
-    period: str
-
-
 class LiveBoards:
     """The live topics of one process. Each has a task as long as somebody listens."""
 
     def __init__(self, reader: LeaderboardReader) -> None:
         self._reader = reader
-        self._channels: dict[Topic, _Channel] = {}
+        self._channels: dict[Topic, Channel] = {}
         self._opening: dict[Topic, asyncio.Task[None]] = {}
+        self._sweeping: asyncio.Task[None] | None = None
         self._is_closed = False
 
     async def open(self, topic: Topic) -> "Listener":
@@ -81,25 +78,30 @@ class LiveBoards:
         channels = list(self._channels.values())
         for channel in channels:
             channel.end()
-        for channel in channels:
-            channel.task.cancel()
+        tasks = [channel.task for channel in channels]
+        if self._sweeping is not None:
+            tasks.append(self._sweeping)
+        for task in tasks:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await channel.task
+                await task
 
-    def leave(self, topic: Topic, channel: "_Channel") -> None:
+    def leave(self, topic: Topic, channel: Channel) -> None:
         """Take one listener off a topic; without any the topic ends."""
         metrics.LIVE_LISTENERS.dec()
-        channel.listeners -= 1
-        if channel.listeners == 0:
+        channel.seats -= 1
+        if channel.seats == 0:
             self._remove(topic, channel)
 
     async def _begin(self, topic: Topic) -> None:
         update = await self._compute(topic)
-        channel = _Channel(update)
+        channel = Channel(update)
         channel.task = asyncio.create_task(self._follow(topic, channel), name=f"live {topic.key}")
         self._channels[topic] = channel
         if self._is_closed:
             channel.end()
+        elif self._sweeping is None or self._sweeping.done():
+            self._sweeping = asyncio.create_task(self._sweep(), name="sweep live boards")
 
     def _end_opening(self, topic: Topic, opening: asyncio.Task[None]) -> None:
         del self._opening[topic]
@@ -107,16 +109,16 @@ class LiveBoards:
             # Asked for, so that a failure which no listener has waited for is not reported as forgotten.
             opening.exception()
 
-    def _remove(self, topic: Topic, channel: "_Channel") -> None:
+    def _remove(self, topic: Topic, channel: Channel) -> None:
         if self._channels.get(topic) is channel:
             del self._channels[topic]
         channel.task.cancel()
 
-    async def _follow(self, topic: Topic, channel: "_Channel") -> None:
+    async def _follow(self, topic: Topic, channel: Channel) -> None:
         generation: int | None = None
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
-            if not channel.listeners:
+            if not channel.seats:
                 # Whoever opened it went away before it could listen.
                 self._remove(topic, channel)
                 return
@@ -139,16 +141,26 @@ class LiveBoards:
                 generation = None
                 continue
             if update.id != channel.latest.id:
-                channel.publish(update)
+                channel.latest = update
+                await channel.tell()
         if self._channels.get(topic) is channel:
             del self._channels[topic]
         channel.end()
 
+    async def _sweep(self) -> None:
+        """Tell everybody the newest state again and again, as long as there is anybody."""
+        while self._channels:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for channel in list(self._channels.values()):
+                await channel.tell()
+
     async def _compute(self, topic: Topic) -> Update:
         metrics.LIVE_READS.inc()
         page = await self._read(topic)
-        data = msgspec.json.encode(page)
-        return Update(_identify(page), data, page.period)
+        name = _identify(page)
+        # As Server-Sent Events have it: made once, sent to thousands.
+        event = b"event: update\nid: " + name.encode() + b"\ndata: " + msgspec.json.encode(page) + b"\n\n"
+        return Update(name, event, page.period)
 
     async def _read(self, topic: Topic) -> Page:
         return await self._reader.page(topic.key, limit=topic.limit, part=topic.part)
@@ -161,62 +173,28 @@ class LiveBoards:
 
 
 class Listener:
-    """One listener of a topic."""
+    """One listener of a topic, by two functions that must not wait and must not raise."""
 
-    def __init__(self, boards: LiveBoards, topic: Topic, channel: "_Channel") -> None:
+    def __init__(self, boards: LiveBoards, topic: Topic, channel: Channel) -> None:
         self._boards = boards
         self._topic = topic
         self._channel = channel
-        channel.listeners += 1
+        self._tell: Callable[[Update], None] | None = None
+        channel.seats += 1
 
-    async def updates(self, last_id: str | None, idle_seconds: float) -> AsyncIterator[Update | None]:
-        """Yield the newest state whenever it is not the one of `last_id` or the last one yielded.
+    def listen(self, tell: Callable[[Update], None], end: Callable[[], None]) -> None:
+        """Have `tell` called with the newest state: now, after every change, and every `SWEEP_SECONDS`.
 
-        After `idle_seconds` without a change None is yielded. Ends when the board can be listened to no longer.
+        `end` is called once the board can be listened to no longer.
         """
-        seen = last_id
-        channel = self._channel
-        while not channel.is_ended:
-            changed = channel.changed
-            if channel.latest.id != seen:
-                seen = channel.latest.id
-                yield channel.latest
-                continue
-            try:
-                async with asyncio.timeout(idle_seconds):
-                    await changed.wait()
-            except TimeoutError:
-                yield None
+        self._tell = tell
+        self._channel.join(tell, end)
 
     def close(self) -> None:
         """Listen no longer."""
+        if self._tell is not None:
+            self._channel.leave(self._tell)
         self._boards.leave(self._topic, self._channel)
-
-
-class _Channel:
-    """The newest state of a topic, and the event that wakes its listeners; each state has an event of its own."""
-
-    task: "asyncio.Task[None]"
-
-    def __init__(self, latest: Update) -> None:
-        self.latest = latest
-        self.changed = asyncio.Event()
-        self.listeners = 0
-        self.is_ended = False
-
-    def publish(self, update: Update) -> None:
-        """Make an update the newest state and wake everybody."""
-        self.latest = update
-        self._wake()
-
-    def end(self) -> None:
-        """End the streams of everybody who listens."""
-        self.is_ended = True
-        self._wake()
-
-    def _wake(self) -> None:
-        self.changed, changed = asyncio.Event(), self.changed
-        changed.set()
 
 
 def _identify(page: Page) -> str:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.leaderboard_views import Page
-from grandstand.operations.live_boards import LiveBoards, Topic, Update
+from grandstand.operations.live_boards import LiveBoards, Topic
+from grandstand.operations.live_channel import Update
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_tournament import TournamentReader
 

@@ -1,32 +1,30 @@
 """Reads ranks: pages, one user, the neighbourhood of a user, a list of users, and the periods of a board.
 
-The rank index answers; while it is not complete PostgreSQL does, from the entries, and the ranking is put on the list
-of those to rebuild. Archived periods come from the archive. No answer ever comes from an incomplete index.
+Which ranking it is says `find_ranking.py`, where its entries are read `ranking_windows.py`.
 """
 
-import asyncio
-import math
-from collections.abc import Awaitable, Callable, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from grandstand import clock
 from grandstand.domain.cursors import Place, read_cursor, write_cursor
-from grandstand.domain.errors import FieldError, InvalidError, NotFoundError, UnavailableError
+from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
 from grandstand.domain.leaderboards import Leaderboard, Visibility
 from grandstand.domain.periods import BEGINNING, LATEST, parse_period_id, period_id
-from grandstand.domain.ranking import percentile, read_member
+from grandstand.domain.ranking import percentile
 from grandstand.domain.rankings import Ranking
 from grandstand.operations.catalog import indexed
 from grandstand.operations.find_ranking import Part, RankingFinder, Target, can_exist
-from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, RankedEntry, UserRank
+from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, UserRank
 from grandstand.operations.player_names import PlayerNames
+from grandstand.operations.ranking_windows import RankingWindows
+from grandstand.operations.view_entries import view_entries
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.postgres import Connection, Database
-from grandstand.storage.ranking_index import Indexed, IndexIncompleteError, RankingIndex
+from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.windows import IndexedEntry, Window
 
@@ -34,11 +32,8 @@ PAGE_MAX = 1000
 NEARBY_MAX = 100
 LOOKUP_MAX = 200
 RANK_MAX = 2**53
-_CONCURRENT_MAX = 2
-"""Whole-ranking reads of PostgreSQL one process runs at once, so that a lost index does not take every connection."""
 
 WHOLE_BOARD = Part()
-_EMPTY = Window(0, None, [])
 
 
 class LeaderboardReader:
@@ -61,11 +56,9 @@ class LeaderboardReader:
         self._finder = finder
         self._database = database
         self._rankings = rankings
-        self._index = index
         self._entry_reads = entry_reads
-        self._archive = archive
         self._names = names
-        self._slots = asyncio.Semaphore(_CONCURRENT_MAX)
+        self._windows = RankingWindows(database, rankings, index, entry_reads, archive)
 
     async def visibility(self, key: str) -> Visibility:
         """Return who may read the board."""
@@ -98,12 +91,19 @@ class LeaderboardReader:
         own = user_id if user_id is not None and can_exist(user_id) else ""
         # One more than asked for tells whether there is a next page.
         if cursor is None:
-            window = await self._from_rank(target, rank, limit + 1, own)
+            window = await self._windows.from_rank(target, rank, limit + 1, own)
         else:
-            window = await self._after(target, cursor, limit + 1, own)
+            # A ranking without entries has given no cursors.
+            ranking_id = target.ranking.ranking_id if target.ranking is not None else -1
+            place = read_cursor(cursor, ranking_id, target.board.tie_bytes)
+            window = await self._windows.after(target, place, limit + 1, own)
         page = await self._page(target, window, limit)
         if user_id is not None:
-            page.user = None if window.own is None else (await self._ranked(target, window.total, [window.own]))[0]
+            page.user = (
+                None
+                if window.own is None
+                else (await view_entries(self._names, target.board, window.total, [window.own]))[0]
+            )
         return page
 
     async def user(self, key: str, user_id: str, *, part: Part = WHOLE_BOARD) -> UserRank:
@@ -113,7 +113,7 @@ class LeaderboardReader:
             NotFoundError: `not_ranked` when the player has no entry on the board.
         """
         target, window, own = await self._around(key, user_id, 0, 0, part)
-        entry = (await self._ranked(target, window.total, [own]))[0]
+        entry = (await view_entries(self._names, target.board, window.total, [own]))[0]
         bucket = target.bucket
         if target.board.definition.bucket_size is not None and bucket is None and target.ranking is not None:
             bucket = await self._finder.bucket_of(target.ranking, user_id)
@@ -154,13 +154,8 @@ class LeaderboardReader:
         target = await self._finder.find(key, part, None)
         named = list(dict.fromkeys(user_ids))
         wanted = [user_id for user_id in named if can_exist(user_id)]
-        window = await self._ask(
-            target,
-            lambda ranking: self._index.lookup(ranking, wanted),
-            lambda connection, ranking: self._entry_reads.lookup(connection, ranking, wanted),
-            lambda connection, ranking, total: self._archived_lookup(connection, ranking, total, wanted),
-        )
-        entries = await self._ranked(target, window.total, window.entries)
+        window = await self._windows.lookup(target, wanted)
+        entries = await view_entries(self._names, target.board, window.total, window.entries)
         ranked = {entry.user_id for entry in entries}
         return Lookup(
             leaderboard=target.board.key,
@@ -200,25 +195,6 @@ class LeaderboardReader:
             total=total,
         )
 
-    async def _from_rank(self, target: Target, rank: int, count: int, own: str) -> Window:
-        return await self._ask(
-            target,
-            lambda ranking: self._index.from_rank(ranking, rank, count, own),
-            lambda connection, ranking: self._entry_reads.from_rank(connection, ranking, rank, count, own),
-            lambda connection, ranking, total: self._archived_page(connection, ranking, total, rank, count, own),
-        )
-
-    async def _after(self, target: Target, cursor: str, count: int, own: str) -> Window:
-        # A ranking without entries has given no cursors.
-        ranking_id = target.ranking.ranking_id if target.ranking is not None else -1
-        place = read_cursor(cursor, ranking_id, target.board.tie_bytes)
-        return await self._ask(
-            target,
-            lambda ranking: self._index.after(ranking, place.position, count, own),
-            lambda connection, ranking: self._entry_reads.after(connection, ranking, place.position, count, own),
-            lambda connection, ranking, total: self._archived_after(connection, ranking, total, place, count, own),
-        )
-
     async def _around(
         self, key: str, user_id: str, above: int, below: int, part: Part
     ) -> tuple[Target, Window, IndexedEntry]:
@@ -226,67 +202,10 @@ class LeaderboardReader:
             await self._finder.board(key)
             raise _not_ranked(key)
         target = await self._finder.find(key, part, user_id)
-        window = await self._ask(
-            target,
-            lambda ranking: self._index.around(ranking, user_id, above, below),
-            lambda connection, ranking: self._entry_reads.around(connection, ranking, user_id, above, below),
-            lambda connection, ranking, total: self._archived_around(connection, ranking, total, user_id, above, below),
-        )
+        window = await self._windows.around(target, user_id, above, below)
         if window.own is None:
             raise _not_ranked(key)
         return target, window, window.own
-
-    async def _ask(
-        self,
-        target: Target,
-        index: Callable[[Indexed], Awaitable[Window]],
-        entries: "Callable[[Connection[Any], Indexed], Awaitable[Window]]",
-        archive: "Callable[[Connection[Any], Indexed, int], Awaitable[Window]]",
-    ) -> Window:
-        """Ask the store that holds the ranking."""
-        if target.ranking is None:
-            return _EMPTY
-        ranking = indexed(target.board, target.ranking.ranking_id)
-        if target.ranking.state in ("live", "closed"):
-            try:
-                return await index(ranking)
-            except IndexIncompleteError:
-                await self._index.request_rebuild(ranking.ranking_id)
-        async with self._slots, self._database.snapshot() as connection:
-            # In one snapshot with the read: live entries go away only after their archive is there.
-            found = await self._rankings.find_by_ids(connection, [ranking.ranking_id])
-            if not found or found[0].state == "dropped":
-                raise UnavailableError("The leaderboard is being replaced; try again.")
-            if found[0].state == "archived":
-                return await archive(connection, ranking, found[0].total or 0)
-            return await entries(connection, ranking)
-
-    async def _archived_page(
-        self, connection: "Connection[Any]", ranking: Indexed, total: int, rank: int, count: int, own: str
-    ) -> Window:
-        entries = await self._archive.page(connection, ranking, rank, count)
-        own_entries = await self._archive.find_users(connection, ranking, [own]) if own else []
-        return Window(total, own_entries[0] if own_entries else None, entries)
-
-    async def _archived_after(
-        self, connection: "Connection[Any]", ranking: Indexed, total: int, place: Place, count: int, own: str
-    ) -> Window:
-        return await self._archived_page(connection, ranking, total, place.rank + 1, count, own)
-
-    async def _archived_around(
-        self, connection: "Connection[Any]", ranking: Indexed, total: int, user_id: str, above: int, below: int
-    ) -> Window:
-        found = await self._archive.find_users(connection, ranking, [user_id])
-        if not found:
-            return Window(total, None, [])
-        first = max(1, found[0].rank - above)
-        window = await self._archived_page(connection, ranking, total, first, found[0].rank - first + 1 + below, "")
-        return window._replace(own=found[0])
-
-    async def _archived_lookup(
-        self, connection: "Connection[Any]", ranking: Indexed, total: int, user_ids: Sequence[str]
-    ) -> Window:
-        return Window(total, None, await self._archive.find_users(connection, ranking, user_ids))
 
     async def _page(self, target: Target, window: Window, limit: int) -> Page:
         entries = window.entries[:limit]
@@ -301,28 +220,9 @@ class LeaderboardReader:
             bucket=_given(target.bucket),
             total=window.total,
             as_of=clock.now(),
-            entries=await self._ranked(target, window.total, entries),
+            entries=await view_entries(self._names, target.board, window.total, entries),
             next_cursor=cursor,
         )
-
-    async def _ranked(self, target: Target, total: int, entries: Sequence[IndexedEntry]) -> list[RankedEntry]:
-        board = target.board
-        members = [read_member(entry.position.member, board.tie_bytes) for entry in entries]
-        names = await self._names.find([user_id for _, _, user_id in members])
-        tier_of = _tiers(board, total)
-        has_metadata = bool(board.definition.keep)
-        return [
-            RankedEntry(
-                rank=entry.rank,
-                user_id=user_id,
-                display_name=names[user_id],
-                score=entry.position.position_score * board.direction,
-                achieved_at=achieved_at,
-                metadata=msgspec.json.decode(entry.metadata or "{}") if has_metadata else msgspec.UNSET,
-                tier=msgspec.UNSET if tier_of is None else tier_of(entry.rank, entry.position.position_score),
-            )
-            for entry, (_, achieved_at, user_id) in zip(entries, members, strict=True)
-        ]
 
 
 def _not_ranked(key: str) -> NotFoundError:
@@ -336,28 +236,3 @@ def _given(value: Any) -> Any:
 def _check_range(name: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
         raise InvalidError([FieldError(name, f"must be between {least} and {most}")])
-
-
-def _tiers(board: Leaderboard, total: int) -> Callable[[int, int], str | None] | None:
-    """Return what tells the tier of an entry by its rank and position score; None for a board without tiers."""
-    tiers = board.definition.tiers
-    if not tiers:
-        return None
-    # Exact: 1.1 percent of 3,000 players are 33, where floats make it a little more, and so 34.
-    ranks = [
-        (tier.id, math.ceil(total * Fraction(str(tier.top_percent)) / 100))
-        for tier in tiers
-        if tier.top_percent is not None
-    ]
-    scores = [(tier.id, tier.min_score * board.direction) for tier in tiers if tier.min_score is not None]
-
-    def tier_of(rank: int, position_score: int) -> str | None:
-        for tier_id, last_rank in ranks:
-            if rank <= last_rank:
-                return tier_id
-        for tier_id, last_position in scores:
-            if position_score <= last_position:
-                return tier_id
-        return None
-
-    return tier_of

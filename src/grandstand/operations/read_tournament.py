@@ -1,6 +1,7 @@
 """Reads the ranks of tournaments: those of boards, for one occurrence; and who would get what if it ended now."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
@@ -9,9 +10,11 @@ from grandstand.domain.errors import NotFoundError
 from grandstand.domain.leaderboards import Visibility, tournament_key
 from grandstand.domain.periods import period_id
 from grandstand.operations.find_ranking import Part
+from grandstand.operations.find_tournament import find_tournament
 from grandstand.operations.leaderboard_views import Lookup, Page, RankedEntry, UserRank
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.storage.postgres import Database
+from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.tournaments import Tournament, TournamentStore
 
 PREVIEW_MAX = 1_000
@@ -56,9 +59,12 @@ class Preview(msgspec.Struct, kw_only=True):
 class TournamentReader:
     """Answers reads of tournaments for one process; raises what reads of boards raise, and `tournament_not_found`."""
 
-    def __init__(self, database: Database, tournaments: TournamentStore, reader: LeaderboardReader) -> None:
+    def __init__(
+        self, database: Database, tournaments: TournamentStore, prizes: PrizeStore, reader: LeaderboardReader
+    ) -> None:
         self._database = database
         self._tournaments = tournaments
+        self._prizes = prizes
         self._reader = reader
 
     async def visibility(self, tournament_id: str) -> Visibility:
@@ -90,7 +96,8 @@ class TournamentReader:
     async def user(self, tournament_id: str, user_id: str, *, occurrence: int | None = None) -> TournamentRank:
         """Read one player's rank and attempts."""
         item = await self._find(tournament_id, occurrence)
-        rank: UserRank = await self._reader.user(tournament_key(tournament_id), user_id, part=_part(item))
+        with _named_as(item):
+            rank: UserRank = await self._reader.user(tournament_key(tournament_id), user_id, part=_part(item))
         async with self._database.connection() as connection:
             participant = await self._tournaments.find_participant(connection, tournament_id, item.occurrence, user_id)
         return TournamentRank(
@@ -111,9 +118,10 @@ class TournamentReader:
     ) -> Page:
         """Read the ranks around a player."""
         item = await self._find(tournament_id, occurrence)
-        page = await self._reader.nearby(
-            tournament_key(tournament_id), user_id, above=above, below=below, part=_part(item)
-        )
+        with _named_as(item):
+            page = await self._reader.nearby(
+                tournament_key(tournament_id), user_id, above=above, below=below, part=_part(item)
+            )
         return _named(page, item)
 
     async def lookup(self, tournament_id: str, user_ids: Sequence[str], *, occurrence: int | None = None) -> Lookup:
@@ -131,13 +139,16 @@ class TournamentReader:
         return self._reader.generation(tournament_key(tournament_id), Part(period))
 
     async def preview(self, tournament_id: str, *, occurrence: int | None = None) -> Preview:
-        """Return who would get what if the occurrence were settled now."""
+        """Return who would get what if the occurrence were settled now; when it is, who was awarded what."""
         item = await self._find(tournament_id, occurrence)
+        if item.status == "settled":
+            return await self._awarded(item)
         players = (await self.page(tournament_id, occurrence=occurrence, limit=1)).total
         prizes: list[PreviewedPrize] = []
         amounts: dict[str, int] = {}
         count = 0
-        for number, rule in enumerate(item.definition.prizes):
+        # Nobody gets anything of what was cancelled.
+        for number, rule in enumerate(item.definition.prizes if item.status != "cancelled" else ()):
             first, last = rule.ranks(players)
             if first > last:
                 continue
@@ -157,6 +168,21 @@ class TournamentReader:
             prizes=prizes,
         )
 
+    async def _awarded(self, item: Tournament) -> Preview:
+        name = (item.tournament_id, item.occurrence)
+        players = (await self.page(item.tournament_id, occurrence=item.occurrence, limit=1)).total
+        async with self._database.snapshot() as connection:
+            count, amounts = await self._prizes.sum_of_occurrence(connection, *name)
+            awards = await self._prizes.list_of_occurrence(connection, *name, PREVIEW_MAX)
+        return Preview(
+            tournament_id=item.tournament_id,
+            occurrence=item.occurrence,
+            players=players,
+            total_prizes=count,
+            total_amounts=amounts,
+            prizes=[PreviewedPrize(**award._asdict()) for award in awards],
+        )
+
     async def _ranks(self, tournament_id: str, item: Tournament, first: int, last: int) -> list[RankedEntry]:
         if last < first:
             return []
@@ -164,20 +190,23 @@ class TournamentReader:
         return page.entries
 
     async def _find(self, tournament_id: str, occurrence: int | None) -> Tournament:
-        item = None
-        if "\x00" not in tournament_id:
-            async with self._database.connection() as connection:
-                item = await self._tournaments.find(connection, tournament_id, occurrence)
-        if item is not None:
-            return item
-        if occurrence is not None:
-            await self._find(tournament_id, None)
-            raise NotFoundError("occurrence_not_found", f"This tournament has no occurrence {occurrence}.")
-        raise NotFoundError("tournament_not_found", f"There is no tournament {tournament_id!r}.")
+        async with self._database.connection() as connection:
+            return await find_tournament(self._tournaments, connection, tournament_id, occurrence)
 
 
 def _part(item: Tournament) -> Part:
     return Part(period=period_id(item.starts_at))
+
+
+@contextmanager
+def _named_as(item: Tournament) -> Iterator[None]:
+    """Say what is missing of the tournament, not of the board behind it."""
+    try:
+        yield
+    except NotFoundError as error:
+        if error.code != "not_ranked":
+            raise
+        raise NotFoundError("not_ranked", f"This player has no rank in {item.tournament_id!r}.") from None
 
 
 def _named(page: Page, item: Tournament) -> Page:

@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 
 import structlog
 
-from grandstand.storage.entries import EntryStore
+from grandstand.storage.entries import Entry, EntryStore
 from grandstand.storage.postgres import Database
 from grandstand.storage.ranking_index import Indexed, RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.telemetry import metrics
 
-_CHUNK_ENTRIES = 5_000
+_CHUNK_ENTRIES = 10_000
+_NEWS_SECONDS = 0.5
 _ATTEMPTS_MAX = 5
 _log = structlog.get_logger(__name__)
 
@@ -67,21 +69,48 @@ class RankingRebuilder:
         return any(each.state in ("live", "closed") for each in found)
 
     async def _copy(self, ranking: Indexed) -> int:
-        count = 0
+        progress = _Progress(self._index, ranking)
         # One snapshot is enough: what changes after it is published by whoever changes it, under a newer version.
         async with (
             self._database.snapshot() as connection,
             contextlib.aclosing(self._entries.stream(connection, ranking.ranking_id, _CHUNK_ENTRIES)) as chunks,
         ):
-            total = await self._entries.count(connection, ranking.ranking_id)
-            chunk = await anext(chunks, None)
-            while chunk:
-                # The two engines work side by side: the next entries are read while these are published.
-                following, _ = await asyncio.gather(
-                    anext(chunks, None), self._index.publish(chunk, {ranking.ranking_id: ranking.direction})
-                )
-                count += len(chunk)
-                metrics.REBUILT_ENTRIES.inc(len(chunk))
-                await self._index.note_rebuild(ranking.ranking_id, count, total)
-                chunk = following
-        return count
+            progress.total = await self._entries.count(connection, ranking.ranking_id)
+            publishing: asyncio.Future[None] | None = None
+            try:
+                while chunk := await anext(chunks, None):
+                    # The engines work side by side: the next entries are read and packed while these are published.
+                    before, publishing = publishing, asyncio.ensure_future(self._publish(chunk, progress))
+                    if before is not None:
+                        await before
+                if publishing is not None:
+                    await publishing
+            finally:
+                if publishing is not None:
+                    publishing.cancel()
+                    await asyncio.gather(publishing, return_exceptions=True)
+        return progress.entries
+
+    async def _publish(self, chunk: Sequence[Entry], progress: "_Progress") -> None:
+        await self._index.publish(chunk, {progress.ranking.ranking_id: progress.ranking.direction})
+        metrics.REBUILT_ENTRIES.inc(len(chunk))
+        await progress.add(len(chunk))
+
+
+class _Progress:
+    """How far a rebuild is, told to everybody once in a while."""
+
+    def __init__(self, index: RankingIndex, ranking: Indexed) -> None:
+        self.ranking = ranking
+        self.entries = 0
+        self.total = 0
+        self._index = index
+        self._told_at = -_NEWS_SECONDS
+
+    async def add(self, entries: int) -> None:
+        """Count entries that are in the index now."""
+        self.entries += entries
+        now = time.monotonic()
+        if now - self._told_at >= _NEWS_SECONDS or self.entries == self.total:
+            self._told_at = now
+            await self._index.note_rebuild(self.ranking.ranking_id, self.entries, self.total)

@@ -5,7 +5,8 @@
        workers add meanwhile and what the replay adds come to the same as one after the other.
     3. With the ledger alone: put the rule and the epoch in force. Readers change over in one step.
 
-Periods that are archived stay as they are: the events that made them may be archived themselves.
+Periods that are archived stay as they are, and no event counts a second time: a replay covers what occurred after the
+end of the newest of them, which is where the new epoch begins.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +22,9 @@ from grandstand import clock
 from grandstand.domain.errors import ConflictError, NotFoundError
 from grandstand.domain.event_model import StreamedEvent
 from grandstand.domain.leaderboards import Leaderboard, LeaderboardDefinition
-from grandstand.domain.periods import LATEST, Period
 from grandstand.domain.rankings import WHOLE, RankingName
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule, is_direct_write_to
+from grandstand.operations.audit import record
 from grandstand.operations.catalog import ScoredBoard
 from grandstand.operations.fold_scores import ScoreFolder
 from grandstand.operations.score_events import Scored, score_event
@@ -38,7 +39,6 @@ from grandstand.storage.rankings import RankingStore
 
 _CHUNK_EVENTS = 5_000
 _MOVES_MAX = 100
-_PERIODS_MAX = 10_000_000
 _READ_TIMEOUT_SECONDS = 24 * 3600.0
 _decode_payload = msgspec.json.Decoder().decode
 _NO_PAYLOAD = msgspec.Raw(b"{}")
@@ -104,8 +104,7 @@ class LeaderboardReplayer:
             if pending is None:
                 raise RuntimeError("A replay has begun without a pending rule.")
             try:
-                archived = await self._archived(board)
-                events = await self._copy(pending, snapshot, archived, on_events)
+                events = await self._copy(pending, snapshot, on_events)
                 moved, moves = await self._compare(board, pending)
                 if not dry_run:
                     await self._swap(board, pending)
@@ -140,52 +139,38 @@ class LeaderboardReplayer:
             epoch = await self._store.new_epoch(connection)
             revision = await self._ledger.next_leaderboards_revision(connection)
             rule = board.definition if definition is None else definition
-            board = await self._store.set_pending(connection, board.leaderboard_id, (rule, epoch), revision)
+            began_at = await self._rankings.newest_archive_end(connection, board.leaderboard_id)
+            board = await self._store.set_pending(connection, board.leaderboard_id, (rule, epoch, began_at), revision)
         return board, snapshot
 
     async def _copy(
         self,
         pending: Leaderboard,
         snapshot: "Connection[Any]",
-        archived: set[Period],
         on_events: Callable[[int], None] | None,
     ) -> int:
-        """Fold every event of the snapshot into the new epoch, but for archived periods; return how many were read."""
+        """Fold every event of the snapshot that counts there into the new epoch; return how many were read."""
         scored_board = ScoredBoard(pending, ScoringRule(pending.definition))
         types = [pending.definition.event_type, DIRECT_EVENT_TYPE]
         count = 0
         async for rows in self._event_log.read_types(
             snapshot, types, chunk_events=_CHUNK_EVENTS, timeout_seconds=_READ_TIMEOUT_SECONDS
         ):
-            await self._fold(scored_board, rows, archived)
+            await self._fold(scored_board, rows)
             count += len(rows)
             if on_events is not None:
                 on_events(count)
         return count
 
-    async def _fold(self, target: ScoredBoard, rows: Sequence[Any], archived: set[Period]) -> None:
+    async def _fold(self, target: ScoredBoard, rows: Sequence[Any]) -> None:
         async with self._database.transaction() as connection:
             state = await self._ledger.join(connection)
             self._folder.begin(state.leaderboards_revision)
             # Looked at under the shared ledger: a removal during the replay is seen by this chunk or does it itself.
             removals = await self._entries.removals(connection, target.board.leaderboard_id)
-            scored = _score(target, rows, removals)
-            scored.tallies = {
-                name: tally
-                for name, tally in scored.tallies.items()
-                if Period(name.started_at, tally.ended_at) not in archived
-            }
-            folded = await self._folder.fold(connection, scored)
+            folded = await self._folder.fold(connection, _score(target, rows, removals))
         self._folder.commit()
         await self._index.publish(folded.entries, folded.directions)
-
-    async def _archived(self, board: Leaderboard) -> set[Period]:
-        """Return the periods that are archived: they stay as they are."""
-        async with self._database.connection() as connection:
-            ended = await self._rankings.list_ended(
-                connection, board.leaderboard_id, board.epoch, now=clock.now(), before=LATEST, count_max=_PERIODS_MAX
-            )
-        return {Period(each.name.started_at, each.ended_at) for each in ended if each.state == "archived"}
 
     async def _compare(self, board: Leaderboard, pending: Leaderboard) -> tuple[int, list[Move]]:
         now = clock.now()
@@ -216,7 +201,20 @@ class LeaderboardReplayer:
                 )
             revision = await self._ledger.next_leaderboards_revision(connection)
             await self._rankings.drop(connection, board.leaderboard_id, pending.epoch)
-            await self._store.swap(connection, board.leaderboard_id, pending.definition, pending.epoch, revision)
+            # Periods that were archived meanwhile stay, too, as long as the new rule has put nothing across their end.
+            began_at = await self._rankings.newest_archive_end(connection, board.leaderboard_id)
+            if began_at is not None and not await self._rankings.begin_epoch(
+                connection, board.leaderboard_id, pending.epoch, began_at
+            ):
+                raise ConflictError(
+                    "leaderboard_changed",
+                    f"A period of the leaderboard {board.key!r} was archived during the replay; run it again.",
+                )
+            await self._store.swap(
+                connection, board.leaderboard_id, pending.definition, pending.epoch, began_at, revision,
+                holds_stored=True,
+            )  # fmt: skip
+            await record(connection, "leaderboard.replay", board.key, before=board.definition, after=pending.definition)
 
     async def _give_up(self, board: Leaderboard, pending: Leaderboard) -> None:
         async with self._database.transaction() as connection:

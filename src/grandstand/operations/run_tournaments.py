@@ -4,10 +4,12 @@
         │                      │                   │
         └──────────────────────┴───────cancel──────┴──► cancelled
 
-When an occurrence becomes active and the tournament repeats, the next one is scheduled. What was due while nothing ran
-is done at the next start, step by step as it would have been.
+When an occurrence becomes active and the tournament repeats, the next one is scheduled; those that should have begun
+meanwhile are scheduled first of all, so that they take scores while the steps before them are done. What was due while
+nothing ran is done at the next start, step by step as it would have been.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +21,8 @@ from grandstand.domain.errors import UnavailableError
 from grandstand.domain.periods import LATEST
 from grandstand.domain.tournaments import Window, next_window
 from grandstand.operations.catalog import LeaderboardCatalog
+from grandstand.operations.cut_scores import ScoreCutter
+from grandstand.operations.schedule_occurrences import OccurrenceScheduler
 from grandstand.operations.settle_tournament import TournamentSettler
 from grandstand.storage.changes import Changes
 from grandstand.storage.event_stream import EventStream
@@ -33,6 +37,8 @@ SLACK = timedelta(seconds=10)
 """What an event may take from its `received_at` to the stream; also the clocks of hosts differ a little."""
 
 _ROUND_MAX = 500
+_BATCH_MAX = 100
+"""Occurrences that end, or whose rankings are closed, in one transaction: batches of events wait for it."""
 _log = structlog.get_logger(__name__)
 
 
@@ -46,6 +52,7 @@ class TournamentRunner:
         catalog: LeaderboardCatalog,
         tournaments: TournamentStore,
         settler: TournamentSettler,
+        cutter: ScoreCutter,
         outbox: Outbox,
         stream: EventStream,
         changes: Changes,
@@ -59,11 +66,13 @@ class TournamentRunner:
         self._catalog = catalog
         self._tournaments = tournaments
         self._settler = settler
+        self._cutter = cutter
         self._outbox = outbox
         self._stream = stream
         self._changes = changes
         self._slack = slack
         self._fence = fence
+        self._scheduler = OccurrenceScheduler(database, ledger, tournaments, fence=fence)
 
     async def run(self) -> int:
         """Take every step that is due by now; return how many there were.
@@ -74,29 +83,51 @@ class TournamentRunner:
             UnavailableError: an engine is out of reach; what was done is done.
             LeaseLostError: the term is over; what was done is done.
         """
-        count = 0
-        while True:
-            taken = 0
-            next_due_at = LATEST
-            for due_at, item in await self._due():
-                # What a step has made due comes before what was due after it.
-                if due_at > next_due_at:
-                    break
-                if await self._try(item):
-                    taken += 1
-                    next_due_at = min(next_due_at, self._due_after(item))
+        await self._scheduler.make_overdue()
+        count = skipped = 0
+        while due := await self._due(skipped):
+            taken = await self._round(due)
             count += taken
             if not taken:
-                return count
+                # What cannot be done now holds up nothing behind it.
+                skipped += len(due)
+        return count
 
-    async def _due(self) -> list[DueStep]:
+    async def _round(self, due: list[DueStep]) -> int:
+        count = 0
+        next_due_at = LATEST
+        for batch in self._batches(due):
+            # What a step has made due comes before what was due after it.
+            items = [item for due_at, item in batch if due_at <= next_due_at]
+            if not items:
+                break
+            taken = await self._take(items)
+            count += len(taken)
+            next_due_at = min([next_due_at, *map(self._due_after, taken)])
+        return count
+
+    def _batches(self, due: list[DueStep]) -> Iterator[list[DueStep]]:
+        """Cut into runs of the same step, none of which makes one due that comes before the last of its run."""
+        batch: list[DueStep] = []
+        next_due_at = LATEST
+        for step in due:
+            is_same = bool(batch) and batch[0].item.status == step.item.status
+            if batch and (not is_same or step.due_at > next_due_at or len(batch) == _BATCH_MAX):
+                yield batch
+                batch, next_due_at = [], LATEST
+            batch.append(step)
+            next_due_at = min(next_due_at, self._due_after(step.item))
+        if batch:
+            yield batch
+
+    async def _due(self, skipped: int = 0) -> list[DueStep]:
         now = clock.now()
         depth = await self._stream.depth()
         # What is in the stream may still be a score of an ended occurrence: it waits until that is processed.
         settle_by = now - timedelta(seconds=depth.lag_seconds) - self._slack
         async with self._database.connection() as connection:
             await self._catalog.refresh(connection)
-            return await self._tournaments.list_due(connection, now, settle_by, _ROUND_MAX)
+            return await self._tournaments.list_due(connection, now, settle_by, _ROUND_MAX, skipped)
 
     def _due_after(self, item: Tournament) -> datetime:
         """Return when the step after the one that `item` waits for is due; no other step makes one due earlier."""
@@ -107,27 +138,25 @@ class TournamentRunner:
             return LATEST
         return item.ends_at + board.windows.grace
 
-    async def _try(self, item: Tournament) -> bool:
-        try:
-            return await self._step(item)
-        except (UnavailableError, LeaseLostError):
-            raise
-        except Exception:  # noqa: BLE001 - one tournament's trouble is not that of all others; it is tried again
-            _log.exception("tournament_step_failed", tournament=item.tournament_id, occurrence=item.occurrence)
-            return False
+    async def _take(self, items: list[Tournament]) -> list[Tournament]:
+        """Take the same step of each; return those that took it. One's trouble is not that of all others."""
+        with _Contained(items):
+            return await self._step(items)
+        if len(items) == 1:
+            return []
+        return [taken for item in items for taken in await self._take([item])]
 
-    async def _step(self, item: Tournament) -> bool:
-        if item.status == "scheduled":
-            return await self._activate(item)
-        if item.status == "active":
-            return await self._end(item)
-        board = self._catalog.get_tournament(item.tournament_id)
-        if board is None:
-            return False
-        is_settled = await self._settler.settle(item, board, clock.now()) is not None
-        if is_settled:
-            await self._announce()
-        return is_settled
+    async def _step(self, items: list[Tournament]) -> list[Tournament]:
+        if items[0].status == "active":
+            return await self._end(items)
+        if items[0].status == "ended":
+            return await self._settle(items)
+        taken: list[Tournament] = []
+        for item in items:
+            with _Contained([item]):
+                if await self._activate(item):
+                    taken.append(item)
+        return taken
 
     async def _activate(self, item: Tournament) -> bool:
         async with self._database.transaction() as connection:
@@ -137,12 +166,13 @@ class TournamentRunner:
             if current is None or current.starts_at > clock.now():
                 return False
             item = current
-            await self._tournaments.step(connection, item, "active")
+            await self._tournaments.activate(connection, item)
             following = next_window(item.definition, Window(item.occurrence, item.starts_at, item.ends_at))
-            if following is not None:
-                await self._tournaments.insert_occurrence(connection, item.tournament_id, following, "scheduled")
-            revision = await self._ledger.next_leaderboards_revision(connection)
-            await self._tournaments.publish_windows(connection, item.tournament_id, item.leaderboard_id, revision)
+            if following is not None and await self._tournaments.insert_occurrences(
+                connection, item.tournament_id, [following]
+            ):
+                revision = await self._ledger.next_leaderboards_revision(connection)
+                await self._tournaments.publish_windows(connection, item.tournament_id, item.leaderboard_id, revision)
             await self._outbox.add(
                 connection,
                 "tournament.started",
@@ -156,14 +186,30 @@ class TournamentRunner:
         await self._announce()
         return True
 
-    async def _end(self, item: Tournament) -> bool:
+    async def _end(self, items: list[Tournament]) -> list[Tournament]:
         async with self._database.transaction() as connection:
             await self._fence(connection)
             await self._ledger.share(connection)
-            current = await self._current(connection, item)
-            if current is None or current.ends_at > clock.now():
-                return False
-            return await self._tournaments.step(connection, current, "ended")
+            ended = await self._tournaments.end_all(connection, items, clock.now())
+        return [item for item in items if (item.tournament_id, item.occurrence) in ended]
+
+    async def _settle(self, items: list[Tournament]) -> list[Tournament]:
+        """Close the rankings together, then settle one after the other, each in a transaction of its own."""
+        boards = ((item, self._catalog.get_tournament(item.tournament_id)) for item in items)
+        known = [(item, board) for item, board in boards if board is not None]
+        if not known:
+            return []
+        for item, board in known:
+            if item.is_cut:
+                await self._cutter.cut(item, board)
+        ranking_ids = await self._settler.close(known)
+        await self._announce()
+        taken: list[Tournament] = []
+        for (item, board), ranking_id in zip(known, ranking_ids, strict=True):
+            with _Contained([item]):
+                if await self._settler.settle(item, board, ranking_id, clock.now()) is not None:
+                    taken.append(item)
+        return taken
 
     async def _current(self, connection: "Connection[Any]", item: Tournament) -> Tournament | None:
         """Return an occurrence as it is by now, or None when it is not in the same status any more.
@@ -179,3 +225,20 @@ class TournamentRunner:
             await self._changes.periods()
         except (ValkeyError, OSError) as error:
             _log.warning("change_not_announced", error=str(error))
+
+
+class _Contained:
+    """Logs what goes wrong with tournaments, and goes on: it is tried again. Engines and leases concern all others."""
+
+    def __init__(self, items: list[Tournament]) -> None:
+        self._items = items
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, (UnavailableError, LeaseLostError)):
+            return False
+        names = [(item.tournament_id, item.occurrence) for item in self._items]
+        _log.error("tournament_step_failed", tournaments=names, exc_info=error)
+        return True

@@ -99,7 +99,8 @@ def score_event(
         return
     period = board.period_at(event.occurred_at)
     if period is None:
-        scored.unranked[board.key, OUTSIDE] += 1
+        # Of a board that is no tournament's, the time before its epoch is archived.
+        scored.unranked[board.key, LATE if board.windows is None else OUTSIDE] += 1
         return
     if period.end is not None and not period.takes(received_at):
         scored.unranked[board.key, LATE] += 1

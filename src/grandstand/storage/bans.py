@@ -26,6 +26,6 @@ class BanStore:
         since: datetime = await connection.fetchval(queries.load("bans/put.sql"), user_id, now, reason)
         return since
 
-    async def lift(self, connection: "Connection[Any]", user_id: str) -> bool:
-        """Lift a ban; False when there is none. Needs the ledger alone."""
-        return await connection.fetchval(queries.load("bans/lift.sql"), user_id) is not None
+    async def lift(self, connection: "Connection[Any]", user_id: str, now: datetime) -> bool:
+        """Lift a ban, so that what arrives after `now` counts; False when there is none. Needs the ledger alone."""
+        return await connection.fetchval(queries.load("bans/lift.sql"), user_id, now) is not None

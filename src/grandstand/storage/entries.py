@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -78,8 +78,13 @@ class EntryStore:
         rows = await connection.fetch(queries.load("entries/remove_user.sql"), ranking_ids, user_id)
         return [_entry(row) for row in rows]
 
+    async def users_from(self, connection: "Connection[Any]", ranking_id: int, moment: datetime) -> list[str]:
+        """Return the users whose entry was reached at `moment` or later."""
+        rows = await connection.fetch(queries.load("entries/list_users_from.sql"), ranking_id, moment)
+        return [row["user_id"] for row in rows]
+
     async def remove_everywhere(self, connection: "Connection[Any]", user_id: str) -> list[Entry]:
-        """Delete a user's entries in every ranking that is not archived. Needs the ledger alone."""
+        """Delete a user's entries in every ranking that is not final. Needs the ledger alone."""
         rows = await connection.fetch(queries.load("entries/remove_everywhere.sql"), user_id)
         return [_entry(row) for row in rows]
 
@@ -177,4 +182,4 @@ def _columns(tallies: Mapping[int, Tally], ranking_ids: Sequence[int], *, exact:
 
 
 def _entry(row: Any) -> Entry:
-    return Entry(*cast("tuple[int, str, int, bytes, datetime, str | None, int]", tuple(row)))
+    return Entry._make(row)

@@ -76,6 +76,24 @@ class EventLog:
         while rows := await cursor.fetch(chunk_events, timeout=timeout_seconds):
             yield rows
 
+    async def read_tournament(
+        self,
+        connection: "Connection[Any]",
+        tournament_id: str,
+        event_type: str,
+        user_ids: Sequence[str],
+        *,
+        occurred: tuple[datetime, datetime],
+        received: tuple[datetime, datetime],
+        timeout_seconds: float,
+    ) -> Sequence[Any]:
+        """Return some users' events of a tournament in the order of arrival; both times lie in [first, second)."""
+        rows: Sequence[Any] = await connection.fetch(
+            queries.load("events/list_of_tournament.sql"), user_ids, event_type, tournament_id, *occurred, *received,
+            timeout=timeout_seconds,
+        )  # fmt: skip
+        return rows
+
     async def create_partition(self, connection: "Connection[Any]", month: date) -> bool:
         """Create the partition of `month` when it is missing; return whether it was."""
         name = partition_name(month)

@@ -4,25 +4,41 @@ Two Valkey streams, one a priority, read by one consumer group. An entry is a *b
 once by ingest and decoded once by the worker.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from valkey.asyncio import Valkey
 from valkey.exceptions import OutOfMemoryError, ResponseError
 
 from grandstand import clock
-from grandstand.domain.errors import UnavailableError
+from grandstand.domain.errors import StreamFullError, UnavailableError
 from grandstand.domain.events import Event, encode_events
 from grandstand.domain.ranking import from_microseconds, to_microseconds
-from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
+from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script, is_passing
 
 HIGH, LOW = 0, 1
 PRIORITY_NAMES = ("high", "low")
-_GROUP = "workers"
+GROUP = "workers"
+"""Name of the consumer group, for those who look at it from outside."""
+
 _BEGINNING = b"0-0"
 _RENEW_MAX = 500
 """Blocks of one call: while a script runs, nobody else is served."""
+_FULL = {
+    b"events": "As many events wait to be processed as may wait; send these again later.",
+    b"bytes": "The events that wait to be processed take as much memory as they may; send these again later.",
+    b"age": "Events have been waiting for too long to be processed; send these again later.",
+}
+_BLOCK_OVERHEAD_BYTES = 128
+"""What a block costs beyond its events, roughly."""
+
+_RELEASED_IDLE_MILLISECONDS = 86_400_000
+_RELEASED_BLOCKS_MAX = 10_000
+_AGE_LOOK_SECONDS = 1.0
+"""How long a process trusts that the oldest block is not too old: the look copies that block inside the server."""
 
 
 class NotDurableError(Exception):
@@ -46,24 +62,57 @@ class StreamDepth(NamedTuple):
     lag_seconds: float
 
 
+class StreamLimits(NamedTuple):
+    """What may wait at most; beyond it nothing is taken."""
+
+    events: int = 5_000_000
+    size_bytes: int = 536_870_912
+    age_seconds: float = 86_400.0
+
+
+class Inspection(NamedTuple):
+    """The stream as its book has it. `lost_…` is what has vanished since the last inspection, and is told once.
+
+    `incarnation` is another one after the whole stream was lost; `appended` counts all events that ever came in, so it
+    only ever falls when the server has gone back in time. `lost_events` is 0 when only a part of the blocks is missing.
+    """
+
+    incarnation: str
+    appended: int
+    depth: int
+    lost_blocks: int
+    lost_events: int
+
+
 class EventStream:
     """Appends, delivers and acknowledges blocks of one deployment."""
 
-    def __init__(self, client: Valkey, prefix: str) -> None:
+    def __init__(self, client: Valkey, prefix: str, limits: StreamLimits = StreamLimits()) -> None:  # noqa: B008
         self._client = client
-        self._streams = tuple(f"{prefix}:{{events}}:{name}" for name in PRIORITY_NAMES)
+        self._limits = limits
+        self._next_age_look = 0.0
+        self._streams = (f"{prefix}:{{events}}:high", f"{prefix}:{{events}}:low")
         self._depth_key = f"{prefix}:{{events}}:depth"
+        self._book_key = f"{prefix}:{{events}}:book"
         self._append = Script("append.lua")
+        self._inspect = Script("inspect_stream.lua")
         self._acknowledge = Script("acknowledge.lua")
         self._renew = Script("renew.lua")
         self._forget_idle = Script("forget_idle.lua")
+        self._release = Script("release.lua")
+
+    @property
+    def keys(self) -> tuple[str, str, str]:
+        """The stream of high priority, that of low priority, and the count of events not yet processed."""
+        return (*self._streams, self._depth_key)
 
     async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
         """Append events in one step; when this returns they are on disk (the server syncs before it replies).
 
         Raises:
-            UnavailableError: the stream is out of reach, full or slow. The events may or may not be in it: a client
-                that sends them again with the same ids does no harm.
+            StreamFullError: as much waits as may wait; nothing was appended.
+            UnavailableError: the stream is out of reach or slow. The events may or may not be in it: a client that
+                sends them again with the same ids does no harm.
 
         """
         await self._append_blocks(
@@ -84,13 +133,40 @@ class EventStream:
         await self._append_blocks([(priority, events, data)], received_at)
 
     async def _append_blocks(self, blocks: Sequence[tuple[int, int, bytes]], received_at: datetime) -> None:
-        arguments: list[Argument] = [to_microseconds(received_at)]
+        now = time.monotonic()
+        looks_at_age = now >= self._next_age_look
+        arguments: list[Argument] = [
+            to_microseconds(received_at),
+            self._limits.events,
+            self._limits.size_bytes,
+            int(self._limits.age_seconds * 1000) if looks_at_age else 0,
+        ]
         for priority, events, data in blocks:
-            arguments += (priority + 1, events, data)
+            arguments += (priority + 1, events, _size_bytes(data), data)
+        keys = (*self._streams, self._depth_key, self._book_key)
         try:
-            await self._append.run(self._client, (*self._streams, self._depth_key), arguments)
+            limit: bytes = await self._append.run(self._client, keys, arguments)
         except (*OUT_OF_REACH, OutOfMemoryError) as error:
             raise UnavailableError("Events cannot be taken right now; send them again.") from error
+        except ResponseError as error:
+            if is_passing(error):
+                raise UnavailableError("Events cannot be taken right now; send them again.") from error
+            raise
+        if limit:
+            raise StreamFullError(_FULL[limit])
+        if looks_at_age:
+            self._next_age_look = now + _AGE_LOOK_SECONDS
+
+    async def inspect(self) -> Inspection:
+        """Compare the streams with their book.
+
+        Raises:
+            valkey.exceptions.ValkeyError: the server is out of reach.
+
+        """
+        keys = (*self._streams, self._depth_key, self._book_key)
+        incarnation, *numbers = await self._inspect.run(self._client, keys, [uuid4().hex])
+        return Inspection(incarnation.decode(), *numbers)
 
     async def check_durable(self) -> None:
         """Make sure that the server syncs every write to disk before it replies.
@@ -115,7 +191,7 @@ class EventStream:
         """Create the streams and their consumer group where they are missing."""
         for stream in self._streams:
             try:
-                await self._client.xgroup_create(stream, _GROUP, id="0", mkstream=True)
+                await self._client.xgroup_create(stream, GROUP, id="0", mkstream=True)
             except OutOfMemoryError:
                 # A full server does not even say that the group is there. When it is not, reading fails.
                 continue
@@ -140,7 +216,7 @@ class EventStream:
             while start is not None and len(blocks) < blocks_max * (priority + 1):
                 reply = await self._client.xautoclaim(
                     stream,
-                    _GROUP,
+                    GROUP,
                     consumer,
                     min_idle_time=int(idle_seconds * 1000),
                     start_id=start,
@@ -155,7 +231,7 @@ class EventStream:
         for priority, stream in enumerate(self._streams):
             ids = [block.block_id for block in blocks if block.priority == priority]
             for start in range(0, len(ids), _RENEW_MAX):
-                arguments: list[Argument] = [_GROUP, consumer, *ids[start : start + _RENEW_MAX]]
+                arguments: list[Argument] = [GROUP, consumer, *ids[start : start + _RENEW_MAX]]
                 await self._renew.run(self._client, (stream,), arguments)
 
     async def acknowledge(self, blocks: Sequence[Block]) -> None:
@@ -164,16 +240,21 @@ class EventStream:
         for priority, stream in enumerate(self._streams):
             mine = [block for block in blocks if block.priority == priority]
             if mine:
-                arguments: list[Argument] = [_GROUP]
+                arguments: list[Argument] = [GROUP, priority + 1]
                 for block in mine:
-                    arguments += (block.block_id, block.events)
-                calls.append(((stream, self._depth_key), arguments))
+                    arguments += (block.block_id, block.events, _size_bytes(block.data))
+                calls.append(((stream, self._depth_key, self._book_key), arguments))
         await self._acknowledge.run_many(self._client, calls)
+
+    async def release(self, consumer: str) -> int:
+        """Let other workers take over at once what this one holds; return how many blocks that is."""
+        arguments = (GROUP, consumer, _RELEASED_IDLE_MILLISECONDS, _RELEASED_BLOCKS_MAX)
+        return sum([await self._release.run(self._client, (stream,), arguments) for stream in self._streams])
 
     async def forget_idle_consumers(self, idle_seconds: float) -> None:
         """Remove the names of workers that are gone and hold nothing."""
         for stream in self._streams:
-            await self._forget_idle.run(self._client, (stream,), (_GROUP, int(idle_seconds * 1000)))
+            await self._forget_idle.run(self._client, (stream,), (GROUP, int(idle_seconds * 1000)))
 
     async def depth(self) -> StreamDepth:
         """Return how far processing is behind.
@@ -198,7 +279,7 @@ class EventStream:
         self, consumer: str, streams: dict[str, str], blocks_max: int, block_milliseconds: int | None
     ) -> list[Block]:
         reply = await self._client.xreadgroup(
-            _GROUP,
+            GROUP,
             consumer,
             streams,
             count=blocks_max,
@@ -211,3 +292,7 @@ class EventStream:
 def _block(priority: int, entry: Any) -> Block:
     block_id, fields = entry
     return Block(priority, block_id, int(fields[b"n"]), from_microseconds(int(fields[b"r"])), fields[b"e"])
+
+
+def _size_bytes(data: bytes) -> int:
+    return len(data) + _BLOCK_OVERHEAD_BYTES

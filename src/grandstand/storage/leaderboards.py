@@ -7,20 +7,21 @@ import msgspec
 
 from grandstand.domain.leaderboards import TOURNAMENT_PREFIX, Leaderboard, LeaderboardDefinition
 from grandstand.domain.periods import GRACE, Windows
-from grandstand.domain.tournaments import TournamentDefinition
+from grandstand.domain.tournaments import TournamentDefinition, TournamentRules
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
 
 _decode_windows = msgspec.json.Decoder(list[tuple[int, datetime, datetime]]).decode
 _decode_tournament = msgspec.json.Decoder(TournamentDefinition).decode
+_decode_own = msgspec.json.Decoder(dict[int, TournamentDefinition]).decode
 
 
 class Changed(NamedTuple):
-    """What happened to boards after a revision; `tournaments` are the definitions of those of tournaments, by id."""
+    """What happened to boards after a revision; `tournaments` has the rules of those of tournaments, by id."""
 
     kept: list[Leaderboard]
     deleted: list[Leaderboard]
-    tournaments: dict[int, TournamentDefinition]
+    tournaments: dict[int, TournamentRules]
 
 
 class LeaderboardStore:
@@ -36,7 +37,11 @@ class LeaderboardStore:
             kept=[_leaderboard(row) for row in rows if not row["is_deleted"]],
             deleted=[_leaderboard(row) for row in rows if row["is_deleted"]],
             tournaments={
-                row["leaderboard_id"]: _decode_tournament(row["tournament"]) for row in rows if row["tournament"]
+                row["leaderboard_id"]: TournamentRules(
+                    _decode_tournament(row["tournament"]), _decode_own(row["occurrences"] or "{}")
+                )
+                for row in rows
+                if row["tournament"]
             },
         )
 
@@ -88,13 +93,13 @@ class LeaderboardStore:
         self,
         connection: "Connection[Any]",
         leaderboard_id: int,
-        pending: tuple[LeaderboardDefinition, int] | None,
+        pending: tuple[LeaderboardDefinition, int, datetime | None] | None,
         revision: int,
     ) -> Leaderboard:
-        """Let workers feed a second rule and epoch beside those in force, or (None) no longer."""
-        definition, epoch = (None, None) if pending is None else (_json(pending[0]), pending[1])
+        """Let workers feed a second rule and epoch, with its beginning, beside those in force, or (None) no longer."""
+        definition, epoch, began_at = (None, None, None) if pending is None else (_json(pending[0]), *pending[1:])
         row = await connection.fetchrow(
-            queries.load("leaderboards/set_pending.sql"), leaderboard_id, definition, epoch, revision
+            queries.load("leaderboards/set_pending.sql"), leaderboard_id, definition, epoch, began_at, revision
         )
         return _leaderboard(row)
 
@@ -104,11 +109,23 @@ class LeaderboardStore:
         leaderboard_id: int,
         definition: LeaderboardDefinition,
         epoch: int,
+        began_at: datetime | None,
         revision: int,
+        *,
+        holds_stored: bool,
     ) -> Leaderboard:
-        """Put a definition and the epoch that was made by it in force."""
+        """Put a definition and the epoch that was made by it in force; `began_at` is the end of its newest archive.
+
+        `holds_stored` says that the epoch was made of the events that are stored, and does not begin empty.
+        """
         row = await connection.fetchrow(
-            queries.load("leaderboards/swap.sql"), leaderboard_id, _json(definition), revision, epoch
+            queries.load("leaderboards/swap.sql"),
+            leaderboard_id,
+            _json(definition),
+            revision,
+            epoch,
+            began_at,
+            holds_stored,
         )
         return _leaderboard(row)
 
@@ -128,10 +145,19 @@ def _leaderboard(row: Any) -> Leaderboard:
             row["pending_epoch"],
             row["revision"],
             row["resets"],
+            began_at=row["pending_began_at"],
         )
     windows = None
     if row["key"].startswith(TOURNAMENT_PREFIX):
         windows = Windows(_decode_windows(row["windows"]), timedelta(seconds=row["grace_seconds"]))
     return Leaderboard(
-        row["leaderboard_id"], row["key"], definition, row["epoch"], row["revision"], row["resets"], pending, windows
+        row["leaderboard_id"],
+        row["key"],
+        definition,
+        row["epoch"],
+        row["revision"],
+        row["resets"],
+        pending,
+        windows,
+        row["epoch_began_at"],
     )

@@ -1,7 +1,7 @@
 """The outbox: what webhooks tell, written in the transaction of what happened, with a row for each who is to hear it.
 
 So nothing is told that was rolled back and nothing is lost that was committed, whoever dies afterwards. An endpoint
-gets what is committed after it was created, and nothing older.
+gets what is committed after it was created, and nothing older; what is committed while it is disabled waits as dead.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,9 @@ from grandstand.domain.webhooks import EventType
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
 
+KEPT_DISABLED_DAYS = 30
+"""For so long after an endpoint was disabled, what happens is kept for it as dead deliveries."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -27,17 +30,16 @@ class Outbox:
 
         `payload` is an object for msgspec to encode (a mapping or a struct; times become RFC 3339): `data` of the body.
         """
-        return (await self.add_many(connection, event_type, [payload]))[0]
+        return (await self.add_many(connection, [(event_type, payload)]))[0]
 
-    async def add_many(
-        self, connection: "Connection[Any]", event_type: EventType, payloads: Sequence[Any]
-    ) -> list[UUID]:
-        """Add events of one type in one statement, however many; return their ids in the same order."""
-        if not payloads:
+    async def add_many(self, connection: "Connection[Any]", events: Sequence[tuple[EventType, Any]]) -> list[UUID]:
+        """Add (type, payload) events in one statement, however many; return their ids in the same order."""
+        if not events:
             return []
-        event_ids = new_ids(len(payloads), clock.now())
-        texts = [_encode(payload).decode() for payload in payloads]
-        await connection.execute(queries.load("webhooks/add_events.sql"), event_ids, event_type, texts)
+        event_ids = new_ids(len(events), clock.now())
+        types = [event_type for event_type, _ in events]
+        texts = [_encode(payload).decode() for _, payload in events]
+        await connection.execute(queries.load("webhooks/add_events.sql"), event_ids, types, texts, KEPT_DISABLED_DAYS)
         return event_ids
 
     async def add_for(

@@ -5,8 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+import structlog
 
 from grandstand.domain.errors import UnavailableError
+
+_log = structlog.get_logger(__name__)
 
 Connection = asyncpg.pool.PoolConnectionProxy
 """A connection lent by a pool."""
@@ -19,7 +22,9 @@ OUT_OF_REACH = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    # Too many connections, no memory, a full disk: the server's trouble, not that of a statement.
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresIOError,
     asyncpg.QueryCanceledError,
     asyncpg.ReadOnlySQLTransactionError,
     # Its protocol loses its place when the server dies in the middle of an answer.
@@ -106,6 +111,11 @@ class Database:
             # The library files its refusals of values under the errors of connections, too.
             if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
                 raise UnfitValueError(str(error)) from error
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                # It is no longer the primary. New connections lead to whoever has its name now.
+                await self.pool.expire_connections()
+            if isinstance(error, asyncpg.DiskFullError):
+                _log.error("disk_full", engine="postgres", error=str(error))
             raise UnavailableError("The database cannot be reached right now.") from error
         except OUT_OF_ORDER as error:
             raise UnavailableError(f"The database cannot work right now: {error.args[0]}.") from error

@@ -30,6 +30,16 @@ class Prize(NamedTuple):
     expires_at: datetime
 
 
+class Award(NamedTuple):
+    """Who was awarded what by which rule."""
+
+    rank: int
+    user_id: str
+    rule: int
+    kind: str
+    amount: int
+
+
 class PrizeStore:
     """Writes and reads prizes; every method runs on the caller's connection. Each step leaves a trace."""
 
@@ -38,25 +48,27 @@ class PrizeStore:
         connection: "Connection[Any]",
         tournament_id: str,
         occurrence: int,
-        rule: tuple[int, PrizeRule],
-        ranks: tuple[int, int],
-        prize_ids: Sequence[UUID],
+        rules: Sequence[PrizeRule],
+        given: Sequence[tuple[UUID, int, int]],
         awarded_at: datetime,
         expires_at: datetime,
     ) -> list[Prize]:
-        """Give one rule's prize to the standings of a range of ranks, with one of `prize_ids` for each rank.
+        """Award prizes to standings: (id of the prize, number of its rule, rank) each; return them in the order of ids.
 
         Raises:
             asyncpg.UniqueViolationError: somebody has it already.
         """
-        number, what = rule
+        numbers = sorted({number for _, number, _ in given})
         rows = await connection.fetch(
-            queries.load("prizes/award.sql"), tournament_id, occurrence, number, *ranks, what.kind, what.amount,
-            msgspec.json.encode(what.metadata).decode(), awarded_at, expires_at, prize_ids,
+            queries.load("prizes/award.sql"), tournament_id, occurrence, awarded_at, expires_at, numbers,
+            [rules[number].kind for number in numbers],
+            [rules[number].amount for number in numbers],
+            [msgspec.json.encode(rules[number].metadata).decode() for number in numbers],
+            [prize_id for prize_id, _, _ in given],
+            [number for _, number, _ in given],
+            [rank for _, _, rank in given],
         )  # fmt: skip
-        prizes = [Prize(*row) for row in rows]
-        await self._trace(connection, prizes, "pending", awarded_at, "settlement", None)
-        return prizes
+        return [Prize(*row) for row in rows]
 
     async def claim(
         self, connection: "Connection[Any]", prize_id: UUID, now: datetime, key: str | None, actor: str
@@ -95,6 +107,22 @@ class PrizeStore:
         """Return a user's prizes, the newest first."""
         rows = await connection.fetch(queries.load("prizes/list_newest.sql"), user_id, count_max)
         return [Prize(*row) for row in rows]
+
+    async def list_of_occurrence(
+        self, connection: "Connection[Any]", tournament_id: str, occurrence: int, count_max: int
+    ) -> list[Award]:
+        """Return what was awarded in an occurrence, whatever became of it, by rule and rank."""
+        rows = await connection.fetch(
+            queries.load("prizes/list_of_occurrence.sql"), tournament_id, occurrence, count_max
+        )
+        return [Award(*row) for row in rows]
+
+    async def sum_of_occurrence(
+        self, connection: "Connection[Any]", tournament_id: str, occurrence: int
+    ) -> tuple[int, dict[str, int]]:
+        """Return how many prizes were awarded in an occurrence, and the sum of each kind."""
+        rows = await connection.fetch(queries.load("prizes/sum_of_occurrence.sql"), tournament_id, occurrence)
+        return sum(row["prizes"] for row in rows), {row["kind"]: int(row["amount"]) for row in rows}
 
     async def void(
         self, connection: "Connection[Any]", prize_id: UUID, now: datetime, actor: str, reason: str | None

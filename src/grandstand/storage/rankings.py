@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
+from grandstand.domain.leaderboards import LeaderboardDefinition
 from grandstand.domain.rankings import Ranking, RankingName, RankingPart, RankingState
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
@@ -121,14 +124,31 @@ class RankingStore:
         await connection.execute(queries.load("rankings/end_running.sql"), leaderboard_id, epoch, moment)
 
     async def drop(self, connection: "Connection[Any]", leaderboard_id: int, keep_epoch: int | None) -> None:
-        """Give up a deleted board's rankings, or what is not archived of other epochs than one. Needs the ledger.
-
-        Of the kept epoch, periods that are archived in another are given up: an archive stays.
-        """
+        """Give up a deleted board's rankings, or what is not archived of other epochs than one. Needs the ledger."""
         await connection.execute(queries.load("rankings/lock_open.sql"), leaderboard_id)
         await connection.execute(queries.load("rankings/drop.sql"), leaderboard_id, keep_epoch)
-        if keep_epoch is not None:
-            await connection.execute(queries.load("rankings/drop_twins.sql"), leaderboard_id, keep_epoch)
+
+    async def newest_archive_end(self, connection: "Connection[Any]", leaderboard_id: int) -> datetime | None:
+        """Return when the newest archived period of a board ended; None when none is archived."""
+        end: datetime | None = await connection.fetchval(
+            queries.load("rankings/newest_archive_end.sql"), leaderboard_id
+        )
+        return end
+
+    async def begin_epoch(
+        self, connection: "Connection[Any]", leaderboard_id: int, epoch: int, began_at: datetime
+    ) -> bool:
+        """Give up an epoch's periods that ended by `began_at`; return whether none is left that began before it.
+
+        Needs the ledger alone.
+        """
+        await connection.execute(queries.load("rankings/drop_before.sql"), leaderboard_id, epoch, began_at)
+        return not await connection.fetchval(queries.load("rankings/has_around.sql"), leaderboard_id, epoch, began_at)
+
+    async def find_definition(self, connection: "Connection[Any]", ranking_id: int) -> LeaderboardDefinition | None:
+        """Return the definition under which an archived period was made; None when it was not kept."""
+        text = await connection.fetchval(queries.load("rankings/find_definition.sql"), ranking_id)
+        return None if text is None else msgspec.json.decode(text, type=LeaderboardDefinition)
 
     async def list_unswept(self, connection: "Connection[Any]", count_max: int) -> list[tuple[int, RankingState]]:
         """Return rankings whose live entries are not needed any more but may still be there."""

@@ -12,7 +12,7 @@ from grandstand.storage.postgres import Connection
 
 
 class Tournament(NamedTuple):
-    """A tournament with one of its occurrences."""
+    """A tournament with one of its occurrences, and the rules of that one."""
 
     tournament_id: str
     leaderboard_id: int
@@ -24,6 +24,8 @@ class Tournament(NamedTuple):
     status: Status
     players: int
     settled_at: datetime | None
+    is_cut: bool
+    """Whether its end was moved to an earlier time."""
     next_starts_at: datetime | None
     """Start of the occurrence that is scheduled after this one."""
 
@@ -47,7 +49,12 @@ class TournamentStore:
     """Reads and writes tournaments; every method runs on the caller's connection."""
 
     async def insert(
-        self, connection: "Connection[Any]", tournament_id: str, leaderboard_id: int, definition: TournamentDefinition
+        self,
+        connection: "Connection[Any]",
+        tournament_id: str,
+        leaderboard_id: int,
+        definition: TournamentDefinition,
+        created_at: datetime,
     ) -> None:
         """Store a new tournament.
 
@@ -55,7 +62,7 @@ class TournamentStore:
             asyncpg.UniqueViolationError: there is one with this id.
         """
         await connection.execute(
-            queries.load("tournaments/insert.sql"), tournament_id, leaderboard_id, _json(definition)
+            queries.load("tournaments/insert.sql"), tournament_id, leaderboard_id, _json(definition), created_at
         )
 
     async def update(self, connection: "Connection[Any]", tournament_id: str, definition: TournamentDefinition) -> None:
@@ -82,38 +89,63 @@ class TournamentStore:
         rows = await connection.fetch(queries.load("tournaments/list.sql"), after_id, status, count_max, public_only)
         return [_tournament(row) for row in rows]
 
+    async def find_open(self, connection: "Connection[Any]", tournament_id: str, now: datetime) -> Tournament | None:
+        """Return a tournament with the occurrence that may be entered: the running one, else the next."""
+        row = await connection.fetchrow(queries.load("tournaments/find_open.sql"), tournament_id, now)
+        return None if row is None else _tournament(row)
+
     async def list_due(
-        self, connection: "Connection[Any]", now: datetime, settle_by: datetime, count_max: int
+        self, connection: "Connection[Any]", now: datetime, settle_by: datetime, count_max: int, skipped: int
     ) -> list[DueStep]:
-        """Return occurrences with an overdue step in the order in which the steps were due.
+        """Return occurrences with an overdue step in the order in which the steps were due, but for the first ones.
 
         What ended, grace included, by `settle_by` may be settled.
         """
-        rows = await connection.fetch(queries.load("tournaments/list_due.sql"), now, settle_by, count_max)
+        rows = await connection.fetch(queries.load("tournaments/list_due.sql"), now, settle_by, count_max, skipped)
         return [DueStep(row["due_at"], _tournament(row)) for row in rows]
 
-    async def insert_occurrence(
-        self, connection: "Connection[Any]", tournament_id: str, window: Window, status: Status
-    ) -> None:
-        """Store an occurrence; nothing happens when it is there already."""
-        await connection.execute(queries.load("tournaments/insert_occurrence.sql"), tournament_id, *window, status)
+    async def list_last_due(self, connection: "Connection[Any]", now: datetime) -> list[Tournament]:
+        """Return overdue occurrences of repeating tournaments after which there is none yet."""
+        return [_tournament(row) for row in await connection.fetch(queries.load("tournaments/list_last_due.sql"), now)]
+
+    async def insert_occurrences(
+        self, connection: "Connection[Any]", tournament_id: str, windows: Sequence[Window]
+    ) -> bool:
+        """Schedule occurrences, but for those that are there already; return whether any was new."""
+        rows = await connection.fetch(
+            queries.load("tournaments/insert_occurrences.sql"),
+            tournament_id,
+            [window.occurrence for window in windows],
+            [window.starts_at for window in windows],
+            [window.ends_at for window in windows],
+        )
+        return bool(rows)
 
     async def delete_ahead(self, connection: "Connection[Any]", tournament_id: str, occurrence: int) -> None:
         """Take back what is scheduled after an occurrence. Needs the ledger alone."""
         await connection.execute(queries.load("tournaments/delete_ahead.sql"), tournament_id, occurrence)
 
     async def move_occurrence(self, connection: "Connection[Any]", tournament_id: str, window: Window) -> None:
-        """Change when an occurrence takes place."""
+        """Change when an occurrence takes place. Needs the ledger alone."""
         await connection.execute(queries.load("tournaments/move_occurrence.sql"), tournament_id, *window)
 
-    async def step(
-        self, connection: "Connection[Any]", item: Tournament, to: Status, settled_at: datetime | None = None
-    ) -> bool:
-        """Move an occurrence from the status in `item` to another; False when it is not in that status any more."""
-        row = await connection.fetchval(
-            queries.load("tournaments/set_status.sql"), item.tournament_id, item.occurrence, item.status, to, settled_at
+    async def activate(self, connection: "Connection[Any]", item: Tournament) -> bool:
+        """Let a scheduled occurrence begin, by the rules as they are now; False when it is not scheduled any more."""
+        sql = queries.load("tournaments/activate.sql")
+        return await connection.fetchval(sql, item.tournament_id, item.occurrence) is not None
+
+    async def set_rules(
+        self, connection: "Connection[Any]", item: Tournament, definition: TournamentDefinition
+    ) -> None:
+        """Replace the rules of an occurrence that has begun."""
+        await connection.execute(
+            queries.load("tournaments/set_rules.sql"), item.tournament_id, item.occurrence, _json(definition)
         )
-        return row is not None
+
+    async def has_attempts(self, connection: "Connection[Any]", tournament_id: str, occurrence: int) -> bool:
+        """Return whether anybody has scored in an occurrence."""
+        sql = queries.load("tournaments/has_attempts.sql")
+        return bool(await connection.fetchval(sql, tournament_id, occurrence))
 
     async def cancel(self, connection: "Connection[Any]", tournament_id: str) -> None:
         """Cancel every occurrence that is not settled."""
@@ -173,6 +205,24 @@ class TournamentStore:
         )
         return {row["user_id"]: row["attempts"] for row in rows}
 
+    async def list_participants(
+        self, connection: "Connection[Any]", item: Tournament, user_ids: Sequence[str]
+    ) -> list[Participant]:
+        """Return the parts that some players have in an occurrence."""
+        sql = queries.load("tournaments/list_participants.sql")
+        return [Participant(*row) for row in await connection.fetch(sql, item.tournament_id, item.occurrence, user_ids)]
+
+    async def set_attempts(self, connection: "Connection[Any]", item: Tournament, attempts: Mapping[str, int]) -> None:
+        """Correct how many attempts players have taken. Needs the ledger alone."""
+        await connection.execute(
+            queries.load("tournaments/set_attempts.sql"), item.tournament_id, item.occurrence, list(attempts),
+            list(attempts.values()),
+        )  # fmt: skip
+
+    async def remove_participant(self, connection: "Connection[Any]", user_id: str) -> None:
+        """Take a player out of every occurrence that is not settled. Needs the ledger alone."""
+        await connection.execute(queries.load("tournaments/remove_participant.sql"), user_id)
+
     async def add_attempts(
         self, connection: "Connection[Any]", tournament_id: str, occurrence: int, attempts: Mapping[str, int]
     ) -> None:
@@ -194,15 +244,55 @@ class TournamentStore:
         )
         return None if row is None else Participant(*row)
 
+    async def end_all(
+        self, connection: "Connection[Any]", items: Sequence[Tournament], now: datetime
+    ) -> set[tuple[str, int]]:
+        """End those of some running occurrences that are over by now; return their (tournament, occurrence) pairs."""
+        rows = await connection.fetch(
+            queries.load("tournaments/end.sql"),
+            [item.tournament_id for item in items],
+            [item.occurrence for item in items],
+            now,
+        )
+        return {(row["tournament_id"], row["occurrence"]) for row in rows}
+
+    async def settle(self, connection: "Connection[Any]", item: Tournament, now: datetime) -> bool:
+        """Lock an occurrence that has ended until the transaction ends, and make it settled; False when it is not."""
+        sql = queries.load("tournaments/settle.sql")
+        return await connection.fetchval(sql, item.tournament_id, item.occurrence, now) is not None
+
     async def write_standings(
-        self, connection: "Connection[Any]", item: Tournament, ranking_id: int, direction: int, timeout_seconds: float
+        self,
+        connection: "Connection[Any]",
+        item: Tournament,
+        ranking_id: int,
+        direction: int,
+        *,
+        timeout_seconds: float,
+        rows_at_once: int,
     ) -> int:
-        """Freeze the ranks of an occurrence; return how many players are ranked."""
-        status = await connection.execute(
-            queries.load("tournaments/write_standings.sql"), item.tournament_id, item.occurrence, ranking_id, direction,
-            timeout=timeout_seconds,
-        )  # fmt: skip
-        return int(status.rpartition(" ")[2])
+        """Freeze the ranks of an occurrence; return how many players are ranked.
+
+        PostgreSQL sorts once, which may take `timeout_seconds`, and then writes so many rows with each statement.
+        """
+        ranked = await connection.cursor(
+            queries.load("tournaments/rank_entries.sql"), ranking_id, direction, timeout=timeout_seconds
+        )
+        count = 0
+        while rows := await ranked.fetch(rows_at_once, timeout=timeout_seconds):
+            await connection.execute(
+                queries.load("tournaments/insert_standings.sql"),
+                item.tournament_id,
+                item.occurrence,
+                [row["rank"] for row in rows],
+                [row["user_id"] for row in rows],
+                [row["score"] for row in rows],
+                [row["achieved_at"] for row in rows],
+            )
+            count += len(rows)
+            if len(rows) < rows_at_once:
+                break
+        return count
 
 
 def _json(definition: TournamentDefinition) -> str:
@@ -211,4 +301,4 @@ def _json(definition: TournamentDefinition) -> str:
 
 def _tournament(row: Any) -> Tournament:
     definition = msgspec.json.decode(row["definition"], type=TournamentDefinition)
-    return Tournament(row["tournament_id"], row["leaderboard_id"], definition, *tuple(row)[3:11])
+    return Tournament(row["tournament_id"], row["leaderboard_id"], definition, *tuple(row)[3:12])

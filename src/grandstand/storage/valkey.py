@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from valkey.asyncio import BlockingConnectionPool, Valkey
+from valkey.asyncio.connection import AbstractConnection
 from valkey.asyncio.retry import Retry
 from valkey.backoff import NoBackoff
 from valkey.exceptions import (
     BusyLoadingError,
     NoScriptError,
+    OutOfMemoryError,
     ReadOnlyError,
+    ResponseError,
 )
 from valkey.exceptions import (
     ConnectionError as ValkeyConnectionError,
@@ -24,9 +27,30 @@ from grandstand.storage import queries
 Argument = str | bytes | int
 
 _CONNECT_TIMEOUT_SECONDS = 2.0
+_SERVERS_MAX = 2
+"""A call may find that its server is no longer the primary, and then neither that one nor the next knows the script."""
+
+SERVER_ERRORS = (ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
+"""What tells that the server is the trouble, wherever it is raised."""
 
 OUT_OF_REACH = (OSError, ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError)
 """What the client raises when the server is away, starting or not the primary; the same call may work later."""
+
+_PASSING_CODES = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "UNBLOCKED")
+
+
+def is_passing(error: ResponseError) -> bool:
+    """Whether the server refuses every such command for now: its disk is full, say, or its replicas are away."""
+    return str(error).startswith(_PASSING_CODES)
+
+
+async def memory_max_bytes(client: Valkey) -> int | None:
+    """Return the most memory that the server takes; None without such a limit.
+
+    Raises:
+        valkey.exceptions.ValkeyError: it is out of reach.
+    """
+    return int((await client.info("memory")).get("maxmemory", 0)) or None
 
 
 def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) -> Valkey:
@@ -35,32 +59,38 @@ def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) 
         if url.startswith(old):
             url = new + url.removeprefix(old)
     options: dict[str, Any] = {} if url.startswith("unix://") else {"socket_keepalive": True}
-    # One retry at once: a connection that the server closed while idle is replaced without the caller noticing.
+    # One retry at once, on a new connection: one that the server closed while idle is replaced without the caller
+    # noticing, and one to a server that is no longer the primary leads to whoever has its name now. A time-out is not
+    # repeated: the caller would wait twice as long.
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=connections_max,
         timeout=timeout_seconds,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=min(timeout_seconds, _CONNECT_TIMEOUT_SECONDS),
-        retry=Retry(NoBackoff(), 1),
-        retry_on_error=[ValkeyConnectionError],
+        retry=Retry(NoBackoff(), 1, supported_errors=(ValkeyConnectionError,)),
+        retry_on_error=[ValkeyConnectionError, ReadOnlyError],
         **options,
     )
-    pool.connection_class = type("Connection", (_ClosedIsLost, pool.connection_class), {})
+    pool.connection_class = _noticing_closed(pool.connection_class)
     return Valkey.from_pool(pool)
 
 
-class _ClosedIsLost:
-    """Makes a connection that broke a moment ago one that is out of reach, which it is.
+def _noticing_closed(connection_class: type[AbstractConnection]) -> type[AbstractConnection]:
+    """Return a connection that says in the client's own terms that it is closed, as every caller expects.
 
-    Writing to a transport that uvloop has closed raises RuntimeError, which the client lets through.
+    uvloop raises RuntimeError for a write to a connection that was closed a moment ago.
     """
 
-    async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
-        try:
-            await super().send_packed_command(*arguments, **options)  # type: ignore[misc]
-        except RuntimeError as error:
-            raise ValkeyConnectionError(f"The connection is closed: {error}") from error
+    class NoticingClosed(connection_class):  # type: ignore[misc,valid-type]
+        async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
+            try:
+                await super().send_packed_command(*arguments, **options)
+            except RuntimeError as error:
+                await self.disconnect(nowait=True)
+                raise ValkeyConnectionError(f"The connection is closed: {error}") from error
+
+    return NoticingClosed
 
 
 class Script:
@@ -91,11 +121,12 @@ class Script:
         """
         if len(calls) == 1:
             return [await self.run(client, *calls[0])]
-        try:
-            return await self._pipeline(client, calls)
-        except NoScriptError:
-            await client.script_load(self._text)
-            return await self._pipeline(client, calls)
+        for _ in range(_SERVERS_MAX):
+            try:
+                return await self._pipeline(client, calls)
+            except NoScriptError:
+                await client.script_load(self._text)
+        return await self._pipeline(client, calls)
 
     async def _pipeline(self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
         async with client.pipeline(transaction=False) as pipe:

@@ -10,6 +10,9 @@ from grandstand.embedded.errors import EngineStartError
 from grandstand.supervisor.backoff import Backoff
 from grandstand.supervisor.child import Child, ChildSpec, describe_exit
 
+CLEAN_SECONDS = 1.0
+"""A child that ends by itself sooner than this after its start is not being replaced: something is wrong with it."""
+
 logger = structlog.get_logger(__name__)
 
 
@@ -35,6 +38,10 @@ async def keep_child(
         else:
             code = await child.wait()
             ended(child, code)
+            if code == 0 and loop.time() - started >= CLEAN_SECONDS:
+                # Somebody told it to stop, to have a new one in its place.
+                logger.info("child_replaced", child=spec.name)
+                continue
             how = describe_exit(code)
         delay_seconds = backoff.delay_seconds(loop.time() - started)
         logger.warning("child_ended", child=spec.name, how=how, restart_in_seconds=delay_seconds)
@@ -50,6 +57,8 @@ async def keep_engine(engine: Engine) -> None:
     while True:
         if how is None:
             how = describe_exit(await engine.wait())
+        if engine.is_disk_full():
+            logger.error("disk_full", engine=engine.name, folder=str(engine.data))
         delay_seconds = backoff.delay_seconds(loop.time() - started)
         logger.error("engine_ended", engine=engine.name, how=how, restart_in_seconds=delay_seconds)
         await asyncio.sleep(delay_seconds)

@@ -10,11 +10,12 @@ HURRY_AFTER_SECONDS = 0.5
 
 
 class StopSignals:
-    """`stop` is set by SIGTERM, SIGINT and SIGHUP, `hurry` by another SIGINT after that."""
+    """`stop` is set by SIGTERM, SIGINT and SIGHUP, `hurry` by another SIGINT after that, `restart` by SIGUSR2."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
+        self.restart = asyncio.Event()
         self._stopped_at = 0.0
 
     def install(self) -> None:
@@ -24,6 +25,7 @@ class StopSignals:
             if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
                 continue
             loop.add_signal_handler(number, self._received, number)
+        loop.add_signal_handler(signal.SIGUSR2, self.restart.set)
 
     def _received(self, number: signal.Signals) -> None:
         now = asyncio.get_running_loop().time()

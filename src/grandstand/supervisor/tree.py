@@ -4,6 +4,8 @@
             load their code) → migrate, first keys → let the children begin → ready
     stop    children (SIGTERM, then SIGKILL) → Valkey → PostgreSQL
 
+    SIGUSR2 replaces the children, one after the other
+
 Whatever dies in between is started again with a growing wait.
 """
 
@@ -14,7 +16,6 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -30,8 +31,10 @@ from grandstand.supervisor.errors import ChildFailedError
 from grandstand.supervisor.keeping import keep_child, keep_engine
 from grandstand.supervisor.leftovers import end_left_over_children
 from grandstand.supervisor.listener import listen, url_of
+from grandstand.supervisor.metrics_folder import make_metrics_folder
 from grandstand.supervisor.plan import PREPARATION, child_environment, children_of
 from grandstand.supervisor.readiness import wait_until_ready
+from grandstand.supervisor.rolling import restart_children
 from grandstand.supervisor.signals import StopSignals
 from grandstand.supervisor.state import State, clear_state, write_state
 
@@ -77,6 +80,7 @@ class Tree:
             folder,
             with_postgres=self._given.database_url is None,
             with_valkey=self._given.valkey_url is None,
+            valkey_memory_max_bytes=self._given.valkey_memory_max_bytes,
         )
         self._settings = self._given.model_copy(
             update={
@@ -88,7 +92,8 @@ class Tree:
         )
         self._folder = folder
         self._state = _state_of(self._settings, url_of(listener))
-        self._environment = child_environment(self._settings, _empty_folder(folder, "metrics"))
+        self._metrics = make_metrics_folder(folder)
+        self._environment = child_environment(self._settings, self._metrics)
         try:
             await self._until_stopped(self._start(engines, listener))
         finally:
@@ -134,7 +139,17 @@ class Tree:
             logger.warning("not_ready_yet", waiting_seconds=SLOW_READY_SECONDS)
         self._is_ready = True
         data_dir = self._folder.path if engines.all else None
+        self._keep(self._restart_when_asked(host, port))
         self._announce(announcement(self._given, url_of(listener), __version__, data_dir, created_keys))
+
+    async def _restart_when_asked(self, host: str, port: int) -> None:
+        while True:
+            await self._signals.restart.wait()
+            logger.info("restarting_children")
+            await restart_children(
+                self._children, self._settings.shutdown_timeout_seconds, lambda: wait_until_ready(host, port)
+            )
+            self._signals.restart.clear()
 
     async def _finish(self, preparation: Child) -> dict[str, str]:
         output = await preparation.output()
@@ -156,6 +171,7 @@ class Tree:
             logger.warning("children_killed", children=killed, timeout_seconds=timeout_seconds)
         await engines.stop()
         clear_state(self._folder.path)
+        shutil.rmtree(self._metrics, ignore_errors=True)
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -196,7 +212,7 @@ class Tree:
 
     def _forget_gauges(self, pid: int) -> None:
         # Counters of a process that ended go on counting; what it said about its own state does not.
-        for path in (self._folder.run / "metrics").glob(f"gauge_live*_{pid}.db"):
+        for path in self._metrics.glob(f"gauge_live*_{pid}.db"):
             path.unlink(missing_ok=True)
 
 
@@ -217,10 +233,3 @@ def _state_of(settings: Settings, url: str) -> State:
         valkey_url=settings.valkey_url.get_secret_value() if settings.valkey_url else "",
         valkey_prefix=settings.valkey_prefix,
     )
-
-
-def _empty_folder(folder: DataFolder, name: str) -> Path:
-    path = folder.run / name
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(mode=0o700)
-    return path

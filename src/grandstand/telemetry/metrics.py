@@ -56,6 +56,19 @@ STREAM_WRITE_EVENTS = Histogram(
     registry=REGISTRY,
 )
 
+STREAM_LOSSES = Counter(
+    "grandstand_stream_losses",
+    "Times that the stream was found to have lost acknowledged events, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
+EVENTS_REFUSED = Counter(
+    "grandstand_events_refused",
+    "Events answered with 503, by reason: full (the stream), unavailable (it is out of reach), busy (this process).",
+    ["reason"],
+    registry=REGISTRY,
+)
+
 EVENTS_STORED = Counter("grandstand_events_stored", "Events stored for the first time.", registry=REGISTRY)
 EVENTS_DUPLICATE = Counter("grandstand_events_duplicate", "Events whose id was stored already.", registry=REGISTRY)
 SCORES_UNRANKED = Counter(
@@ -129,6 +142,23 @@ WEBHOOK_ATTEMPTS = Counter(
     "Attempts to deliver a webhook, by outcome: delivered, retried, dead.",
     ["outcome"],
     registry=REGISTRY,
+)
+INVARIANT_FINDINGS = Gauge(
+    "grandstand_invariant_findings",
+    "What the last look at a promise found that is not as promised; anything but 0 is a reason to look at the log.",
+    ["check"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+INVARIANT_CHECKED = Counter(
+    "grandstand_invariant_checked", "What looks at a promise have compared.", ["check"], registry=REGISTRY
+)
+INVARIANT_LAST_RUN = Gauge(
+    "grandstand_invariant_last_run_timestamp_seconds",
+    "When a promise was looked at last, in seconds since 1970.",
+    ["check"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
 )
 
 

@@ -1,6 +1,7 @@
 """Takes blocks of events from the stream and applies them, in batches that grow with what is waiting."""
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ _FULL_SECONDS = 0.05
 """Pause of a worker that has so much to retry that it takes nothing new."""
 
 _FORGET_SECONDS = 3_600.0
+_RELEASE_TIMEOUT_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -72,7 +74,10 @@ class EventConsumer:
         self._held: list[Block] = []
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until the stop; what was read by then is finished first, but for events that wait to be retried."""
+        """Consume until the stop; what was read by then is finished first, or left to others when that cannot be.
+
+        Events that wait to be retried are left to others, too.
+        """
         interval_seconds = self._reclaim_idle_seconds / 4
         keeping = asyncio.create_task(
             run_every("keep deliveries", interval_seconds, self._keeper.renew, asyncio.Event())
@@ -82,6 +87,7 @@ class EventConsumer:
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
+            await self._release()
 
     async def _consume(self, stop: asyncio.Event) -> None:
         backoff_seconds = 0.1
@@ -98,6 +104,13 @@ class EventConsumer:
                 _log.warning("worker_engine_unreachable", error=str(error) or type(error).__name__)
                 await wait(stop, backoff_seconds)
                 backoff_seconds = min(_BACKOFF_SECONDS_MAX, backoff_seconds * 2)
+
+    async def _release(self) -> None:
+        """Let others have what is not done, without their waiting for it to look abandoned."""
+        with contextlib.suppress(*TROUBLE):
+            async with asyncio.timeout(_RELEASE_TIMEOUT_SECONDS):
+                if released := await self._stream.release(self._name):
+                    _log.info("deliveries_released", blocks=released)
 
     async def _round(self) -> int:
         """Process what is there, or what comes within a moment; return how many events there were."""

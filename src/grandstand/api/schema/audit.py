@@ -30,8 +30,8 @@ AUDIT: Json = {
             ADMINS,
             {"200": answer("The newest first.", "AuditLog", {"entries": [_ENTRY], "next_cursor": None})}
             | problems("unauthorized", "forbidden", "invalid", "unavailable"),
-            description="Every change of definitions, tournaments, prizes, players, webhooks, keys and dead letters by a "
-            "key, a command or the server itself. It is only ever added to; erasing a player takes the id out.",
+            description="Every change of definitions, tournaments, prizes, players, webhooks, keys and dead letters "
+            "by a key, a command or the server itself. It is only ever added to; erasing a player takes the id out.",
             parameters=[
                 query("actor", {"type": "string"}, "Only what this one did.", _ENTRY["actor"]),
                 query("action", {"type": "string", "enum": list(get_args(AuditAction))}, "Only these."),

@@ -17,6 +17,7 @@ from grandstand.api.schema.parts import (
     ref,
 )
 from grandstand.domain.scoring import SEGMENT_LENGTH_MAX
+from grandstand.operations.list_leaderboards import LIST_MAX
 from grandstand.operations.read_leaderboard import NEARBY_MAX, PAGE_MAX
 
 USER = path("user_id", ref("UserId"), "The player, percent-encoded (`/` as `%2F`).", "ada")
@@ -65,8 +66,14 @@ _DEFINITIONS: Json = {
             "Leaderboards",
             "List definitions",
             ANYONE,
-            {"200": answer("Those you may see.", "LeaderboardList", {"leaderboards": [examples.LEADERBOARD]})}
-            | problems("unauthorized", "unavailable"),
+            {"200": answer("Those you may see, in the order of keys.", "LeaderboardList", examples.LEADERBOARDS)}
+            | problems("unauthorized", "invalid", "unavailable"),
+            parameters=[
+                query(
+                    "limit", {"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": LIST_MAX}, "Definitions."
+                ),
+                CURSOR,
+            ],
         )
     },
     "/api/leaderboards/{key}": {

@@ -67,6 +67,7 @@ WEEKLY: Json = {
     "bucket_size": 50,
 }
 LEADERBOARD: Json = {"key": "level", "period_ends_at": None} | DEFINITION
+LEADERBOARDS: Json = {"leaderboards": [LEADERBOARD], "next_cursor": None}
 _ENTRY: Json = {
     "rank": 1,
     "user_id": "ada",
@@ -135,7 +136,7 @@ HEALTH: Json = {
     "version": "0.1.0",
     "postgres": "ok",
     "valkey": "ok",
-    "stream": {"depth": 0, "lag_seconds": 0.0},
+    "stream": {"depth": 0, "lag_seconds": 0.0, "loss": None},
 }
 _POOL_USE: Json = {"total": 2, "idle": 1, "waiting": 0, "max": 10}
 POOL: Json = _POOL_USE | {"pools": {"write": _POOL_USE, "read": _POOL_USE}}
@@ -166,6 +167,7 @@ _DETAILS: dict[str, str] = {
     "tournament_exists": "There is a tournament 'friday-cup' already.",
     "tournament_full": "The tournament 'friday-cup' has 1000 players.",
     "tournament_over": "The tournament 'friday-cup' is over.",
+    "tournament_has_scores": "Somebody has scored in occurrence 2 of 'friday-cup': its start stays.",
     "tournament_not_active": "The tournament 'friday-cup' is scheduled.",
     "tournament_settled": "The tournament 'friday-cup' is settled.",
     "player_banned": "This player is banned.",

@@ -19,7 +19,7 @@ from grandstand.api.schema.parts import (
     query,
 )
 from grandstand.domain.tournaments import Status
-from grandstand.operations.manage_tournaments import LIST_MAX
+from grandstand.operations.list_tournaments import LIST_MAX
 from grandstand.operations.read_leaderboard import NEARBY_MAX, PAGE_MAX
 
 _ID = path("tournament_id", {"type": "string", "minLength": 1, "maxLength": 64}, "Id of a tournament.", "friday-cup")
@@ -85,8 +85,10 @@ _DEFINITIONS: Json = {
             "Change a tournament before its end",
             OPERATORS,
             {"200": answer("As it is now.", "TournamentView", examples.TOURNAMENT)}
-            | problems("tournament_over", *_CHANGE_PROBLEMS, *BODY_PROBLEMS),
-            description="What is left out stays. What decides scores never changes, and the start only before it.",
+            | problems("tournament_over", "tournament_has_scores", *_CHANGE_PROBLEMS, *BODY_PROBLEMS),
+            description="What is left out stays. It is the running occurrence that changes, and all that follow; when "
+            "none is running, those that follow. What decides scores never changes. The start changes only before it, "
+            "while nobody has scored, and not to before the end of the occurrence before.",
             parameters=[_ID],
             requestBody=body("TournamentPatch", {"usual": examples.PATCH}),
         ),
@@ -98,9 +100,23 @@ _DEFINITIONS: Json = {
             "Enter a player",
             SENDERS,
             {"200": answer("The player takes part; so it is the second time.", "ParticipantView", examples.PARTICIPANT)}
-            | problems("tournament_full", "tournament_over", "player_banned", *_CHANGE_PROBLEMS, *BODY_PROBLEMS),
+            | problems(
+                "tournament_full",
+                "tournament_over",
+                "player_banned",
+                "occurrence_not_found",
+                *_CHANGE_PROBLEMS,
+                *BODY_PROBLEMS,
+            ),
             description="A player's token enters that player, and may leave the body out.",
-            parameters=[_ID],
+            parameters=[
+                _ID,
+                query(
+                    "occurrence",
+                    {"type": "integer", "minimum": 1, "maximum": OCCURRENCE_MAX},
+                    "Of a repeating tournament: which run, from 1 on. When missing, the running one, else the next.",
+                ),
+            ],
             requestBody=body("JoinRequest", {"usual": {"user_id": "ada"}}) | {"required": False},
         )
     },

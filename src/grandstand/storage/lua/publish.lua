@@ -1,89 +1,96 @@
 #!lua flags=allow-oom
 -- Takes entries into the rank index of one ranking, each only when it is newer than what the index holds.
 -- KEYS: the sorted set; the hash user -> version and prefix; the hash of removed users -> version; the hash user ->
--- metadata. ARGV, five an entry: user, position score ('' for a removed user), prefix of the member, version (6 bytes,
--- big endian), metadata ('' for none).
+-- metadata. ARGV: how many texts an entry has, 3 or 4; then of each entry the user, the position score ('' for a removed
+-- user), the version (6 bytes, big endian) with the prefix of the member behind it, and the metadata ('' for none).
 -- A full server still takes them: only what is published can leave the stream, which is what fills it.
 -- The hash's field '' is the mark of a complete index (begin_rebuild, complete); no user has that name.
 local ranks, holders, removed, metadata = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local any_removed = redis.call('EXISTS', removed) == 1
-local any_metadata = redis.call('EXISTS', metadata) == 1
+local call, sub, version_of = redis.call, string.sub, struct.unpack
+local any_removed = call('EXISTS', removed) == 1
+local any_metadata = call('EXISTS', metadata) == 1
+local width = tonumber(ARGV[1])
 
--- One command for many entries costs a fraction of one for each; so many arguments fit on Lua's stack.
-local ARGUMENTS_MAX = 4000
+-- One command for many entries costs a fraction of one for each; the arguments of so many fit on Lua's stack.
+local PART_ENTRIES = 2000
 
-local function call_in_parts(command, key, arguments)
-    for first = 1, #arguments, ARGUMENTS_MAX do
-        redis.call(command, key, unpack(arguments, first, math.min(first + ARGUMENTS_MAX - 1, #arguments)))
+local function call_with(command, key, arguments)
+    if #arguments > 0 then
+        call(command, key, unpack(arguments))
     end
 end
 
-local function is_newer(version, since)
-    return not since or struct.unpack('>I6', since) < struct.unpack('>I6', version)
+local function is_newer(holding, since)
+    return not since or version_of('>I6', since) < version_of('>I6', holding)
 end
 
--- Of a user who comes twice only the newest entry is looked at.
-local newest, users = {}, {}
-for i = 1, #ARGV, 5 do
-    local user = ARGV[i]
-    local known = newest[user]
-    if not known then
-        users[#users + 1] = user
-    end
-    if is_newer(ARGV[i + 3], known and ARGV[known + 3]) then
-        newest[user] = i
-    end
-end
-
-local old_members, new_members, holdings, kept, left, unkept, returned = {}, {}, {}, {}, {}, {}, {}
 local taken = 0
-for first = 1, #users, ARGUMENTS_MAX do
-    local last = math.min(first + ARGUMENTS_MAX - 1, #users)
-    local held_by = redis.call('HMGET', holders, unpack(users, first, last))
-    for place = first, last do
-        local user = users[place]
+for first = 2, #ARGV, PART_ENTRIES * width do
+    -- Of a user who comes twice only the newest entry is looked at.
+    local newest, users = {}, {}
+    for i = first, math.min(first + PART_ENTRIES * width, #ARGV + 1) - width, width do
+        local user = ARGV[i]
+        local known = newest[user]
+        if not known then
+            users[#users + 1] = user
+            newest[user] = i
+        elseif is_newer(ARGV[i + 2], ARGV[known + 2]) then
+            newest[user] = i
+        end
+    end
+    local held_by = call('HMGET', holders, unpack(users))
+
+    local old_members, new_members, holdings, kept, left, unkept, returned = {}, {}, {}, {}, {}, {}, {}
+    for place, user in ipairs(users) do
         local i = newest[user]
-        local score, prefix, version = ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-        local held = held_by[place - first + 1]
+        local score, holding, kept_text = ARGV[i + 1], ARGV[i + 2], width > 3 and ARGV[i + 3] or ''
+        local held = held_by[place]
         local since = held
         if not held and any_removed then
-            since = redis.call('HGET', removed, user)
+            since = call('HGET', removed, user)
         end
-        if is_newer(version, since) then
+        if is_newer(holding, since) then
             taken = taken + 1
-            local before = held and string.sub(held, 7)
             if score == '' then
-                redis.call('HSET', removed, user, version)
+                call('HSET', removed, user, sub(holding, 1, 6))
                 if held then
-                    old_members[#old_members + 1] = before .. user
+                    old_members[#old_members + 1] = sub(held, 7) .. user
                     left[#left + 1] = user
                 end
                 unkept[#unkept + 1] = user
             else
-                if held and before ~= prefix then
-                    old_members[#old_members + 1] = before .. user
-                elseif not held and since then
+                local prefix = sub(holding, 7)
+                if held then
+                    local before = sub(held, 7)
+                    if before ~= prefix then
+                        old_members[#old_members + 1] = before .. user
+                    end
+                elseif since then
                     returned[#returned + 1] = user
                 end
-                new_members[#new_members + 1] = score
-                new_members[#new_members + 1] = prefix .. user
-                holdings[#holdings + 1] = user
-                holdings[#holdings + 1] = version .. prefix
-                if ARGV[i + 4] ~= '' then
+                local size = #new_members
+                new_members[size + 1] = score
+                new_members[size + 2] = prefix .. user
+                holdings[size + 1] = user
+                holdings[size + 2] = holding
+                if kept_text ~= '' then
                     kept[#kept + 1] = user
-                    kept[#kept + 1] = ARGV[i + 4]
+                    kept[#kept + 1] = kept_text
                 elseif any_metadata then
                     unkept[#unkept + 1] = user
                 end
             end
         end
     end
+    call_with('ZREM', ranks, old_members)
+    call_with('HDEL', holders, left)
+    call_with('HDEL', removed, returned)
+    call_with('ZADD', ranks, new_members)
+    call_with('HSET', holders, holdings)
+    call_with('HDEL', metadata, unkept)
+    call_with('HSET', metadata, kept)
+    -- What this part removed, a later one may bring back.
+    any_removed = any_removed or #unkept > 0
+    any_metadata = any_metadata or #kept > 0
 end
-call_in_parts('ZREM', ranks, old_members)
-call_in_parts('HDEL', holders, left)
-call_in_parts('HDEL', removed, returned)
-call_in_parts('ZADD', ranks, new_members)
-call_in_parts('HSET', holders, holdings)
-call_in_parts('HDEL', metadata, unkept)
-call_in_parts('HSET', metadata, kept)
 return taken

@@ -1,27 +1,17 @@
--- What keys and operators changed: rows are only added. Erasing a player is the one thing that may touch them again, and
--- says so for its transaction, because a name must be forgettable even here.
-CREATE TABLE audit_log (
-    audit_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    recorded_at timestamptz NOT NULL,
-    actor text NOT NULL,
-    address text,
-    action text NOT NULL,
-    target text NOT NULL,
-    before jsonb,
-    after jsonb
-);
-CREATE INDEX audit_log_by_target ON audit_log (target, audit_id);
-CREATE INDEX audit_log_by_actor ON audit_log (actor, audit_id);
+-- What it takes to recompute entries from the stored events.
 
-CREATE FUNCTION refuse_change_of_audit_log() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF current_setting('grandstand.erasing', true) = 'on' THEN
-        RETURN coalesce(new, old);
-    END IF;
-    RAISE EXCEPTION 'the audit log is only added to';
-END
-$$;
-CREATE TRIGGER audit_log_is_append_only BEFORE UPDATE OR DELETE ON audit_log
-FOR EACH ROW EXECUTE FUNCTION refuse_change_of_audit_log();
-CREATE TRIGGER audit_log_is_kept BEFORE TRUNCATE ON audit_log
-FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_audit_log();
+-- The time of the statement that stored a batch. The batch has joined the ledger by then, and whoever changes definitions
+-- holds it alone: so this time lies on the same side of `leaderboards.counts_since` as the batch did.
+ALTER TABLE events ALTER COLUMN processed_at SET DEFAULT statement_timestamp();
+
+-- Events stored before it do not count in the epoch in force; 1800 after a replay, which takes them all in. Null: unknown,
+-- for epochs older than this column.
+ALTER TABLE leaderboards ADD COLUMN counts_since timestamptz;
+ALTER TABLE leaderboards ALTER COLUMN counts_since SET DEFAULT statement_timestamp();
+
+-- When the last ban was lifted: what arrived before never counts again, not even in a replay.
+ALTER TABLE players ADD COLUMN unbanned_at timestamptz;
+CREATE INDEX players_unbanned ON players (unbanned_at) WHERE unbanned_at IS NOT NULL;
+
+-- Whether the window was changed after it was made known: scores may have been judged by another one than it has now.
+ALTER TABLE occurrences ADD COLUMN is_moved boolean NOT NULL DEFAULT false;

@@ -1,1 +1,1 @@
-INSERT INTO tournaments (tournament_id, leaderboard_id, definition) VALUES ($1, $2, $3::jsonb)
+INSERT INTO tournaments (tournament_id, leaderboard_id, definition, created_at) VALUES ($1, $2, $3::jsonb, $4)

@@ -1,15 +1,17 @@
 SELECT
-    t.tournament_id, t.leaderboard_id, t.definition, t.created_at, o.occurrence, o.starts_at, o.ends_at, o.status,
-    o.players, o.settled_at,
+    o.tournament_id, o.leaderboard_id, o.definition, o.created_at, o.occurrence, o.starts_at, o.ends_at, o.status,
+    o.players, o.settled_at, o.is_cut,
     (
         SELECT min(n.starts_at) FROM occurrences AS n
-        WHERE n.tournament_id = t.tournament_id AND n.occurrence > o.occurrence AND n.status = 'scheduled'
+        WHERE n.tournament_id = o.tournament_id AND n.occurrence > o.occurrence AND n.status = 'scheduled'
     ) AS next_starts_at
 FROM tournaments AS t
 INNER JOIN LATERAL (
-    SELECT * FROM occurrences AS o
+    SELECT * FROM tournament_occurrences AS o
     WHERE o.tournament_id = t.tournament_id
-    ORDER BY (o.status IN ('active', 'ended'))::integer DESC, (o.status = 'scheduled')::integer DESC, o.occurrence DESC
+    ORDER BY
+        o.status IN ('active', 'ended') DESC, o.status = 'scheduled' DESC, o.status = 'cancelled' DESC, o.has_begun DESC,
+        CASE WHEN o.has_begun THEN -o.occurrence ELSE o.occurrence END
     LIMIT 1
 ) AS o ON true
 WHERE t.tournament_id > $1 AND ($2::text IS NULL OR o.status = $2::text)

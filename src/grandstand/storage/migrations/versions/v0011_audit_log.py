@@ -2,9 +2,9 @@
 
 from grandstand.storage.migrate import run_sql
 
-revision = "0007"
-down_revision = "0006"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:
-    run_sql("0007.sql")
+    run_sql("0011.sql")

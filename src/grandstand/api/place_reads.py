@@ -1,0 +1,113 @@
+"""Where a player stands, on a board or in a tournament: the rank, and the ranks around it.
+
+Games ask this after every match, so the front answers it without the framework, whose handlers call the same functions.
+All raise the `GrandstandError` of every refusal of the contract.
+"""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import msgspec
+from litestar.types import HTTPScope
+
+from grandstand.api.access import principal_of, require_reader, shown_to
+from grandstand.api.pages import Pages, not_modified
+from grandstand.api.parameters import Query, read_key, read_path_user_id, read_tournament_id
+from grandstand.api.replies import JSON, Reply, encode
+from grandstand.api.services import Services
+from grandstand.domain.leaderboards import Visibility
+
+PlaceRead = Callable[[HTTPScope, Services, Pages, str, str], Awaitable[Reply]]
+"""Takes the percent-encoded key of the board, or id of the tournament, and user id."""
+
+
+async def board_user(scope: HTTPScope, services: Services, pages: Pages, encoded_key: str, encoded_user: str) -> Reply:
+    """Return a player's rank on a board."""
+    principal = principal_of(scope, services)
+    key = read_key(encoded_key)
+    visibility = await services.reader.visibility(key)
+    user_id = read_path_user_id(encoded_user)
+    require_reader(principal, "leaderboards:read", visibility, user_id)
+    rank = await services.reader.user(key, user_id, part=Query(scope["query_string"]).part())
+    return read_reply(scope, pages, rank, shown_to(principal, visibility))
+
+
+async def board_nearby(
+    scope: HTTPScope, services: Services, pages: Pages, encoded_key: str, encoded_user: str
+) -> Reply:
+    """Return the ranks around a player on a board."""
+    principal = principal_of(scope, services)
+    key = read_key(encoded_key)
+    visibility = await services.reader.visibility(key)
+    require_reader(principal, "leaderboards:read", visibility)
+    query = Query(scope["query_string"])
+    page = await services.reader.nearby(
+        key,
+        read_path_user_id(encoded_user),
+        above=query.count("above", 5),
+        below=query.count("below", 5),
+        part=query.part(),
+    )
+    return read_reply(scope, pages, page, shown_to(principal, visibility))
+
+
+async def tournament_user(
+    scope: HTTPScope, services: Services, pages: Pages, encoded_id: str, encoded_user: str
+) -> Reply:
+    """Return a player's rank and attempts in a tournament."""
+    principal = principal_of(scope, services)
+    tournament_id = read_tournament_id(encoded_id)
+    visibility = await services.tournament_ranks.visibility(tournament_id)
+    user_id = read_path_user_id(encoded_user)
+    require_reader(principal, "tournaments:read", visibility, user_id)
+    occurrence = Query(scope["query_string"]).occurrence()
+    rank = await services.tournament_ranks.user(tournament_id, user_id, occurrence=occurrence)
+    return read_reply(scope, pages, rank, shown_to(principal, visibility))
+
+
+async def tournament_nearby(
+    scope: HTTPScope, services: Services, pages: Pages, encoded_id: str, encoded_user: str
+) -> Reply:
+    """Return the ranks around a player in a tournament."""
+    principal = principal_of(scope, services)
+    tournament_id = read_tournament_id(encoded_id)
+    visibility = await services.tournament_ranks.visibility(tournament_id)
+    require_reader(principal, "tournaments:read", visibility)
+    query = Query(scope["query_string"])
+    page = await services.tournament_ranks.nearby(
+        tournament_id,
+        read_path_user_id(encoded_user),
+        occurrence=query.occurrence(),
+        above=query.count("above", 5),
+        below=query.count("below", 5),
+    )
+    return read_reply(scope, pages, page, shown_to(principal, visibility))
+
+
+def read_reply(scope: HTTPScope, pages: Pages, content: msgspec.Struct, visibility: Visibility) -> Reply:
+    """Return a read as a reply: 304 when the client has it already."""
+    return not_modified(Reply(HTTPStatus.OK, encode(content), JSON, pages.headers(content, visibility)), scope)
+
+
+_BOARD, _TOURNAMENT = "/api/leaderboards/{key}", "/api/tournaments/{tournament_id}"
+_READS: dict[tuple[str, str], tuple[str, PlaceRead]] = {
+    ("leaderboards", ""): (f"{_BOARD}/users/{{user_id}}", board_user),
+    ("leaderboards", "nearby"): (f"{_BOARD}/users/{{user_id}}/nearby", board_nearby),
+    ("tournaments", ""): (f"{_TOURNAMENT}/users/{{user_id}}", tournament_user),
+    ("tournaments", "nearby"): (f"{_TOURNAMENT}/users/{{user_id}}/nearby", tournament_nearby),
+}
+
+
+def find_place_read(scope: HTTPScope) -> tuple[str, PlaceRead, str, str] | None:
+    """Return route, function, key and user (both percent-encoded) for a path that asks where a player stands."""
+    match scope["raw_path"].decode("latin-1").split("/"):
+        case ["", "api", kind, key, "users", user]:
+            found = _READS.get((kind, ""))
+        case ["", "api", kind, key, "users", user, last] if last:
+            found = _READS.get((kind, last))
+        case _:
+            return None
+    # `user` is no leaderboard but the first part of another route.
+    if found is None or not key or not user or key == "user":
+        return None
+    return *found, key, user

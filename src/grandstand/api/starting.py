@@ -1,0 +1,31 @@
+"""Answers while a process waits for its engines at the start: nobody who connects is left hanging."""
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from grandstand.api.problems import reply_of
+from grandstand.api.replies import json_reply, send_reply
+from grandstand.domain.errors import UnavailableError
+
+LIVE_PATH = "/api/health/live"
+
+
+class StartingApp:
+    """An ASGI app that refuses everything with 503 until `begin`, and hands all on afterwards."""
+
+    def __init__(self) -> None:
+        self._app: ASGIApp | None = None
+
+    def begin(self, app: ASGIApp) -> None:
+        """Let the app answer from now on."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._app is not None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == ScopeType.HTTP:
+            if scope["path"] == LIVE_PATH:
+                await send_reply(send, json_reply({"status": "ok"}))
+            else:
+                await send_reply(send, reply_of(UnavailableError("The server waits for its engines; try again.")))

@@ -1,0 +1,1 @@
+SELECT count(*) FROM standings WHERE tournament_id = $1 AND occurrence = $2

@@ -1,0 +1,1 @@
+SELECT count(*) FROM occurrences WHERE status = 'settled' AND settled_at >= $1

@@ -1,0 +1,1 @@
+SELECT leaderboard_id, counts_since FROM leaderboards WHERE deleted_at IS NULL

@@ -1,0 +1,1 @@
+SELECT definition FROM rankings WHERE ranking_id = $1

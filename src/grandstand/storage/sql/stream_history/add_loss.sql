@@ -1,0 +1,1 @@
+INSERT INTO stream_losses (reason, events_at_risk) VALUES ($1, $2)

@@ -1,0 +1,72 @@
+"""A stop has a limit; what is not done by then is left so that others take it at once."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from grandstand.operations.apply_events import Applied
+from grandstand.storage.event_stream import Block
+from grandstand.workers.event_consumer import EventConsumer
+from tests.faults.conftest import Processes
+from tests.faults.load import define_ticks, depth
+from tests.faults.ways import open_way
+from tests.support.core import NOON, Core, core, core_database_url, event
+from tests.support.engines import RunningEngines
+from tests.support.waiting import eventually
+
+__all__ = ["core", "core_database_url"]
+
+
+class Stuck:
+    """Stands where an applier stands and never comes to an end."""
+
+    def __init__(self) -> None:
+        self.holds = asyncio.Event()
+
+    async def apply(self, blocks: Sequence[Block]) -> Applied:
+        self.holds.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.anyio
+async def test_what_a_stopped_worker_holds_is_free_at_once(core: Core) -> None:
+    await core.stream.create_group()
+    for _ in range(5):
+        await core.stream.append([event()], [event()], NOON)
+    stuck: Any = Stuck()
+    worker = EventConsumer("stuck", core.stream, stuck, batch_max=1000, low_share=0.2, reclaim_idle_seconds=600)
+    task = asyncio.ensure_future(worker.run(asyncio.Event()))
+    await stuck.holds.wait()
+    assert await core.stream.claim_stalled("other", 600, 100) == []
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert len(await core.stream.claim_stalled("other", 600, 100)) == 10
+
+
+def test_a_worker_that_cannot_finish_ends_in_time_and_another_takes_over(
+    processes: Processes, engines: RunningEngines, database_url: str
+) -> None:
+    database = database_url.partition("@/")[2].partition("?")[0]
+    processes.start("ingest", "api")
+    with open_way(engines.socket_folder / ".s.PGSQL.5432") as way, processes.client() as client:
+        define_ticks(client)
+        far = f"postgresql://grandstand@127.0.0.1:{way.port}/{database}"
+        worker = processes.start("worker", database_url=far, shutdown_timeout_seconds=1, reclaim_idle_seconds=600)
+        client.post("/api/events", json={"event_type": "tick", "user_id": "ann"}).raise_for_status()
+        eventually(lambda: depth(client) == 0)
+        way.hold()
+        client.post("/api/events", json={"event_type": "tick", "user_id": "ann"}).raise_for_status()
+        assert depth(client) == 1
+        os.kill(worker.pid, signal.SIGTERM)
+        assert worker.wait(30) == 0
+        processes.start("worker", reclaim_idle_seconds=600)
+        eventually(lambda: depth(client) == 0, 30, "another worker takes over")
+        (entry,) = client.get("/api/leaderboards/ticks").json()["entries"]
+        assert entry["score"] == 2
