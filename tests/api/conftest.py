@@ -33,10 +33,12 @@ from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.put_player import PlayerKeeper
+from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
+from grandstand.storage.audit import AuditStore
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.webhooks import WebhookStore
 from tests.support.core import Core, open_core
@@ -163,6 +165,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         webhooks=WebhookManager(core.database, WebhookStore(), core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, core.letters, core.stream),
         keys=KeyManager(core.database),
+        audit=AuditReader(core.database, AuditStore()),
         health=HealthChecker(core.database, StreamHistory(), core.stream, core.index, ("ingest", "api")),
     )
     app = build_app(services)

@@ -79,6 +79,7 @@ TABLE: dict[tuple[str, str], tuple[frozenset[Who], str | None]] = {
     ("GET", "/api/dead-letters/{letter_id}"): (ADMIN, None),
     ("DELETE", "/api/dead-letters/{letter_id}"): (ADMIN, None),
     ("POST", "/api/dead-letters/{letter_id}/replay"): (ADMIN, None),
+    ("GET", "/api/audit-log"): (ADMIN, None),
     ("GET", "/api/keys"): (ADMIN, None),
     ("POST", "/api/keys"): (ADMIN, None),
     ("DELETE", "/api/keys/{key_id}"): (ADMIN, None),

@@ -8,15 +8,19 @@ from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal, Scope
 from grandstand.domain.errors import ForbiddenError, UnauthorizedError
 from grandstand.domain.leaderboards import Visibility
+from grandstand.operations.audit import Origin, set_origin
 
 
 def principal_of(scope: HTTPScope, services: Services) -> Principal:
-    """Return who sent the request.
+    """Return who sent the request; what the request changes is written down as this principal's doing.
 
     Raises:
         UnauthorizedError: there is a credential and it is not good.
     """
-    return services.authenticator.principal(authorization_of(scope))
+    principal = services.authenticator.principal(authorization_of(scope))
+    client = scope.get("client")
+    set_origin(Origin(principal.kind, principal.user_id or principal.key_id, client[0] if client else None))
+    return principal
 
 
 def authorization_of(scope: HTTPScope) -> str | None:

@@ -7,6 +7,7 @@ from litestar.di import Provide
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
+from grandstand.api.audit import AuditRoutes
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.dead_letters import DeadLetterRoutes
 from grandstand.api.events import EventRoutes
@@ -32,6 +33,7 @@ CONTROLLERS = (
     WebhookRoutes,
     DeadLetterRoutes,
     KeyRoutes,
+    AuditRoutes,
     HealthRoutes,
     SchemaRoutes,
 )

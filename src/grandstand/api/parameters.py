@@ -1,10 +1,13 @@
 """Reads what comes in paths and queries. Whatever a caller writes there ends in a value or a 4xx, never in a 5xx."""
 
 import re
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl, unquote, unquote_to_bytes
 
+import msgspec
+
 from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
-from grandstand.domain.event_model import is_user_id
+from grandstand.domain.event_model import AwareTime, is_user_id
 from grandstand.operations.find_ranking import Part
 
 KEY_LENGTH_MAX = 64
@@ -107,6 +110,22 @@ class Query:
         """
         number = self.integer(name)
         return default if number is None else number
+
+    def moment(self, name: str) -> datetime | None:
+        """Return a parameter's RFC 3339 time in UTC; None when it is missing.
+
+        Raises:
+            InvalidError: it is no such time.
+        """
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            # A plus sign that nobody encoded has become a space.
+            return msgspec.convert(text.replace(" ", "+"), AwareTime).astimezone(UTC)
+        except (msgspec.ValidationError, OverflowError):
+            message = "must be an RFC 3339 time with its offset, like 2026-01-31T12:00:00Z"
+            raise InvalidError([FieldError(name, message)]) from None
 
     def part(self) -> Part:
         """Return which part of a board the parameters `period`, `segment` and `bucket` ask for.

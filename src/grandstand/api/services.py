@@ -19,6 +19,7 @@ from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.put_player import PlayerKeeper
+from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
@@ -51,5 +52,6 @@ class Services:
     webhooks: WebhookManager
     dead_letters: DeadLetterManager
     keys: KeyManager
+    audit: AuditReader
     health: HealthChecker
     roles: frozenset[Role] = frozenset(("ingest", "api"))

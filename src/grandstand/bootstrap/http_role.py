@@ -24,12 +24,14 @@ from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.put_player import PlayerKeeper
+from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role
+from grandstand.storage.audit import AuditStore
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
@@ -59,6 +61,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         authenticator=authenticator,
         sessions=SessionOpener(authenticator, core.database, core.bans),
         keys=KeyManager(core.database),
+        audit=AuditReader(core.database, AuditStore()),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
         lister=LeaderboardLister(core.catalog, core.database),

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from grandstand.bootstrap.core import EngineUnreachableError, check_schema, open_core
 from grandstand.domain.errors import UnavailableError
+from grandstand.operations.audit import Origin, acting_as
 from grandstand.operations.manage_keys import KeyManager
 from grandstand.settings import Settings
 
@@ -23,6 +24,7 @@ async def with_keys(settings: Settings, action: Callable[[KeyManager], Awaitable
         core = await open_core(settings, stack)
         await check_schema(core)
         try:
-            return await action(KeyManager(core.database))
+            with acting_as(Origin("cli")):
+                return await action(KeyManager(core.database))
         except UnavailableError as error:
             raise EngineUnreachableError(error.detail) from error

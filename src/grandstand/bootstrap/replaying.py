@@ -8,6 +8,7 @@ from valkey.exceptions import ValkeyError
 from grandstand.bootstrap.core import EngineUnreachableError, check_schema, first_line, open_core
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.leaderboards import LeaderboardDefinition
+from grandstand.operations.audit import Origin, acting_as
 from grandstand.operations.replay_leaderboard import Replay
 from grandstand.settings import Settings
 
@@ -30,7 +31,8 @@ async def replay_board(
         core = await open_core(settings, stack)
         await check_schema(core)
         try:
-            return await core.replayer().replay(key, definition, dry_run=dry_run, on_events=on_events)
+            with acting_as(Origin("cli")):
+                return await core.replayer().replay(key, definition, dry_run=dry_run, on_events=on_events)
         except UnavailableError as error:
             raise EngineUnreachableError(error.detail) from error
         except (ValkeyError, OSError) as error:

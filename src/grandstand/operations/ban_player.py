@@ -15,6 +15,7 @@ from grandstand.domain.errors import (
 )
 from grandstand.domain.event_model import is_user_id
 from grandstand.domain.json_bodies import decode_body
+from grandstand.operations.audit import record
 from grandstand.storage.bans import BanStore
 from grandstand.storage.changes import Changes
 from grandstand.storage.credentials import revoke_player
@@ -85,6 +86,7 @@ class PlayerBanner:
             removed = await self._entries.remove_everywhere(connection, user_id)
             await self._tournaments.remove_participant(connection, user_id)
             voided = await self._prizes.void_of_user(connection, user_id, now, actor, reason)
+            await record(connection, "player.ban", user_id, after={"reason": reason, "prizes_voided": voided})
             # Before the commit: were it lost after it, the player would stay in the rank indexes.
             try:
                 await self._index.remove(removed)
@@ -104,6 +106,7 @@ class PlayerBanner:
             await self._ledger.seize(connection)
             if not await self._bans.lift(connection, user_id, clock.now()):
                 raise NotFoundError("player_not_banned", "This player is not banned.")
+            await record(connection, "player.unban", user_id)
         return BanView(user_id=user_id, is_banned=False, banned_at=None, prizes_voided=0)
 
     async def _announce(self, ranking_ids: set[int]) -> None:

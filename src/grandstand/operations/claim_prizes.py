@@ -6,6 +6,7 @@ from uuid import UUID
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, FieldError, ForbiddenError, GoneError, InvalidError, NotFoundError
 from grandstand.domain.tournaments import PrizeStatus, is_tournament_id
+from grandstand.operations.audit import record
 from grandstand.operations.tournament_views import PrizeList, PrizeView, prize_view
 from grandstand.storage.outbox import Outbox
 from grandstand.storage.postgres import Connection, Database
@@ -114,6 +115,8 @@ class PrizeKeeper:
         async with self._database.transaction() as connection:
             is_voided = await self._prizes.void(connection, number, clock.now(), actor, reason)
             held, _ = await self._find(connection, number)
+            if is_voided:
+                await record(connection, "prize.void", prize_id, after={"user_id": held.user_id, "reason": reason})
         if not is_voided:
             raise ConflictError("prize_not_pending", f"This prize is {held.status}.")
         return prize_view(held)

@@ -21,6 +21,7 @@ from grandstand.domain.leaderboards import (
     TieBreak,
     Tier,
 )
+from grandstand.operations.audit import record
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.storage.changes import Changes
 from grandstand.storage.entries import Entry, EntryStore
@@ -128,6 +129,7 @@ class LeaderboardDefiner:
             revision = await self._ledger.next_leaderboards_revision(connection)
             await self._rankings.end_running(connection, board.leaderboard_id, board.epoch, moment)
             board = await self._store.reset(connection, board.leaderboard_id, moment, revision)
+            await record(connection, "leaderboard.reset", key)
         await self._announce()
         return view(board)
 
@@ -146,6 +148,7 @@ class LeaderboardDefiner:
             if not removed:
                 raise NotFoundError("not_ranked", f"This player has no entry on the leaderboard {key!r}.")
             await self._entries.record_removal(connection, board.leaderboard_id, user_id, clock.now())
+            await record(connection, "leaderboard.remove_user", key, after={"user_id": user_id})
             # Before the commit: were it lost after it, the user would stay in the rank index.
             try:
                 await self._index.remove(removed)
@@ -168,6 +171,7 @@ class LeaderboardDefiner:
             revision = await self._ledger.next_leaderboards_revision(connection)
             await self._rankings.drop(connection, board.leaderboard_id, None)
             await self._store.delete(connection, board.leaderboard_id, revision)
+            await record(connection, "leaderboard.delete", key, before=board.definition)
         await self._announce()
 
     async def _put(self, key: str, definition: LeaderboardDefinition) -> tuple[Leaderboard, bool]:
@@ -196,6 +200,8 @@ class LeaderboardDefiner:
                 )
             else:
                 board = await self._store.update(connection, held.leaderboard_id, definition, revision)
+            before = None if held is None else held.definition
+            await record(connection, "leaderboard.put", key, before=before, after=definition)
         await self._announce()
         return board, held is None
 

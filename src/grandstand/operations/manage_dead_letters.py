@@ -4,8 +4,6 @@ A replay puts the event into the stream before its letter says so, in a transact
 between the two leaves it dead and the event on its way, and sending that again does no harm: an id counts once.
 """
 
-import base64
-import binascii
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -18,6 +16,8 @@ from grandstand.domain.dead_letters import LETTER_STATUSES, LetterStatus
 from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
 from grandstand.domain.event_model import join_entry
 from grandstand.domain.json_bodies import decode_body
+from grandstand.domain.list_cursors import read_list_cursor, write_list_cursor
+from grandstand.operations.audit import record
 from grandstand.operations.dead_letter_views import (
     DeadLetterDetail,
     DeadLetterList,
@@ -78,14 +78,14 @@ class DeadLetterManager:
         if not 1 <= limit <= LIST_MAX:
             raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
         wanted = _filter(event_type, user_id, error)
-        before = _AFTER_ALL if cursor is None else _read_cursor(cursor)
+        before = _AFTER_ALL if cursor is None else UUID(bytes=read_list_cursor(cursor, _UUID_BYTES))
         standing = _read_status(status)
         async with self._database.connection() as connection:
             found = await self._letters.list_newest(
                 connection, wanted, status=standing, before=before, count_max=limit + 1
             )
         page = found[:limit]
-        next_cursor = _write_cursor(page[-1].dead_letter_id) if len(found) > limit else None
+        next_cursor = write_list_cursor(page[-1].dead_letter_id.bytes) if len(found) > limit else None
         return DeadLetterList([letter_view(letter) for letter in page], next_cursor)
 
     async def get(self, letter_id: str) -> DeadLetterDetail:
@@ -113,6 +113,7 @@ class DeadLetterManager:
                 raise _not_found()
             if letter.status == "dead":
                 letter = (await self._send(connection, [letter]))[0]
+                await record(connection, "dead_letter.replay", letter_id)
         return letter_view(letter)
 
     async def replay_all(self, body: bytes) -> DeadLettersReplayed:
@@ -132,6 +133,10 @@ class DeadLetterManager:
                 count_max = min(_CHUNK, request.limit - replayed)
                 some = await self._letters.lock_some(connection, wanted, failed_before=began, count_max=count_max)
                 await self._send(connection, some)
+                if some:
+                    await record(
+                        connection, "dead_letter.replay", "*", after={"filter": request, "replayed": len(some)}
+                    )
             replayed += len(some)
             if len(some) < count_max:
                 break
@@ -144,9 +149,10 @@ class DeadLetterManager:
         Raises:
             NotFoundError: `dead_letter_not_found`.
         """
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             if not await self._letters.delete(connection, _read_id(letter_id)):
                 raise _not_found()
+            await record(connection, "dead_letter.delete", letter_id)
 
     async def prune(self) -> None:
         """Forget what was replayed long ago."""
@@ -185,21 +191,6 @@ def _read_status(text: str | None) -> LetterStatus | None:
     if text is not None:
         raise InvalidError([FieldError("status", f"must be one of {', '.join(LETTER_STATUSES)}")])
     return None
-
-
-def _write_cursor(letter_id: UUID) -> str:
-    return base64.urlsafe_b64encode(letter_id.bytes).rstrip(b"=").decode()
-
-
-def _read_cursor(cursor: str) -> UUID:
-    try:
-        packed = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        if len(packed) != _UUID_BYTES:
-            raise ValueError("of another length")
-    except (ValueError, binascii.Error):
-        message = "is not a cursor of this list; begin again without one"
-        raise InvalidError([FieldError("cursor", message)]) from None
-    return UUID(bytes=packed)
 
 
 def _not_found() -> NotFoundError:

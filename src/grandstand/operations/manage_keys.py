@@ -11,6 +11,7 @@ from grandstand import clock
 from grandstand.domain.credentials import KeyKind, Scope, hash_key, make_key, signing_key
 from grandstand.domain.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from grandstand.domain.json_bodies import decode_body
+from grandstand.operations.audit import record
 from grandstand.operations.first_keys import ENVIRONMENT_KEY_NAME, deployment_secret
 from grandstand.storage import credentials
 from grandstand.storage.credentials import KeyRow, StoredKey
@@ -92,9 +93,11 @@ class KeyManager:
         _check(request, now)
         async with self._database.transaction() as connection:
             await credentials.lock_keys(connection)
-            return await _insert(
+            made = await _insert(
                 connection, request.kind, request.name, request.scopes, request.expires_at, actor=actor, now=now
             )
+            await record(connection, "key.create", made.id, after=_shown(made))
+        return made
 
     async def list(self) -> KeyList:
         """Return all keys, also those that are out of force."""
@@ -128,6 +131,7 @@ class KeyManager:
             # The end that a key was given is the new one's, too: rotating does not prolong what was to end.
             made = await _insert(connection, old.kind, old.name, old.scopes, old.expires_at, actor=actor, now=now)
             await credentials.expire_key(connection, key_id, now + timedelta(seconds=overlap_seconds))
+            await record(connection, "key.rotate", key_id, before=_view(old, now), after=_shown(made))
         return made
 
     async def revoke(self, key_id: str) -> None:
@@ -148,6 +152,7 @@ class KeyManager:
             if key.kind == "admin" and not await credentials.count_lasting_keys(connection, "admin", key_id):
                 raise ConflictError("last_admin_key", "No other admin key lasts; make one first.")
             await credentials.revoke_key(connection, key_id, now)
+            await record(connection, "key.revoke", key_id, before=_view(key, now))
 
 
 async def _insert(
@@ -230,6 +235,11 @@ def _view(row: KeyRow, now: datetime) -> KeyView:
         last_used_at=row.last_used_at,
         revoked_at=row.revoked_at,
     )
+
+
+def _shown(made: KeyCreated) -> KeyView:
+    """Return what is known of a key just made, without the key."""
+    return KeyView(**{name: getattr(made, name) for name in KeyView.__struct_fields__})
 
 
 def _utc(moment: datetime | None) -> datetime | None:

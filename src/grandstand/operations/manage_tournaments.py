@@ -12,6 +12,7 @@ from grandstand.domain.errors import ConflictError, FieldError, InvalidError
 from grandstand.domain.leaderboards import tournament_key
 from grandstand.domain.rankings import RankingName
 from grandstand.domain.tournaments import TournamentDefinition, Window, next_window
+from grandstand.operations.audit import record
 from grandstand.operations.find_tournament import find_open_tournament, find_tournament
 from grandstand.operations.tournament_bodies import apply_patch, read_new_tournament, read_patch
 from grandstand.operations.tournament_views import TournamentView, tournament_view
@@ -73,6 +74,7 @@ class TournamentKeeper:
                 await self._tournaments.insert_occurrences(connection, tournament_id, [window])
                 await self._tournaments.publish_windows(connection, tournament_id, board.leaderboard_id, revision)
                 item = await find_tournament(self._tournaments, connection, tournament_id)
+                await record(connection, "tournament.create", tournament_id, after=definition)
         except asyncpg.UniqueViolationError:
             raise ConflictError("tournament_exists", f"There is a tournament {tournament_id!r} already.") from None
         await self._announce()
@@ -95,6 +97,7 @@ class TournamentKeeper:
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
             item = await find_open_tournament(self._tournaments, connection, tournament_id, now)
+            before = tournament_view(item)
             definition = apply_patch(item, patch, now)
             await self._tournaments.update(connection, tournament_id, definition)
             if item.status == "active":
@@ -105,6 +108,7 @@ class TournamentKeeper:
             await self._reschedule(connection, item, definition)
             await self._publish(connection, item)
             item = await find_tournament(self._tournaments, connection, tournament_id, item.occurrence)
+            await record(connection, "tournament.change", tournament_id, before=before, after=tournament_view(item))
         await self._announce()
         return tournament_view(item)
 
@@ -124,6 +128,7 @@ class TournamentKeeper:
             await self._move(connection, item, Window(item.occurrence, item.starts_at, min(now, item.ends_at)))
             await self._tournaments.end_all(connection, [item], now)
             await self._publish(connection, item)
+            await record(connection, "tournament.end", tournament_id, after={"occurrence": item.occurrence})
             item = await find_tournament(self._tournaments, connection, tournament_id, item.occurrence)
         await self._announce()
         return tournament_view(item)
@@ -142,6 +147,7 @@ class TournamentKeeper:
                 raise ConflictError("tournament_settled", f"The tournament {tournament_id!r} is {item.status}.")
             await self._tournaments.cancel(connection, tournament_id)
             await self._publish(connection, item)
+            await record(connection, "tournament.cancel", tournament_id, before=tournament_view(item))
             item = await find_tournament(self._tournaments, connection, tournament_id, item.occurrence)
         await self._announce()
         return tournament_view(item)

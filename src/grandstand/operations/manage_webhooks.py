@@ -1,8 +1,6 @@
 """Where webhooks go: endpoints are created, listed, tested and removed; deliveries are listed and replayed."""
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -17,8 +15,10 @@ from grandstand.domain.errors import (
 )
 from grandstand.domain.ids import new_ids
 from grandstand.domain.json_bodies import decode_body
+from grandstand.domain.list_cursors import read_list_cursor, write_list_cursor
 from grandstand.domain.webhook_urls import WebhookUrl, read_webhook_url
 from grandstand.domain.webhooks import DELIVERY_STATUSES, EVENT_TYPES, TEST_TYPE, DeliveryStatus, new_secret
+from grandstand.operations.audit import record
 from grandstand.operations.webhook_connections import AddressGuard, AddressRefusedError
 from grandstand.operations.webhook_views import (
     DeliveryList,
@@ -32,7 +32,7 @@ from grandstand.operations.webhook_views import (
 )
 from grandstand.storage.outbox import Outbox
 from grandstand.storage.postgres import Database
-from grandstand.storage.webhooks import Delivery, WebhookStore
+from grandstand.storage.webhooks import WebhookStore
 
 ENDPOINTS_MAX = 50
 DESCRIPTION_LENGTH_MAX = 200
@@ -71,7 +71,7 @@ class WebhookManager:
         await self._check_reachable(read_webhook_url(request.url))
         secret = new_secret()
         (endpoint_id,) = new_ids(1, clock.now())
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             endpoint = await self._webhooks.insert_endpoint(
                 connection,
                 endpoint_id,
@@ -81,6 +81,8 @@ class WebhookManager:
                 sorted(set(request.event_types)),
                 count_max=ENDPOINTS_MAX,
             )
+            if endpoint is not None:
+                await record(connection, "webhook.create", str(endpoint_id), after=webhook_view(endpoint))
         if endpoint is None:
             raise ConflictError("webhook_limit_reached", f"There are {ENDPOINTS_MAX} webhooks; delete one first.")
         return WebhookCreated(secret=secret, **msgspec.structs.asdict(webhook_view(endpoint)))
@@ -97,9 +99,10 @@ class WebhookManager:
             NotFoundError: `webhook_not_found`.
         """
         endpoint_id = _read_id(webhook_id)
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             if endpoint_id is None or not await self._webhooks.delete_endpoint(connection, endpoint_id):
                 raise _not_found()
+            await record(connection, "webhook.delete", webhook_id)
 
     async def enable(self, webhook_id: str) -> WebhookView:
         """Take an endpoint into use again after it answered 410. What was given up stays so until it is replayed.
@@ -109,8 +112,10 @@ class WebhookManager:
         """
         endpoint_id = _read_id(webhook_id)
         if endpoint_id is not None:
-            async with self._database.connection() as connection:
+            async with self._database.transaction() as connection:
                 endpoint = await self._webhooks.enable_endpoint(connection, endpoint_id)
+                if endpoint is not None:
+                    await record(connection, "webhook.enable", webhook_id)
             if endpoint is not None:
                 return webhook_view(endpoint)
         raise _not_found()
@@ -153,7 +158,8 @@ class WebhookManager:
                 connection, status=wanted, endpoint_id=endpoint, before=before, count_max=limit + 1
             )
         page = found[:limit]
-        next_cursor = _write_cursor(page[-1]) if len(found) > limit else None
+        last = page[-1] if len(found) > limit else None
+        next_cursor = None if last is None else write_list_cursor(last.event_id.bytes + last.endpoint_id.bytes)
         return DeliveryList([delivery_view(delivery) for delivery in page], next_cursor)
 
     async def replay(self, event_id: str, endpoint_id: str) -> DeliveryView:
@@ -165,9 +171,10 @@ class WebhookManager:
         """
         event, endpoint = _read_id(event_id), _read_id(endpoint_id)
         if event is not None and endpoint is not None:
-            async with self._database.connection() as connection:
+            async with self._database.transaction() as connection:
                 delivery = await self._webhooks.replay(connection, event, endpoint)
                 if delivery is not None:
+                    await record(connection, "webhook.replay", f"{event_id}/{endpoint_id}")
                     return delivery_view(delivery)
                 if await self._webhooks.has_delivery(connection, event, endpoint):
                     raise _disabled()
@@ -224,20 +231,9 @@ def _read_status(text: str | None) -> DeliveryStatus | None:
     return None
 
 
-def _write_cursor(delivery: Delivery) -> str:
-    packed = delivery.event_id.bytes + delivery.endpoint_id.bytes
-    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
-
-
 def _read_cursor(cursor: str) -> tuple[UUID, UUID]:
-    try:
-        packed = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        if len(packed) != _CURSOR_BYTES:
-            raise ValueError("of another length")
-    except (ValueError, binascii.Error):
-        message = "is not a cursor of this list; begin again without one"
-        raise InvalidError([FieldError("cursor", message)]) from None
-    return UUID(bytes=packed[:16]), UUID(bytes=packed[16:])
+    key = read_list_cursor(cursor, _CURSOR_BYTES)
+    return UUID(bytes=key[:16]), UUID(bytes=key[16:])
 
 
 def _not_found() -> NotFoundError:

@@ -23,6 +23,7 @@ from grandstand.domain.errors import (
 )
 from grandstand.domain.event_model import is_user_id
 from grandstand.domain.ids import new_ids
+from grandstand.operations.audit import record
 from grandstand.operations.authenticate import Authenticator
 from grandstand.storage.bans import BanStore
 from grandstand.storage.credentials import keep_device, revoke_player
@@ -108,8 +109,9 @@ class SessionOpener:
         """
         if not is_user_id(user_id):
             raise InvalidError([FieldError("user_id", "must be 1 to 255 characters, none of them a control character")])
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             await revoke_player(connection, user_id, now())
+            await record(connection, "player.end_sessions", user_id)
 
     async def _user_of_device(self, device_id: str) -> str:
         device_hash = hash_device(device_id, self._authenticator.secret)

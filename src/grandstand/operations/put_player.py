@@ -17,6 +17,7 @@ from grandstand.domain.errors import (
 from grandstand.domain.event_model import EventError, is_user_id
 from grandstand.domain.json_bodies import decode_body
 from grandstand.domain.payloads import check_payload
+from grandstand.operations.audit import record
 from grandstand.storage.changes import Changes
 from grandstand.storage.players import Player, PlayerStore
 from grandstand.storage.postgres import Database
@@ -76,8 +77,10 @@ class PlayerKeeper:
             raise ForbiddenError("`metadata` is the game's to set; it needs a server key.")
         said = bytes(request.metadata).decode() if request.has_metadata() else "{}"
         metadata = None if by_player else said
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             player = await self._players.put(connection, user_id, request.display_name, request.country, metadata)
+            if not by_player:
+                await record(connection, "player.put", user_id, after=_view(player))
         try:
             await self._changes.names()
         except (ValkeyError, OSError) as error:

@@ -24,6 +24,7 @@ from grandstand.domain.event_model import StreamedEvent
 from grandstand.domain.leaderboards import Leaderboard, LeaderboardDefinition
 from grandstand.domain.rankings import WHOLE, RankingName
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule, is_direct_write_to
+from grandstand.operations.audit import record
 from grandstand.operations.catalog import ScoredBoard
 from grandstand.operations.fold_scores import ScoreFolder
 from grandstand.operations.score_events import Scored, score_event
@@ -213,6 +214,7 @@ class LeaderboardReplayer:
                 connection, board.leaderboard_id, pending.definition, pending.epoch, began_at, revision,
                 holds_stored=True,
             )  # fmt: skip
+            await record(connection, "leaderboard.replay", board.key, before=board.definition, after=pending.definition)
 
     async def _give_up(self, board: Leaderboard, pending: Leaderboard) -> None:
         async with self._database.transaction() as connection:

@@ -8,6 +8,7 @@ from grandstand.api.events import EventsReceipt
 from grandstand.api.import_lines import ImportReport
 from grandstand.api.leaderboards import LeaderboardList
 from grandstand.api.problems import Problem
+from grandstand.api.schema.audit import AUDIT_SERVED
 from grandstand.api.schema.dead_letters import DEAD_LETTERS_SCHEMAS, DEAD_LETTERS_SERVED
 from grandstand.api.schema.definition import describe
 from grandstand.api.schema.key_operations import KEY_SCHEMAS, KEY_SERVED
@@ -57,6 +58,7 @@ _SERVED = (
     *WEBHOOK_SERVED,
     *DEAD_LETTERS_SERVED,
     *KEY_SERVED,
+    *AUDIT_SERVED,
     Health,
     PoolHealth,
     Problem,

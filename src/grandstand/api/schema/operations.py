@@ -1,6 +1,7 @@
 """What every route takes and answers, as operations of the document. A test holds this list beside the routes."""
 
 from grandstand.api.schema import examples, tournament_examples
+from grandstand.api.schema.audit import AUDIT
 from grandstand.api.schema.boards import LEADERBOARDS, USER
 from grandstand.api.schema.dead_letters import DEAD_LETTERS
 from grandstand.api.schema.key_operations import KEYS
@@ -214,4 +215,6 @@ _HEALTH: Json = {
     },
 }
 
-PATHS: Json = _EVENTS | _PLAYERS | LEADERBOARDS | TOURNAMENTS | PRIZES | WEBHOOKS | DEAD_LETTERS | KEYS | _HEALTH
+PATHS: Json = (
+    _EVENTS | _PLAYERS | LEADERBOARDS | TOURNAMENTS | PRIZES | WEBHOOKS | DEAD_LETTERS | KEYS | AUDIT | _HEALTH
+)

@@ -1,0 +1,132 @@
+"""The audit log: every change by a key is in it, with who, from where, before and after; and it cannot be changed."""
+
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from grandstand.clock import now
+from tests.api.conftest import Site, problem
+
+pytestmark = pytest.mark.anyio
+
+
+async def newest(site: Site, **filters: Any) -> dict[str, Any]:
+    answer = await site.get("/api/audit-log", "admin", params=filters | {"limit": 1})
+    assert answer.status_code == 200, answer.text
+    [entry] = answer.json()["entries"]
+    return dict(entry)
+
+
+async def test_a_ban_tells_who_and_from_where(site: Site) -> None:
+    assert (await site.post("/api/players/eve/ban", {"reason": "speed hack"}, "server")).status_code == 200
+    entry = await newest(site, target="eve")
+    assert entry["action"] == "player.ban"
+    assert entry["after"] == {"reason": "speed hack", "prizes_voided": 0}
+    assert entry["actor"].startswith("server:key_")
+    assert entry["address"] == "127.0.0.1"
+    assert (await site.post("/api/players/eve/unban", {}, "admin")).status_code == 200
+    entry = await newest(site, target="eve")
+    assert entry["action"] == "player.unban"
+    assert entry["actor"].startswith("admin:key_")
+
+
+async def test_a_key_is_in_it_without_the_key(site: Site) -> None:
+    made = (await site.post("/api/keys", {"kind": "server", "name": "one"}, "admin")).json()
+    entry = await newest(site, target=made["id"])
+    assert (entry["action"], entry["after"]["name"]) == ("key.create", "one")
+    await site.delete(f"/api/keys/{made['id']}", "admin")
+    assert (await newest(site, target=made["id"]))["action"] == "key.revoke"
+    assert made["key"] not in (await site.get("/api/audit-log", "admin")).text
+
+
+async def test_definitions_and_tournaments_with_what_was_there_before(site: Site) -> None:
+    board = {"event_type": "t", "operator": "count", "title": "One"}
+    await site.put("/api/leaderboards/audited", board)
+    assert (await newest(site, target="audited"))["before"] is None
+    await site.put("/api/leaderboards/audited", board | {"title": "Two"})
+    entry = await newest(site, target="audited")
+    assert (entry["action"], entry["before"]["title"], entry["after"]["title"]) == ("leaderboard.put", "One", "Two")
+    await site.put("/api/leaderboards/audited", board | {"title": "Two"})  # changes nothing
+    assert (await newest(site, target="audited"))["id"] == entry["id"]
+    await site.post("/api/leaderboards/audited/reset", {}, "server")
+    assert (await newest(site, target="audited"))["action"] == "leaderboard.reset"
+    await site.delete("/api/leaderboards/audited")
+    assert (await newest(site, target="audited"))["action"] == "leaderboard.delete"
+
+    cup = {
+        "id": "audited-cup", "title": "One", "starts_at": now().isoformat(), "event_type": "t", "operator": "count",
+        "ends_at": (now() + timedelta(hours=1)).isoformat(),
+    }  # fmt: skip
+    assert (await site.post("/api/tournaments", cup, "server")).status_code == 201
+    assert (await newest(site, target="audited-cup"))["action"] == "tournament.create"
+    answer = await site.client.patch(
+        "/api/tournaments/audited-cup", json={"title": "Two"}, headers=site.headers("server")
+    )
+    assert answer.status_code == 200, answer.text
+    entry = await newest(site, target="audited-cup")
+    assert (entry["action"], entry["before"]["title"], entry["after"]["title"]) == ("tournament.change", "One", "Two")
+    await site.post("/api/tournaments/audited-cup/cancel", {}, "server")
+    assert (await newest(site, target="audited-cup"))["action"] == "tournament.cancel"
+
+
+async def test_what_fails_is_not_in_it(site: Site) -> None:
+    before = (await site.get("/api/audit-log", "admin")).json()["entries"][:1]
+    problem(await site.post("/api/players/nobody/unban", {}, "server"), 404, "player_not_banned")
+    problem(await site.delete("/api/webhooks/none"), 404, "webhook_not_found")
+    assert (await site.get("/api/audit-log", "admin")).json()["entries"][:1] == before
+
+
+async def test_a_player_who_names_themself_is_no_operator(site: Site) -> None:
+    token = await site.token("self")
+    assert (await site.put("/api/players/self", {"display_name": "Me"}, token)).status_code == 200
+    assert (await site.get("/api/audit-log", "admin", params={"target": "self"})).json()["entries"] == []
+    assert (await site.put("/api/players/self", {"display_name": "Other"}, "server")).status_code == 200
+    assert (await newest(site, target="self"))["after"]["display_name"] == "Other"
+
+
+async def test_pages_and_filters(site: Site) -> None:
+    for number in range(5):
+        await site.put("/api/players/paged", {"display_name": f"n{number}"}, "server")
+    seen, cursor = [], None
+    while True:
+        page = (
+            await site.get(
+                "/api/audit-log",
+                "admin",
+                params={"target": "paged", "limit": 2, "action": "player.put"} | ({"cursor": cursor} if cursor else {}),
+            )
+        ).json()
+        seen += [entry["after"]["display_name"] for entry in page["entries"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == ["n4", "n3", "n2", "n1", "n0"]
+    later = (now() + timedelta(hours=1)).isoformat()
+    answer = await site.get("/api/audit-log", "admin", params={"target": "paged", "from": later})
+    assert answer.json()["entries"] == []
+    answer = await site.get("/api/audit-log", "admin", params={"target": "paged", "to": later})
+    assert len(answer.json()["entries"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("limit", "0"), ("limit", "1001"), ("limit", "x"), ("cursor", "x"), ("cursor", "é"), ("action", "x"),
+        ("from", "yesterday"), ("to", "2026-01-01"), ("actor", "a" * 600), ("target", "\x00"),
+    ],
+)  # fmt: skip
+async def test_wrong_parameters_are_named(site: Site, name: str, value: str) -> None:
+    found = problem(await site.get("/api/audit-log", "admin", params={name: value}), 422, "invalid")
+    assert found["errors"][0]["path"] == name
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE audit_log SET actor = 'me'", "DELETE FROM audit_log", "TRUNCATE audit_log"]
+)
+async def test_nobody_rewrites_it(site: Site, statement: str) -> None:
+    await site.put("/api/players/kept", {"display_name": "K"}, "server")
+    async with site.core.database.connection() as connection:
+        with pytest.raises(asyncpg.RaiseError, match="only added to"):
+            await connection.execute(statement)
