@@ -27,10 +27,10 @@ async def test_a_settlement_waits_for_a_bad_event_until_it_is_a_dead_letter(cups
     async with running(consumer(core, retry_seconds=3600)):
         await eventually_async(is_only_the_bad_one_left)
     await cups.run()
-    assert (await cups.keeper.get("cup")).status == "ended", "the bad event may still be a score"
+    assert (await cups.lister.get("cup")).status == "ended", "the bad event may still be a score"
     async with running(consumer(core, retry_seconds=0.02, reclaim_idle_seconds=0.05)):
         await eventually_async(is_drained)
     assert await core.database.pool.fetchval("SELECT count(*) FROM dead_letters") == 1
     await cups.run()
-    assert (await cups.keeper.get("cup")).status == "settled"
+    assert (await cups.lister.get("cup")).status == "settled"
     assert [row.user_id for row in await cups.standings()] == ["ann"]
