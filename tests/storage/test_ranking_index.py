@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from grandstand.domain.ranking import prefix
 from grandstand.operations.catalog import indexed
 from grandstand.storage.entries import Entry
+from grandstand.storage.index_changes import Change, pack
 from grandstand.storage.ranking_index import Indexed, IndexIncompleteError, RankingIndex
-from grandstand.storage.valkey import Argument, Script
+from grandstand.storage.valkey import Script
 from tests.support.core import NOON, Core, minutes
 
 pytestmark = pytest.mark.anyio
@@ -34,20 +35,20 @@ async def publish(index: RankingIndex, *versions: tuple[str, int, int]) -> None:
         await index.publish([Entry(BOARD, user_id, score, b"", minutes(version), None, version)], {BOARD: 1})
 
 
-async def publish_raw(core: Core, *arguments: Argument) -> int:
+async def publish_raw(core: Core, *changes: Change) -> int:
     """Run the script itself: it can also remove users."""
     name = f"{core.prefix}:{{r{BOARD}}}"
     keys = (f"{name}:ranks", f"{name}:holders", f"{name}:removed", f"{name}:metadata")
-    taken: int = await Script("publish.lua").run(core.valkey, keys, [4, *arguments])
+    taken: int = await Script("publish.lua").run(core.valkey, keys, pack(changes))
     return taken
 
 
-def removal(user_id: str, version: int) -> list[Argument]:
-    return [user_id, "", version.to_bytes(6, "big"), ""]
+def removal(user_id: str, version: int) -> Change:
+    return Change(user_id, version)
 
 
-def entry(user_id: str, score: int, version: int) -> list[Argument]:
-    return [user_id, score, version.to_bytes(6, "big") + prefix(b"", minutes(version)), ""]
+def entry(user_id: str, score: int, version: int) -> Change:
+    return Change(user_id, version, score, prefix(b"", minutes(version)))
 
 
 async def content(index: RankingIndex, count: int = 1000) -> list[tuple[int, str, int]]:
@@ -73,12 +74,7 @@ async def test_the_same_version_again_changes_nothing(core: Core, index: Ranking
 async def test_versions_compare_as_numbers_up_to_48_bits(core: Core, index: RankingIndex) -> None:
     versions = [0, 1, 255, 256, 2**31, 2**32, 2**40 + 1, 2**48 - 1]
     random.Random(1).shuffle(versions)
-    await publish_raw(
-        core,
-        *itertools.chain(
-            *(["ann", version % 1000, version.to_bytes(6, "big") + prefix(b"", NOON), ""] for version in versions)
-        ),
-    )
+    await publish_raw(core, *(Change("ann", version, version % 1000, prefix(b"", NOON)) for version in versions))
     assert await content(index) == [(1, "ann", (2**48 - 1) % 1000)]
 
 
@@ -91,7 +87,7 @@ async def test_a_call_of_many_entries_takes_each_once(core: Core, index: Ranking
         *(entry(f"q{number:04}", 20_000, 1) for number in range(3000)),
         entry("p0003", 2, 6_001),
     ]
-    taken = await publish_raw(core, *itertools.chain(*entries, *again, *back))
+    taken = await publish_raw(core, *entries, *again, *back)
     assert taken == 5000 + 3 + 2 + 3000 - 1, "of p4999 the newest in one part is looked at only"
     scores = {user_id: score for _, user_id, score in await content(index, 10_000)}
     expected = {f"p{number:04}": number for number in range(5000)} | {f"q{number:04}": 20_000 for number in range(3000)}
@@ -99,31 +95,48 @@ async def test_a_call_of_many_entries_takes_each_once(core: Core, index: Ranking
     assert scores == expected | {"p0000": 9_000, "p4999": 1, "p0003": 2}
 
 
+async def test_long_texts_arrive_whole(core: Core) -> None:
+    user_id, metadata = "\U0001f600" * 255, '{"text":"' + "é" * 100_000 + '"}'
+    ranking = Indexed(BOARD, 1, 24, has_metadata=True)
+    await core.index.complete_new([BOARD])
+    rows = [("ann", None), (user_id, metadata), ("bob", None)]
+    entries = [
+        Entry(BOARD, user, -(2**53) + 1 + number, b"\xff" * 24, NOON, text or "{}", number)
+        for number, (user, text) in enumerate(rows)
+    ]
+    await core.index.publish(entries, {BOARD: -1})
+    window = await core.index.around(ranking, user_id, 1, 1)
+    assert window.own is not None
+    assert (window.own.rank, window.own.metadata, window.own.position.position_score) == (2, metadata, 2**53 - 2)
+    assert window.own.position.member[32:].decode() == user_id
+    assert [entry.metadata for entry in window.entries] == ["{}", metadata, "{}"]
+
+
 async def test_a_removed_user_stays_removed_against_older_publishes(core: Core, index: RankingIndex) -> None:
     await publish(index, ("ann", 1, 1), ("bob", 2, 2))
-    assert await publish_raw(core, *removal("ann", 5)) == 1
+    assert await publish_raw(core, removal("ann", 5)) == 1
     assert await content(index) == [(1, "bob", 2)]
     for version in (1, 3, 4, 5):
-        assert await publish_raw(core, *entry("ann", 9, version)) == 0
+        assert await publish_raw(core, entry("ann", 9, version)) == 0
     assert await content(index) == [(1, "bob", 2)]
 
 
 async def test_a_removed_user_comes_back_with_a_newer_version(core: Core, index: RankingIndex) -> None:
-    await publish_raw(core, *entry("ann", 1, 1), *removal("ann", 5), *entry("ann", 3, 6))
+    await publish_raw(core, entry("ann", 1, 1), removal("ann", 5), entry("ann", 3, 6))
     assert await content(index) == [(1, "ann", 3)]
-    assert await publish_raw(core, *removal("ann", 5)) == 0
-    assert await publish_raw(core, *removal("ann", 6)) == 0
-    assert await publish_raw(core, *removal("ann", 7)) == 1
+    assert await publish_raw(core, removal("ann", 5)) == 0
+    assert await publish_raw(core, removal("ann", 6)) == 0
+    assert await publish_raw(core, removal("ann", 7)) == 1
     assert await content(index) == []
 
 
 async def test_an_older_removal_does_not_remove(core: Core, index: RankingIndex) -> None:
-    await publish_raw(core, *entry("ann", 1, 4), *removal("ann", 3))
+    await publish_raw(core, entry("ann", 1, 4), removal("ann", 3))
     assert await content(index) == [(1, "ann", 1)]
 
 
 async def test_a_removal_before_the_first_publish_holds(core: Core, index: RankingIndex) -> None:
-    await publish_raw(core, *removal("ann", 5), *entry("ann", 1, 4), *entry("bob", 2, 1))
+    await publish_raw(core, removal("ann", 5), entry("ann", 1, 4), entry("bob", 2, 1))
     assert await content(index) == [(1, "bob", 2)]
 
 
@@ -140,7 +153,7 @@ async def test_any_mixture_leaves_the_newest_of_each_user(
     await index.complete_new([BOARD])
     newest: dict[str, tuple[int, int | None]] = {}
     for user_id, score, version in steps:
-        await publish_raw(core, *(removal(user_id, version) if score is None else entry(user_id, score, version)))
+        await publish_raw(core, removal(user_id, version) if score is None else entry(user_id, score, version))
         if version > newest.get(user_id, (0, 0))[0]:
             newest[user_id] = (version, score)
     expected = sorted((score, minutes(version), user) for user, (version, score) in newest.items() if score is not None)

@@ -19,6 +19,7 @@ from valkey.exceptions import OutOfMemoryError, ResponseError
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
+from grandstand.storage.index_changes import Change, held_version, pack
 from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
 from grandstand.storage.windows import IndexedEntry, Window
 
@@ -27,13 +28,6 @@ _CALL_ENTRIES_MAX = 2_000
 the server syncs its log, so smaller ones make a rebuild wait for the disk most of the time."""
 
 _REBUILD_NEWS_SECONDS = 60
-
-_VERSION_BYTES = 6
-"""Versions fit into 48 bits for longer than any deployment lives; Lua's numbers are exact up to 53."""
-
-
-Change = tuple[str, int | str, bytes, str]
-"""User, position score ('' for a removal), version and prefix, metadata: what `publish.lua` takes of an entry."""
 
 
 class IndexIncompleteError(Exception):
@@ -71,10 +65,11 @@ class RankingIndex:
         """
         changes: dict[int, list[Change]] = defaultdict(list)
         for ranking_id, user_id, score, tie_key, achieved_at, metadata, version in entries:
-            changes[ranking_id].append((
-                user_id, score * directions[ranking_id], _version(version) + prefix(tie_key, achieved_at),
-                metadata or "",
-            ))  # fmt: skip
+            changes[ranking_id].append(
+                Change(
+                    user_id, version, score * directions[ranking_id], prefix(tie_key, achieved_at), metadata or ""
+                )
+            )  # fmt: skip
         await self._publish_all(changes)
 
     async def remove(self, entries: Iterable[Entry]) -> None:
@@ -85,12 +80,12 @@ class RankingIndex:
         """
         changes: dict[int, list[Change]] = defaultdict(list)
         for entry in entries:
-            changes[entry.ranking_id].append((entry.user_id, "", _version(entry.version), ""))
+            changes[entry.ranking_id].append(Change(entry.user_id, entry.version))
         await self._publish_all(changes)
 
     async def _publish_all(self, changes: Mapping[int, list[Change]]) -> None:
         calls = [
-            (self._keys(ranking_id), _arguments(listed[start : start + _CALL_ENTRIES_MAX]))
+            (self._keys(ranking_id), pack(listed[start : start + _CALL_ENTRIES_MAX]))
             for ranking_id, listed in changes.items()
             for start in range(0, len(listed), _CALL_ENTRIES_MAX)
         ]
@@ -161,9 +156,7 @@ class RankingIndex:
             return {}
         held = await self._client.hmget(self._keys(ranking_id)[1], list(user_ids))  # type: ignore[misc]
         return {
-            user_id: int.from_bytes(value[:_VERSION_BYTES], "big")
-            for user_id, value in zip(user_ids, held, strict=True)
-            if value is not None
+            user_id: held_version(value) for user_id, value in zip(user_ids, held, strict=True) if value is not None
         }
 
     async def sample_users(self, ranking_id: int, count: int) -> list[str]:
@@ -174,7 +167,7 @@ class RankingIndex:
     async def forget(self, ranking_id: int, user_ids: Sequence[str], version: int) -> None:
         """Take users without an entry out of the index, as of `version`."""
         if user_ids:
-            await self._publish_all({ranking_id: [(user_id, "", _version(version), "") for user_id in user_ids]})
+            await self._publish_all({ranking_id: [Change(user_id, version) for user_id in user_ids]})
 
     async def delete(self, ranking_id: int) -> None:
         """Remove the index of a ranking that is not served any more."""
@@ -229,13 +222,6 @@ class RankingIndex:
         return ranks, holders, metadata
 
 
-def _arguments(changes: Sequence[Change]) -> list[Argument]:
-    """Return the arguments of `publish.lua`; without metadata there are fewer to be sent and read."""
-    if any(metadata for _, _, _, metadata in changes):
-        return [4, *(part for change in changes for part in change)]
-    return [3, *(part for change in changes for part in change[:3])]
-
-
 def _prefix_bytes(ranking: Indexed) -> int:
     """Return the length of members' prefixes for a ranking with metadata, whose users it is looked up by; else 0."""
     return ranking.tie_bytes + TIME_BYTES if ranking.has_metadata else 0
@@ -247,10 +233,6 @@ def _entries(rows: Sequence[Any]) -> list[IndexedEntry]:
         IndexedEntry(rows[i], Position(_integer(rows[i + 2]), rows[i + 1]), rows[i + 3].decode() or None)
         for i in range(0, len(rows), 4)
     ]
-
-
-def _version(version: int) -> bytes:
-    return version.to_bytes(_VERSION_BYTES, "big")
 
 
 def _integer(score: bytes) -> int:

@@ -1,15 +1,16 @@
 #!lua flags=allow-oom
 -- Takes entries into the rank index of one ranking, each only when it is newer than what the index holds.
 -- KEYS: the sorted set; the hash user -> version and prefix; the hash of removed users -> version; the hash user ->
--- metadata. ARGV: how many texts an entry has, 3 or 4; then of each entry the user, the position score ('' for a removed
--- user), the version (6 bytes, big endian) with the prefix of the member behind it, and the metadata ('' for none).
+-- metadata. ARGV: 1 when the entries carry metadata; the entries, packed (index_changes.py), each with its position score
+-- ('' for a removed user), the version (6 bytes, big endian) with the prefix of the member behind it, the user, and the
+-- metadata ('' for none).
 -- A full server still takes them: only what is published can leave the stream, which is what fills it.
 -- The hash's field '' is the mark of a complete index (begin_rebuild, complete); no user has that name.
 local ranks, holders, removed, metadata = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local call, sub, version_of = redis.call, string.sub, struct.unpack
+local call, sub, read = redis.call, string.sub, struct.unpack
 local any_removed = call('EXISTS', removed) == 1
 local any_metadata = call('EXISTS', metadata) == 1
-local width = tonumber(ARGV[1])
+local has_metadata, packed = ARGV[1] == '1', ARGV[2]
 
 -- One command for many entries costs a fraction of one for each; the arguments of so many fit on Lua's stack.
 local PART_ENTRIES = 2000
@@ -21,29 +22,32 @@ local function call_with(command, key, arguments)
 end
 
 local function is_newer(holding, since)
-    return not since or version_of('>I6', since) < version_of('>I6', holding)
+    return not since or read('>I6', since) < read('>I6', holding)
 end
 
-local taken = 0
-for first = 2, #ARGV, PART_ENTRIES * width do
-    -- Of a user who comes twice only the newest entry is looked at.
-    local newest, users = {}, {}
-    for i = first, math.min(first + PART_ENTRIES * width, #ARGV + 1) - width, width do
-        local user = ARGV[i]
-        local known = newest[user]
-        if not known then
-            users[#users + 1] = user
-            newest[user] = i
-        elseif is_newer(ARGV[i + 2], ARGV[known + 2]) then
-            newest[user] = i
+local taken, next_byte = 0, 1
+while next_byte <= #packed do
+    local users, scores, versions, texts, places = {}, {}, {}, {}, {}
+    while next_byte <= #packed and #users < PART_ENTRIES do
+        local score, holding, user
+        local text = ''
+        score, holding, user, next_byte = read('>Bc0Bc0Hc0', packed, next_byte)
+        if has_metadata then
+            text, next_byte = read('>Ic0', packed, next_byte)
+        end
+        -- Of a user who comes twice only the newest entry is looked at.
+        local place = places[user]
+        if not place or is_newer(holding, versions[place]) then
+            place = place or #users + 1
+            places[user] = place
+            users[place], scores[place], versions[place], texts[place] = user, score, holding, text
         end
     end
     local held_by = call('HMGET', holders, unpack(users))
 
     local old_members, new_members, holdings, kept, left, unkept, returned = {}, {}, {}, {}, {}, {}, {}
     for place, user in ipairs(users) do
-        local i = newest[user]
-        local score, holding, kept_text = ARGV[i + 1], ARGV[i + 2], width > 3 and ARGV[i + 3] or ''
+        local score, holding, text = scores[place], versions[place], texts[place]
         local held = held_by[place]
         local since = held
         if not held and any_removed then
@@ -73,9 +77,9 @@ for first = 2, #ARGV, PART_ENTRIES * width do
                 new_members[size + 2] = prefix .. user
                 holdings[size + 1] = user
                 holdings[size + 2] = holding
-                if kept_text ~= '' then
+                if text ~= '' then
                     kept[#kept + 1] = user
-                    kept[#kept + 1] = kept_text
+                    kept[#kept + 1] = text
                 elseif any_metadata then
                     unkept[#unkept + 1] = user
                 end
