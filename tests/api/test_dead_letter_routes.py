@@ -199,7 +199,7 @@ async def test_a_crash_in_the_middle_of_a_replay_loses_and_doubles_nothing(
     assert still["status"] == "dead"
     with monkeypatch.context() as after:
         after.setattr(site.core.letters, "mark_replayed", away)
-        problem(await site.post(path, b"", "admin"), 500, "internal_error")
+        problem(await site.post(path, b"", "admin"), 503, "unavailable")
     assert (await site.core.stream.depth()).depth == 1
     assert (await listed(site))[0]["status"] == "dead"
     assert (await site.post(path, b"", "admin")).status_code == 202

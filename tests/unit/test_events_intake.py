@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from grandstand.domain.errors import UnavailableError
+from grandstand.domain.errors import StreamFullError, UnavailableError
 from grandstand.domain.events import Event
 from grandstand.operations import accept_events
 from grandstand.operations.accept_events import EventIntake
@@ -73,15 +73,32 @@ async def test_a_request_right_after_the_last_write_is_written_too(intake: Event
     assert len(stream.writes) == 50
 
 
-async def test_a_failed_write_fails_exactly_its_requests(intake: EventIntake, stream: Stream) -> None:
+async def test_a_failed_write_refuses_what_waits_behind_it_and_the_next_finds_out(
+    intake: EventIntake, stream: Stream
+) -> None:
     first = await hand_in(intake, "a")
     await stream.began.acquire()
     second = await hand_in(intake, "b")
     stream.problem = UnavailableError("away", retry_after=3)
     stream.may_end.release()
-    with pytest.raises(UnavailableError) as caught:
+    for refused in (first, second):
+        with pytest.raises(UnavailableError) as caught:
+            await refused
+        assert caught.value.retry_after == 3
+    assert stream.writes == [["a"]], "nothing of what was refused is sent"
+    stream.problem = None
+    stream.may_end.release()
+    assert (await intake.accept(body("c"))).accepted == 1
+
+
+async def test_a_full_stream_refuses_only_what_was_sent(intake: EventIntake, stream: Stream) -> None:
+    first = await hand_in(intake, "a")
+    await stream.began.acquire()
+    second = await hand_in(intake, "b")
+    stream.problem = StreamFullError("full")
+    stream.may_end.release()
+    with pytest.raises(StreamFullError):
         await first
-    assert caught.value.retry_after == 3
     await stream.began.acquire()
     stream.problem = None
     stream.may_end.release()

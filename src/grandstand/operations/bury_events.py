@@ -1,5 +1,6 @@
 """Makes dead letters of events that could not be processed, so that what holds them may be acknowledged."""
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -16,6 +17,9 @@ from grandstand.storage.dead_letters import DeadLetterStore, NewLetter
 from grandstand.storage.event_stream import PRIORITY_NAMES, Block
 from grandstand.storage.postgres import Database, UnfitValueError
 from grandstand.telemetry import metrics
+
+_TRACE_SECONDS = 10.0
+"""Least time between two traces in the log; each letter keeps its error anyway."""
 
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +43,7 @@ class EventBurier:
     def __init__(self, database: Database, letters: DeadLetterStore) -> None:
         self._database = database
         self._letters = letters
+        self._next_trace = 0.0
 
     async def bury(self, lost: Sequence[Lost]) -> None:
         """Keep events as dead letters; when this returns they are committed. Doing it twice keeps them once.
@@ -49,14 +54,21 @@ class EventBurier:
         letters = [_letter(one) for one in lost]
         async with self._database.transaction() as connection:
             await self._letters.put(connection, letters)
-        for number, (one, letter) in enumerate(zip(lost, letters, strict=True)):
+        for one, letter in zip(lost, letters, strict=True):
             metrics.DEAD_LETTERS.labels(_kind(one.error)).inc()
             _log.error(
                 "event_dead", event_id=letter.event_id, event_type=letter.event_type, error=letter.error,
                 message=letter.message, attempts=letter.attempts,
-                # Of many at once, one trace tells enough.
-                exc_info=None if number else one.error,
+                exc_info=one.error if self._may_trace() else None,
             )  # fmt: skip
+
+    def _may_trace(self) -> bool:
+        """Of many in a short time one trace tells enough, and more would cost more than the events."""
+        now = time.monotonic()
+        if now < self._next_trace:
+            return False
+        self._next_trace = now + _TRACE_SECONDS
+        return True
 
 
 def _letter(lost: Lost) -> NewLetter:
