@@ -11,13 +11,13 @@ import pytest
 
 from grandstand.operations.apply_events import Applied
 from grandstand.storage.event_stream import Block
-from grandstand.workers.event_consumer import EventConsumer
 from tests.faults.conftest import Processes
 from tests.faults.load import define_ticks, depth
 from tests.faults.ways import open_way
 from tests.support.core import NOON, Core, core, core_database_url, event
 from tests.support.engines import RunningEngines
 from tests.support.waiting import eventually
+from tests.support.workers import consumer
 
 __all__ = ["core", "core_database_url"]
 
@@ -40,7 +40,7 @@ async def test_what_a_stopped_worker_holds_is_free_at_once(core: Core) -> None:
     for _ in range(5):
         await core.stream.append([event()], [event()], NOON)
     stuck: Any = Stuck()
-    worker = EventConsumer("stuck", core.stream, stuck, batch_max=1000, low_share=0.2, reclaim_idle_seconds=600)
+    worker = consumer(core, stuck, "stuck", reclaim_idle_seconds=600)
     task = asyncio.ensure_future(worker.run(asyncio.Event()))
     await stuck.holds.wait()
     assert await core.stream.claim_stalled("other", 600, 100) == []
