@@ -7,6 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CODE := src tests bench soak scripts
 UV ?= uv
+TEST_PROCESSES ?= 2
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1	\2/' | expand -t 16
@@ -19,8 +20,10 @@ setup: ## Create or repair .venv with the locked packages
 up: setup ## Start everything; flags go into ARGS="--port 9000"
 	@GRANDSTAND_STOP_WITH_PARENT=1 exec $(BIN)/grandstand up $(ARGS)
 
+# Many tests wait for processes more than they compute. Each of the two has engines of its own; a file stays together,
+# for its tests share a tree.
 test: lint types ## Run every check and every test; pytest's flags go into ARGS
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 lint: setup ## Check style, format and the layers
 	@$(BIN)/ruff check $(CODE)
