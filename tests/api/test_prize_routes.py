@@ -3,7 +3,6 @@
 import asyncio
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -67,7 +66,7 @@ async def test_who_may_see_and_claim(site: Site, monkeypatch: pytest.MonkeyPatch
     assert (await site.get(PRIZES, ann)).headers["cache-control"] == "private, no-store"
 
 
-@pytest.mark.parametrize("prize_id", [str(uuid4()), "nothing", "%00", "%ff"])
+@pytest.mark.parametrize("prize_id", ["0197a3c2-5b1e-7c40-8d2a-3f6b9e10c4d7", "nothing", "%00", "%ff"])
 async def test_prizes_that_are_none(site: Site, prize_id: str) -> None:
     for action in ("claim", "void"):
         problem(await site.post(f"{PRIZES}/{prize_id}/{action}", b"", "server"), 404, "prize_not_found")
