@@ -22,6 +22,7 @@ from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
 from grandstand.operations.list_tournaments import TournamentLister
@@ -39,6 +40,7 @@ from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
 from grandstand.storage.audit import AuditStore
+from grandstand.storage.player_exports import PlayerExports
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.webhooks import WebhookStore
 from tests.support.core import Core, open_core
@@ -126,6 +128,9 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     authenticator = Authenticator(core.database, refresh_seconds=60, token_ttl_seconds=3600, session_seconds=86_400)
     await authenticator.start()
     ranks = TournamentReader(core.database, core.tournaments, core.prizes, core.reader)
+    profiles = PlayerReader(
+        core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
+    )
     live, live_tournaments = LiveBoards(core.reader), LiveTournaments(core.reader, ranks)
     resolver = SystemResolver()
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
@@ -142,12 +147,12 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         lister=core.lister,
         scores=core.writer,
         players=PlayerKeeper(core.database, core.players, core.changes),
-        profiles=PlayerReader(
-            core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
-        ),
+        profiles=profiles,
         banner=PlayerBanner(
             core.database, core.ledger, core.bans, core.entries, core.tournaments, core.prizes, core.index, core.changes
         ),
+        exporter=PlayerExporter(core.database, PlayerExports(), profiles),
+        eraser=core.new_eraser(),
         tournaments=TournamentKeeper(
             core.database,
             core.ledger,
