@@ -12,7 +12,7 @@ pytest.register_assert_rewrite(
     "tests.support.core", "tests.support.world", "tests.support.driver", "tests.support.invariants"
 )
 
-pytest_plugins = ["tests.support.engines", "tests.support.server"]
+pytest_plugins = ["tests.support.leaks", "tests.support.engines", "tests.support.server"]
 
 # A shell that starts the tests in the background has them, and all that they start, ignore these.
 signal.signal(signal.SIGINT, signal.default_int_handler)

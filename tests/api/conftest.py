@@ -45,6 +45,7 @@ from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.webhooks import WebhookStore
 from tests.support.core import Core, open_core
 from tests.support.engines import SCHEMA, RunningEngines
+from tests.support.leaks import check_answer
 from tests.support.waiting import eventually_async
 
 KEYS = {
@@ -176,7 +177,9 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     app = build_app(services)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://grandstand") as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://grandstand", event_hooks={"response": [check_answer]}
+        ) as client:
             yield Site(app, client, services, core)
     finally:
         await live.close()
