@@ -9,10 +9,10 @@ from tests.tournaments.cups import Cups, cups, wall_clock
 
 __all__ = ["core", "core_database_url", "cups", "life", "wall_clock"]
 
-WINNER, REMOVED, UNBANNED, BANNED = 6, 0, 3, 7
+PLACES = {"winner": 6, "removed": 0, "unbanned": 3, "banned": 7}
 
 
-@pytest.fixture(params=[WINNER, REMOVED, UNBANNED, BANNED], ids=["winner", "removed", "unbanned", "banned"])
+@pytest.fixture(params=list(PLACES))
 async def life(request: pytest.FixtureRequest, cups: Cups, monkeypatch: pytest.MonkeyPatch) -> Life:
     """The deployment, with the player in one of several places."""
-    return await live(cups, monkeypatch, busy_module, request.param)
+    return await live(cups, monkeypatch, busy_module, PLACES[request.param])

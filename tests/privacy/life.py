@@ -4,7 +4,6 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from types import ModuleType
 from typing import Any
 from urllib.parse import quote
@@ -131,6 +130,3 @@ def texts(value: Any) -> Iterator[bytes]:
             yield from texts(item)
     else:
         yield str(value).encode()
-
-
-SECOND = timedelta(seconds=1)

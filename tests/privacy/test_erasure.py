@@ -9,6 +9,7 @@ from grandstand.storage.fencing import Fence
 from tests.privacy.life import NAME, Life, places_in_postgres, places_in_valkey
 from tests.support.core import event
 from tests.support.invariants import check_invariants
+from tests.tournaments.cups import START, Cups, score
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +61,7 @@ async def test_the_id_begins_anew(life: Life) -> None:
     assert all("erased-" not in place.user_id for place in await core.walk("count"))
 
 
+@pytest.mark.parametrize("life", ["winner"], indirect=True)
 async def test_what_waits_in_the_stream_does_not_bring_it_back(life: Life) -> None:
     core, time = life.core, life.cups.time
     await life.cups.append(event(NAME, 4, at=time.now))
@@ -73,6 +75,7 @@ async def test_what_waits_in_the_stream_does_not_bring_it_back(life: Life) -> No
     await check_invariants(core)
 
 
+@pytest.mark.parametrize("life", ["winner"], indirect=True)
 async def test_what_arrives_meanwhile_is_of_the_new_life(life: Life) -> None:
     core, time = life.core, life.cups.time
     await core.new_eraser().erase(NAME)
@@ -84,6 +87,7 @@ async def test_what_arrives_meanwhile_is_of_the_new_life(life: Life) -> None:
     await check_invariants(core)
 
 
+@pytest.mark.parametrize("life", ["winner"], indirect=True)
 async def test_a_scheduler_that_dies_anywhere_leaves_what_the_next_goes_on_with(life: Life) -> None:
     core = life.core
     await core.new_eraser().erase(NAME)
@@ -105,6 +109,7 @@ async def test_a_scheduler_that_dies_anywhere_leaves_what_the_next_goes_on_with(
     assert await places_in_postgres(core) | await places_in_valkey(core) == set()
 
 
+@pytest.mark.parametrize("life", ["winner"], indirect=True)
 async def test_twice_is_the_same_as_once(life: Life) -> None:
     first = await life.core.new_eraser().erase(NAME)
     assert await life.core.new_eraser().erase(NAME) == first
@@ -112,3 +117,31 @@ async def test_twice_is_the_same_as_once(life: Life) -> None:
     assert await life.core.new_erasure_finisher().finish() == 1
     assert await life.core.new_erasure_finisher().finish() == 0
     assert (await life.core.new_eraser().erase(NAME)).erasure_id != first.erasure_id
+
+
+@pytest.mark.parametrize("is_archived", [True, False])
+async def test_ranks_among_equals_stay_as_they_are(cups: Cups, is_archived: bool) -> None:
+    """Of equals the ids decide; the name that stands for an id would stand elsewhere."""
+    core, time = cups.core, cups.time
+    await core.define("hourly", period="hourly")
+    await cups.create(prizes=[{"from": 1, "kind": "gold", "amount": 100}, {"from": 2, "kind": "gold", "amount": 10}])
+    time.at(START)
+    await cups.run()
+    await cups.send(*(score(user, 5, at=START) for user in ("a", "b", "c")))
+    await cups.settle()
+    if is_archived:
+        time.forward(hours=2)
+        await core.new_closer().close()
+    await core.new_eraser().erase("a")
+    time.forward(seconds=1)
+    if not is_archived:
+        assert await core.new_erasure_finisher().finish() == 0
+        await check_invariants(core)
+        time.forward(hours=2)
+        await core.new_closer().close()
+    assert await core.new_erasure_finisher().finish() == 1
+    assert [(row.rank, row.user_id) for row in await cups.standings()][1:] == [(2, "b"), (3, "c")]
+    archives = await cups.fetch("SELECT ranking_id, rank, user_id FROM archived_entries ORDER BY 1, 2")
+    assert [row["user_id"] for row in archives if row["rank"] == 2][-1] == "b"
+    assert len(archives) >= 3
+    await check_invariants(core)

@@ -21,7 +21,7 @@ from grandstand.domain.ids import new_ids
 from grandstand.operations.audit import Origin, acting_as, current_origin, record
 from grandstand.operations.first_keys import deployment_secret
 from grandstand.storage.changes import Changes
-from grandstand.storage.entries import Entry, EntryStore
+from grandstand.storage.entries import EntryStore
 from grandstand.storage.erasures import Erasure, ErasureStore
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
@@ -88,22 +88,19 @@ class PlayerEraser:
         user_hash = hash_user_id(erasure.user_id, await deployment_secret(connection))
         await self._erasures.add(connection, erasure, user_hash)
         removed = await self._entries.remove_everywhere(connection, erasure.user_id)
-        renamed, directions = await self._erasures.rename_entries(connection, erasure)
         await self._tournaments.remove_participant(connection, erasure.user_id)
-        prize_ids = await self._erasures.take_out(connection, erasure)
-        if prize_ids:
-            await self._prizes.void_of_user(connection, erasure.pseudonym, erasure.requested_at, "system", _REASON)
+        await self._prizes.void_of_user(connection, erasure.user_id, erasure.requested_at, "system", _REASON)
+        await self._erasures.take_out(connection, erasure)
         # Who a player is, and from where it was asked, is what is to be forgotten.
         origin = current_origin()
         with acting_as(Origin("player") if origin.kind == "player" else origin):
             await record(connection, "player.erase", user_hash.hex())
         # Before the commit: were it lost after it, the player would stay in the rank indexes.
         try:
-            await self._index.remove([*removed, *(_named(entry, erasure.user_id) for entry in renamed)])
-            await self._index.publish(renamed, directions)
+            await self._index.remove(removed)
         except OUT_OF_REACH as error:
             raise UnavailableError("The rank index cannot be reached right now; try again.") from error
-        return {entry.ranking_id for entry in (*removed, *renamed)}
+        return {entry.ranking_id for entry in removed}
 
     async def _announce(self, ranking_ids: set[int]) -> None:
         try:
@@ -113,7 +110,3 @@ class PlayerEraser:
                 await self._changes.rankings(ranking_ids)
         except (ValkeyError, OSError) as error:
             _log.warning("change_not_announced", error=str(error))
-
-
-def _named(entry: Entry, user_id: str) -> Entry:
-    return entry._replace(user_id=user_id)

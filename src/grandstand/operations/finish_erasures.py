@@ -72,11 +72,13 @@ class ErasureFinisher:
         depth = await self._stream.depth()
         processed_until = now - timedelta(seconds=depth.lag_seconds) - self._slack
         due = [erasure for erasure in pending if erasure.requested_at < processed_until]
-        for erasure in due:
-            await self._finish_one(erasure)
-        return len(due)
+        return sum([await self._finish_one(erasure) for erasure in due])
 
-    async def _finish_one(self, erasure: Erasure) -> None:
+    async def _finish_one(self, erasure: Erasure) -> bool:
+        if await self._in_transaction(self._erasures.has_unarchived, erasure):
+            return False
+        # Before the events: attempts are counted from them.
+        await self._in_transaction(self._erasures.rename_finals, erasure)
         while await self._in_transaction(self._erasures.rename_events, erasure, _EVENTS):
             pass
         await self._in_transaction(self._erasures.delete_dead_letters, erasure)
@@ -100,6 +102,7 @@ class ErasureFinisher:
             await self._erasures.finish(connection, erasure, clock.now())
         _log.info("player_erased", erasure_id=str(erasure.erasure_id))
         await self._announce()
+        return True
 
     async def _in_transaction(self, step: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         async with self._database.transaction() as connection:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from grandstand.storage import queries
-from grandstand.storage.entries import Entry
 from grandstand.storage.postgres import Connection
 
 
@@ -42,32 +41,32 @@ class ErasureStore:
         """Write down that an erasure is done, and forget whom it was about."""
         await connection.execute(queries.load("erasures/finish.sql"), erasure.erasure_id, now)
 
-    async def take_out(self, connection: "Connection[Any]", erasure: Erasure) -> list[UUID]:
-        """Take the player out of everything that scores, sessions and tournaments go by; return the prizes.
+    async def take_out(self, connection: "Connection[Any]", erasure: Erasure) -> None:
+        """Take the player out of everything that scores, sessions and running tournaments go by.
 
-        Needs the ledger alone. What has running entries must be off every board before.
+        Needs the ledger alone.
         """
-        _, user_id, pseudonym, moment = erasure
-        await connection.execute(queries.load("erasures/empty_player.sql"), user_id, moment)
-        await connection.execute(queries.load("erasures/add_pseudonym.sql"), pseudonym, moment)
+        await connection.execute(queries.load("erasures/empty_player.sql"), erasure.user_id, erasure.requested_at)
+        await connection.execute(queries.load("erasures/add_pseudonym.sql"), erasure.pseudonym, erasure.requested_at)
         for name in ("delete_buckets", "delete_removals", "delete_devices", "delete_revocation"):
-            await connection.execute(queries.load(f"erasures/{name}.sql"), user_id)
+            await connection.execute(queries.load(f"erasures/{name}.sql"), erasure.user_id)
         await self.delete_dead_letters(connection, erasure)
-        for name in ("rename_standings", "rename_participants"):
-            await connection.execute(queries.load(f"erasures/{name}.sql"), user_id, pseudonym)
-        await connection.execute(queries.load("erasures/rename_tournament_archives.sql"), user_id, pseudonym, moment)
-        rows = await connection.fetch(queries.load("erasures/rename_prizes.sql"), user_id, pseudonym)
+
+    async def has_unarchived(self, connection: "Connection[Any]", erasure: Erasure) -> bool:
+        """Return whether ranks of the player are final and yet to be archived, in an order that goes by the id."""
+        found: bool = await connection.fetchval(
+            queries.load("erasures/has_unarchived.sql"), erasure.user_id, erasure.requested_at
+        )
+        return found
+
+    async def rename_finals(self, connection: "Connection[Any]", erasure: Erasure) -> None:
+        """Rename in what tournaments ended with: in one transaction, for all of it is compared with each other."""
+        _, user_id, pseudonym, moment = erasure
+        for name in ("rename_standings", "rename_participants", "rename_tournament_archives"):
+            await connection.execute(queries.load(f"erasures/{name}.sql"), user_id, pseudonym, moment)
+        rows = await connection.fetch(queries.load("erasures/rename_prizes.sql"), user_id, pseudonym, moment)
         prize_ids = [row["prize_id"] for row in rows]
         await connection.execute(queries.load("erasures/empty_prize_steps.sql"), prize_ids, user_id, pseudonym)
-        return prize_ids
-
-    async def rename_entries(
-        self, connection: "Connection[Any]", erasure: Erasure
-    ) -> tuple[list[Entry], dict[int, int]]:
-        """Rename what is left on rankings that are final but not archived; return the entries, and directions."""
-        rows = await connection.fetch(queries.load("erasures/rename_entries.sql"), erasure.user_id, erasure.pseudonym)
-        entries = [Entry(*tuple(row)[:-1]) for row in rows]
-        return entries, {row["ranking_id"]: row["direction"] for row in rows}
 
     async def delete_dead_letters(self, connection: "Connection[Any]", erasure: Erasure) -> None:
         """Delete the player's dead letters."""

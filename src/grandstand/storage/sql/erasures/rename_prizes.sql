@@ -1,7 +1,7 @@
 -- In the order of ids, like everything that changes several prizes: two that do it at once cannot deadlock.
 WITH held AS (
     SELECT prize_id FROM prizes
-    WHERE user_id = $1
+    WHERE user_id = $1 AND awarded_at <= $3
     ORDER BY prize_id
     FOR UPDATE
 )
