@@ -1,6 +1,6 @@
 # Everything a person or a machine runs here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint types format bench soak lock clean
+.PHONY: help setup up test lint types format bench soak audit lock clean
 .SUFFIXES:
 
 PYTHON ?= python3
@@ -42,6 +42,10 @@ bench: setup ## Measure the whole path and each stage beside its ceiling
 
 soak: setup ## Strike a running tree with faults under load and audit it; flags go into ARGS="--runs 200"
 	@$(BIN)/python -m soak $(ARGS)
+
+audit: setup ## Look for known holes in the locked packages (needs uv and the network) and for unsafe code
+	@$(BIN)/ruff check --select S --ignore S603,S607 src
+	@$(UV) tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
 
 lock: ## Pin the newest allowed packages in requirements.lock (needs uv)
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \

@@ -22,6 +22,7 @@ from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
 from grandstand.operations.list_tournaments import TournamentLister
@@ -39,10 +40,12 @@ from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
 from grandstand.storage.audit import AuditStore
+from grandstand.storage.player_exports import PlayerExports
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.webhooks import WebhookStore
 from tests.support.core import Core, open_core
 from tests.support.engines import SCHEMA, RunningEngines
+from tests.support.leaks import check_answer
 from tests.support.waiting import eventually_async
 
 KEYS = {
@@ -126,6 +129,9 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     authenticator = Authenticator(core.database, refresh_seconds=60, token_ttl_seconds=3600, session_seconds=86_400)
     await authenticator.start()
     ranks = TournamentReader(core.database, core.tournaments, core.prizes, core.reader)
+    profiles = PlayerReader(
+        core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
+    )
     live, live_tournaments = LiveBoards(core.reader), LiveTournaments(core.reader, ranks)
     resolver = SystemResolver()
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
@@ -142,12 +148,12 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         lister=core.lister,
         scores=core.writer,
         players=PlayerKeeper(core.database, core.players, core.changes),
-        profiles=PlayerReader(
-            core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
-        ),
+        profiles=profiles,
         banner=PlayerBanner(
             core.database, core.ledger, core.bans, core.entries, core.tournaments, core.prizes, core.index, core.changes
         ),
+        exporter=PlayerExporter(core.database, PlayerExports(), profiles),
+        eraser=core.new_eraser(),
         tournaments=TournamentKeeper(
             core.database,
             core.ledger,
@@ -171,7 +177,9 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     app = build_app(services)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://grandstand") as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://grandstand", event_hooks={"response": [check_answer]}
+        ) as client:
             yield Site(app, client, services, core)
     finally:
         await live.close()

@@ -8,6 +8,8 @@ from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.erase_player import PlayerEraser
+from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.join_tournament import TournamentJoiner
 from grandstand.operations.list_leaderboards import LeaderboardLister
 from grandstand.operations.list_tournaments import TournamentLister
@@ -43,6 +45,8 @@ class Services:
     players: PlayerKeeper
     profiles: PlayerReader
     banner: PlayerBanner
+    exporter: PlayerExporter
+    eraser: PlayerEraser
     tournaments: TournamentKeeper
     tournament_list: TournamentLister
     tournament_entry: TournamentJoiner

@@ -11,6 +11,7 @@ from grandstand.bootstrap.listening import Listening
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
+from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
@@ -35,6 +36,7 @@ from grandstand.storage.audit import AuditStore
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
+from grandstand.storage.player_exports import PlayerExports
 
 
 async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop: asyncio.Event) -> None:
@@ -52,6 +54,9 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     reader = _reader(core, finder, feed)
     tournament_ranks = TournamentReader(core.database, core.tournaments, core.prizes, reader)
+    profiles = PlayerReader(
+        core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
+    )
     live, live_tournaments = LiveBoards(reader), LiveTournaments(reader, tournament_ranks)
     resolver = SystemResolver()
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
@@ -69,10 +74,10 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         live=live,
         scores=ScoreWriter(finder, core.stream),
         players=PlayerKeeper(core.database, core.players, core.changes),
-        profiles=PlayerReader(
-            core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
-        ),
+        profiles=profiles,
         banner=core.banner(),
+        exporter=PlayerExporter(core.database, PlayerExports(), profiles),
+        eraser=core.eraser(),
         tournaments=core.tournament_keeper(),
         tournament_list=TournamentLister(core.database, core.tournaments),
         tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans),
