@@ -345,14 +345,16 @@ def minutes(count: float) -> datetime:
 
 
 @asynccontextmanager
-async def open_core(database_url: str, valkey_url: str, prefix: str, *, keeps: bool = False) -> AsyncIterator[Core]:
+async def open_core(
+    database_url: str, valkey_url: str, prefix: str, *, keeps: bool = False, statement_timeout_seconds: float = 30
+) -> AsyncIterator[Core]:
     """A core of its own; everything is closed at the end, and the keys are gone unless it `keeps` them."""
     pool = await open_pool(
         database_url,
         schema=SCHEMA,
         size_min=1,
         size_max=8,
-        statement_timeout_seconds=30,
+        statement_timeout_seconds=statement_timeout_seconds,
         application_name="tests",
     )
     valkey = open_valkey(valkey_url, timeout_seconds=5)
