@@ -23,6 +23,7 @@ from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.first_keys import ensure_first_keys
+from grandstand.operations.limit_requests import RateLimiter, RateLimits
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_keys import KeyManager
@@ -34,6 +35,7 @@ from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
+from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.storage.webhooks import WebhookStore
 from tests.support.core import Core, open_core
 from tests.support.engines import SCHEMA, RunningEngines
@@ -121,11 +123,13 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     await authenticator.start()
     ranks = TournamentReader(core.database, core.tournaments, core.reader)
     live, live_tournaments = LiveBoards(core.reader), LiveTournaments(core.reader, ranks)
+    limiter = RateLimiter(RateLimitStore(core.valkey, settings.valkey_prefix), RateLimits.of(settings))
     resolver = SystemResolver()
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
     services = Services(
         settings=settings,
         authenticator=authenticator,
+        limiter=limiter,
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         sessions=SessionOpener(authenticator, core.database, core.bans),
         reader=core.reader,
@@ -166,7 +170,15 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         await live_tournaments.close()
         resolver.close()
         await services.intake.close()
+        await limiter.close()
         await authenticator.stop()
+
+
+UNLIMITED = {
+    f"rate_limit_{who}": 0
+    for who in ("player_requests", "player_events", "address_player_requests", "client_requests", "anonymous_requests")
+}
+"""Tests ask more in a minute than clients may; those of the limits set them."""
 
 
 @asynccontextmanager
@@ -185,7 +197,7 @@ async def open_deployment(
         data_dir=folder,
         port=0,
         **{f"{kind}_key": key for kind, key in KEYS.items()},
-        **more,
+        **UNLIMITED | more,
     )
     async with open_core(engines.database_url(name), engines.valkey_url, prefix) as core:
         await core.definer.ensure_global()

@@ -8,6 +8,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
 from grandstand.api.bodies import ClientGoneError
+from grandstand.api.cors import Cors
 from grandstand.api.events import EventRoutes
 from grandstand.api.front import Front
 from grandstand.api.health import HealthRoutes
@@ -46,7 +47,9 @@ def build_app(services: Services) -> ASGIApp:
         openapi_config=None,
         logging_config=None,
     )
-    return Front(framework, services, pages, methods_by_route(framework))
+    front = Front(framework, services, pages, methods_by_route(framework))
+    origins = services.settings.cors_allow_origins
+    return Cors(front, origins) if origins else front
 
 
 def methods_by_route(framework: Litestar) -> dict[str, str]:

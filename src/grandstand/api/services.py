@@ -8,6 +8,7 @@ from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_keys import KeyManager
@@ -28,6 +29,7 @@ class Services:
 
     settings: Settings
     authenticator: Authenticator
+    limiter: RateLimiter
     intake: EventIntake
     sessions: SessionOpener
     reader: LeaderboardReader

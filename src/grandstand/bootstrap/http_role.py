@@ -14,6 +14,7 @@ from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
+from grandstand.operations.limit_requests import RateLimiter, RateLimits
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_keys import KeyManager
@@ -29,6 +30,7 @@ from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.entry_reads import EntryReads
+from grandstand.storage.rate_limits import RateLimitStore
 
 
 async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | None, stop: asyncio.Event) -> None:
@@ -43,6 +45,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         session_seconds=settings.player_session_max_seconds,
     )
     await authenticator.start()
+    limiter = RateLimiter(RateLimitStore(core.valkey, settings.valkey_prefix), RateLimits.of(settings))
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     reader = _reader(core, finder, feed)
     tournament_ranks = TournamentReader(core.database, core.tournaments, reader)
@@ -53,6 +56,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
         settings=settings,
         roles=frozenset(roles),
         authenticator=authenticator,
+        limiter=limiter,
         sessions=SessionOpener(authenticator, core.database, core.bans),
         keys=KeyManager(core.database),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
@@ -88,6 +92,7 @@ async def run_http(core: Core, roles: Sequence[Role], listen: socket.socket | No
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*followers)
+        await limiter.close()
         await authenticator.stop()
         resolver.close()
 

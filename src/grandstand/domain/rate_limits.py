@@ -1,0 +1,36 @@
+"""Rate limits: what is counted, how much of it is allowed, and what one look at a count says. Pure."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_EAGER_SHARE = 0.005
+"""Share of a quota that each process may admit before the shared count has heard of it: 2 % for four of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """`quota` units in a window that begins with the first of them; whoever wants more is blocked for a while.
+
+    `name` is what clients are told, `counter` keeps the counts of different limits apart. With `block_seconds` of 0
+    nobody is blocked: whoever wants more waits for the end of the window.
+    """
+
+    name: str
+    counter: str
+    quota: int
+    window_seconds: int
+    block_seconds: int
+
+    @property
+    def eager_units(self) -> int:
+        """Units that one process may admit for a subject without waiting for the shared count."""
+        return int(self.quota * _EAGER_SHARE)
+
+
+class Verdict(NamedTuple):
+    """Whether a subject may go on, the units it has left, and the seconds until it has all of them again."""
+
+    limit: RateLimit
+    is_admitted: bool
+    remaining: int
+    reset_seconds: int
