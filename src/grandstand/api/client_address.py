@@ -27,9 +27,12 @@ def client_address(scope: HTTPScope, trusted: Networks) -> Address | None:
     return _behind_proxies(peer[0], b",".join(forwarded), trusted)
 
 
-def counted_as(address: Address | None) -> str:
-    """Return the name under which an address is counted: itself, or the network of an IPv6 customer."""
-    return _name_of(address)
+def counted_address(scope: HTTPScope, trusted: Networks) -> str:
+    """Return the name under which a client's address is counted: itself, or the network of an IPv6 customer."""
+    peer = scope.get("client")
+    if peer is not None and not trusted:
+        return _name_of_peer(peer[0])
+    return _name_of(client_address(scope, trusted))
 
 
 def is_within(address: Address | None, networks: Networks) -> bool:
@@ -67,6 +70,11 @@ def _behind_proxies(peer: str, forwarded: bytes, trusted: Networks) -> Address |
 
 
 @lru_cache(maxsize=4096)
+def _name_of_peer(text: str) -> str:
+    # Texts are looked up sooner than addresses, and this is asked for every request.
+    return _name_of(read_address(text))
+
+
 def _name_of(address: Address | None) -> str:
     if isinstance(address, IPv6Address):
         return str(IPv6Network((address, _IPV6_CUSTOMER_PREFIX), strict=False))

@@ -11,13 +11,13 @@ Admin keys and the two health checks of load balancers count nowhere.
 """
 
 from asyncio import Future
-from collections.abc import Awaitable, Sequence
-from functools import lru_cache
+from collections.abc import Awaitable
+from functools import lru_cache, reduce
 
 from litestar.types import HTTPScope, Message, Send
 
 from grandstand.api.access import authorization_of
-from grandstand.api.client_address import client_address, counted_as
+from grandstand.api.client_address import counted_address
 from grandstand.api.problems import RateLimitedError
 from grandstand.api.replies import Headers
 from grandstand.api.services import Services
@@ -27,7 +27,6 @@ from grandstand.domain.rate_limits import RateLimit, Verdict
 from grandstand.telemetry import metrics
 
 EXEMPT = frozenset(("/api/health/live", "/api/health/ready"))
-Judgements = Sequence["Verdict | Future[Verdict]"]
 
 
 def admit_request(scope: HTTPScope, services: Services) -> Headers | Awaitable[Headers]:
@@ -39,25 +38,29 @@ def admit_request(scope: HTTPScope, services: Services) -> Headers | Awaitable[H
     limits = services.limiter.limits
     authorization = authorization_of(scope)
     if authorization is None:
-        if limits.anonymous is None or scope["path"] in EXEMPT:
-            return ()
-        return _headers_of((services.limiter.judge(limits.anonymous, _address(scope, services)),))
-    if scope["path"] in EXEMPT:
+        limit, principal = limits.anonymous, None
+    else:
+        try:
+            principal = services.authenticator.principal(authorization)
+        except UnauthorizedError:
+            # Whoever guesses credentials is a client like any other.
+            principal = None
+        if principal is not None and principal.is_operator:
+            limit = limits.server if principal.kind == "server" else None
+        elif principal is not None and principal.user_id is not None:
+            if scope["path"] in EXEMPT:
+                return ()
+            return _admit_player(scope, services, principal.user_id)
+        else:
+            limit = limits.client
+    if limit is None or scope["path"] in EXEMPT:
         return ()
-    try:
-        principal = services.authenticator.principal(authorization)
-    except UnauthorizedError:
-        # Whoever guesses credentials is a client like any other.
-        principal = None
-    if principal is not None and principal.is_operator:
-        if limits.server is None or principal.kind != "server":
-            return ()
-        return _headers_of((services.limiter.judge(limits.server, principal.key_id or ""),))
-    if principal is None or principal.user_id is None:
-        if limits.client is None:
-            return ()
-        return _headers_of((services.limiter.judge(limits.client, _address(scope, services)),))
-    return _admit_player(scope, services, principal.user_id)
+    if limit is limits.server and principal is not None:
+        name = principal.key_id or ""
+    else:
+        name = counted_address(scope, services.settings.trusted_proxies)
+    judgement = services.limiter.judge(limit, name)
+    return _headers(judgement) if isinstance(judgement, Verdict) else _await_headers(judgement)
 
 
 async def admit_events(principal: Principal, services: Services, events: int) -> None:
@@ -70,7 +73,9 @@ async def admit_events(principal: Principal, services: Services, events: int) ->
     if limit is None or principal.user_id is None:
         return
     judgement = services.limiter.judge(limit, principal.user_id, events)
-    _check(judgement if isinstance(judgement, Verdict) else await judgement)
+    verdict = judgement if isinstance(judgement, Verdict) else await judgement
+    if not verdict.is_admitted:
+        raise _refusal(verdict)
 
 
 def with_headers(send: Send, headers: Headers) -> Send:
@@ -86,60 +91,64 @@ def with_headers(send: Send, headers: Headers) -> Send:
 
 def _admit_player(scope: HTTPScope, services: Services, user_id: str) -> Headers | Awaitable[Headers]:
     limiter = services.limiter
-    judgements: list[Verdict | Future[Verdict]] = []
-    if limiter.limits.player is not None:
-        judgement = limiter.judge(limiter.limits.player, user_id)
-        if isinstance(judgement, Verdict):
-            # Whoever is blocked does not use up what others at the address have.
-            _check(judgement)
-        judgements.append(judgement)
-    if limiter.limits.player_address is not None:
-        judgements.append(limiter.judge(limiter.limits.player_address, _address(scope, services)))
-    return _headers_of(judgements) if judgements else ()
+    own, shared = limiter.limits.player, limiter.limits.player_address
+    first = None if own is None else limiter.judge(own, user_id)
+    if isinstance(first, Verdict) and not first.is_admitted:
+        # Whoever is blocked does not use up what others at the address have.
+        raise _refusal(first)
+    second = None
+    if shared is not None:
+        second = limiter.judge(shared, counted_address(scope, services.settings.trusted_proxies))
+    if isinstance(first, Future) or isinstance(second, Future):
+        return _await_headers(*(judgement for judgement in (first, second) if judgement is not None))
+    if first is None or second is None:
+        verdict = first or second
+        return () if verdict is None else _headers(verdict)
+    return _headers(_tighter(first, second))
 
 
-def _address(scope: HTTPScope, services: Services) -> str:
-    return counted_as(client_address(scope, services.settings.trusted_proxies))
-
-
-def _headers_of(judgements: Judgements) -> Headers | Awaitable[Headers]:
-    verdicts = [judgement for judgement in judgements if isinstance(judgement, Verdict)]
-    if len(verdicts) < len(judgements):
-        return _await_headers(judgements)
-    for verdict in verdicts:
-        _check(verdict)
-    return _headers(_tightest(verdicts))
-
-
-async def _await_headers(judgements: Judgements) -> Headers:
+async def _await_headers(*judgements: "Verdict | Future[Verdict]") -> Headers:
     verdicts = [judgement if isinstance(judgement, Verdict) else await judgement for judgement in judgements]
-    for verdict in verdicts:
-        _check(verdict)
-    return _headers(_tightest(verdicts))
+    return _headers(reduce(_tighter, verdicts))
 
 
-def _tightest(verdicts: Sequence[Verdict]) -> Verdict:
-    return verdicts[0] if len(verdicts) == 1 else min(verdicts, key=lambda verdict: verdict.remaining)
-
-
-def _check(verdict: Verdict) -> None:
-    if verdict.is_admitted:
-        return
-    limit = verdict.limit
-    metrics.RATE_LIMITED.labels(limit.counter).inc()
-    what = "events" if limit.name == "events" else "requests"
-    raise RateLimitedError(
-        f"More than {limit.quota} {what} in {limit.window_seconds} seconds; try again in {verdict.reset_seconds}.",
-        retry_after=verdict.reset_seconds,
-        headers=_headers(verdict),
-    )
+def _tighter(one: Verdict, other: Verdict) -> Verdict:
+    """Return the verdict that refuses, or that leaves less."""
+    if one.is_admitted != other.is_admitted:
+        return other if one.is_admitted else one
+    return one if one.remaining <= other.remaining else other
 
 
 def _headers(verdict: Verdict) -> Headers:
-    return (
-        _policy(verdict.limit),
-        (b"ratelimit", b'"%b";r=%d;t=%d' % (verdict.limit.name.encode(), verdict.remaining, verdict.reset_seconds)),
+    """Return the headers of an admitted request.
+
+    Raises:
+        RateLimitedError: it is not admitted.
+    """
+    if not verdict.is_admitted:
+        raise _refusal(verdict)
+    return _told(verdict)
+
+
+def _told(verdict: Verdict) -> Headers:
+    limit, _, remaining, seconds = verdict
+    return _policy(limit), (b"ratelimit", b'"%b";r=%d;t=%d' % (_name(limit), remaining, seconds))
+
+
+def _refusal(verdict: Verdict) -> RateLimitedError:
+    limit = verdict.limit
+    metrics.RATE_LIMITED.labels(limit.counter).inc()
+    what = "events" if limit.name == "events" else "requests"
+    return RateLimitedError(
+        f"More than {limit.quota} {what} in {limit.window_seconds} seconds; try again in {verdict.reset_seconds}.",
+        retry_after=verdict.reset_seconds,
+        headers=_told(verdict),
     )
+
+
+@lru_cache(maxsize=64)
+def _name(limit: RateLimit) -> bytes:
+    return limit.name.encode()
 
 
 @lru_cache(maxsize=64)

@@ -22,7 +22,7 @@ FILES_MAX = 65_536
 FILES_KEPT_BACK = 256
 """Open files that are not for clients: connections to the engines, logs, and the listener itself."""
 
-_HEADERS = [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")]
+_HEADERS = [("x-content-type-options", "nosniff")]
 _HEADERS_OF_TLS = [*_HEADERS, ("strict-transport-security", "max-age=31536000")]
 
 

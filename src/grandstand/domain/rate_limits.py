@@ -1,13 +1,16 @@
 """Rate limits: what is counted, how much of it is allowed, and what one look at a count says. Pure."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 _EAGER_SHARE = 0.005
 """Share of a quota that each process may admit before the shared count has heard of it: 2 % for four of them."""
 
+_EAGER_UNTIL = 0.75
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, eq=False)
 class RateLimit:
     """`quota` units in a window that begins with the first of them; whoever wants more is blocked for a while.
 
@@ -21,10 +24,15 @@ class RateLimit:
     window_seconds: int
     block_seconds: int
 
-    @property
+    @cached_property
     def eager_units(self) -> int:
         """Units that one process may admit for a subject without waiting for the shared count."""
         return int(self.quota * _EAGER_SHARE)
+
+    @cached_property
+    def eager_until(self) -> int:
+        """Units used beyond which every further one waits for the shared count."""
+        return int(self.quota * _EAGER_UNTIL)
 
 
 class Verdict(NamedTuple):

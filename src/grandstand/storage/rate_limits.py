@@ -54,9 +54,12 @@ class RateLimitStore:
             UnavailableError: Valkey is out of reach, or takes no writes. The charges may or may not have been counted.
 
         """
-        arguments: list[Argument] = []
+        limits = {limit: number for number, limit in enumerate({charge.limit: None for charge in charges}, start=1)}
+        arguments: list[Argument] = [len(limits)]
+        for limit in limits:
+            arguments += (limit.quota, limit.window_seconds * 1000, limit.block_seconds * 1000)
         for limit, _, spent, wanted in charges:
-            arguments += (limit.quota, limit.window_seconds * 1000, limit.block_seconds * 1000, spent, wanted)
+            arguments += (limits[limit], spent, wanted)
         try:
             reply = await self._charge.run(self._client, [charge.key for charge in charges], arguments)
         except (*OUT_OF_REACH, ValkeyError) as error:
