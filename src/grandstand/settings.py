@@ -237,9 +237,8 @@ class Settings(BaseSettings):
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
             parts = urlsplit(origin)
-            if origin != "*" and (
-                parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}"
-            ):
+            is_plain = bool(parts.netloc) and origin == f"{parts.scheme}://{parts.netloc}"
+            if origin != "*" and not (is_plain and parts.scheme in ("http", "https")):
                 raise ValueError("must be `*`, or origins such as https://play.example.com")
         return tuple(origin.lower() for origin in value)
 

@@ -155,7 +155,7 @@ async def test_https_with_a_certificate(site: Site, certificate: tuple[Path, Pat
         assert answer.headers["strict-transport-security"].startswith("max-age=")
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
-        with pytest.warns(DeprecationWarning):
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             old.maximum_version = ssl.TLSVersion.TLSv1_1
         async with httpx.AsyncClient(verify=old) as outdated:
             with pytest.raises(httpx.ConnectError):
@@ -224,7 +224,7 @@ async def test_a_client_that_takes_nothing_is_cut_off(site: Site, monkeypatch: p
     monkeypatch.setattr(http_protocol, "WRITE_TIMEOUT_SECONDS", 0.2)
     async with serve(site.app, site.services.settings) as url:
         parts = urlsplit(url)
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=1024)
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=1024)
         # Far more answers than the buffers between the two hold, and nobody reads them.
         request = b"GET /schema/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
 
