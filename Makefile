@@ -1,12 +1,14 @@
 # Everything a person or a machine runs here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint types format bench lock clean
+.PHONY: help setup up test lint types format bench fuzz conform lock clean
 .SUFFIXES:
 
 PYTHON ?= python3
 BIN := .venv/bin
 CODE := src tests bench scripts
 UV ?= uv
+FUZZ_SECONDS ?= 300
+CASES ?= 2000
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1	\2/' | expand -t 16
@@ -36,6 +38,14 @@ format: setup ## Format the code and mend what can be mended
 
 bench: setup ## Measure the whole path and each stage beside its ceiling
 	@$(BIN)/python -m bench $(ARGS)
+
+fuzz: setup ## Fuzz decoders and cursors, FUZZ_SECONDS each; uses atheris where it is installed (extra `fuzz`)
+	@for target in events lines cursors encodings; do \
+		$(BIN)/python -m tests.fuzz $$target $(FUZZ_SECONDS) || exit 1; \
+	done
+
+conform: setup ## Send each route CASES made-up requests and hold the answers beside the document
+	@SCHEMA_EXAMPLES=$(CASES) $(BIN)/python -m pytest tests/api/test_document_fuzzed.py $(ARGS)
 
 lock: ## Pin the newest allowed packages in requirements.lock (needs uv)
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
