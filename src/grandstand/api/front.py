@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Mapping
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from grandstand.api.access import authorization_of
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
 from grandstand.api.limits import admit_request, with_headers
@@ -193,4 +194,4 @@ def _live_key(scope: HTTPScope, under: str) -> str | None:
 
 
 def _has_credential(scope: HTTPScope) -> bool:
-    return any(name == b"authorization" for name, _ in scope["headers"])
+    return authorization_of(scope) is not None

@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 1.0
 """Longest wait of a request for the shared counts. Below it lies what a busy disk takes now and then."""
 
 RETRY_SECONDS = 1.0
-TELL_SECONDS = 0.2
+TELL_SECONDS = 1.0
 """How long admitted units may wait to be told together, while nobody waits for an answer."""
 
 PAUSE_SECONDS = 0.002
@@ -82,7 +82,7 @@ class _Subject:
     """What this process knows of a subject. Times are of the monotonic clock."""
 
     limit: RateLimit
-    key: str
+    key: bytes
     units: int = 0
     ends_at: float = 0.0
     learned_at: float = 0.0
@@ -205,7 +205,7 @@ class RateLimiter:
 
     async def _tell_some(self) -> None:
         charges = [
-            Charge(part.subject.limit, part.subject.key, part.spent, sum(units for units, _ in part.waiting))
+            Charge(part.subject.limit, part.subject.key, part.spent, _wanted(part) if part.waiting else 0)
             for part in self._call
         ]
         patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._go_local)
@@ -280,6 +280,10 @@ class RateLimiter:
         return _verdict(subject, now, is_admitted=False)
 
 
+def _wanted(part: _Part) -> int:
+    return sum(units for units, _ in part.waiting)
+
+
 def _part_of(subject: _Subject) -> _Part:
     part = _Part(subject, subject.untold, subject.waiting)
     subject.under_way = subject.untold
@@ -290,13 +294,15 @@ def _part_of(subject: _Subject) -> _Part:
 def _learn(part: _Part, count: Count, now: float) -> None:
     """Take what the shared count says, and answer who waited for it, in the order in which they came."""
     subject, limit = part.subject, part.subject.limit
-    is_over = count.units > limit.quota
-    subject.units = min(count.units, limit.quota)
+    units_now, granted, left_seconds = count
+    is_over = units_now > limit.quota
+    subject.units = limit.quota if is_over else units_now
     subject.under_way = 0
     subject.learned_at = now
-    subject.ends_at = now + count.left_seconds
+    subject.ends_at = now + left_seconds
     subject.is_blocked = is_over
-    granted = count.granted
+    if not part.waiting:
+        return
     left = limit.quota - subject.used if not is_over else 0
     for units, answer in part.waiting:
         is_admitted = units <= granted

@@ -16,7 +16,7 @@ class Charge(NamedTuple):
     """Units of a subject: those that were admitted already, and those that wait for an answer."""
 
     limit: RateLimit
-    key: str
+    key: bytes
     spent: int
     wanted: int
 
@@ -42,10 +42,10 @@ class RateLimitStore:
         self._prefix = f"{prefix}:{{limits}}:"
         self._charge = Script("charge.lua")
 
-    def key(self, limit: RateLimit, subject: str) -> str:
+    def key(self, limit: RateLimit, subject: str) -> bytes:
         """Return the key of a subject. It tells nothing of who that is, and is short however long the name."""
         digest = hashlib.blake2b(subject.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        return f"{self._prefix}{limit.counter}:{digest}"
+        return f"{self._prefix}{limit.counter}:{digest}".encode()
 
     async def charge(self, charges: Sequence[Charge]) -> list[Count]:
         """Count units and return what is known of each subject then.
