@@ -25,6 +25,7 @@ from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.limit_requests import RateLimiter, RateLimits
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
@@ -41,6 +42,7 @@ from grandstand.operations.webhook_connections import AddressGuard, SystemResolv
 from grandstand.settings import Settings, load_settings
 from grandstand.storage.audit import AuditStore
 from grandstand.storage.player_exports import PlayerExports
+from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.webhooks import WebhookStore
 from tests.support.core import Core, open_core
@@ -133,11 +135,13 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
     )
     live, live_tournaments = LiveBoards(core.reader), LiveTournaments(core.reader, ranks)
+    limiter = RateLimiter(RateLimitStore(core.valkey, settings.valkey_prefix), RateLimits.of(settings))
     resolver = SystemResolver()
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
     services = Services(
         settings=settings,
         authenticator=authenticator,
+        limiter=limiter,
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         sessions=SessionOpener(authenticator, core.database, core.bans),
         reader=core.reader,
@@ -186,7 +190,15 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         await live_tournaments.close()
         resolver.close()
         await services.intake.close()
+        await limiter.close()
         await authenticator.stop()
+
+
+UNLIMITED = {
+    f"rate_limit_{who}": 0
+    for who in ("player_requests", "player_events", "address_player_requests", "client_requests", "anonymous_requests")
+}
+"""Tests ask more in a minute than clients may; those of the limits set them."""
 
 
 @asynccontextmanager
@@ -205,7 +217,7 @@ async def open_deployment(
         data_dir=folder,
         port=0,
         **{f"{kind}_key": key for kind, key in KEYS.items()},
-        **more,
+        **UNLIMITED | more,
     )
     async with open_core(engines.database_url(name), engines.valkey_url, prefix) as core:
         await core.definer.ensure_global()

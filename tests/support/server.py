@@ -17,7 +17,7 @@ import pytest
 from tests.support.leaks import check_files
 from tests.support.waiting import eventually
 
-READY = re.compile(r"is ready: (http://\S+)")
+READY = re.compile(r"is ready: (https?://\S+)")
 START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 40.0
 

@@ -11,6 +11,7 @@ from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.erase_player import PlayerEraser
 from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.list_leaderboards import LeaderboardLister
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
@@ -35,6 +36,7 @@ class Services:
 
     settings: Settings
     authenticator: Authenticator
+    limiter: RateLimiter
     intake: EventIntake
     sessions: SessionOpener
     reader: LeaderboardReader

@@ -15,6 +15,7 @@ from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.limit_requests import RateLimiter, RateLimits
 from grandstand.operations.list_leaderboards import LeaderboardLister
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
@@ -37,6 +38,7 @@ from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.player_exports import PlayerExports
+from grandstand.storage.rate_limits import RateLimitStore
 
 
 async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop: asyncio.Event) -> None:
@@ -51,6 +53,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         session_seconds=settings.player_session_max_seconds,
     )
     await authenticator.start()
+    limiter = RateLimiter(RateLimitStore(core.valkey, settings.valkey_prefix), RateLimits.of(settings))
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     reader = _reader(core, finder, feed)
     tournament_ranks = TournamentReader(core.database, core.tournaments, core.prizes, reader)
@@ -64,6 +67,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         settings=settings,
         roles=frozenset(roles),
         authenticator=authenticator,
+        limiter=limiter,
         sessions=SessionOpener(authenticator, core.database, core.bans),
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),
@@ -105,6 +109,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*followers)
+        await limiter.close()
         await authenticator.stop()
         resolver.close()
 

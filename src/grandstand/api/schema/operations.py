@@ -204,6 +204,7 @@ _HEALTH: Json = {
             "Whether this process answers",
             ANYONE,
             {"200": answer("It does.", "Alive", {"status": "ok"})},
+            is_limited=False,
         )
     },
     "/api/health/ready": {
@@ -213,6 +214,7 @@ _HEALTH: Json = {
             "Whether this process can do its work",
             ANYONE,
             {"200": answer("It can.", "Alive", {"status": "ok"})} | problems("unavailable"),
+            is_limited=False,
         )
     },
     "/api/health/pool": {
