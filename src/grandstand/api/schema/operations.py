@@ -20,6 +20,7 @@ from grandstand.api.schema.parts import (
     problems,
 )
 from grandstand.api.schema.prizes import PRIZES
+from grandstand.api.schema.quarantine import QUARANTINE
 from grandstand.api.schema.tournaments import TOURNAMENTS
 from grandstand.api.schema.webhook_operations import WEBHOOKS
 
@@ -216,5 +217,15 @@ _HEALTH: Json = {
 }
 
 PATHS: Json = (
-    _EVENTS | _PLAYERS | LEADERBOARDS | TOURNAMENTS | PRIZES | WEBHOOKS | DEAD_LETTERS | KEYS | AUDIT | _HEALTH
+    _EVENTS
+    | _PLAYERS
+    | LEADERBOARDS
+    | TOURNAMENTS
+    | PRIZES
+    | WEBHOOKS
+    | DEAD_LETTERS
+    | QUARANTINE
+    | KEYS
+    | AUDIT
+    | _HEALTH
 )
