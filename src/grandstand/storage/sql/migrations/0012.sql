@@ -13,7 +13,7 @@ CREATE TABLE quarantine (
     status text NOT NULL DEFAULT 'held' CHECK (status IN ('held', 'released', 'rejected')),
     quarantined_at timestamptz NOT NULL,
     decided_at timestamptz,
-    counts boolean NOT NULL DEFAULT false,
+    counts boolean NOT NULL DEFAULT false CHECK (NOT counts OR status = 'released'),
     unranked_reason text,
     UNIQUE (event_id, leaderboard_id)
 );
