@@ -27,8 +27,8 @@ EVENTS_MAX = 1_000_000
 _MINUTE_SECONDS = 60
 
 
-class Plausibility(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One board's bounds; None is no bound."""
+class Plausibility(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One board's bounds; None is no bound, and is left out where a definition is written."""
 
     score_min: int | None = None
     score_max: int | None = None
