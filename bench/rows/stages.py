@@ -31,9 +31,11 @@ from grandstand.domain.events import HIGH_PRIORITY_TYPES, Event, EventLimits, en
 from grandstand.domain.ranking import direction, member, to_microseconds
 from grandstand.operations.accept_events import GROUP_EVENTS_MAX
 from grandstand.operations.apply_events import EventApplier
+from grandstand.operations.judge_events import EventJudge
 from grandstand.storage.entries import Entry
 from grandstand.storage.event_log import month_of
 from grandstand.storage.event_stream import HIGH, LOW, Block
+from grandstand.storage.quarantine import QuarantineStore
 from grandstand.storage.ranking_index import RankingIndex
 
 NAME = "stages"
@@ -97,8 +99,8 @@ class _Stages:
         self._core = core
         self._version = 0
         self._applier = EventApplier(
-            core.database, core.ledger, core.event_log, core.catalog, core.folder(),
-            _NoIndex(core.valkey, core.settings.valkey_prefix), core.changes,
+            core.database, core.ledger, core.event_log, core.catalog, EventJudge(QuarantineStore()),
+            core.folder(), _NoIndex(core.valkey, core.settings.valkey_prefix), core.changes,
         )  # fmt: skip
 
     async def prepare(self) -> None:

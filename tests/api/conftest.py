@@ -174,6 +174,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         prizes=PrizeKeeper(core.database, core.prizes, core.outbox),
         webhooks=WebhookManager(core.database, WebhookStore(), core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, core.letters, core.stream),
+        quarantine=core.new_quarantine_manager(),
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),
         health=HealthChecker(core.database, StreamHistory(), core.stream, core.index, ("ingest", "api")),

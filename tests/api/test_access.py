@@ -81,6 +81,9 @@ TABLE: dict[tuple[str, str], tuple[frozenset[Who], str | None]] = {
     ("GET", "/api/dead-letters/{letter_id}"): (ADMIN, None),
     ("DELETE", "/api/dead-letters/{letter_id}"): (ADMIN, None),
     ("POST", "/api/dead-letters/{letter_id}/replay"): (ADMIN, None),
+    ("GET", "/api/quarantine"): (OPERATORS, "leaderboards:read"),
+    ("POST", "/api/quarantine/{quarantine_id}/release"): (OPERATORS, "leaderboards:write"),
+    ("POST", "/api/quarantine/{quarantine_id}/reject"): (OPERATORS, "leaderboards:write"),
     ("GET", "/api/audit-log"): (ADMIN, None),
     ("GET", "/api/keys"): (ADMIN, None),
     ("POST", "/api/keys"): (ADMIN, None),
@@ -140,6 +143,7 @@ async def ask(site: Site, method: str, route: str, credential: str | None) -> in
     path = route.format(
         user_id=USER, key=BOARD, tournament_id=CUP, prize_id="none", webhook_id="none", event_id="none",
         endpoint_id="none", key_id="none", letter_id="none",
+        quarantine_id="none",
     )  # fmt: skip
     # Bodies are such that nothing comes of a request that may pass.
     body: Any = {"event_type": "t", "user_id": USER} if route == "/api/events" else {"user_id": USER}

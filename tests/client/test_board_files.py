@@ -14,12 +14,22 @@ from grandstand.client.errors import UsageError
 from grandstand.domain.definitions import check_definition
 from grandstand.domain.errors import InvalidError
 from grandstand.domain.leaderboards import LeaderboardDefinition, TieBreak, Tier
+from grandstand.domain.plausibility import Plausibility
 
 KEYS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True).filter(lambda key: key != "user")
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 PATHS = TEXTS.filter(lambda text: all(text.split(".")))
 NUMBERS = st.integers(-(2**53) + 1, 2**53 - 1)
 SCALARS = st.one_of(TEXTS, NUMBERS, st.booleans(), st.floats(-1e6, 1e6))
+
+
+PLAUSIBILITIES = st.builds(
+    Plausibility,
+    score_max=st.none() | NUMBERS,
+    duration_field=st.just("seconds"),
+    duration_min_seconds=st.floats(0.5, 100),
+    events_per_minute_max=st.none() | st.integers(1, 9),
+)
 
 
 @st.composite
@@ -45,6 +55,7 @@ def definitions(draw: st.DrawFn) -> LeaderboardDefinition:
         tiers=tuple(Tier(f"t{number}", top_percent=percent) for number, percent in enumerate(percents)),
         bucket_size=None if segment is not None else draw(st.none() | st.integers(2, 100)),
         tie_breaks=tuple(TieBreak(path, "asc") for path in draw(st.lists(PATHS, max_size=3))) if may_tie else (),
+        plausibility=draw(st.none() | PLAUSIBILITIES),
     )
 
 

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from grandstand.api.problems import CODES, REJECTION_CODES
+from grandstand.domain.plausibility import QUARANTINE_REASONS
 from grandstand.domain.scores import UnrankedReason
 from grandstand.invariants.registry import CHECKS
 from grandstand.settings import settings_table
@@ -60,7 +61,8 @@ def test_every_rejection_and_every_reason_is_listed() -> None:
     assert first_cells(text, "Rejected events") == list(REJECTION_CODES)
     for code, meaning in REJECTION_CODES.items():
         assert f"| `{code}` | {meaning} |" in text
-    assert sorted(first_cells(text, "Events that are stored")) == sorted(get_args(UnrankedReason))
+    reasons = [*get_args(UnrankedReason), *QUARANTINE_REASONS]
+    assert sorted(first_cells(text, "Events that are stored")) == sorted(reasons)
 
 
 def test_no_code_is_raised_that_is_not_listed() -> None:

@@ -283,6 +283,13 @@ DAMAGES: dict[str, tuple[set[str], Damage]] = {
     "a settlement is not told": (
         {"outbox_complete"}, sql("DELETE FROM webhook_events WHERE type = 'tournament.settled'")
     ),
+    "an event that an entry is made of is quarantined": (
+        {"entries_match_events"},
+        sql("INSERT INTO quarantine (quarantine_id, event_id, leaderboard_id, user_id, event_type, score, occurred_at, "
+            "received_at, reason, quarantined_at) SELECT e.id, e.id, l.leaderboard_id, e.user_id, e.event_type, 7, "
+            "e.occurred_at, e.received_at, 'score_too_high', e.received_at FROM events AS e, leaderboards AS l "
+            "WHERE e.user_id = 'lone' AND l.key = 'global'"),
+    ),
     "an award is not told": (
         {"outbox_complete"},
         sql("DELETE FROM webhook_events WHERE event_id = (SELECT min(event_id::text)::uuid FROM webhook_events "

@@ -54,6 +54,7 @@ async def test_a_new_board_is_served_as_it_was_given(core: Core) -> None:
         "keep": [],
         "tiers": [],
         "bucket_size": None,
+        "plausibility": None,
     }
     assert found == given | defaults | {"key": "board", "tie_breaks": [], "period_ends_at": None}
     assert await core.definer.get("board") == view

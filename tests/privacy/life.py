@@ -70,6 +70,16 @@ async def live(cups: Cups, monkeypatch: pytest.MonkeyPatch, busy: ModuleType, pl
             letter(now, "block", None, b'[{"user_id":"other"},{"user_id":"%b"},oh' % NAME.encode()),
         ]
         await core.letters.put(connection, letters)
+        board = core.board("global").leaderboard_id
+        await connection.execute(
+            "INSERT INTO quarantine (quarantine_id, event_id, leaderboard_id, user_id, event_type, score, occurred_at,"
+            " received_at, reason, quarantined_at) VALUES ($1, $1, $2, $3, 'game_ended', 9, $4, $4, 'score', $4)",
+            uuid4(), board, NAME, now,
+        )  # fmt: skip
+        await connection.execute(
+            "INSERT INTO plausibility_minutes (leaderboard_id, user_id, minute, events, gain, touched_at)"
+            " VALUES ($1, $2, $3, 1, 9, $3)", board, NAME, now,
+        )  # fmt: skip
     return life
 
 

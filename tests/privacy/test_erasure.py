@@ -35,11 +35,13 @@ async def test_no_byte_of_the_id_stays_and_totals_do(life: Life) -> None:
     before = await life.totals()
     held = await places_in_postgres(core)
     assert {"events.user_id", "audit_log.target", "dead_letters.body", "player_devices.user_id"} <= held
+    assert {"quarantine.user_id", "plausibility_minutes.user_id"} <= held
     assert "holders" in await places_in_valkey(core) or "banned" in await banned(life)
     await life.erase()
     assert await places_in_postgres(core) == set()
     assert await places_in_valkey(core) == set()
     assert await life.totals() == before
+    assert await life.cups.fetch("SELECT status, counts FROM quarantine") == [("rejected", False)]
     await check_invariants(core)
 
 

@@ -27,8 +27,10 @@ from grandstand.operations.erase_player import PlayerEraser
 from grandstand.operations.find_ranking import Part, RankingFinder
 from grandstand.operations.finish_erasures import ErasureFinisher
 from grandstand.operations.fold_scores import ScoreFolder
+from grandstand.operations.judge_events import EventJudge
 from grandstand.operations.leaderboard_views import Page
 from grandstand.operations.list_leaderboards import LeaderboardLister
+from grandstand.operations.manage_quarantine import QuarantineManager
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.rebuild_ranking import RankingRebuilder
@@ -52,6 +54,7 @@ from grandstand.storage.outbox import Outbox
 from grandstand.storage.players import PlayerStore
 from grandstand.storage.postgres import Database, open_pool
 from grandstand.storage.prizes import PrizeStore
+from grandstand.storage.quarantine import QuarantineStore
 from grandstand.storage.ranking_index import IndexIncompleteError, RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.tournaments import TournamentStore
@@ -124,6 +127,7 @@ class Core:
     prizes: PrizeStore = field(default_factory=PrizeStore)
     outbox: Outbox = field(default_factory=Outbox)
     letters: DeadLetterStore = field(default_factory=DeadLetterStore)
+    quarantine: QuarantineStore = field(default_factory=QuarantineStore)
 
     def __post_init__(self) -> None:
         self.catalog = LeaderboardCatalog(self.store)
@@ -153,8 +157,8 @@ class Core:
         """An applier that knows no board yet, as one in a process that has just started."""
         index = index or self.index
         return EventApplier(
-            self.database, self.ledger, self.event_log, LeaderboardCatalog(self.store), self.new_folder(index), index,
-            self.changes,
+            self.database, self.ledger, self.event_log, LeaderboardCatalog(self.store), EventJudge(self.quarantine),
+            self.new_folder(index), index, self.changes,
         )  # fmt: skip
 
     def new_folder(self, index: RankingIndex | None = None) -> ScoreFolder:
@@ -214,6 +218,12 @@ class Core:
         return RankingReconciler(
             self.database, LeaderboardCatalog(self.store), self.rankings, self.entries, self.index,
             second_look_seconds=second_look_seconds,
+        )  # fmt: skip
+
+    def new_quarantine_manager(self, index: RankingIndex | None = None) -> QuarantineManager:
+        return QuarantineManager(
+            self.database, self.ledger, self.quarantine, self.catalog, self.rankings, self.new_folder,
+            index or self.index, self.changes,
         )  # fmt: skip
 
     def new_replayer(self) -> LeaderboardReplayer:
@@ -313,7 +323,8 @@ class Core:
         async with self.database.transaction() as connection:
             await self.ledger.seize(connection)
             await connection.execute(
-                "DELETE FROM events; DELETE FROM entries; DELETE FROM bucket_members; DELETE FROM rankings"
+                "DELETE FROM quarantine; DELETE FROM plausibility_minutes; DELETE FROM events; "
+                "DELETE FROM entries; DELETE FROM bucket_members; DELETE FROM rankings"
             )
             await self.ledger.next_leaderboards_revision(connection)
         await self.lose_valkey()
@@ -393,6 +404,7 @@ async def empty(database: Database) -> None:
             await connection.execute(f"DROP TABLE {name}")
         await connection.execute(
             "DELETE FROM entries; DELETE FROM archived_entries; DELETE FROM bucket_members; DELETE FROM removals;"
+            "DELETE FROM quarantine; DELETE FROM plausibility_minutes;"
             "DELETE FROM prize_steps; DELETE FROM prizes; DELETE FROM standings; DELETE FROM participants;"
             "DELETE FROM occurrences; DELETE FROM tournaments; DELETE FROM leases;"
             "DELETE FROM dead_letters; DELETE FROM erasures; DELETE FROM webhook_events; DELETE FROM webhook_endpoints;"

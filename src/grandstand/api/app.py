@@ -20,6 +20,7 @@ from grandstand.api.pages import Pages
 from grandstand.api.players import PlayerRoutes
 from grandstand.api.prizes import PrizeRoutes
 from grandstand.api.problems import handle_exception
+from grandstand.api.quarantine import QuarantineRoutes
 from grandstand.api.schema import SchemaRoutes
 from grandstand.api.services import Services
 from grandstand.api.tournaments import TournamentRoutes
@@ -33,6 +34,7 @@ CONTROLLERS = (
     PrizeRoutes,
     WebhookRoutes,
     DeadLetterRoutes,
+    QuarantineRoutes,
     KeyRoutes,
     AuditRoutes,
     HealthRoutes,

@@ -18,6 +18,7 @@ from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.manage_keys import KeyManager
+from grandstand.operations.manage_quarantine import QuarantineManager
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
@@ -57,6 +58,7 @@ class Services:
     prizes: PrizeKeeper
     webhooks: WebhookManager
     dead_letters: DeadLetterManager
+    quarantine: QuarantineManager
     keys: KeyManager
     audit: AuditReader
     health: HealthChecker

@@ -17,6 +17,7 @@ from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.erase_player import PlayerEraser
 from grandstand.operations.fold_scores import ScoreFolder
 from grandstand.operations.follow_catalog import CatalogFollower
+from grandstand.operations.manage_quarantine import QuarantineManager
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.replay_leaderboard import LeaderboardReplayer
 from grandstand.operations.resolve_rankings import RankingResolver
@@ -36,6 +37,7 @@ from grandstand.storage.outbox import Outbox
 from grandstand.storage.players import PlayerStore
 from grandstand.storage.postgres import Database, open_pool
 from grandstand.storage.prizes import PrizeStore
+from grandstand.storage.quarantine import QuarantineStore
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.schema_version import newest_version, read_version
@@ -127,6 +129,13 @@ class Core:
         """Return what begins to erase players."""
         return PlayerEraser(
             self.database, self.ledger, self.erasures, self.entries, self.tournaments, self.prizes, self.index,
+            self.changes,
+        )  # fmt: skip
+
+    def quarantine_manager(self) -> QuarantineManager:
+        """Return what lists, releases and rejects quarantined events."""
+        return QuarantineManager(
+            self.database, self.ledger, QuarantineStore(), self.catalog, self.rankings, self.folder, self.index,
             self.changes,
         )  # fmt: skip
 

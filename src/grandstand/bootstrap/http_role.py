@@ -90,6 +90,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         prizes=core.prize_keeper(),
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
+        quarantine=core.quarantine_manager(),
         health=HealthChecker(core.database, core.stream_history, core.stream, core.index, roles),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.

@@ -10,6 +10,7 @@ import secrets
 import socket
 from collections.abc import Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from grandstand.bootstrap.core import Core
@@ -18,6 +19,7 @@ from grandstand.operations.close_periods import PeriodCloser
 from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.deliver_webhooks import WebhookDeliverer
 from grandstand.operations.finish_erasures import ErasureFinisher
+from grandstand.operations.judge_events import EventJudge
 from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.operations.run_tournaments import TournamentRunner
@@ -25,6 +27,7 @@ from grandstand.operations.settle_tournament import TournamentSettler
 from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.storage.dead_letters import DeadLetterStore
+from grandstand.storage.quarantine import QuarantineStore
 from grandstand.workers.leader import Leader
 from grandstand.workers.loop import run_every
 from grandstand.workers.partition_keeper import PartitionKeeper
@@ -66,6 +69,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     erasures = ErasureFinisher(
         core.database, core.ledger, core.erasures, core.stream, core.index, core.changes, fence=leader.fence
     )
+    judge = EventJudge(QuarantineStore())
     verifier = Verifier(Subject(core.database, core.valkey, core.settings.valkey_prefix))
     loops = [
         leader.run(stop),
@@ -80,6 +84,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         run_every("erasures", _ERASE_SECONDS, leader.while_leading(erasures.finish), stop),
         run_every("prune webhooks", _PRUNE_SECONDS, leader.while_leading(pruner.prune), stop),
         run_every("prune dead letters", _PRUNE_SECONDS, leader.while_leading(letters.prune), stop),
+        run_every("prune minutes", _PRUNE_SECONDS, leader.while_leading(partial(judge.prune, core.database)), stop),
     ]
     interval_seconds = core.settings.verify_interval_seconds
     if interval_seconds:

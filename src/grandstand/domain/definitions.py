@@ -11,6 +11,7 @@ from grandstand.domain.errors import FieldError, InvalidError, MalformedError, f
 from grandstand.domain.event_model import OWN_PREFIX, is_event_type
 from grandstand.domain.leaderboards import LeaderboardDefinition
 from grandstand.domain.periods import Schedule, ScheduleError, is_zone
+from grandstand.domain.plausibility import check_plausibility
 from grandstand.domain.scores import SCORE_MAX
 
 RESERVED_KEYS = frozenset({"user"})
@@ -94,6 +95,11 @@ def check_definition(definition: LeaderboardDefinition) -> None:
     errors.extend(_check_extras(definition))
     errors.extend(_check_tie_breaks(definition))
     errors.extend(_check_tiers(definition))
+    rules = definition.plausibility
+    if rules is not None:
+        errors.extend(check_plausibility(rules, definition.operator))
+        if rules.duration_field is not None and not is_path(rules.duration_field):
+            errors.append(FieldError("plausibility.duration_field", "must be a dotted path inside the payload"))
     if errors:
         raise InvalidError(errors)
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from grandstand.domain.periods import Period, Schedule, Windows
+from grandstand.domain.plausibility import Plausibility
 
 Operator = Literal["best", "latest", "sum", "count"]
 Order = Literal["desc", "asc"]
@@ -52,9 +53,13 @@ class LeaderboardDefinition(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     tiers: tuple[Tier, ...] = ()
     bucket_size: int | None = None
     tie_breaks: tuple[TieBreak, ...] = ()
+    plausibility: Plausibility | None = None
 
     def rules(self) -> tuple[Any, ...]:
-        """Return the part that decides scores and places; boards whose rules differ cannot share entries."""
+        """Return the part that decides scores and places; boards whose rules differ cannot share entries.
+
+        Plausibility is none of it: it is judged once, when an event is processed, and what was decided stays.
+        """
         # In Python True == 1, in JSON they differ; 1 and 1.0 are one number in both.
         where = tuple(sorted((path, isinstance(value, bool), value) for path, value in (self.where or {}).items()))
         return (

@@ -10,7 +10,9 @@ UnrankedReason = Literal[
     "too_many_segments", "removed",
     "outside_tournament", "not_joined", "tournament_full", "attempts_exhausted", "player_banned",
 ]  # fmt: skip
-"""Why a board does not rank an event that feeds it: a label of the metric `grandstand_scores_unranked`."""
+"""Why a board does not rank an event that feeds it: a label of the metric `grandstand_scores_unranked`.
+
+Reasons of plausibility (`QuarantineReason`) are labels beside these."""
 
 
 class UnrankedError(Exception):

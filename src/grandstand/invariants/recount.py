@@ -5,11 +5,12 @@ they bring scores together: no batches, no tallies, no statements that fold.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -52,6 +53,8 @@ class Recount:
     async def count(self, user_ids: Sequence[str]) -> AsyncIterator[Candidates]:
         """Yield what each user's events come to; a sample stops short where it has read enough events."""
         removed = await self._removals(user_ids)
+        found = await self._look.rows(self._connection, "quarantined_of_users", list(user_ids))
+        held = {(row["event_id"], row["leaderboard_id"]) for row in found}
         limit = None if self._events_left is None else self._events_left + 1
         rows = await self._look.rows(self._connection, "events_of_users", list(user_ids), limit)
         is_cut = limit is not None and len(rows) == limit
@@ -63,7 +66,7 @@ class Recount:
             # The order of rows is that of the database's bytes: of a cut read, only what came before is whole.
             if last is not None and (user_id == last or user_id not in events):
                 continue
-            yield self._candidates(user_id, events.get(user_id, []), removed.get(user_id, {}))
+            yield self._candidates(user_id, events.get(user_id, []), removed.get(user_id, {}), held)
 
     async def _removals(self, user_ids: Sequence[str]) -> dict[str, dict[int, datetime]]:
         removed: dict[str, dict[int, datetime]] = defaultdict(dict)
@@ -71,7 +74,9 @@ class Recount:
             removed[row["user_id"]][row["leaderboard_id"]] = row["removed_at"]
         return removed
 
-    def _candidates(self, user_id: str, rows: Sequence[Any], removed: Mapping[int, datetime]) -> Candidates:
+    def _candidates(
+        self, user_id: str, rows: Sequence[Any], removed: Mapping[int, datetime], held: Set[tuple[UUID, int]]
+    ) -> Candidates:
         values: dict[Place, list[Value]] = defaultdict(list)
         doubtful: set[int] = set()
         ever: dict[int, int] = defaultdict(int)
@@ -79,6 +84,8 @@ class Recount:
             payload = _decode(row["payload"])
             for each in self._boards.fed_by(row["event_type"], payload):
                 leaderboard_id = each.board.leaderboard_id
+                if (row["id"], leaderboard_id) in held:
+                    continue
                 if each.counts_since is None:
                     doubtful.add(leaderboard_id)
                 elif row["processed_at"] < each.counts_since:

@@ -17,6 +17,7 @@ from grandstand import clock
 from grandstand.domain.event_model import NEWEST, OLDEST, StreamedEvent, decode_events
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.fold_scores import Folded, ScoreFolder
+from grandstand.operations.judge_events import EventJudge
 from grandstand.operations.rehearse_event import EventRehearsal
 from grandstand.operations.score_events import score_events
 from grandstand.storage.changes import Changes
@@ -63,6 +64,7 @@ class EventApplier:
         ledger: Ledger,
         event_log: EventLog,
         catalog: LeaderboardCatalog,
+        judge: EventJudge,
         folder: ScoreFolder,
         index: RankingIndex,
         changes: Changes,
@@ -71,6 +73,7 @@ class EventApplier:
         self._ledger = ledger
         self._event_log = event_log
         self._catalog = catalog
+        self._judge = judge
         self._folder = folder
         self._index = index
         self._changes = changes
@@ -136,7 +139,8 @@ class EventApplier:
         new = [item for event_id, item in batch.events.items() if event_id not in known]
         await self._store_rows(connection, new)
         removals = await self._folder.removals_since(connection, batch.oldest)
-        scored = score_events(self._catalog, new, removals)
+        held = await self._judge.judge(connection, self._catalog, new, removals)
+        scored = score_events(self._catalog, new, removals, held)
         folded = await self._folder.fold(connection, scored)
         if known:
             repeated = score_events(self._catalog, [batch.events[event_id] for event_id in known])

@@ -32,6 +32,8 @@ AuditAction = Literal[
     "player.put",
     "player.unban",
     "prize.void",
+    "quarantine.reject",
+    "quarantine.release",
     "tournament.cancel",
     "tournament.change",
     "tournament.create",

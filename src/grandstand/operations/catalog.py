@@ -33,6 +33,7 @@ class LeaderboardCatalog:
         self._all: list[Leaderboard] = []
         self._by_event_type: dict[str, _Fed] = {}
         self._tournament_types: set[str] = set()
+        self._judged_types: set[str] = set()
         self._score_fields: dict[str, tuple[tuple[str, ...], ...]] = {}
         self.revision = 0
         """The newest revision that is known here."""
@@ -67,6 +68,15 @@ class LeaderboardCatalog:
         return (
             event_type in self._by_event_type or event_type in self._tournament_types or event_type == DIRECT_EVENT_TYPE
         )
+
+    def judges(self, event_type: str) -> bool:
+        """Whether a board that is fed by events of this type asks whether they are plausible."""
+        return event_type in self._judged_types
+
+    def is_in_force(self, board: Leaderboard) -> bool:
+        """Whether a board that an event feeds is the one that is read, and not what a replay makes beside it."""
+        held = self._by_id.get(board.leaderboard_id)
+        return held is not None and held.epoch == board.epoch
 
     def fed_by(self, event_type: str, payload: Any) -> Iterator[ScoredBoard]:
         """Yield the boards that an event feeds: their type is its type, and it meets all their conditions."""
@@ -116,6 +126,9 @@ class LeaderboardCatalog:
         # An event names the tournament that it belongs to, so those are found by id.
         self._tournament_types = {
             scored.board.definition.event_type for scored in boards if scored.board.windows is not None
+        }
+        self._judged_types = {
+            scored.board.definition.event_type for scored in boards if scored.board.definition.plausibility is not None
         }
         for each in boards:
             for scored in _with_pending(each) if each.board.windows is None else ():

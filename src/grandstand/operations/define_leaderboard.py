@@ -21,6 +21,7 @@ from grandstand.domain.leaderboards import (
     TieBreak,
     Tier,
 )
+from grandstand.domain.plausibility import Plausibility
 from grandstand.operations.audit import record
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.storage.changes import Changes
@@ -55,6 +56,7 @@ class LeaderboardView(msgspec.Struct, kw_only=True):
     tiers: tuple[Tier, ...]
     bucket_size: int | None
     tie_breaks: tuple[TieBreak, ...]
+    plausibility: Plausibility | None
     period_ends_at: datetime | None
 
 

@@ -81,6 +81,7 @@ class ErasureFinisher:
         await self._in_transaction(self._erasures.rename_finals, erasure)
         while await self._in_transaction(self._erasures.rename_events, erasure, _EVENTS):
             pass
+        await self._in_transaction(self._erasures.rename_quarantine, erasure)
         await self._in_transaction(self._erasures.delete_dead_letters, erasure)
         while await self._in_transaction(self._erasures.empty_dead_blocks, erasure):
             pass

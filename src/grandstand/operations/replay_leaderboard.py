@@ -153,8 +153,9 @@ class LeaderboardReplayer:
         scored_board = ScoredBoard(pending, ScoringRule(pending.definition))
         types = [pending.definition.event_type, DIRECT_EVENT_TYPE]
         count = 0
+        # What is quarantined is left out as of the snapshot: what is released later is folded into this epoch, too.
         async for rows in self._event_log.read_types(
-            snapshot, types, chunk_events=_CHUNK_EVENTS, timeout_seconds=_READ_TIMEOUT_SECONDS
+            snapshot, types, pending.leaderboard_id, chunk_events=_CHUNK_EVENTS, timeout_seconds=_READ_TIMEOUT_SECONDS
         ):
             await self._fold(scored_board, rows)
             count += len(rows)

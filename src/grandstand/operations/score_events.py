@@ -11,6 +11,8 @@ import msgspec
 from grandstand.domain.event_model import StreamedEvent
 from grandstand.domain.folding import Tally, Value
 from grandstand.domain.leaderboards import Leaderboard
+from grandstand.domain.periods import Period
+from grandstand.domain.plausibility import QuarantineReason
 from grandstand.domain.rankings import RankingName, segment_part
 from grandstand.domain.scores import UnrankedError, UnrankedReason
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE
@@ -27,6 +29,9 @@ REMOVED: UnrankedReason = "removed"
 
 Removals = Mapping[tuple[int, str], datetime]
 """When (leaderboard, user) pairs were removed last."""
+
+Held = Mapping[tuple[int, str], QuarantineReason]
+"""Why events are quarantined, by (leaderboard, event)."""
 
 _decode_payload = msgspec.json.Decoder().decode
 
@@ -67,22 +72,29 @@ class RankingTally:
 
 
 def score_events(
-    catalog: LeaderboardCatalog, events: Iterable[tuple[StreamedEvent, datetime]], removals: Removals | None = None
+    catalog: LeaderboardCatalog,
+    events: Iterable[tuple[StreamedEvent, datetime]],
+    removals: Removals | None = None,
+    held: Held | None = None,
 ) -> Scored:
-    """Score (event, received_at) pairs on every board that they feed, but for what `removals` take away."""
+    """Score (event, received_at) pairs on every board that they feed, but for what is removed or held."""
     scored = Scored()
     for event, received_at in events:
         if catalog.takes(event.event_type):
             payload = _decode_payload(event.payload)
             for target in catalog.fed_by(event.event_type, payload):
-                if removals and _is_removed(target.board, event, received_at, removals):
+                if removals and is_removed(target.board, event, received_at, removals):
                     scored.unranked[target.board.key, REMOVED] += 1
+                    continue
+                if held and (reason := held.get((target.board.leaderboard_id, event.id))) is not None:
+                    scored.unranked[target.board.key, reason] += 1
                     continue
                 score_event(scored, target, event, payload, received_at)
     return scored
 
 
-def _is_removed(board: Leaderboard, event: StreamedEvent, received_at: datetime, removals: Removals) -> bool:
+def is_removed(board: Leaderboard, event: StreamedEvent, received_at: datetime, removals: Removals) -> bool:
+    """Whether an event arrived before its user was taken off the board."""
     removed_at = removals.get((board.leaderboard_id, event.user_id))
     return removed_at is not None and received_at <= removed_at
 
@@ -93,17 +105,9 @@ def score_event(
     """Score one event, whose payload is decoded, on one board that it feeds."""
     board, rule = target.board, target.rule
     try:
-        value = rule.value(payload, event.occurred_at, event.id, is_direct=event.event_type == DIRECT_EVENT_TYPE)
+        value, period = value_of(target, event, payload, received_at)
     except UnrankedError as error:
         scored.unranked[board.key, error.reason] += 1
-        return
-    period = board.period_at(event.occurred_at)
-    if period is None:
-        # Of a board that is no tournament's, the time before its epoch is archived.
-        scored.unranked[board.key, LATE if board.windows is None else OUTSIDE] += 1
-        return
-    if period.end is not None and not period.takes(received_at):
-        scored.unranked[board.key, LATE] += 1
         return
     name = RankingName(board.leaderboard_id, board.epoch, period.start)
     if target.tournament is not None:
@@ -116,6 +120,23 @@ def score_event(
     if segment is not None:
         part = name._replace(part=segment_part(segment))
         _add(scored, part, board, period.end, event.user_id, value)
+
+
+def value_of(target: ScoredBoard, event: StreamedEvent, payload: object, received_at: datetime) -> tuple[Value, Period]:
+    """Return what an event comes to on a board that it feeds, and the period in which it does.
+
+    Raises:
+        UnrankedError: the board cannot rank it.
+    """
+    board = target.board
+    value = target.rule.value(payload, event.occurred_at, event.id, is_direct=event.event_type == DIRECT_EVENT_TYPE)
+    period = board.period_at(event.occurred_at)
+    if period is None:
+        # Of a board that is no tournament's, the time before its epoch is archived.
+        raise UnrankedError(LATE if board.windows is None else OUTSIDE)
+    if period.end is not None and not period.takes(received_at):
+        raise UnrankedError(LATE)
+    return value, period
 
 
 def _add(

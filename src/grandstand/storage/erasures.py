@@ -51,6 +51,7 @@ class ErasureStore:
         for name in ("delete_buckets", "delete_removals", "delete_devices", "delete_revocation"):
             await connection.execute(queries.load(f"erasures/{name}.sql"), erasure.user_id)
         await self.delete_dead_letters(connection, erasure)
+        await self.rename_quarantine(connection, erasure)
 
     async def has_unarchived(self, connection: "Connection[Any]", erasure: Erasure) -> bool:
         """Return whether ranks of the player are final and yet to be archived, in an order that goes by the id."""
@@ -67,6 +68,13 @@ class ErasureStore:
         rows = await connection.fetch(queries.load("erasures/rename_prizes.sql"), user_id, pseudonym, moment)
         prize_ids = [row["prize_id"] for row in rows]
         await connection.execute(queries.load("erasures/empty_prize_steps.sql"), prize_ids, user_id, pseudonym)
+
+    async def rename_quarantine(self, connection: "Connection[Any]", erasure: Erasure) -> None:
+        """Reject what is kept apart of the player, and take the id off it."""
+        await connection.execute(
+            queries.load("erasures/rename_quarantine.sql"), erasure.user_id, erasure.pseudonym, erasure.requested_at
+        )
+        await connection.execute(queries.load("erasures/delete_minutes.sql"), erasure.user_id)
 
     async def delete_dead_letters(self, connection: "Connection[Any]", erasure: Erasure) -> None:
         """Delete the player's dead letters."""

@@ -69,10 +69,21 @@ class EventLog:
             raise RowRefusedError(events[int(line[1]) - 1][0]) from error
 
     async def read_types(
-        self, connection: "Connection[Any]", event_types: Sequence[str], *, chunk_events: int, timeout_seconds: float
+        self,
+        connection: "Connection[Any]",
+        event_types: Sequence[str],
+        leaderboard_id: int,
+        *,
+        chunk_events: int,
+        timeout_seconds: float,
     ) -> AsyncIterator[Sequence[Any]]:
-        """Yield every stored event of these types in chunks, in no order. Needs a transaction around it."""
-        cursor = await connection.cursor(queries.load("events/list_of_types.sql"), event_types, timeout=timeout_seconds)
+        """Yield the stored events of these types in chunks, in no order, but for those quarantined on the board.
+
+        Needs a transaction around it.
+        """
+        cursor = await connection.cursor(
+            queries.load("events/list_of_types.sql"), event_types, leaderboard_id, timeout=timeout_seconds
+        )
         while rows := await cursor.fetch(chunk_events, timeout=timeout_seconds):
             yield rows
 

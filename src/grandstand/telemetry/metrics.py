@@ -88,6 +88,12 @@ SCORES_UNRANKED = Counter(
     ["leaderboard", "reason"],
     registry=REGISTRY,
 )
+QUARANTINE_DECISIONS = Counter(
+    "grandstand_quarantine_decisions",
+    "Quarantined events that were decided, by decision: released, rejected.",
+    ["decision"],
+    registry=REGISTRY,
+)
 RANKING_DRIFT = Counter(
     "grandstand_ranking_drift",
     "Entries of rank indexes that differed from the database and were mended.",

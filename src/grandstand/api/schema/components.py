@@ -13,6 +13,7 @@ from grandstand.api.schema.dead_letters import DEAD_LETTERS_SCHEMAS, DEAD_LETTER
 from grandstand.api.schema.definition import describe
 from grandstand.api.schema.key_operations import KEY_SCHEMAS, KEY_SERVED
 from grandstand.api.schema.privacy import PRIVACY_SCHEMAS, PRIVACY_SERVED
+from grandstand.api.schema.quarantine import QUARANTINE_SERVED
 from grandstand.api.schema.webhook_operations import WEBHOOK_SCHEMAS, WEBHOOK_SERVED
 from grandstand.domain.credentials import DEVICE_ID_LENGTH_MAX, DEVICE_ID_LENGTH_MIN
 from grandstand.domain.event_model import USER_ID_LENGTH_MAX
@@ -58,6 +59,7 @@ _SERVED = (
     PrizeList,
     *WEBHOOK_SERVED,
     *DEAD_LETTERS_SERVED,
+    *QUARANTINE_SERVED,
     *KEY_SERVED,
     *AUDIT_SERVED,
     *PRIVACY_SERVED,

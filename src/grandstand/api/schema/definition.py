@@ -13,6 +13,7 @@ from grandstand.domain.definitions import (
     TITLE_LENGTH_MAX,
     WHERE_CONDITIONS_MAX,
 )
+from grandstand.domain.plausibility import DURATION_MAX_SECONDS, EVENTS_MAX
 from grandstand.domain.scores import SCORE_MAX
 
 Json = dict[str, Any]
@@ -74,6 +75,10 @@ FIELDS: dict[str, Json] = {
         "minimum": 2,
         "maximum": BUCKET_SIZE_MAX,
     },
+    "plausibility": {
+        "description": "What no honest game sends: events that break a bound are stored and quarantined, not ranked. "
+        "It judges what arrives from now on, and may change at any time.",
+    },
     "tie_breaks": {
         "description": "Fields of the one event that set the score, compared in this order where scores are equal, "
         f"before the time. For `best` and `latest`. At most {TIE_BREAKS_MAX}.",
@@ -95,6 +100,30 @@ _OF_OTHERS: dict[str, dict[str, Json]] = {
             "maximum": 100,
         },
         "min_score": {"description": "The tier of those with at least (`asc`: at most) this score.", **_SCORE},
+    },
+    "Plausibility": {
+        "score_min": {"description": "Lower scores are quarantined.", **_SCORE},
+        "score_max": {"description": "Higher scores are quarantined.", **_SCORE},
+        "duration_field": {
+            "description": "Dotted path inside `payload` of how long a game took, in seconds; without a number there, "
+            "an event is quarantined."
+        },
+        "duration_min_seconds": {
+            "description": "Shorter games are quarantined.",
+            "exclusiveMinimum": 0,
+            "maximum": DURATION_MAX_SECONDS,
+        },
+        "gain_per_minute_max": {
+            "description": "With a `duration_field`, the most an event may score for each minute of its duration; "
+            "without, the most that a player's events of one minute may score together. For `best` and `sum`.",
+            "minimum": 1,
+            "maximum": SCORE_MAX,
+        },
+        "events_per_minute_max": {
+            "description": "The most events of one minute, by `occurred_at`, that count for a player.",
+            "minimum": 1,
+            "maximum": EVENTS_MAX,
+        },
     },
     "TieBreak": {
         "field": {"description": "Dotted path inside `payload`; what is missing or no number comes last."},

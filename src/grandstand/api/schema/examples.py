@@ -178,6 +178,8 @@ _DETAILS: dict[str, str] = {
     "webhook_limit_reached": "There are 50 webhooks; delete one first.",
     "webhook_disabled": "The webhook is disabled because it answered 410 Gone; enable it first.",
     "dead_letter_not_found": "There is no such dead letter.",
+    "quarantine_not_found": "There is no such quarantined event.",
+    "quarantine_decided": "This event was released already.",
     "not_ranked": "This player has no entry on the leaderboard 'global'.",
     "request_timeout": "The body did not arrive within 60 seconds.",
     "leaderboard_has_entries": "What decides scores cannot change under existing entries; replay the board with "

@@ -21,6 +21,7 @@ from grandstand.api.schema.parts import (
 )
 from grandstand.api.schema.privacy import ERASURE, EXPORT
 from grandstand.api.schema.prizes import PRIZES
+from grandstand.api.schema.quarantine import QUARANTINE
 from grandstand.api.schema.tournaments import TOURNAMENTS
 from grandstand.api.schema.webhook_operations import WEBHOOKS
 
@@ -244,5 +245,15 @@ _HEALTH: Json = {
 }
 
 PATHS: Json = (
-    _EVENTS | _PLAYERS | LEADERBOARDS | TOURNAMENTS | PRIZES | WEBHOOKS | DEAD_LETTERS | KEYS | AUDIT | _HEALTH
+    _EVENTS
+    | _PLAYERS
+    | LEADERBOARDS
+    | TOURNAMENTS
+    | PRIZES
+    | WEBHOOKS
+    | DEAD_LETTERS
+    | QUARANTINE
+    | KEYS
+    | AUDIT
+    | _HEALTH
 )
