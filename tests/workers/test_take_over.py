@@ -278,8 +278,9 @@ async def test_workers_that_stop_while_nothing_can_be_stored_blame_no_event(core
 
             worker._isolator._applier.apply = counting  # type: ignore[method-assign]
             async with running(worker):
+                wanted = len(tries) + 2
                 await eventually_async(
-                    lambda wanted=len(tries) + 2: asyncio.sleep(0, len(tries) >= wanted), 20, "it is tried again"
+                    lambda wanted=wanted: asyncio.sleep(0, len(tries) >= wanted), 20, "it is tried again"
                 )
         assert await core.marks.read(blocks) == [mark]
     finally:
