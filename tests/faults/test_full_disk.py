@@ -107,9 +107,9 @@ def test_events_wait_while_postgresql_has_no_room(data_dir: Path) -> None:
             load.go_on()
             disk.fill()
             eventually(lambda: "disk_full" in server.log, 60, "the log says why")
-            load.go_on(3000)
-            disk.free()
             load.go_on(1000)
+            disk.free()
+            load.go_on()
         assert load.failures() == []
         load.check(client, 60)
         eventually(lambda: client.get("/api/health").json()["status"] == "ok", 30)

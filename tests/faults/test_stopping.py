@@ -58,7 +58,9 @@ def test_a_worker_that_cannot_finish_ends_in_time_and_another_takes_over(
     with open_way(engines.socket_folder / ".s.PGSQL.5432") as way, processes.client() as client:
         define_ticks(client)
         far = f"postgresql://grandstand@127.0.0.1:{way.port}/{database}"
-        worker = processes.start("worker", database_url=far, shutdown_timeout_seconds=1, reclaim_idle_seconds=600)
+        # Its last word to PostgreSQL, a rollback, takes as long as a statement may.
+        limits = {"shutdown_timeout_seconds": 1, "database_statement_timeout_seconds": 2}
+        worker = processes.start("worker", database_url=far, reclaim_idle_seconds=600, **limits)
         client.post("/api/events", json={"event_type": "tick", "user_id": "ann"}).raise_for_status()
         eventually(lambda: depth(client) == 0)
         way.hold()

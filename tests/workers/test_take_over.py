@@ -249,3 +249,45 @@ async def test_renewing_takes_nothing_back(core: Core) -> None:
     await core.stream.acknowledge(blocks)
     await core.stream.renew("other", blocks)
     assert await held_by(core) == {b"one": 0, b"other": 0}
+
+
+@pytest.mark.parametrize("mark", [None, Mark("alone"), Mark("events", (2,))])
+async def test_workers_that_stop_while_nothing_can_be_stored_blame_no_event(core: Core, mark: Mark | None) -> None:
+    """Each gets what the one before gave back, tries it on a full disk, and is stopped in its turn."""
+    await core.stream.create_group()
+    events = [event(f"p{number}", number) for number in range(5)]
+    await core.stream.append(events, [], NOON)
+    blocks = await core.stream.read("dead", HIGH, 1)
+    if mark is not None:
+        await core.marks.put({blocks[0]: mark})
+    await core.stream.release("dead")
+    await core.database.pool.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE EXCEPTION 'no space' USING ERRCODE = '53100'; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    tries: list[int] = []
+    try:
+        for number in range(6):
+            worker = consumer(core, name=f"w{number}", reclaim_idle_seconds=0.2)
+            apply = worker._isolator._applier.apply
+
+            async def counting(blocks: Any, apply: Any = apply) -> Any:
+                tries.append(len(blocks))
+                return await apply(blocks)
+
+            worker._isolator._applier.apply = counting  # type: ignore[method-assign]
+            async with running(worker):
+                wanted = len(tries) + 2
+                await eventually_async(
+                    lambda wanted=wanted: asyncio.sleep(0, len(tries) >= wanted), 20, "it is tried again"
+                )
+        assert await core.marks.read(blocks) == [mark]
+    finally:
+        await core.database.pool.execute("DROP FUNCTION refuse CASCADE")
+    async with running(consumer(core, reclaim_idle_seconds=0.2)):
+        await eventually_async(lambda: is_drained(core))
+    buried = await core.database.pool.fetch("SELECT user_id FROM dead_letters")
+    expected = [f"p{place}" for place in (mark.places if mark is not None else ())]
+    assert [letter["user_id"] for letter in buried] == expected
+    await core.check("global", [item for item in events if item.user_id not in expected])

@@ -7,13 +7,17 @@ being tried again. Marks in Valkey (`storage/trial_marks.py`) say how far it has
     read by a worker ──dies──► together ──dies──► alone ──dies──► event by event ──dies──► that event is a dead letter
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from grandstand import clock
 from grandstand.domain.dead_letters import WorkerLostError
 from grandstand.operations.bury_events import EventBurier, Lost
 from grandstand.storage.event_stream import Block, EventStream
 from grandstand.storage.trial_marks import Mark, TrialMarks
+from grandstand.workers.doubts import TROUBLE
 from grandstand.workers.isolation import Outcome, PoisonIsolator, one_by_one
 
 BLOCKS_MAX = 20
@@ -21,6 +25,9 @@ BLOCKS_MAX = 20
 
 _DEATHS_OF_ONE = 4
 """Attempts that a dead letter has behind it when its event killed every worker that tried it."""
+
+_TAKE_BACK_SECONDS = 1.0
+"""Longest wait for that: a stop has a limit."""
 
 _TOGETHER = Mark("together")
 _ALONE = Mark("alone")
@@ -78,8 +85,8 @@ class TakeOver:
         return len(found) >= BLOCKS_MAX
 
     async def _try(self, blocks: list[Block], mark: Mark) -> None:
-        await self._marks.put(dict.fromkeys(blocks, mark))
-        outcome = await self._isolator.apply(blocks)
+        async with self._tried(blocks, mark):
+            outcome = await self._isolator.apply(blocks)
         await self._marks.clear(blocks)
         await self._done(blocks, outcome)
 
@@ -94,8 +101,8 @@ class TakeOver:
         for place, event in enumerate(events):
             if place in killers:
                 continue
-            await self._marks.put({block: Mark("events", (*killers, place))})
-            outcome = await self._isolator.apply([event])
+            async with self._tried([block], Mark("events", (*killers, place))):
+                outcome = await self._isolator.apply([event])
             whole.applied.add(outcome.applied)
             whole.failures += outcome.failures
         # Until the block is acknowledged somebody may have to go through it again, and must not try the killers.
@@ -103,6 +110,21 @@ class TakeOver:
         await self._done([block], whole)
         if not whole.failures:
             await self._marks.clear([block])
+
+    @asynccontextmanager
+    async def _tried(self, blocks: Sequence[Block], mark: Mark) -> AsyncIterator[None]:
+        """Mark blocks while they are tried. Who lives to see a try end without an outcome takes its mark back."""
+        before = {block: self._claimed[block] for block in blocks}
+        await self._marks.put(dict.fromkeys(blocks, mark))
+        try:
+            yield
+        except (*TROUBLE, asyncio.CancelledError):
+            with contextlib.suppress(*TROUBLE):
+                async with asyncio.timeout(_TAKE_BACK_SECONDS):
+                    if found := {block: old for block, old in before.items() if old is not None}:
+                        await self._marks.put(found)
+                    await self._marks.clear([block for block, old in before.items() if old is None])
+            raise
 
     async def _done(self, blocks: Sequence[Block], outcome: Outcome) -> None:
         for block in blocks:
