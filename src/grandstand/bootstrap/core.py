@@ -19,6 +19,7 @@ from grandstand.operations.follow_catalog import CatalogFollower
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.replay_leaderboard import LeaderboardReplayer
 from grandstand.operations.resolve_rankings import RankingResolver
+from grandstand.operations.stream_memory import StreamMemory
 from grandstand.settings import Settings
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.bans import BanStore
@@ -88,6 +89,7 @@ class Core:
     follower: CatalogFollower
     stream: EventStream
     stream_history: StreamHistory
+    stream_memory: StreamMemory
     index: RankingIndex
     changes: Changes
 
@@ -153,6 +155,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
     database = Database(pool, settings.database_acquire_timeout_seconds)
     store = LeaderboardStore()
     catalog = LeaderboardCatalog(store)
+    stream = EventStream(valkey, prefix, await _stream_limits(settings, valkey))
     return Core(
         settings=settings,
         database=database,
@@ -173,8 +176,9 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
         leases=LeaseStore(),
         catalog=catalog,
         follower=CatalogFollower(database, catalog),
-        stream=EventStream(valkey, prefix, await _stream_limits(settings, valkey)),
+        stream=stream,
         stream_history=StreamHistory(),
+        stream_memory=StreamMemory(stream),
         index=RankingIndex(valkey, prefix),
         changes=Changes(valkey, prefix),
     )

@@ -35,6 +35,10 @@ from grandstand.storage.audit import AuditStore
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
+from grandstand.workers.loop import run_every
+
+_STREAM_SECONDS = 0.5
+"""How often each process looks whether the stream is still the one that it knows."""
 
 
 async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop: asyncio.Event) -> None:
@@ -81,12 +85,13 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         prizes=core.prize_keeper(),
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
-        health=HealthChecker(core.database, core.stream_history, core.stream, core.index, roles),
+        health=HealthChecker(core.database, core.stream_history, core.stream, core.stream_memory, core.index, roles),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
         asyncio.create_task(feed.run()),
         asyncio.create_task(core.follower.run()),
+        asyncio.create_task(run_every("stream", _STREAM_SECONDS, core.stream_memory.look, stop)),
         asyncio.create_task(_close_at(stop, live, live_tournaments)),
     ]
     try:
