@@ -36,7 +36,6 @@ from grandstand.operations.put_player import PlayerKeeper
 from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
-from grandstand.operations.stream_memory import StreamMemory
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
 from grandstand.storage.audit import AuditStore
@@ -168,7 +167,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),
         health=HealthChecker(
-            core.database, StreamHistory(), core.stream, StreamMemory(core.stream), core.index, ("ingest", "api")
+            core.database, StreamHistory(), core.stream, core.new_memory(), core.index, ("ingest", "api")
         ),
     )
     app = build_app(services)

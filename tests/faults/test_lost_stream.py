@@ -7,7 +7,6 @@ import pytest
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.check_health import HealthChecker
-from grandstand.operations.stream_memory import StreamMemory
 from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.storage.event_stream import HIGH
 from grandstand.storage.postgres import Database
@@ -25,7 +24,7 @@ class Watched:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.history = StreamHistory()
-        self.watcher = StreamWatcher(core.database, core.stream, self.history, StreamMemory(core.stream))
+        self.watcher = StreamWatcher(core.database, core.stream, self.history, core.new_memory())
 
     async def losses(self) -> list[tuple[str, int]]:
         """Look, and return all losses so far."""
@@ -123,7 +122,7 @@ async def test_a_loss_is_said_while_postgresql_is_away_and_written_down_afterwar
     await stream.append([event()] * 2, [], NOON)
     assert await watched.losses() == []
     counted = _counted("vanished")
-    memory = StreamMemory(stream)
+    memory = watched.core.new_memory()
     cut_off = Database(database.pool, 0.05)
     watcher = StreamWatcher(cut_off, stream, watched.history, memory)
     health = HealthChecker(cut_off, watched.history, stream, memory, watched.core.index, ("ingest",))
@@ -162,7 +161,7 @@ async def test_a_stream_that_went_back_and_was_filled_again_meanwhile_is_noticed
 
 async def test_what_two_watchers_notice_is_written_down_once(watched: Watched) -> None:
     stream = watched.core.stream
-    other = StreamWatcher(watched.core.database, stream, watched.history, StreamMemory(stream))
+    other = StreamWatcher(watched.core.database, stream, watched.history, watched.core.new_memory())
     await stream.append([event()] * 5, [event()], NOON)
     await watched.watcher.record()
     await other.record()
@@ -182,7 +181,7 @@ async def test_missing_blocks_are_told_again_until_they_are_written_down(watched
     """A watcher that dies between its look and its commit takes nothing along that only it knew."""
     await watched.core.stream.append([event()] * 3, [event()] * 2, NOON)
     await watched.core.valkey.delete(watched.key("low"))
-    dead = StreamWatcher(watched.core.database, watched.core.stream, watched.history, StreamMemory(watched.core.stream))
+    dead = StreamWatcher(watched.core.database, watched.core.stream, watched.history, watched.core.new_memory())
     await dead.look()
     seen = await watched.core.stream.inspect()
     assert (seen.lost_blocks, seen.lost_events) == (1, 2)

@@ -20,6 +20,7 @@ from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.replay_leaderboard import LeaderboardReplayer
 from grandstand.operations.resolve_rankings import RankingResolver
 from grandstand.operations.stream_memory import StreamMemory
+from grandstand.operations.trust_index import IndexTrust
 from grandstand.settings import Settings
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.bans import BanStore
@@ -40,7 +41,7 @@ from grandstand.storage.rankings import RankingStore
 from grandstand.storage.schema_version import newest_version, read_version
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.tournaments import TournamentStore
-from grandstand.storage.valkey import memory_max_bytes, open_valkey
+from grandstand.storage.valkey import memory_max_bytes, open_valkey, server_of
 from grandstand.storage.webhooks import WebhookStore
 
 _CLOSE_TIMEOUT_SECONDS = 2.0
@@ -90,6 +91,7 @@ class Core:
     stream: EventStream
     stream_history: StreamHistory
     stream_memory: StreamMemory
+    trust: IndexTrust
     index: RankingIndex
     changes: Changes
 
@@ -156,6 +158,8 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
     store = LeaderboardStore()
     catalog = LeaderboardCatalog(store)
     stream = EventStream(valkey, prefix, await _stream_limits(settings, valkey))
+    index, changes, history = RankingIndex(valkey, prefix), Changes(valkey, prefix), StreamHistory()
+    memory = StreamMemory(stream, index, changes)
     return Core(
         settings=settings,
         database=database,
@@ -177,10 +181,11 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
         catalog=catalog,
         follower=CatalogFollower(database, catalog),
         stream=stream,
-        stream_history=StreamHistory(),
-        stream_memory=StreamMemory(stream),
-        index=RankingIndex(valkey, prefix),
-        changes=Changes(valkey, prefix),
+        stream_history=history,
+        stream_memory=memory,
+        trust=IndexTrust(server_of(valkey), database, history, memory),
+        index=index,
+        changes=changes,
     )
 
 

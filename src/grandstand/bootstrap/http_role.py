@@ -91,7 +91,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
     followers = [
         asyncio.create_task(feed.run()),
         asyncio.create_task(core.follower.run()),
-        asyncio.create_task(run_every("stream", _STREAM_SECONDS, core.stream_memory.look, stop)),
+        asyncio.create_task(run_every("stream", _STREAM_SECONDS, core.trust.look, stop)),
         asyncio.create_task(_close_at(stop, live, live_tournaments)),
     ]
     try:
@@ -111,7 +111,9 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
 
 def _reader(core: Core, finder: RankingFinder, feed: ChangeFeed) -> LeaderboardReader:
     names = PlayerNames(core.database, core.players, feed)
-    return LeaderboardReader(finder, core.database, core.rankings, core.index, EntryReads(), core.archive, names)
+    return LeaderboardReader(
+        finder, core.database, core.rankings, core.index, EntryReads(), core.archive, names, core.trust
+    )
 
 
 async def _close_at(stop: asyncio.Event, *live: LiveBoards) -> None:

@@ -10,7 +10,9 @@ import asyncio
 from collections import deque
 
 from grandstand import clock
+from grandstand.storage.changes import Changes
 from grandstand.storage.event_stream import EventStream, Inspection
+from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.stream_history import StreamLoss, StreamMark
 
 VANISHED = "vanished"
@@ -23,16 +25,25 @@ _KEPT_MAX = 100
 
 
 class StreamMemory:
-    """Looks at the stream and compares it with what this process saw before."""
+    """Looks at the stream and compares it with what this process saw before.
 
-    def __init__(self, stream: EventStream) -> None:
+    Where the stream has gone back in time the rank indexes beside it have, too: they are removed before anything else.
+    """
+
+    def __init__(self, stream: EventStream, index: RankingIndex, changes: Changes) -> None:
         self._stream = stream
+        self._index = index
+        self._changes = changes
         self._lock = asyncio.Lock()
         self._last: StreamMark | None = None
         self._missing = (0, 0)
         self._noticed: deque[StreamLoss] = deque(maxlen=_KEPT_MAX)
         self.newest: StreamLoss | None = None
         """The newest loss that this process has noticed."""
+        self.is_index_stale = False
+        """Whether rank indexes are still to be removed; nothing may be served from them."""
+        self.index_losses = 0
+        """Losses after which what was read from the rank index before is not to be served."""
 
     async def look(self) -> Inspection:
         """Look once; what is lost since the last look of this process is there to `take`.
@@ -51,12 +62,29 @@ class StreamMemory:
             self._last, self._missing = StreamMark(seen.incarnation, seen.appended, seen.depth), missing
             for loss in found:
                 self.note(loss)
+            await self.forget_stale_index()
         return seen
 
     def note(self, loss: StreamLoss) -> None:
-        """Take in a loss."""
+        """Take in a loss; whoever does calls `forget_stale_index` before it says or writes that all is known."""
         self.newest = loss
         self._noticed.append(loss)
+        if loss.reason != BLOCKS_MISSING:
+            self.is_index_stale = True
+            self.index_losses += 1
+
+    async def forget_stale_index(self) -> None:
+        """Remove what may be older than it was, and have readers forget what they made of it.
+
+        Raises:
+            valkey.exceptions.ValkeyError: Valkey is out of reach; the next look tries again.
+
+        """
+        if self.is_index_stale:
+            forgotten = await self._index.forget_all()
+            if forgotten:
+                await self._changes.rankings(forgotten)
+            self.is_index_stale = False
 
     def take(self) -> list[StreamLoss]:
         """Return the losses noticed since the last call."""

@@ -32,8 +32,10 @@ class StreamWatcher:
             valkey.exceptions.ValkeyError: Valkey is out of reach; the next look compares with the same memory.
 
         """
-        await self._memory.look()
-        self._tell()
+        try:
+            await self._memory.look()
+        finally:
+            self._tell()
 
     async def record(self) -> None:
         """Look, compare with what PostgreSQL remembers, write down what is lost and how the stream looks now.
@@ -51,6 +53,8 @@ class StreamWatcher:
                 if loss.reason not in {each.reason for each in self._unwritten}:
                     self._memory.note(loss)
                     self._tell()
+            # Before the mark says that the stream is as it should be: readers then believe the index again.
+            await self._memory.forget_stale_index()
             handled = list(self._unwritten)
             known = await self._history.newest_ids(connection)
             for loss in handled:
