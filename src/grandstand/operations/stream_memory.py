@@ -18,7 +18,6 @@ from grandstand.storage.stream_history import StreamLoss, StreamMark
 VANISHED = "vanished"
 WENT_BACK = "went_back"
 BLOCKS_MISSING = "blocks_missing"
-REASONS = (VANISHED, WENT_BACK, BLOCKS_MISSING)
 
 _KEPT_MAX = 100
 """Losses that nobody has taken yet: in a process without a watcher they only serve to show the newest."""
