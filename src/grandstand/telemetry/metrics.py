@@ -161,7 +161,7 @@ INVARIANT_LAST_RUN = Gauge(
     multiprocess_mode="mostrecent",
 )
 
-# A series that begins with its first increase looks to Prometheus as if it had always been there: no alert would see it.
+# Prometheus sees no increase in a series that begins with it, and no alert would fire.
 for _counter, _values in (
     (EVENTS_ACCEPTED, ("high", "low")),
     (STREAM_LOSSES, ("vanished", "went_back", "blocks_missing")),
