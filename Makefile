@@ -1,6 +1,6 @@
 # Everything a person or a machine runs here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint types format bench soak lock clean
+.PHONY: help setup up test lint types format bench soak fuzz conform audit lock clean
 .SUFFIXES:
 
 PYTHON ?= python3
@@ -8,6 +8,8 @@ BIN := .venv/bin
 CODE := src tests bench soak scripts
 UV ?= uv
 TEST_PROCESSES ?= 2
+FUZZ_SECONDS ?= 300
+CASES ?= 2000
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1	\2/' | expand -t 16
@@ -42,6 +44,18 @@ bench: setup ## Measure the whole path and each stage beside its ceiling
 
 soak: setup ## Strike a running tree with faults under load and audit it; flags go into ARGS="--runs 200"
 	@$(BIN)/python -m soak $(ARGS)
+
+audit: setup ## Look for known holes in the locked packages (needs uv and the network) and for unsafe code
+	@$(BIN)/ruff check --select S --ignore S603,S607 src
+	@$(UV) tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
+
+fuzz: setup ## Fuzz decoders and cursors, FUZZ_SECONDS each; uses atheris where it is installed (extra `fuzz`)
+	@for target in events lines cursors encodings; do \
+		$(BIN)/python -m tests.fuzz $$target $(FUZZ_SECONDS) || exit 1; \
+	done
+
+conform: setup ## Send each route CASES made-up requests and hold the answers beside the document
+	@SCHEMA_EXAMPLES=$(CASES) $(BIN)/python -m pytest tests/api/test_document_fuzzed.py $(ARGS)
 
 lock: ## Pin the newest allowed packages in requirements.lock (needs uv)
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \

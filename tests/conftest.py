@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+import structlog
 
 from grandstand.settings import ENV_PREFIX
 
@@ -12,7 +13,17 @@ pytest.register_assert_rewrite(
     "tests.support.core", "tests.support.world", "tests.support.driver", "tests.support.invariants"
 )
 
-pytest_plugins = ["tests.support.engines", "tests.support.server"]
+pytest_plugins = ["tests.support.leaks", "tests.support.engines", "tests.support.server"]
+
+# As in production: a trace without the values of variables, for those hold credentials.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 # A shell that starts the tests in the background has them, and all that they start, ignore these.
 signal.signal(signal.SIGINT, signal.default_int_handler)

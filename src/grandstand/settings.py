@@ -4,12 +4,13 @@ A flag wins over the environment. A wrong value stops the start with one sentenc
 Units stand last in the names. README's table is generated from this module (`grandstand settings --markdown`).
 """
 
+import ssl
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_PREFIX = "GRANDSTAND_"
@@ -78,6 +79,44 @@ class Settings(BaseSettings):
     ops_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="Networks (comma-separated) that may read health and metrics without a key."
     )
+
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="Networks (comma-separated) of proxies whose `X-Forwarded-For` is believed."
+    )
+
+    rate_limit_window_seconds: int = Field(60, ge=1, le=86_400, description="Window of all rate limits.")
+    rate_limit_block_seconds: int = Field(
+        60, ge=0, le=86_400, description="Block after going over a rate limit; 0 only waits for the window's end."
+    )
+    rate_limit_player_requests: int = Field(
+        200, ge=0, le=1_000_000_000, description="Requests of one player in a window; 0 is no limit (here and below)."
+    )
+    rate_limit_player_events: int = Field(
+        3000, ge=0, le=1_000_000_000, description="Events that one player's token sends in a window."
+    )
+    rate_limit_address_player_requests: int = Field(
+        2000, ge=0, le=1_000_000_000, description="Requests of all players together that come from one address."
+    )
+    rate_limit_client_requests: int = Field(
+        200, ge=0, le=1_000_000_000, description="Requests from one address with a client key or a bad credential."
+    )
+    rate_limit_anonymous_requests: int = Field(
+        6000, ge=0, le=1_000_000_000, description="Requests from one address without a credential."
+    )
+    rate_limit_server_requests: int = Field(0, ge=0, le=1_000_000_000, description="Requests with one server key.")
+
+    connections_max: int = Field(
+        50_000, ge=10, le=1_000_000, description="Connections of one HTTP process; further ones are answered 503."
+    )
+    cors_allow_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins (comma-separated, or `*`) whose web pages may call the API."
+    )
+    metrics_enabled: bool = Field(True, description="Whether `/metrics` is served.")
+    schema_enabled: bool = Field(True, description="Whether `/schema` is served.")
+    tls_cert_file: Path | None = Field(
+        None, description="Certificate chain (PEM) to speak HTTPS with, unless a proxy in front does."
+    )
+    tls_key_file: Path | None = Field(None, description="Private key (PEM, without a password) of that certificate.")
 
     max_batch: int = Field(100, ge=1, le=10_000, description="Most events in one request.")
     body_max_bytes: int = Field(1_048_576, ge=1024, le=67_108_864, description="Largest decoded request body.")
@@ -185,9 +224,45 @@ class Settings(BaseSettings):
             raise ValueError(f"must be {prefix} followed by at least 16 characters")
         return value
 
-    @field_validator("ops_allow", mode="before")
+    @field_validator("tls_cert_file", "tls_key_file")
     @classmethod
-    def _split_networks(cls, value: Any) -> Any:
+    def _check_file(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        if not value.is_file():
+            raise ValueError("must be a file that can be read")
+        return value.absolute()
+
+    @field_validator("tls_key_file")
+    @classmethod
+    def _check_tls(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        certificate = info.data.get("tls_cert_file")
+        if value is not None and certificate is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, value, password=lambda: "")
+            except (OSError, ssl.SSLError, ValueError) as error:
+                raise ValueError("must be the PEM key of the certificate") from error
+        return value
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> "Settings":
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("certificate and key belong together: set both or none")
+        return self
+
+    @field_validator("cors_allow_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            is_plain = bool(parts.netloc) and origin == f"{parts.scheme}://{parts.netloc}"
+            if origin != "*" and not (is_plain and parts.scheme in ("http", "https")):
+                raise ValueError("must be `*`, or origins such as https://play.example.com")
+        return tuple(origin.lower() for origin in value)
+
+    @field_validator("ops_allow", "trusted_proxies", "cors_allow_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
@@ -205,7 +280,8 @@ def load_settings(**flags: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0])
+        # What is wrong with two settings together is said of the certificate: they are the only such pair.
+        name = str(first["loc"][0]) if first["loc"] else "tls_cert_file"
         source = f"--{name.replace('_', '-')}" if name in given else f"{ENV_PREFIX}{name.upper()}"
         reason = str(first["msg"]).removeprefix("Value error, ")
         raise SettingsError(f"Setting {source} is wrong: {reason[0].lower()}{reason[1:]}.") from None

@@ -22,8 +22,10 @@ from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.limit_requests import RateLimiter, RateLimits
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
@@ -39,10 +41,13 @@ from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
 from grandstand.storage.audit import AuditStore
+from grandstand.storage.player_exports import PlayerExports
+from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.webhooks import WebhookStore
 from tests.support.core import Core, open_core
 from tests.support.engines import SCHEMA, RunningEngines
+from tests.support.leaks import check_answer
 from tests.support.waiting import eventually_async
 
 KEYS = {
@@ -126,12 +131,17 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     authenticator = Authenticator(core.database, refresh_seconds=60, token_ttl_seconds=3600, session_seconds=86_400)
     await authenticator.start()
     ranks = TournamentReader(core.database, core.tournaments, core.prizes, core.reader)
+    profiles = PlayerReader(
+        core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
+    )
     live, live_tournaments = LiveBoards(core.reader), LiveTournaments(core.reader, ranks)
+    limiter = RateLimiter(RateLimitStore(core.valkey, settings.valkey_prefix), RateLimits.of(settings))
     resolver = SystemResolver()
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
     services = Services(
         settings=settings,
         authenticator=authenticator,
+        limiter=limiter,
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         sessions=SessionOpener(authenticator, core.database, core.bans),
         reader=core.reader,
@@ -142,12 +152,12 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         lister=core.lister,
         scores=core.writer,
         players=PlayerKeeper(core.database, core.players, core.changes),
-        profiles=PlayerReader(
-            core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
-        ),
+        profiles=profiles,
         banner=PlayerBanner(
             core.database, core.ledger, core.bans, core.entries, core.tournaments, core.prizes, core.index, core.changes
         ),
+        exporter=PlayerExporter(core.database, PlayerExports(), profiles),
+        eraser=core.new_eraser(),
         tournaments=TournamentKeeper(
             core.database,
             core.ledger,
@@ -173,14 +183,24 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     app = build_app(services)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://grandstand") as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://grandstand", event_hooks={"response": [check_answer]}
+        ) as client:
             yield Site(app, client, services, core)
     finally:
         await live.close()
         await live_tournaments.close()
         resolver.close()
         await services.intake.close()
+        await limiter.close()
         await authenticator.stop()
+
+
+UNLIMITED = {
+    f"rate_limit_{who}": 0
+    for who in ("player_requests", "player_events", "address_player_requests", "client_requests", "anonymous_requests")
+}
+"""Tests ask more in a minute than clients may; those of the limits set them."""
 
 
 @asynccontextmanager
@@ -199,7 +219,7 @@ async def open_deployment(
         data_dir=folder,
         port=0,
         **{f"{kind}_key": key for kind, key in KEYS.items()},
-        **more,
+        **UNLIMITED | more,
     )
     async with open_core(engines.database_url(name), engines.valkey_url, prefix) as core:
         await core.definer.ensure_global()

@@ -35,6 +35,8 @@ TABLE: dict[tuple[str, str], tuple[frozenset[Who], str | None]] = {
     ("DELETE", "/api/players/{user_id}/sessions"): (SELF, "players:write"),
     ("PUT", "/api/players/{user_id}"): (SELF, "players:write"),
     ("GET", "/api/players/{user_id}"): (SELF, "players:read"),
+    ("GET", "/api/players/{user_id}/export"): (SELF, "players:read"),
+    ("DELETE", "/api/players/{user_id}"): (SELF, "players:write"),
     ("POST", "/api/players/{user_id}/ban"): (OPERATORS, "players:write"),
     ("POST", "/api/players/{user_id}/unban"): (OPERATORS, "players:write"),
     ("GET", "/api/leaderboards"): (EVERYONE, None),

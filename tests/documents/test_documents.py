@@ -105,6 +105,13 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / target).exists(), target
 
 
+def test_the_threat_model_names_tests_that_exist() -> None:
+    named = re.findall(r"`(tests/[a-z_/]+\.py)(?:::(\w+))?`", read("SECURITY.md"))
+    assert len(named) > 10
+    for name, test in named:
+        assert f"def {test}(" in read(name) if test else (ROOT / name).exists(), f"{name}::{test}"
+
+
 def test_architecture_and_decisions_name_files_that_exist() -> None:
     for path in [ROOT / "ARCHITECTURE.md", *DECISIONS]:
         for name in re.findall(r"`((?:[a-z_]+/)+[a-z_0-9]+\.(?:py|lua|sql|sh|md))`", path.read_text(encoding="utf-8")):

@@ -23,7 +23,9 @@ from grandstand.operations.catalog import LeaderboardCatalog, indexed
 from grandstand.operations.close_periods import PeriodCloser
 from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.erase_player import PlayerEraser
 from grandstand.operations.find_ranking import Part, RankingFinder
+from grandstand.operations.finish_erasures import ErasureFinisher
 from grandstand.operations.fold_scores import ScoreFolder
 from grandstand.operations.leaderboard_views import Page
 from grandstand.operations.list_leaderboards import LeaderboardLister
@@ -42,6 +44,7 @@ from grandstand.storage.changes import ChangeFeed, Changes
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.entry_reads import EntryReads
+from grandstand.storage.erasures import ErasureStore
 from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import HIGH, Block, EventStream
 from grandstand.storage.fencing import Fence, no_fence
@@ -117,6 +120,7 @@ class Core:
     buckets: BucketStore = field(default_factory=BucketStore)
     archive: ArchiveStore = field(default_factory=ArchiveStore)
     players: PlayerStore = field(default_factory=PlayerStore)
+    erasures: ErasureStore = field(default_factory=ErasureStore)
     entry_reads: EntryReads = field(default_factory=EntryReads)
     bans: BanStore = field(default_factory=BanStore)
     tournaments: TournamentStore = field(default_factory=TournamentStore)
@@ -186,6 +190,19 @@ class Core:
         return IndexTrust(
             server_of(self.valkey), database or self.database, StreamHistory(), memory or self.new_memory()
         )
+
+    def new_eraser(self) -> PlayerEraser:
+        return PlayerEraser(
+            self.database, self.ledger, self.erasures, self.entries, self.tournaments, self.prizes, self.index,
+            self.changes,
+        )  # fmt: skip
+
+    def new_erasure_finisher(self, database: Database | None = None) -> ErasureFinisher:
+        """Trusts that what was received is in the stream at once, as it is where nobody is at work."""
+        return ErasureFinisher(
+            database or self.database, self.ledger, self.erasures, self.stream, self.index, self.changes,
+            slack=timedelta(0),
+        )  # fmt: skip
 
     def new_closer(self) -> PeriodCloser:
         return PeriodCloser(
@@ -339,14 +356,16 @@ def minutes(count: float) -> datetime:
 
 
 @asynccontextmanager
-async def open_core(database_url: str, valkey_url: str, prefix: str, *, keeps: bool = False) -> AsyncIterator[Core]:
+async def open_core(
+    database_url: str, valkey_url: str, prefix: str, *, keeps: bool = False, statement_timeout_seconds: float = 30
+) -> AsyncIterator[Core]:
     """A core of its own; everything is closed at the end, and the keys are gone unless it `keeps` them."""
     pool = await open_pool(
         database_url,
         schema=SCHEMA,
         size_min=1,
         size_max=8,
-        statement_timeout_seconds=30,
+        statement_timeout_seconds=statement_timeout_seconds,
         application_name="tests",
     )
     valkey = open_valkey(valkey_url, timeout_seconds=5)
@@ -387,7 +406,7 @@ async def empty(database: Database) -> None:
             "DELETE FROM entries; DELETE FROM archived_entries; DELETE FROM bucket_members; DELETE FROM removals;"
             "DELETE FROM prize_steps; DELETE FROM prizes; DELETE FROM standings; DELETE FROM participants;"
             "DELETE FROM occurrences; DELETE FROM tournaments; DELETE FROM leases;"
-            "DELETE FROM dead_letters; DELETE FROM webhook_events; DELETE FROM webhook_endpoints;"
+            "DELETE FROM dead_letters; DELETE FROM erasures; DELETE FROM webhook_events; DELETE FROM webhook_endpoints;"
             "DELETE FROM rankings; DELETE FROM leaderboards; DELETE FROM players;"
             "UPDATE ledger SET open_month = NULL, leaderboards_revision = 0"
         )

@@ -13,6 +13,8 @@ class Proxy:
     def __init__(self, target: Path) -> None:
         self._target = target
         self._is_cut = False
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -39,6 +41,14 @@ class Proxy:
         """Let connections through again."""
         self._is_cut = False
 
+    def hold(self) -> None:
+        """Pass nothing on, and break nothing."""
+        self._flows.clear()
+
+    def release(self) -> None:
+        """Pass on what is held."""
+        self._flows.set()
+
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
             self.refused += 1
@@ -48,19 +58,19 @@ class Proxy:
         both = {writer, target_writer}
         self._writers |= both
         try:
-            await asyncio.gather(_pump(reader, target_writer), _pump(target_reader, writer))
+            await asyncio.gather(self._pump(reader, target_writer), self._pump(target_reader, writer))
         finally:
             self._writers -= both
             for end in both:
                 end.transport.abort()
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.transport.abort()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                await self._flows.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()
 
 
 @asynccontextmanager

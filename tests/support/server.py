@@ -14,9 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.leaks import check_files
 from tests.support.waiting import eventually
 
-READY = re.compile(r"is ready: (http://\S+)")
+READY = re.compile(r"is ready: (https?://\S+)")
 START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 40.0
 
@@ -153,7 +154,11 @@ def wait_until_ready(server: Server) -> None:
 
 
 def end(server: Server) -> None:
-    """Make sure that nothing of it runs any more, whatever the test did, and remove what it said."""
+    """Make sure that nothing of it runs any more, whatever the test did, and remove what it said.
+
+    Raises:
+        LeakError: it logged a credential.
+    """
     if server.process.poll() is None:
         try:
             server.stop()
@@ -161,7 +166,11 @@ def end(server: Server) -> None:
             server.kill_all()
     for process in server.survivors():
         process.kill()
-    shutil.rmtree(server.stdout.parent, ignore_errors=True)
+    try:
+        # What it printed may be the first keys of all, once; what it and its engines log never holds any.
+        check_files([server.stderr, *(server.data_dir / "logs").glob("*")])
+    finally:
+        shutil.rmtree(server.stdout.parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

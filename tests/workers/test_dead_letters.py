@@ -10,6 +10,7 @@ from grandstand import clock
 from grandstand.domain.event_model import join_entry
 from grandstand.storage.event_stream import HIGH, LOW
 from grandstand.telemetry import metrics
+from grandstand.workers.doubts import Doubts
 from grandstand.workers.isolation import PoisonIsolator
 from tests.support.core import NOON, Core, event
 from tests.support.poison import POISON, append, poison, text_of
@@ -23,7 +24,7 @@ _ROUNDS = 3
 _SLOWDOWN_MAX = 1.6
 """A tenth is for 100,000 events, where the batch with the bad one is one of 25; here it is one of five."""
 
-QUICK: dict[str, Any] = {"retry_seconds": 0.05}
+QUICK: dict[str, Any] = {"retry_seconds": 0.05, "patience_seconds": 0.2}
 
 
 async def letters(core: Core) -> list[Any]:
@@ -263,7 +264,8 @@ async def test_a_bad_event_is_found_in_few_transactions(core: Core, kind: str, t
     texts[1234] = poison(kind)
     for start in range(0, 4000, 100):
         await append(core, texts[start : start + 100])
-    outcome = await PoisonIsolator(Counting()).apply(await core.stream.read("w", HIGH, 100))  # type: ignore[arg-type]
+    counting: Any = Counting()
+    outcome = await PoisonIsolator(counting, Doubts(counting, 0)).apply(await core.stream.read("w", HIGH, 100))
     assert outcome.applied.stored == 3999
     (failure,) = outcome.failures
     assert failure.part.data == join_entry([texts[1234]])

@@ -1,9 +1,8 @@
 """Who may do what: turns a request's credential into a principal and checks it against the rules of a route."""
 
-from ipaddress import ip_address
-
 from litestar.types import HTTPScope
 
+from grandstand.api.client_address import client_address, is_within
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal, Scope
 from grandstand.domain.errors import ForbiddenError, UnauthorizedError
@@ -119,16 +118,9 @@ def require_watcher(scope: HTTPScope, services: Services) -> None:
     Raises:
         UnauthorizedError, ForbiddenError: as for `require_operator`.
     """
-    networks = services.settings.ops_allow
-    client = scope.get("client")
-    if networks and client is not None:
-        try:
-            address = ip_address(client[0])
-        except ValueError:
-            address = None
-        address = getattr(address, "ipv4_mapped", None) or address
-        if address is not None and any(address in network for network in networks):
-            return
+    settings = services.settings
+    if settings.ops_allow and is_within(client_address(scope, settings.trusted_proxies), settings.ops_allow):
+        return
     require_operator(principal_of(scope, services), "operations:read")
 
 

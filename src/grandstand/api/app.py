@@ -9,6 +9,7 @@ from litestar.types import ASGIApp
 
 from grandstand.api.audit import AuditRoutes
 from grandstand.api.bodies import ClientGoneError
+from grandstand.api.cors import Cors
 from grandstand.api.dead_letters import DeadLetterRoutes
 from grandstand.api.events import EventRoutes
 from grandstand.api.front import Front
@@ -50,7 +51,9 @@ def build_app(services: Services) -> ASGIApp:
         openapi_config=None,
         logging_config=None,
     )
-    return Front(framework, services, pages, methods_by_route(framework))
+    front = Front(framework, services, pages, methods_by_route(framework))
+    origins = services.settings.cors_allow_origins
+    return Cors(front, origins) if origins else front
 
 
 def methods_by_route(framework: Litestar) -> dict[str, str]:

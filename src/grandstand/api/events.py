@@ -1,5 +1,6 @@
 """`POST /api/events` and `POST /api/events/import`."""
 
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +12,7 @@ from litestar.types import HTTPScope, Receive
 from grandstand.api.access import principal_of, require_operator, require_sender
 from grandstand.api.bodies import read_body, stream_body
 from grandstand.api.import_lines import ImportReport, import_lines
+from grandstand.api.limits import admit_events
 from grandstand.api.replies import JSON, NO_STORE, Reply, encode, json_reply
 from grandstand.api.services import Services
 from grandstand.domain.events import Rejection
@@ -35,7 +37,8 @@ async def take_events(scope: HTTPScope, receive: Receive, services: Services) ->
     principal = principal_of(scope, services)
     require_sender(principal, "events:write")
     body = await read_body(scope, receive, services.settings.body_max_bytes)
-    receipt = await services.intake.accept(body, principal.user_id)
+    admit = None if principal.user_id is None else partial(admit_events, principal, services)
+    receipt = await services.intake.accept(body, principal.user_id, admit)
     if receipt.rejected:
         content = encode(EventsReceipt(receipt.accepted, receipt.rejected))
     else:

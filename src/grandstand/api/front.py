@@ -1,4 +1,4 @@
-"""The outermost layer: answers the hot routes without the framework, counts every request, and evens out HTTP.
+"""The outermost layer: rate limits, the hot routes without the framework, counts of all requests, even HTTP.
 
 The framework routes by paths that are still percent-encoded, so that a user id may hold `%2F`; HEAD is answered as GET
 without its body; and no fault leaves here as anything but problem+json.
@@ -10,15 +10,17 @@ from collections.abc import Awaitable, Mapping
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from grandstand.api.access import authorization_of
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
+from grandstand.api.limits import admit_request, with_headers
 from grandstand.api.live import open_board, open_tournament, stream_live
 from grandstand.api.pages import Pages, not_modified, page_name
 from grandstand.api.place_reads import find_place_read
-from grandstand.api.problems import reply_of, reply_of_unexpected
+from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
 from grandstand.api.replies import Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
-from grandstand.api.role_gate import is_served
+from grandstand.api.role_gate import closed_paths, is_served
 from grandstand.api.services import Services
 from grandstand.domain.errors import GrandstandError, NotFoundError
 from grandstand.operations.live_boards import Listener
@@ -31,6 +33,7 @@ LIVE_ROUTE = "/api/leaderboards/{key}/live"
 TOURNAMENT_LIVE_ROUTE = "/api/tournaments/{tournament_id}/live"
 PAGE_ROUTE = "/api/leaderboards/{key}"
 UNKNOWN_ROUTE = "unknown"
+LIMITED_ROUTE = "limited"
 CLIENT_GONE_STATUS = 499
 
 
@@ -45,6 +48,7 @@ class Front:
         self._services = services
         self._pages = pages
         self._counts = RequestCounts()
+        self._closed = closed_paths(services.settings)
         self._is_partial = not {"ingest", "api"} <= services.roles
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,8 +57,21 @@ class Front:
             await self._framework(scope, receive, send)
             return
         began_at = time.perf_counter()
+        try:
+            admission = admit_request(scope, self._services)
+            headers = admission if isinstance(admission, tuple) else await admission
+        except RateLimitedError as error:
+            route, reply = LIMITED_ROUTE, reply_of(error)
+            status = reply.status
+            await send_reply(send, reply)
+        else:
+            route, status = await self._answer(scope, receive, with_headers(send, headers) if headers else send)
+        self._counts.add(route, status, time.perf_counter() - began_at)
+
+    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> tuple[str, int]:
+        """Answer a request that is within the limits; return the route and the status."""
         method = scope["method"]
-        if self._is_partial and not is_served(scope["path"], self._services.roles):
+        if self._is_not_here(scope["path"]):
             route = UNKNOWN_ROUTE
             status = await _answer(_not_here(), scope, send)
         elif method == "POST" and scope["path"] == EVENTS_PATH:
@@ -74,7 +91,12 @@ class Front:
             status = await self._stream_live(scope, receive, send, open_tournament(scope, self._services, key))
         else:
             route, status = await self._pass_on(scope, receive, send)
-        self._counts.add(route, status, time.perf_counter() - began_at)
+        return route, status
+
+    def _is_not_here(self, path: str) -> bool:
+        if self._closed and path.startswith(self._closed):
+            return True
+        return self._is_partial and not is_served(path, self._services.roles)
 
     async def _answer_page(self, scope: HTTPScope, send: Send, key: str) -> int:
         held = None if _has_credential(scope) else self._pages.cache.find(page_name(scope))
@@ -141,7 +163,7 @@ class Front:
 
 
 async def _not_here() -> Reply:
-    raise NotFoundError("not_found", "This process has another role; ask one that serves this path.")
+    raise NotFoundError("not_found", "This process does not serve this path.")
 
 
 async def _answer(answer: Awaitable[Reply], scope: HTTPScope, send: Send) -> int:
@@ -176,4 +198,4 @@ def _live_key(scope: HTTPScope, under: str) -> str | None:
 
 
 def _has_credential(scope: HTTPScope) -> bool:
-    return any(name == b"authorization" for name, _ in scope["headers"])
+    return authorization_of(scope) is not None

@@ -1,4 +1,7 @@
-"""uvicorn's HTTP protocol with the limits that it lacks: how large and how slow the head of a request may be.
+"""uvicorn's HTTP protocol with the limits that it lacks.
+
+These are: how many connections there may be, how large and how slow the head of a request, how slow what is left of a
+body that nobody reads, and how slow a client takes its answer.
 
 The parser copies a header's value anew for every piece of it that arrives, so without a limit one client with a
 header of 100 MB keeps a process busy for half a minute. A limit on the head alone would leave the trailers behind a
@@ -16,7 +19,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from grandstand.api.problems import HeadTooLargeError, reply_of
 from grandstand.api.wire import OPEN_WIRE, Wire
-from grandstand.domain.errors import GrandstandError, MalformedError
+from grandstand.domain.errors import GrandstandError, MalformedError, UnavailableError
+from grandstand.telemetry import metrics
 
 HEAD_BYTES_MAX = 65_536
 """Bytes that may arrive without progress. The piece in which a head ends does not count, which is as large at most."""
@@ -24,28 +28,44 @@ HEAD_BYTES_MAX = 65_536
 HEAD_TIMEOUT_SECONDS = 30.0
 """Longest time from the connection, or from the first byte of a head, to the head's end."""
 
+REST_TIMEOUT_SECONDS = 10.0
+"""Longest time from an answer to the end of its request's body, which is thrown away."""
+
+WRITE_TIMEOUT_SECONDS = 30.0
+"""Longest time in which a client takes nothing of an answer that is waiting for it."""
+
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
     """One connection. Over a limit it is closed, with an answer where one may still be given."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, *arguments: Any, connections_max: int, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._connections_max = connections_max
         self._idle_bytes = 0
         self._has_progress = False
         self._overdue: asyncio.TimerHandle | None = None
+        self._rest: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         # uvicorn remembers the newest request of a pipeline only, and this is the one that is being answered.
         self._answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a head."""
+        """Begin to wait for a head, unless there are too many connections already."""
         super().connection_made(transport)
-        self._watch()
+        if len(self.connections) > self._connections_max:
+            metrics.CONNECTIONS_REFUSED.inc()
+            self._refuse(UnavailableError("There are too many connections; try again."))
+        else:
+            self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End all waiting, and let no answer be written any more."""
         self._unwatch()
+        for timer in (self._rest, self._stalled):
+            if timer is not None:
+                timer.cancel()
         self.pipeline.clear()
         if self._answering is not None and not self._answering.response_complete:
             self._answering.disconnected = True
@@ -81,6 +101,32 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._has_progress = True
         super().on_body(body)
 
+    def on_message_complete(self) -> None:
+        """Note the end of a body."""
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Give the rest of a body that was answered before its end a time to arrive."""
+        if self._answering is not None and self._answering.more_body and self._rest is None:
+            self._rest = self.loop.call_later(REST_TIMEOUT_SECONDS, self.transport.close)
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for a client that takes nothing."""
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(WRITE_TIMEOUT_SECONDS, self._abort)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that the client has taken something."""
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+        super().resume_writing()
+
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, in the form of every other refusal."""
         self._refuse(MalformedError(msg))
@@ -100,7 +146,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
                 b"content-type: " + reply.media_type.encode(),
                 b"content-length: %d" % len(reply.body),
                 b"connection: close",
-                *(name + b": " + value for name, value in reply.headers),
+                *(name + b": " + value for name, value in (*self.server_state.default_headers, *reply.headers)),
             ]
             self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + reply.body)
         self.transport.close()

@@ -1,20 +1,24 @@
 """`/api/players…`: sessions, what a game says of a player, what is known of one, and bans."""
 
+from collections.abc import AsyncIterator
 from http import HTTPStatus
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
+from litestar.response import Stream
 
 from grandstand.api.access import actor_of, authorization_of, principal_of, require_operator, require_self
 from grandstand.api.bodies import read_body
 from grandstand.api.parameters import read_path_user_id
-from grandstand.api.replies import json_reply
+from grandstand.api.replies import JSON, PRIVATE, json_reply
 from grandstand.api.services import Services
 
 SESSION_BYTES_MAX = 16_384
 PLAYER_BYTES_MAX = 16_384
+_PART_BYTES = 65_536
 
 
 class PlayerRoutes(Controller):
@@ -73,6 +77,29 @@ class PlayerRoutes(Controller):
         require_self(principal, user, "players:read")
         return json_reply(await services.profiles.get(user)).as_response()
 
+    @get("/{user_id:str}/export")
+    async def get_export(
+        self, request: Request[Any, Any, Any], services: NamedDependency[Services], user_id: FromPath[str]
+    ) -> Stream:
+        """Hand out everything that is kept of a player."""
+        user = read_path_user_id(user_id)
+        require_self(principal_of(request.scope, services), user, "players:read")
+        document = await services.exporter.export(user)
+        headers = {name.decode(): value.decode() for name, value in PRIVATE}
+        headers["content-disposition"] = 'attachment; filename="player.json"'
+        return Stream(_parts(document), media_type=JSON, headers=headers)
+
+    @delete("/{user_id:str}", status_code=HTTPStatus.ACCEPTED)
+    async def delete_player(
+        self, request: Request[Any, Any, Any], services: NamedDependency[Services], user_id: FromPath[str]
+    ) -> Response[bytes]:
+        """Erase a player."""
+        user = read_path_user_id(user_id)
+        require_self(principal_of(request.scope, services), user, "players:write")
+        erasure = await services.eraser.erase(user)
+        await services.authenticator.refresh()
+        return json_reply(erasure, HTTPStatus.ACCEPTED).as_response()
+
     @post("/{user_id:str}/ban", status_code=HTTPStatus.OK)
     async def post_ban(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], user_id: FromPath[str]
@@ -92,3 +119,10 @@ class PlayerRoutes(Controller):
         """Let a player's scores count again."""
         require_operator(principal_of(request.scope, services), "players:write")
         return json_reply(await services.banner.lift(read_path_user_id(user_id))).as_response()
+
+
+async def _parts(document: SpooledTemporaryFile[bytes]) -> AsyncIterator[bytes]:
+    """Yield a document from its file, and close that."""
+    with document:
+        while part := document.read(_PART_BYTES):
+            yield part

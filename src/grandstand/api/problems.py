@@ -8,7 +8,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from grandstand.api.replies import Reply
+from grandstand.api.replies import Headers, Reply
 from grandstand.domain.errors import GrandstandError, UnavailableError
 from grandstand.storage.valkey import SERVER_ERRORS
 
@@ -63,6 +63,7 @@ CODES: dict[str, tuple[int, str]] = {
     "body_too_large": (413, "The decoded body is over the limit; nothing was taken."),
     "unsupported_media_type": (415, "A content type or encoding that this route does not read."),
     "invalid": (422, "Readable, but some values are wrong: `errors` names each."),
+    "rate_limited": (429, "More requests or events than a rate limit allows; wait `retry_after` seconds."),
     "head_too_large": (431, "The request line and the headers are over the limit of 64 KiB."),
     "internal_error": (500, "Something went wrong on our side; it is in the log."),
     "unavailable": (503, "An engine is out of reach; try again after `Retry-After` seconds."),
@@ -111,6 +112,16 @@ class HeadTooLargeError(GrandstandError):
     status, code, title = 431, "head_too_large", "The head of the request is too large"
 
 
+class RateLimitedError(GrandstandError):
+    """More than a limit allows. Try again after `retry_after` seconds; `headers` tell of the limit."""
+
+    status, code, title = 429, "rate_limited", "Too many requests"
+
+    def __init__(self, detail: str, *, retry_after: int, headers: Headers = ()) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.headers = headers
+
+
 def reply_of(error: GrandstandError) -> Reply:
     """Return the reply that tells a caller of this refusal."""
     content = {
@@ -124,6 +135,8 @@ def reply_of(error: GrandstandError) -> Reply:
     headers = [_NO_STORE]
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b'Bearer realm="grandstand"'))
+    if isinstance(error, RateLimitedError):
+        headers += error.headers
     retry_after = error.extra.get("retry_after")
     if retry_after is not None:
         headers.append((b"retry-after", str(retry_after).encode()))

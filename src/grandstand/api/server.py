@@ -5,6 +5,7 @@ import contextlib
 import resource
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import uvicorn
 from litestar.types import ASGIApp
@@ -16,6 +17,13 @@ KEEP_ALIVE_SECONDS = 30
 BACKLOG = 2048
 FILES_MAX = 65_536
 """Open files that a process asks for, where the system's hard limit lets it: each listener of a live board is one."""
+
+
+FILES_KEPT_BACK = 256
+"""Open files that are not for clients: connections to the engines, logs, and the listener itself."""
+
+_HEADERS = [("x-content-type-options", "nosniff")]
+_HEADERS_OF_TLS = [*_HEADERS, ("strict-transport-security", "max-age=31536000")]
 
 
 class _Server(uvicorn.Server):
@@ -33,18 +41,22 @@ async def serve_http(
     `listen_socket` is bound already; without one, the address is that of the settings. Requests that take longer than
     `shutdown_timeout_seconds` from the stop on are cut off. Runs in the caller's event loop, which should be uvloop's.
     """
-    _raise_file_limit()
+    has_tls = settings.tls_cert_file is not None
+    connections_max = max(1, min(settings.connections_max, _raise_file_limit() - FILES_KEPT_BACK))
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http=LimitedHttpProtocol,
+        http=partial(LimitedHttpProtocol, connections_max=connections_max),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
-        # Whoever connects may write what it likes into X-Forwarded-For.
+        headers=_HEADERS_OF_TLS if has_tls else _HEADERS,
+        ssl_certfile=settings.tls_cert_file,
+        ssl_keyfile=settings.tls_key_file,
+        # Whoever connects may write what it likes into X-Forwarded-For; `api/client_address.py` says whom to believe.
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -63,11 +75,13 @@ async def serve_http(
         stopping.cancel()
 
 
-def _raise_file_limit() -> None:
-    """Let this process have more open files than shells allow by default (often 1,024)."""
+def _raise_file_limit() -> int:
+    """Let this process have more open files than shells allow by default (often 1,024); return how many it may have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         # Some systems refuse what their own hard limit allows: then it stays as it is.
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+    return FILES_MAX if soft == resource.RLIM_INFINITY else soft

@@ -8,7 +8,10 @@ from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.erase_player import PlayerEraser
+from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.list_leaderboards import LeaderboardLister
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
@@ -33,6 +36,7 @@ class Services:
 
     settings: Settings
     authenticator: Authenticator
+    limiter: RateLimiter
     intake: EventIntake
     sessions: SessionOpener
     reader: LeaderboardReader
@@ -43,6 +47,8 @@ class Services:
     players: PlayerKeeper
     profiles: PlayerReader
     banner: PlayerBanner
+    exporter: PlayerExporter
+    eraser: PlayerEraser
     tournaments: TournamentKeeper
     tournament_list: TournamentLister
     tournament_entry: TournamentJoiner

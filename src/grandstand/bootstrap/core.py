@@ -14,6 +14,7 @@ from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.define_leaderboard import LeaderboardDefiner
+from grandstand.operations.erase_player import PlayerEraser
 from grandstand.operations.fold_scores import ScoreFolder
 from grandstand.operations.follow_catalog import CatalogFollower
 from grandstand.operations.manage_tournaments import TournamentKeeper
@@ -27,6 +28,7 @@ from grandstand.storage.bans import BanStore
 from grandstand.storage.buckets import BucketStore
 from grandstand.storage.changes import Changes
 from grandstand.storage.entries import EntryStore
+from grandstand.storage.erasures import ErasureStore
 from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import EventStream, NotDurableError, StreamLimits
 from grandstand.storage.leaderboards import LeaderboardStore
@@ -80,6 +82,7 @@ class Core:
     buckets: BucketStore
     archive: ArchiveStore
     players: PlayerStore
+    erasures: ErasureStore
     bans: BanStore
     tournaments: TournamentStore
     prizes: PrizeStore
@@ -122,6 +125,13 @@ class Core:
         """Return what bans players."""
         return PlayerBanner(
             self.database, self.ledger, self.bans, self.entries, self.tournaments, self.prizes, self.index, self.changes
+        )  # fmt: skip
+
+    def eraser(self) -> PlayerEraser:
+        """Return what begins to erase players."""
+        return PlayerEraser(
+            self.database, self.ledger, self.erasures, self.entries, self.tournaments, self.prizes, self.index,
+            self.changes,
         )  # fmt: skip
 
     def replayer(self) -> LeaderboardReplayer:
@@ -172,6 +182,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
         buckets=BucketStore(),
         archive=ArchiveStore(),
         players=PlayerStore(),
+        erasures=ErasureStore(),
         bans=BanStore(),
         tournaments=TournamentStore(),
         prizes=PrizeStore(),

@@ -11,9 +11,11 @@ from grandstand.bootstrap.listening import Listening
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
+from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.limit_requests import RateLimiter, RateLimits
 from grandstand.operations.list_leaderboards import LeaderboardLister
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
@@ -35,6 +37,8 @@ from grandstand.storage.audit import AuditStore
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
+from grandstand.storage.player_exports import PlayerExports
+from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.workers.loop import run_every
 
 _STREAM_SECONDS = 0.5
@@ -53,9 +57,13 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         session_seconds=settings.player_session_max_seconds,
     )
     await authenticator.start()
+    limiter = RateLimiter(RateLimitStore(core.valkey, settings.valkey_prefix), RateLimits.of(settings))
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     reader = _reader(core, finder, feed)
     tournament_ranks = TournamentReader(core.database, core.tournaments, core.prizes, reader)
+    profiles = PlayerReader(
+        core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
+    )
     live, live_tournaments = LiveBoards(reader), LiveTournaments(reader, tournament_ranks)
     resolver = SystemResolver()
     guard = AddressGuard(resolver, allow_private=settings.webhook_allow_private)
@@ -63,6 +71,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         settings=settings,
         roles=frozenset(roles),
         authenticator=authenticator,
+        limiter=limiter,
         sessions=SessionOpener(authenticator, core.database, core.bans),
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),
@@ -73,10 +82,10 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         live=live,
         scores=ScoreWriter(finder, core.stream),
         players=PlayerKeeper(core.database, core.players, core.changes),
-        profiles=PlayerReader(
-            core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
-        ),
+        profiles=profiles,
         banner=core.banner(),
+        exporter=PlayerExporter(core.database, PlayerExports(), profiles),
+        eraser=core.eraser(),
         tournaments=core.tournament_keeper(),
         tournament_list=TournamentLister(core.database, core.tournaments),
         tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans),
@@ -105,6 +114,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*followers)
+        await limiter.close()
         await authenticator.stop()
         resolver.close()
 

@@ -17,6 +17,7 @@ from grandstand.invariants.check import Subject
 from grandstand.operations.close_periods import PeriodCloser
 from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.deliver_webhooks import WebhookDeliverer
+from grandstand.operations.finish_erasures import ErasureFinisher
 from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.operations.run_tournaments import TournamentRunner
@@ -41,6 +42,7 @@ _SWEEP_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
 _RECONCILE_SECONDS = 1.0
 _STREAM_SECONDS = 0.5
+_ERASE_SECONDS = 1.0
 _PRUNE_SECONDS = 600.0
 
 
@@ -61,6 +63,9 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         core.database, core.ledger, core.catalog, core.rankings, core.archive, core.stream, core.changes, core.outbox,
         fence=leader.fence,
     )  # fmt: skip
+    erasures = ErasureFinisher(
+        core.database, core.ledger, core.erasures, core.stream, core.index, core.changes, fence=leader.fence
+    )
     verifier = Verifier(Subject(core.database, core.valkey, core.settings.valkey_prefix))
     loops = [
         leader.run(stop),
@@ -74,6 +79,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         run_every("periods", _CLOSE_SECONDS, leader.while_leading(closer.close), stop),
         run_every("sweep", _SWEEP_SECONDS, leader.while_leading(sweeper.sweep), stop),
         run_every("reconcile", _RECONCILE_SECONDS, leader.while_leading(reconciler.reconcile), stop),
+        run_every("erasures", _ERASE_SECONDS, leader.while_leading(erasures.finish), stop),
         run_every("prune webhooks", _PRUNE_SECONDS, leader.while_leading(pruner.prune), stop),
         run_every("prune dead letters", _PRUNE_SECONDS, leader.while_leading(letters.prune), stop),
     ]

@@ -94,6 +94,11 @@ def hash_device(device_id: str, secret: bytes) -> bytes:
     return hashlib.blake2b(device_id.encode(), key=secret, digest_size=32, person=b"gs-device").digest()
 
 
+def hash_user_id(user_id: str, secret: bytes) -> bytes:
+    """Return the 32 bytes that are left of the id of an erased player."""
+    return hashlib.blake2b(user_id.encode(), key=secret, digest_size=32, person=b"gs-erased-user").digest()
+
+
 def token_secret(secret: bytes) -> bytes:
     """Return the key that signs player tokens, derived so that it is of no use for anything else."""
     return hashlib.blake2b(key=secret, digest_size=32, person=b"gs-player-token").digest()

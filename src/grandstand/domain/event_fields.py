@@ -17,6 +17,9 @@ from grandstand.domain.payloads import too_deep, unreadable
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_id = msgspec.json.Decoder(UUID | None).decode
+_EXPLAINED_BYTES_MAX = 524_288
+"""Bytes of an event that is taken apart to say what is wrong with it; usual ones have some hundreds."""
+
 _decode_time = msgspec.json.Decoder(AwareTime | None).decode
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -34,6 +37,8 @@ def read_event(text: bytes) -> Event:
         pass
     if text[:1] != b"{":
         raise EventError("invalid_event", "An event must be a JSON object.")
+    if len(text) > _EXPLAINED_BYTES_MAX:
+        raise EventError("invalid_event", "The event is not valid, and too large to say what is wrong with it.")
     try:
         members = cut_members(text)
     except MalformedError:

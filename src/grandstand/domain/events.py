@@ -44,6 +44,8 @@ __all__ = [
 HIGH_PRIORITY_TYPES = frozenset({"game_ended"})
 """Event types that go before the rest: the ones players wait for on a leaderboard."""
 
+_LARGE_BYTES = 65_536
+
 
 class Rejection(msgspec.Struct):
     """Why one event of a batch was not taken; `index` is its place in the batch, from 0."""
@@ -95,15 +97,15 @@ def read_batch(body: bytes, limits: EventLimits, received_at: datetime, only_use
         TooLargeError: more events than `limits.batch_max`; nothing is taken.
 
     """
-    parts: Sequence[Event | bytes] | None = _decode_whole(body)
+    parts: Sequence[Event | bytes] | None = _decode_whole(body, limits.batch_max)
     unread = parts is None
     if parts is None:
-        parts = _cut(body)
+        parts = _cut(body, limits.batch_max)
     if not parts:
         raise InvalidError([FieldError("", "The body holds no event; send at least one.")])
     if len(parts) > limits.batch_max:
         raise TooLargeError(
-            "batch_too_large", f"The batch has {len(parts)} events; at most {limits.batch_max} are taken at once."
+            "batch_too_large", f"The batch has more than the {limits.batch_max} events that are taken at once."
         )
     outcome = judge(parts, limits, received_at, only_user_id, nul_possible=may_hold_nul(body))
     if unread and len(outcome.rejected) == len(parts) and not any(is_json(part) for part in _raw(parts)):
@@ -168,8 +170,11 @@ def _check(event: Event, limits: EventLimits, oldest: datetime, newest: datetime
         raise EventError("occurred_at_too_old", "`occurred_at` lies too far in the past.")
 
 
-def _decode_whole(body: bytes) -> list[Event] | None:
+def _decode_whole(body: bytes, batch_max: int) -> list[Event] | None:
     """Decode a body in one pass, or return None when it must be taken apart to say more."""
+    if len(body) > _LARGE_BYTES and body.count(b'"event_type"') > batch_max:
+        # Most likely too many events: looking at a few more than are taken is enough to say so.
+        return None
     try:
         if body.lstrip(SPACE)[:1] == b"[":
             return _decode_list(body)
@@ -180,10 +185,10 @@ def _decode_whole(body: bytes) -> list[Event] | None:
         return None
 
 
-def _cut(body: bytes) -> list[bytes]:
+def _cut(body: bytes, batch_max: int) -> list[bytes]:
     text = body.strip(SPACE)
     if text[:1] == b"[":
-        return cut_elements(text)
+        return cut_elements(text, batch_max)
     if text[:1] != b"{":
         raise MalformedError(_not_an_event(text))
     members = cut_members(text)
@@ -191,7 +196,7 @@ def _cut(body: bytes) -> list[bytes]:
         return [text]
     if members["events"][:1] != b"[":
         raise MalformedError("`events` is not an array.")
-    return cut_elements(members["events"])
+    return cut_elements(members["events"], batch_max)
 
 
 def _not_an_event(text: bytes) -> str:

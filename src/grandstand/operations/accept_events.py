@@ -6,7 +6,7 @@ about the same for one event as for hundreds, so small requests do not pay it ea
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -38,6 +38,8 @@ WAITING_BYTES_MAX = 67_108_864
 
 RETRY_AFTER_SECONDS = 1
 _WRITES_AT_ONCE = 2
+
+Admit = Callable[[int], Awaitable[None]]
 
 _accepted_high = metrics.EVENTS_ACCEPTED.labels("high")
 _accepted_low = metrics.EVENTS_ACCEPTED.labels("low")
@@ -78,8 +80,10 @@ class EventIntake:
         self._writing = 0
         self._is_away = False
 
-    async def accept(self, body: bytes, only_user_id: str | None = None) -> Receipt:
+    async def accept(self, body: bytes, only_user_id: str | None = None, admit: Admit | None = None) -> Receipt:
         """Take a request's events. With `only_user_id`, those of other users are rejected as `forbidden_user`.
+
+        `admit` is told how many are valid, and raises when they are too many for the sender.
 
         Raises:
             MalformedError: the body cannot be read.
@@ -95,6 +99,8 @@ class EventIntake:
         _count_rejected(outcome.rejected)
         if not outcome.high and not outcome.low:
             raise _none_valid(outcome.rejected)
+        if admit is not None:
+            await admit(len(outcome.high) + len(outcome.low))
         await self._write(outcome, len(body), received_at)
         return Receipt(len(outcome.high) + len(outcome.low), outcome.rejected)
 

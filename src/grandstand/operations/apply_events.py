@@ -17,6 +17,7 @@ from grandstand import clock
 from grandstand.domain.event_model import NEWEST, OLDEST, StreamedEvent, decode_events
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.fold_scores import Folded, ScoreFolder
+from grandstand.operations.rehearse_event import EventRehearsal
 from grandstand.operations.score_events import score_events
 from grandstand.storage.changes import Changes
 from grandstand.storage.event_log import EventLog, StoredEvent, month_of
@@ -74,6 +75,8 @@ class EventApplier:
         self._index = index
         self._changes = changes
         self._announced: set[int] = set()
+        self.rehearse = EventRehearsal(database, ledger, event_log).run
+        """Whether any event could be stored, whatever becomes of a certain one."""
 
     async def apply(self, blocks: Sequence[Block]) -> Applied:
         """Store, deduplicate and rank every event of the blocks; when this returns, all of it is served.

@@ -16,6 +16,7 @@ from grandstand.domain.errors import UnauthorizedError, UnavailableError
 from grandstand.operations.first_keys import deployment_secret
 from grandstand.operations.player_tokens import PlayerTokens
 from grandstand.storage.credentials import list_live_keys, list_revocations, prune_revocations, record_use
+from grandstand.storage.erasures import list_erased
 from grandstand.storage.postgres import Database
 
 _CACHE_MAX = 10_000
@@ -78,8 +79,10 @@ class Authenticator:
             now = clock.now()
             keys = await list_live_keys(connection, now)
             # Tokens of before that have ended by themselves.
-            revoked = await list_revocations(connection, now - self.tokens.ttl - _CLOCK_DIFFERENCE)
-        self.tokens.revoke_before(revoked)
+            since = now - self.tokens.ttl - _CLOCK_DIFFERENCE
+            revoked = await list_revocations(connection, since)
+            erased = await list_erased(connection, since)
+        self.tokens.revoke_before(revoked, erased)
         by_hash = {
             key.key_hash: Principal(
                 key.kind,

@@ -12,7 +12,7 @@ from typing import Any
 import jwt
 
 from grandstand.clock import now
-from grandstand.domain.credentials import Principal, token_secret
+from grandstand.domain.credentials import Principal, hash_user_id, token_secret
 from grandstand.domain.errors import UnauthorizedError
 from grandstand.domain.event_model import is_user_id
 
@@ -25,10 +25,12 @@ class PlayerTokens:
     """Issues and checks the tokens of one deployment."""
 
     def __init__(self, secret: bytes, ttl_seconds: int, session_seconds: int) -> None:
+        self._secret = secret
         self._key = token_secret(secret)
         self._ttl = timedelta(seconds=ttl_seconds)
         self._session = timedelta(seconds=session_seconds)
         self._revoked: Mapping[str, datetime] = {}
+        self._erased: Mapping[bytes, datetime] = {}
         # Checking a signature costs 20 times a request's share of the server; a player sends the same token many times.
         self._checked: dict[str, tuple[float, Principal]] = {}
 
@@ -66,10 +68,10 @@ class PlayerTokens:
             raise UnauthorizedError("This session is over; open a new one.")
         return user_id, *self.issue(user_id, began_at)
 
-    def revoke_before(self, revoked: Mapping[str, datetime]) -> None:
-        """Refuse the tokens that these users were given until these moments."""
-        if revoked != self._revoked:
-            self._revoked = revoked
+    def revoke_before(self, revoked: Mapping[str, datetime], erased: Mapping[bytes, datetime] | None = None) -> None:
+        """Refuse the tokens that these users were given until these moments; `erased` has hashes of their ids."""
+        if (revoked, erased or {}) != (self._revoked, self._erased):
+            self._revoked, self._erased = revoked, erased or {}
             self._checked = {}
 
     def verify(self, token: str) -> Principal:
@@ -98,6 +100,10 @@ class PlayerTokens:
             raise UnauthorizedError("This player token names no valid user.")
         revoked_at = self._revoked.get(user_id)
         if revoked_at is not None and claims["iat"] <= revoked_at.timestamp():
+            raise UnauthorizedError("This player token was revoked; open a new session.")
+        # Hashed only while somebody was erased of late.
+        erased_at = self._erased.get(hash_user_id(user_id, self._secret)) if self._erased else None
+        if erased_at is not None and claims["iat"] <= erased_at.timestamp():
             raise UnauthorizedError("This player token was revoked; open a new session.")
         return Principal("player", user_id=user_id)
 

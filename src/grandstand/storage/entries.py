@@ -117,6 +117,14 @@ class EntryStore:
         version: int = await connection.fetchval(queries.load("entries/next_version.sql"))
         return version
 
+    async def touch(self, connection: "Connection[Any]") -> None:
+        """Change nothing.
+
+        Raises:
+            asyncpg.PostgresError: no entry could be changed right now.
+        """
+        await connection.execute(queries.load("entries/touch.sql"))
+
     async def count(self, connection: "Connection[Any]", ranking_id: int) -> int:
         """Return how many entries a ranking has."""
         count: int = await connection.fetchval(queries.load("entries/count_ranking.sql"), ranking_id)

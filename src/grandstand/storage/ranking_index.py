@@ -57,6 +57,7 @@ class RankingIndex:
         self._begin_rebuild = Script("begin_rebuild.lua")
         self._window = Script("window.lua")
         self._lookup = Script("lookup.lua")
+        self._erase = Script("erase.lua")
 
     async def publish(self, entries: Iterable[Entry], directions: Mapping[int, int]) -> None:
         """Take entries into the index, each only when newer than what is there; `directions` by ranking.
@@ -169,6 +170,15 @@ class RankingIndex:
         """Take users without an entry out of the index, as of `version`."""
         if user_ids:
             await self._publish_all({ranking_id: [Change(user_id, version) for user_id in user_ids]})
+
+    async def erase(self, rankings: Sequence[tuple[int, bool]], user_id: str) -> None:
+        """Take what is left of a removed user out of rankings; True for those that nobody reads any more.
+
+        Once no worker holds an older entry of the user: that there was a removal is forgotten.
+        """
+        calls = [(self._keys(ranking_id), (user_id, int(is_over))) for ranking_id, is_over in rankings]
+        if calls:
+            await self._erase.run_many(self._client, calls)
 
     async def delete(self, ranking_id: int) -> None:
         """Remove the index of a ranking that is not served any more."""

@@ -138,7 +138,7 @@ class Script:
         self._text = queries.load_lua(name)
         self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, client: Valkey, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    async def run(self, client: Valkey, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
         """Run the script.
 
         Raises:

@@ -91,7 +91,8 @@ class Tree:
             }
         )
         self._folder = folder
-        self._state = _state_of(self._settings, url_of(listener))
+        self._has_tls = self._given.tls_cert_file is not None
+        self._state = _state_of(self._settings, url_of(listener, has_tls=self._has_tls))
         self._metrics = make_metrics_folder(folder)
         self._environment = child_environment(self._settings, self._metrics)
         try:
@@ -134,20 +135,22 @@ class Tree:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound here
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wait_until_ready(host, port), SLOW_READY_SECONDS)
+                await asyncio.wait_for(wait_until_ready(host, port, has_tls=self._has_tls), SLOW_READY_SECONDS)
                 break
             logger.warning("not_ready_yet", waiting_seconds=SLOW_READY_SECONDS)
         self._is_ready = True
         data_dir = self._folder.path if engines.all else None
         self._keep(self._restart_when_asked(host, port))
-        self._announce(announcement(self._given, url_of(listener), __version__, data_dir, created_keys))
+        self._announce(announcement(self._given, self._state.url, __version__, data_dir, created_keys))
 
     async def _restart_when_asked(self, host: str, port: int) -> None:
         while True:
             await self._signals.restart.wait()
             logger.info("restarting_children")
             await restart_children(
-                self._children, self._settings.shutdown_timeout_seconds, lambda: wait_until_ready(host, port)
+                self._children,
+                self._settings.shutdown_timeout_seconds,
+                lambda: wait_until_ready(host, port, has_tls=self._has_tls),
             )
             self._signals.restart.clear()
 

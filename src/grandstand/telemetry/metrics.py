@@ -49,6 +49,17 @@ HTTP_REQUEST_SECONDS = Histogram(
     buckets=_FAST_SECONDS,
     registry=REGISTRY,
 )
+RATE_LIMITED = Counter(
+    "grandstand_rate_limited", "Requests refused by a rate limit, by what it counts.", ["counter"], registry=REGISTRY
+)
+RATE_LIMITS_LOCAL = Counter(
+    "grandstand_rate_limits_local",
+    "Times that a process began to count requests alone, because the shared counts were out of reach or slow.",
+    registry=REGISTRY,
+)
+CONNECTIONS_REFUSED = Counter(
+    "grandstand_connections_refused", "Connections refused because there were too many.", registry=REGISTRY
+)
 STREAM_WRITE_EVENTS = Histogram(
     "grandstand_stream_write_events",
     "Events that shared one write to the stream.",

@@ -14,8 +14,10 @@ from grandstand.operations.bury_events import EventBurier
 from grandstand.storage.event_stream import HIGH, LOW, Block, EventStream
 from grandstand.storage.trial_marks import TrialMarks
 from grandstand.telemetry import metrics
+from grandstand.workers.batch_size import BatchSize
 from grandstand.workers.delivery_keeper import DeliveryKeeper
-from grandstand.workers.isolation import TROUBLE, Outcome, PoisonIsolator
+from grandstand.workers.doubts import PATIENCE_SECONDS, TROUBLE, Doubts
+from grandstand.workers.isolation import Outcome, PoisonIsolator
 from grandstand.workers.loop import run_every, wait
 from grandstand.workers.retries import BASE_SECONDS, Retries
 from grandstand.workers.take_over import TakeOver
@@ -55,11 +57,12 @@ class EventConsumer:
         low_share: float,
         reclaim_idle_seconds: float,
         retry_seconds: float = BASE_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._name = name
         self._stream = stream
         self._marks = marks
-        self._isolator = PoisonIsolator(applier)
+        self._isolator = PoisonIsolator(applier, Doubts(applier, patience_seconds))
         self._retries = Retries(self._isolator, burier, base_seconds=retry_seconds)
         self._take_over = TakeOver(
             name, stream, marks, self._isolator, burier, self._settle,
@@ -67,6 +70,7 @@ class EventConsumer:
         )  # fmt: skip
         self._keeper = DeliveryKeeper(name, stream, self._deliveries)
         self._batch_max = batch_max
+        self._size = BatchSize(batch_max)
         self._low_share = low_share
         self._reclaim_idle_seconds = reclaim_idle_seconds
         self._block_sizes = [float(batch_max)] * 2
@@ -124,9 +128,11 @@ class EventConsumer:
         self._held = self._held or await self._read() or await self._stream.wait(self._name, _WAIT_SECONDS)
         events = _events(self._held)
         while self._held:
-            batch = _first(self._held, self._batch_max)
+            batch = _first(self._held, self._size.events)
             started = time.perf_counter()
-            await self._settle(batch, await self._isolator.apply(batch))
+            outcome = await self._isolator.apply(batch)
+            self._size.learn(_events(batch), outcome)
+            await self._settle(batch, outcome)
             metrics.BATCH_SECONDS.observe(time.perf_counter() - started)
             self._held = self._held[len(batch) :]
         return events

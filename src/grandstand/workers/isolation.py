@@ -13,12 +13,8 @@ from grandstand.domain.event_model import cut_entry, join_entry
 from grandstand.operations.apply_events import Applied, EventApplier
 from grandstand.storage.event_log import RowRefusedError
 from grandstand.storage.event_stream import Block
-from grandstand.storage.postgres import NOT_SET_UP
 from grandstand.telemetry import metrics
-from grandstand.workers.loop import ENGINE_ERRORS
-
-TROUBLE = (*ENGINE_ERRORS, *NOT_SET_UP)
-"""What a batch may raise that no event is to blame for: an engine away, or a schema that an upgrade is changing."""
+from grandstand.workers.doubts import TROUBLE, Doubts, cause_of, is_slowness
 
 _PARTS = 8
 """Into how many parts one is split. Few make more rounds, many make more transactions."""
@@ -47,16 +43,19 @@ class Outcome:
 
     applied: Applied = field(default_factory=Applied)
     failures: list[Failure] = field(default_factory=list)
+    was_too_slow: bool = False
+    """Whether it took too long as a whole."""
 
 
 class PoisonIsolator:
     """Applies batches of one worker."""
 
-    def __init__(self, applier: EventApplier) -> None:
+    def __init__(self, applier: EventApplier, doubts: Doubts) -> None:
         self._applier = applier
+        self._doubts = doubts
 
-    async def apply(self, blocks: Sequence[Block]) -> Outcome:
-        """Apply every event that can be applied.
+    async def apply(self, blocks: Sequence[Block], *, is_suspect: bool = False) -> Outcome:
+        """Apply every event that can be applied. `is_suspect` says that trouble has come of these blocks before.
 
         Raises:
             TROUBLE: nobody can apply anything right now. What was applied before is applied; doing it again does no
@@ -69,25 +68,31 @@ class PoisonIsolator:
             part = waiting.popleft()
             try:
                 outcome.applied.add(await self._applier.apply(part))
-            except TROUBLE:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, the other events are to go on
+            except Exception as error:
+                is_trouble = isinstance(error, TROUBLE)
+                if is_trouble and not await self._doubts.blames(blocks, error, is_suspect=is_suspect):
+                    raise
                 if part is blocks:
                     metrics.BATCHES_SPLIT.inc()
                     events = sum(block.events for block in part)
+                    outcome.was_too_slow = is_slowness(error)
                     _log.warning("batch_failed", blocks=len(part), events=events, error=reason_of(error).message)
                 smaller: list[Sequence[Block]] = []
-                cause = error
+                cause = cause_of(error)
                 if isinstance(error, RowRefusedError) and isinstance(error.__cause__, Exception):
                     cause = error.__cause__
                     if suspicions:
                         suspicions -= 1
                         smaller = _part_from(part, error.event_id)
                 smaller = smaller or _split(part)
-                if smaller:
+                if smaller and is_trouble:
+                    # Each part may take until a time-out: those that are not tried yet go first.
+                    waiting.extend(smaller)
+                elif smaller:
                     waiting.extendleft(reversed(smaller))
                 else:
                     outcome.failures.append(Failure(part[0], cause))
+        self._doubts.forget(blocks)
         return outcome
 
 

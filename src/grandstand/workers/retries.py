@@ -14,6 +14,7 @@ from grandstand import clock
 from grandstand.operations.bury_events import EventBurier, Lost
 from grandstand.storage.event_stream import Block
 from grandstand.telemetry import metrics
+from grandstand.workers.doubts import TROUBLE
 from grandstand.workers.isolation import Failure, Outcome, PoisonIsolator
 
 ATTEMPTS_MAX = 3
@@ -87,7 +88,8 @@ class Retries:
         due = [one for one in self._waiting if one.due <= now][:_AT_ONCE_MAX]
         if not due:
             return Outcome(), []
-        outcome = await self._isolator.apply([one.part for one in due])
+        is_suspect = any(isinstance(one.error, TROUBLE) for one in due)
+        outcome = await self._isolator.apply([one.part for one in due], is_suspect=is_suspect)
         metrics.EVENTS_RETRIED.inc(len(due))
         errors = {failure.part: failure.error for failure in outcome.failures}
         failed = [

@@ -12,6 +12,7 @@ from grandstand.api.schema.audit import AUDIT_SERVED
 from grandstand.api.schema.dead_letters import DEAD_LETTERS_SCHEMAS, DEAD_LETTERS_SERVED
 from grandstand.api.schema.definition import describe
 from grandstand.api.schema.key_operations import KEY_SCHEMAS, KEY_SERVED
+from grandstand.api.schema.privacy import PRIVACY_SCHEMAS, PRIVACY_SERVED
 from grandstand.api.schema.webhook_operations import WEBHOOK_SCHEMAS, WEBHOOK_SERVED
 from grandstand.domain.credentials import DEVICE_ID_LENGTH_MAX, DEVICE_ID_LENGTH_MIN
 from grandstand.domain.event_model import USER_ID_LENGTH_MAX
@@ -59,6 +60,7 @@ _SERVED = (
     *DEAD_LETTERS_SERVED,
     *KEY_SERVED,
     *AUDIT_SERVED,
+    *PRIVACY_SERVED,
     Health,
     PoolHealth,
     Problem,
@@ -259,6 +261,7 @@ def schemas() -> Json:
         **WEBHOOK_SCHEMAS,
         **DEAD_LETTERS_SCHEMAS,
         **KEY_SCHEMAS,
+        **PRIVACY_SCHEMAS,
         "UserId": USER_ID,
         "Event": _EVENT,
         "EventBody": _EVENT_BODY,

@@ -12,7 +12,8 @@ _INTRODUCTION = """\
 Gameplay events in, competition out. A game sends events; Grandstand ranks players on leaderboards.
 
 Errors are RFC 9457 `application/problem+json` with a stable `code`. Scores are integers of up to 2^53 - 1. Times are
-RFC 3339 in UTC. Send credentials as `Authorization: Bearer …`.
+RFC 3339 in UTC. Send credentials as `Authorization: Bearer …`. Answers to requests that count against a rate limit
+carry `RateLimit-Policy` and `RateLimit`.
 """
 
 

@@ -187,10 +187,12 @@ _DETAILS: dict[str, str] = {
     "body_too_large": "The body has more than 1048576 bytes once decoded.",
     "unsupported_media_type": "This content type is not read here; send application/json.",
     "invalid": "limit: must be between 1 and 1000",
+    "rate_limited": "More than 200 requests in 60 seconds; try again in 41.",
     "unavailable": "Events cannot be taken right now; send them again.",
 }
 _EXTRA: dict[str, Json] = {
     "invalid": {"errors": [{"path": "limit", "message": "must be between 1 and 1000"}]},
+    "rate_limited": {"retry_after": 41},
     "unavailable": {"retry_after": 1},
 }
 

@@ -19,6 +19,7 @@ from grandstand.api.schema.parts import (
     operation,
     problems,
 )
+from grandstand.api.schema.privacy import ERASURE, EXPORT
 from grandstand.api.schema.prizes import PRIZES
 from grandstand.api.schema.tournaments import TOURNAMENTS
 from grandstand.api.schema.webhook_operations import WEBHOOKS
@@ -128,6 +129,31 @@ _PLAYERS: Json = {
             parameters=[USER],
             requestBody=body("PlayerRequest", {"usual": examples.PLAYER_REQUEST}),
         ),
+        "delete": operation(
+            "erasePlayer",
+            "Players",
+            "Erase a player",
+            SENDERS,
+            {"202": answer("It has begun; so it is the second time.", "ErasureView", ERASURE)}
+            | problems("unauthorized", "forbidden", "invalid", "unavailable"),
+            description="For a server key, and for the player's own token. The player is off every running board and "
+            "out of every session at once. The id is then taken out of all that is stored, which goes on after the "
+            "answer; archived ranks, prizes and the counts of events stay, under a name that leads nowhere. Events "
+            "that arrive later begin anew.",
+            parameters=[USER],
+        ),
+    },
+    "/api/players/{user_id}/export": {
+        "get": operation(
+            "exportPlayer",
+            "Players",
+            "Export everything that is kept of a player",
+            SENDERS,
+            {"200": answer("One document of any length.", "PlayerExport", EXPORT)}
+            | problems("unauthorized", "forbidden", "player_not_found", "invalid", "unavailable"),
+            description="For a server key, and for the player's own token. As of one moment.",
+            parameters=[USER],
+        )
     },
     "/api/players/{user_id}/ban": {
         "post": operation(
@@ -178,6 +204,7 @@ _HEALTH: Json = {
             "Whether this process answers",
             ANYONE,
             {"200": answer("It does.", "Alive", {"status": "ok"})},
+            is_limited=False,
         )
     },
     "/api/health/ready": {
@@ -187,6 +214,7 @@ _HEALTH: Json = {
             "Whether this process can do its work",
             ANYONE,
             {"200": answer("It can.", "Alive", {"status": "ok"})} | problems("unavailable"),
+            is_limited=False,
         )
     },
     "/api/health/pool": {

@@ -20,6 +20,20 @@ _TITLES = {error.code: error.title for error in GrandstandError.__subclasses__()
 _TITLE_OF_STATUS = {404: "Not found", 409: "Conflict", 410: "Gone", 413: "Too large"}
 
 
+RATE_LIMIT_HEADERS: Json = {
+    "RateLimit-Policy": {
+        "schema": {"type": "string"},
+        "description": "The quota and its window in seconds.",
+        "example": '"default";q=200;w=60',
+    },
+    "RateLimit": {
+        "schema": {"type": "string"},
+        "description": "What is left of the quota, and the seconds until all of it is there again.",
+        "example": '"default";r=150;t=30',
+    },
+}
+
+
 def ref(name: str) -> Json:
     """Return a reference to a schema."""
     return {"$ref": f"#/components/schemas/{name}"}
@@ -55,8 +69,10 @@ def problems(*codes: str) -> Json:
                 }
             },
         }
-        if "unavailable" in same:
+        if {"unavailable", "rate_limited"} & {*same}:
             response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+        if "rate_limited" in same:
+            response["headers"] |= RATE_LIMIT_HEADERS
         if "unauthorized" in same:
             response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
         responses[str(status)] = response
@@ -79,7 +95,9 @@ def path(name: str, schema: Json, description: str, example: str) -> Json:
 def operation(
     name: str, tag: str, summary: str, security: list[Json], responses: Json, *, description: str = "", **more: Any
 ) -> Json:
-    """Return an operation."""
+    """Return an operation. Any may be over a rate limit, except those that say otherwise with `is_limited=False`."""
+    if more.pop("is_limited", True):
+        responses = dict(sorted((responses | problems("rate_limited")).items()))
     found: Json = {
         "operationId": name, "tags": [tag], "summary": summary, "security": security, "responses": responses,
     }  # fmt: skip

@@ -1,5 +1,7 @@
 """`GET /schema` and `GET /schema/openapi.json`."""
 
+from functools import cache
+
 from litestar import Controller, Response, get
 
 from grandstand.api.replies import JSON, Reply, encode
@@ -12,6 +14,16 @@ _HEADERS = (
 )
 
 
+@cache
+def _document() -> bytes:
+    return encode(document())
+
+
+@cache
+def _page() -> bytes:
+    return render_page(document()).encode()
+
+
 class SchemaRoutes(Controller):
     """The routes of the document."""
 
@@ -20,9 +32,9 @@ class SchemaRoutes(Controller):
     @get("/openapi.json")
     async def get_document(self) -> Response[bytes]:
         """Give the OpenAPI document."""
-        return Reply(200, encode(document()), JSON, _HEADERS).as_response()
+        return Reply(200, _document(), JSON, _HEADERS).as_response()
 
     @get("/")
     async def get_page(self) -> Response[bytes]:
         """Show the document as a page."""
-        return Reply(200, render_page(document()).encode(), "text/html; charset=utf-8", _HEADERS).as_response()
+        return Reply(200, _page(), "text/html; charset=utf-8", _HEADERS).as_response()

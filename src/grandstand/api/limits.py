@@ -1,0 +1,156 @@
+"""Rate limits of requests: what counts against which limit, and the headers that tell clients of it.
+
+| who asks | counts |
+|---|---|
+| a player | against the player's limit and against that of all players at the address |
+| a client key, or a credential that is not good | by address |
+| nobody in particular | by address |
+| a server key | by key |
+
+Admin keys and the two health checks of load balancers count nowhere.
+"""
+
+from asyncio import Future
+from collections.abc import Awaitable
+from functools import lru_cache, reduce
+
+from litestar.types import HTTPScope, Message, Send
+
+from grandstand.api.access import authorization_of
+from grandstand.api.client_address import counted_address
+from grandstand.api.problems import RateLimitedError
+from grandstand.api.replies import Headers
+from grandstand.api.services import Services
+from grandstand.domain.credentials import Principal
+from grandstand.domain.errors import UnauthorizedError
+from grandstand.domain.rate_limits import RateLimit, Verdict
+from grandstand.telemetry import metrics
+
+EXEMPT = frozenset(("/api/health/live", "/api/health/ready"))
+
+
+def admit_request(scope: HTTPScope, services: Services) -> Headers | Awaitable[Headers]:
+    """Count a request; return the headers that tell of its limit, at once where that can be done.
+
+    Raises:
+        RateLimitedError: it is over a limit; at once, or from what is awaited.
+    """
+    limits = services.limiter.limits
+    authorization = authorization_of(scope)
+    if authorization is None:
+        limit, principal = limits.anonymous, None
+    else:
+        try:
+            principal = services.authenticator.principal(authorization)
+        except UnauthorizedError:
+            # Whoever guesses credentials is a client like any other.
+            principal = None
+        if principal is not None and principal.is_operator:
+            limit = limits.server if principal.kind == "server" else None
+        elif principal is not None and principal.user_id is not None:
+            if scope["path"] in EXEMPT:
+                return ()
+            return _admit_player(scope, services, principal.user_id)
+        else:
+            limit = limits.client
+    if limit is None or scope["path"] in EXEMPT:
+        return ()
+    if limit is limits.server and principal is not None:
+        name = principal.key_id or ""
+    else:
+        name = counted_address(scope, services.settings.trusted_proxies)
+    judgement = services.limiter.judge(limit, name)
+    return _headers(judgement) if isinstance(judgement, Verdict) else _await_headers(judgement)
+
+
+async def admit_events(principal: Principal, services: Services, events: int) -> None:
+    """Count the events that a player's token sends; those of server keys count nowhere.
+
+    Raises:
+        RateLimitedError: they are over the player's limit.
+    """
+    limit = services.limiter.limits.player_events
+    if limit is None or principal.user_id is None:
+        return
+    judgement = services.limiter.judge(limit, principal.user_id, events)
+    verdict = judgement if isinstance(judgement, Verdict) else await judgement
+    if not verdict.is_admitted:
+        raise _refusal(verdict)
+
+
+def with_headers(send: Send, headers: Headers) -> Send:
+    """Return a `send` that adds headers to the answer."""
+
+    def send_more(message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *headers]
+        return send(message)
+
+    return send_more
+
+
+def _admit_player(scope: HTTPScope, services: Services, user_id: str) -> Headers | Awaitable[Headers]:
+    limiter = services.limiter
+    own, shared = limiter.limits.player, limiter.limits.player_address
+    first = None if own is None else limiter.judge(own, user_id)
+    if isinstance(first, Verdict) and not first.is_admitted:
+        # Whoever is blocked does not use up what others at the address have.
+        raise _refusal(first)
+    second = None
+    if shared is not None:
+        second = limiter.judge(shared, counted_address(scope, services.settings.trusted_proxies))
+    if isinstance(first, Future) or isinstance(second, Future):
+        return _await_headers(*(judgement for judgement in (first, second) if judgement is not None))
+    if first is None or second is None:
+        verdict = first or second
+        return () if verdict is None else _headers(verdict)
+    return _headers(_tighter(first, second))
+
+
+async def _await_headers(*judgements: "Verdict | Future[Verdict]") -> Headers:
+    verdicts = [judgement if isinstance(judgement, Verdict) else await judgement for judgement in judgements]
+    return _headers(reduce(_tighter, verdicts))
+
+
+def _tighter(one: Verdict, other: Verdict) -> Verdict:
+    """Return the verdict that refuses, or that leaves less."""
+    if one.is_admitted != other.is_admitted:
+        return other if one.is_admitted else one
+    return one if one.remaining <= other.remaining else other
+
+
+def _headers(verdict: Verdict) -> Headers:
+    """Return the headers of an admitted request.
+
+    Raises:
+        RateLimitedError: it is not admitted.
+    """
+    if not verdict.is_admitted:
+        raise _refusal(verdict)
+    return _told(verdict)
+
+
+def _told(verdict: Verdict) -> Headers:
+    limit, _, remaining, seconds = verdict
+    return _policy(limit), (b"ratelimit", b'"%b";r=%d;t=%d' % (_name(limit), remaining, seconds))
+
+
+def _refusal(verdict: Verdict) -> RateLimitedError:
+    limit = verdict.limit
+    metrics.RATE_LIMITED.labels(limit.counter).inc()
+    what = "events" if limit.name == "events" else "requests"
+    return RateLimitedError(
+        f"More than {limit.quota} {what} in {limit.window_seconds} seconds; try again in {verdict.reset_seconds}.",
+        retry_after=verdict.reset_seconds,
+        headers=_told(verdict),
+    )
+
+
+@lru_cache(maxsize=64)
+def _name(limit: RateLimit) -> bytes:
+    return limit.name.encode()
+
+
+@lru_cache(maxsize=64)
+def _policy(limit: RateLimit) -> tuple[bytes, bytes]:
+    return b"ratelimit-policy", f'"{limit.name}";q={limit.quota};w={limit.window_seconds}'.encode()

@@ -1,0 +1,44 @@
+"""Rate limits: what is counted, how much of it is allowed, and what one look at a count says. Pure."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+_EAGER_SHARE = 0.005
+"""Share of a quota that each process may admit before the shared count has heard of it: 2 % for four of them."""
+
+_EAGER_UNTIL = 0.75
+
+
+@dataclass(frozen=True, eq=False)
+class RateLimit:
+    """`quota` units in a window that begins with the first of them; whoever wants more is blocked for a while.
+
+    `name` is what clients are told, `counter` keeps the counts of different limits apart. With `block_seconds` of 0
+    nobody is blocked: whoever wants more waits for the end of the window.
+    """
+
+    name: str
+    counter: str
+    quota: int
+    window_seconds: int
+    block_seconds: int
+
+    @cached_property
+    def eager_units(self) -> int:
+        """Units that one process may admit for a subject without waiting for the shared count."""
+        return int(self.quota * _EAGER_SHARE)
+
+    @cached_property
+    def eager_until(self) -> int:
+        """Units used beyond which every further one waits for the shared count."""
+        return int(self.quota * _EAGER_UNTIL)
+
+
+class Verdict(NamedTuple):
+    """Whether a subject may go on, the units it has left, and the seconds until it has all of them again."""
+
+    limit: RateLimit
+    is_admitted: bool
+    remaining: int
+    reset_seconds: int

@@ -1,0 +1,127 @@
+"""Finishes erasures: takes a player's id out of all that is stored, a bounded piece a transaction.
+
+Every step may be repeated and none depends on what another process remembers, so a scheduler that is killed in the
+middle leaves an erasure that the next round goes on with.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from valkey.exceptions import ValkeyError
+
+from grandstand import clock
+from grandstand.storage.changes import Changes
+from grandstand.storage.erasures import Erasure, ErasureStore
+from grandstand.storage.event_stream import EventStream
+from grandstand.storage.fencing import Fence, no_fence
+from grandstand.storage.ledger import Ledger
+from grandstand.storage.postgres import Database
+from grandstand.storage.ranking_index import RankingIndex
+
+_ROUND_MAX = 100
+_EVENTS = 2_000
+_RANKINGS = 1_000
+_ROWS = 5_000
+_SLACK = timedelta(seconds=10)
+"""What an event may take from its `received_at` to the stream; also the clocks of hosts differ a little."""
+
+_FIRST = UUID(int=0)
+_log = structlog.get_logger(__name__)
+
+
+class ErasureFinisher:
+    """Finishes what is under way, for the scheduler that leads."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        erasures: ErasureStore,
+        stream: EventStream,
+        index: RankingIndex,
+        changes: Changes,
+        *,
+        slack: timedelta = _SLACK,
+        fence: Fence = no_fence,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._erasures = erasures
+        self._stream = stream
+        self._index = index
+        self._changes = changes
+        self._slack = slack
+        self._fence = fence
+
+    async def finish(self) -> int:
+        """Finish the erasures whose players' older events are all processed; return how many were finished.
+
+        Raises:
+            UnavailableError, valkey.exceptions.ValkeyError: an engine is out of reach; the next round goes on.
+            LeaseLostError: the term is over.
+        """
+        async with self._database.connection() as connection:
+            pending = await self._erasures.list_pending(connection, _ROUND_MAX)
+        if not pending:
+            return 0
+        # What waits in the stream may be the player's: it would come back after the erasure.
+        now = clock.now()
+        depth = await self._stream.depth()
+        processed_until = now - timedelta(seconds=depth.lag_seconds) - self._slack
+        due = [erasure for erasure in pending if erasure.requested_at < processed_until]
+        return sum([await self._finish_one(erasure) for erasure in due])
+
+    async def _finish_one(self, erasure: Erasure) -> bool:
+        if await self._in_transaction(self._erasures.has_unarchived, erasure):
+            return False
+        # Before the events: attempts are counted from them.
+        await self._in_transaction(self._erasures.rename_finals, erasure)
+        while await self._in_transaction(self._erasures.rename_events, erasure, _EVENTS):
+            pass
+        await self._in_transaction(self._erasures.delete_dead_letters, erasure)
+        while await self._in_transaction(self._erasures.empty_dead_blocks, erasure):
+            pass
+        for step, first, rows in (
+            (self._erasures.rename_archives, 0, _RANKINGS),
+            (self._erasures.rename_audit, 0, _ROWS),
+            (self._erasures.rename_outbox, _FIRST, _ROWS),
+        ):
+            last: Any = first
+            while last is not None:
+                last = await self._in_transaction(step, erasure, last, rows)
+        await self._in_transaction(self._erasures.delete_unswept_entries, erasure)
+        await self._clean_index(erasure)
+        async with self._database.transaction() as connection:
+            await self._fence(connection)
+            # Alone: no replay is to have read events of before and not yet heard that they do not count.
+            await self._ledger.seize(connection)
+            await self._erasures.end_player(connection, erasure)
+            await self._erasures.finish(connection, erasure, clock.now())
+        _log.info("player_erased", erasure_id=str(erasure.erasure_id))
+        await self._announce()
+        return True
+
+    async def _in_transaction(self, step: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        async with self._database.transaction() as connection:
+            await self._fence(connection)
+            return await step(connection, *arguments)
+
+    async def _clean_index(self, erasure: Erasure) -> None:
+        last = 0
+        while rankings := await self._rankings_behind(last):
+            await self._index.erase(rankings, erasure.user_id)
+            last = rankings[-1][0]
+
+    async def _rankings_behind(self, last: int) -> list[tuple[int, bool]]:
+        async with self._database.connection() as connection:
+            return list(await self._erasures.unswept_rankings(connection, last, _RANKINGS))
+
+    async def _announce(self) -> None:
+        try:
+            await self._changes.names()
+            await self._changes.periods()
+        except (ValkeyError, OSError) as error:
+            _log.warning("change_not_announced", error=str(error))

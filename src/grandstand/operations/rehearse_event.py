@@ -1,0 +1,45 @@
+"""Asks PostgreSQL whether events can be stored at all, whatever becomes of a certain one."""
+
+from datetime import UTC, datetime, time
+
+from grandstand import clock
+from grandstand.domain.ids import new_ids
+from grandstand.storage.entries import EntryStore
+from grandstand.storage.event_log import EventLog
+from grandstand.storage.ledger import Ledger
+from grandstand.storage.postgres import Database
+
+_NAME = "rehearsal"
+
+
+class _UndoneError(Exception):
+    """Takes the row of the rehearsal back."""
+
+
+class EventRehearsal:
+    """Goes the way of an event with one that is taken back, and commits: locks, rights, rows and the disk are tried."""
+
+    def __init__(self, database: Database, ledger: Ledger, event_log: EventLog) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._event_log = event_log
+        self._entries = EntryStore()
+
+    async def run(self) -> None:
+        """Return when any event could have been stored right now.
+
+        Raises:
+            Exception: none could, for whatever reason.
+        """
+        async with self._database.transaction() as connection:
+            state = await self._ledger.join(connection)
+            try:
+                async with connection.transaction():
+                    if state.open_month is not None:
+                        moment = datetime.combine(state.open_month, time(), UTC)
+                        row = (str(new_ids(1, clock.now())[0]), moment, moment, _NAME, _NAME, "{}")
+                        await self._event_log.store(connection, state.open_month, [row])
+                    await self._entries.touch(connection)
+                    raise _UndoneError
+            except _UndoneError:
+                pass

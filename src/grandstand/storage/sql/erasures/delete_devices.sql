@@ -1,0 +1,1 @@
+DELETE FROM player_devices WHERE user_id = $1

@@ -1,0 +1,1 @@
+DELETE FROM player_revocations WHERE user_id = $1

@@ -1,0 +1,4 @@
+-- Dead letters that hold many events, or nobody's, and somewhere these bytes.
+SELECT dead_letter_id, body FROM dead_letters
+WHERE received_at <= $2 AND position($1::bytea IN body) > 0
+LIMIT 10

@@ -1,0 +1,147 @@
+"""Erasure: no byte of the id stays, what is counted stays counted, and the id begins anew."""
+
+from typing import Any
+
+import pytest
+
+from grandstand.operations.finish_erasures import ErasureFinisher
+from grandstand.storage.fencing import Fence
+from tests.privacy.life import NAME, Life, places_in_postgres, places_in_valkey
+from tests.support.core import event
+from tests.support.invariants import check_invariants
+from tests.tournaments.cups import START, Cups, score
+
+pytestmark = pytest.mark.anyio
+
+
+class KilledError(Exception):
+    """Stands for a process that ends here."""
+
+
+def killed_at(number: int) -> Fence:
+    """A fence at which the process ends in its transaction of this number."""
+    left = [number]
+
+    async def fence(_: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KilledError
+
+    return fence
+
+
+async def test_no_byte_of_the_id_stays_and_totals_do(life: Life) -> None:
+    core = life.core
+    before = await life.totals()
+    held = await places_in_postgres(core)
+    assert {"events.user_id", "audit_log.target", "dead_letters.body", "player_devices.user_id"} <= held
+    assert "holders" in await places_in_valkey(core) or "banned" in await banned(life)
+    await life.erase()
+    assert await places_in_postgres(core) == set()
+    assert await places_in_valkey(core) == set()
+    assert await life.totals() == before
+    await check_invariants(core)
+
+
+async def banned(life: Life) -> str:
+    rows = await life.cups.fetch("SELECT banned_at FROM players WHERE user_id = $1", NAME)
+    return "banned" if rows and rows[0][0] else ""
+
+
+async def test_the_id_begins_anew(life: Life) -> None:
+    core = life.core
+    await life.erase()
+    await life.cups.send(event(NAME, 1, at=life.cups.time.now))
+    entry = await core.reader.user("global", NAME)
+    assert entry.score == 1
+    await check_invariants(core)
+    await core.new_replayer().replay("count", None, dry_run=False)
+    await core.refresh()
+    await check_invariants(core)
+    assert all("erased-" not in place.user_id for place in await core.walk("count"))
+
+
+@pytest.mark.parametrize("life", ["winner"], indirect=True)
+async def test_what_waits_in_the_stream_does_not_bring_it_back(life: Life) -> None:
+    core, time = life.core, life.cups.time
+    await life.cups.append(event(NAME, 4, at=time.now))
+    await core.new_eraser().erase(NAME)
+    time.forward(seconds=1)
+    assert await core.new_erasure_finisher().finish() == 0
+    await life.cups.append(event("p01", 4, at=time.now))
+    await life.cups.process()
+    assert await core.new_erasure_finisher().finish() == 1
+    assert await places_in_postgres(core) | await places_in_valkey(core) == set()
+    await check_invariants(core)
+
+
+@pytest.mark.parametrize("life", ["winner"], indirect=True)
+async def test_what_arrives_meanwhile_is_of_the_new_life(life: Life) -> None:
+    core, time = life.core, life.cups.time
+    await core.new_eraser().erase(NAME)
+    time.forward(seconds=1)
+    await life.cups.send(event(NAME, 2, at=time.now))
+    assert await core.new_erasure_finisher().finish() == 1
+    assert await life.cups.fetch("SELECT count(*) FROM events WHERE user_id = $1", NAME) == [(1,)]
+    assert (await core.reader.user("global", NAME)).score == 2
+    await check_invariants(core)
+
+
+@pytest.mark.parametrize("life", ["winner"], indirect=True)
+async def test_a_scheduler_that_dies_anywhere_leaves_what_the_next_goes_on_with(life: Life) -> None:
+    core = life.core
+    await core.new_eraser().erase(NAME)
+    life.cups.time.forward(seconds=1)
+    await check_invariants(core)
+    for number in range(100):
+        finisher = ErasureFinisher(
+            core.database, core.ledger, core.erasures, core.stream, core.index, core.changes,
+            slack=life.cups.time.now - life.cups.time.now, fence=killed_at(number),
+        )  # fmt: skip
+        try:
+            await finisher.finish()
+            break
+        except KilledError:
+            await check_invariants(core)
+    else:
+        pytest.fail("the erasure never came to its end")
+    assert number > 5
+    assert await places_in_postgres(core) | await places_in_valkey(core) == set()
+
+
+@pytest.mark.parametrize("life", ["winner"], indirect=True)
+async def test_twice_is_the_same_as_once(life: Life) -> None:
+    first = await life.core.new_eraser().erase(NAME)
+    assert await life.core.new_eraser().erase(NAME) == first
+    life.cups.time.forward(seconds=1)
+    assert await life.core.new_erasure_finisher().finish() == 1
+    assert await life.core.new_erasure_finisher().finish() == 0
+    assert (await life.core.new_eraser().erase(NAME)).erasure_id != first.erasure_id
+
+
+@pytest.mark.parametrize("is_archived", [True, False])
+async def test_ranks_among_equals_stay_as_they_are(cups: Cups, is_archived: bool) -> None:
+    """Of equals the ids decide; the name that stands for an id would stand elsewhere."""
+    core, time = cups.core, cups.time
+    await core.define("hourly", period="hourly")
+    await cups.create(prizes=[{"from": 1, "kind": "gold", "amount": 100}, {"from": 2, "kind": "gold", "amount": 10}])
+    time.at(START)
+    await cups.run()
+    await cups.send(*(score(user, 5, at=START) for user in ("a", "b", "c")))
+    await cups.settle()
+    if is_archived:
+        time.forward(hours=2)
+        await core.new_closer().close()
+    await core.new_eraser().erase("a")
+    time.forward(seconds=1)
+    if not is_archived:
+        assert await core.new_erasure_finisher().finish() == 0
+        await check_invariants(core)
+        time.forward(hours=2)
+        await core.new_closer().close()
+    assert await core.new_erasure_finisher().finish() == 1
+    assert [(row.rank, row.user_id) for row in await cups.standings()][1:] == [(2, "b"), (3, "c")]
+    archives = await cups.fetch("SELECT ranking_id, rank, user_id FROM archived_entries ORDER BY 1, 2")
+    assert [row["user_id"] for row in archives if row["rank"] == 2][-1] == "b"
+    assert len(archives) >= 3
+    await check_invariants(core)
