@@ -87,7 +87,9 @@ def _reader(core: Core) -> LeaderboardReader:
     feed = _feed(core)
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     names = PlayerNames(core.database, core.players, feed)
-    return LeaderboardReader(finder, core.database, core.rankings, core.index, EntryReads(), core.archive, names)
+    return LeaderboardReader(
+        finder, core.database, core.rankings, core.index, EntryReads(), core.archive, names, core.trust
+    )
 
 
 async def _reads(suite: Suite, reader: LeaderboardReader, small: int, large: int) -> list[Row]:

@@ -177,7 +177,9 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         quarantine=core.new_quarantine_manager(),
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),
-        health=HealthChecker(core.database, StreamHistory(), core.stream, core.index, ("ingest", "api")),
+        health=HealthChecker(
+            core.database, StreamHistory(), core.stream, core.new_memory(), core.index, ("ingest", "api")
+        ),
     )
     app = build_app(services)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]

@@ -7,9 +7,9 @@ import pytest
 from valkey.exceptions import ResponseError
 
 from grandstand import clock
-from grandstand.domain.errors import UnavailableError
+from grandstand.domain.errors import StreamFullError, UnavailableError
 from grandstand.domain.events import decode_events
-from grandstand.storage.event_stream import HIGH, LOW, Block, EventStream
+from grandstand.storage.event_stream import HIGH, LOW, Block, EventStream, StreamLimits
 from grandstand.storage.valkey import open_valkey
 from tests.support.core import NOON, Core, event
 from tests.support.waiting import eventually_async
@@ -162,3 +162,32 @@ async def test_a_full_server_takes_both_priorities_or_none(core: Core, stream: E
     finally:
         await core.valkey.config_set("maxmemory", 0)
     assert await stream.depth() == (0, 0.0)
+
+
+async def test_limits_and_depth_outlive_the_loss_of_the_count(core: Core, stream: EventStream) -> None:
+    limited = EventStream(core.valkey, core.prefix, StreamLimits(events=10))
+    await limited.append([event()] * 6, [event()] * 3, NOON)
+    await core.valkey.delete(limited.keys[2])
+    with pytest.raises(StreamFullError):
+        await limited.append([event()] * 2, [], NOON)
+    await limited.acknowledge(await limited.read("w", HIGH, 10))
+    await limited.inspect()
+    assert (await limited.depth()).depth == 3
+    assert int(await core.valkey.get(limited.keys[2]) or 0) == 3
+    await limited.append([event()] * 7, [], NOON)
+    with pytest.raises(StreamFullError):
+        await limited.append([], [event()], NOON)
+
+
+async def test_streams_that_are_deleted_with_their_count_leave_a_depth_of_nothing(
+    core: Core, stream: EventStream
+) -> None:
+    await stream.append([event()] * 6, [event()] * 3, NOON)
+    await core.valkey.delete(*stream.keys)
+    seen = await stream.inspect()
+    assert (seen.depth, seen.lost_events) == (0, 9)
+    await stream.correct(seen)
+    await stream.append([event()] * 2, [], NOON)
+    await stream.correct(seen)
+    assert (await stream.inspect())[2:] == (2, (0,) * 6)
+    assert int(await core.valkey.get(stream.keys[2]) or 0) == 2

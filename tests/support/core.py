@@ -36,6 +36,8 @@ from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.operations.replay_leaderboard import LeaderboardReplayer
 from grandstand.operations.resolve_rankings import RankingResolver
+from grandstand.operations.stream_memory import StreamMemory
+from grandstand.operations.trust_index import IndexTrust
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.bans import BanStore
@@ -57,9 +59,10 @@ from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.quarantine import QuarantineStore
 from grandstand.storage.ranking_index import IndexIncompleteError, RankingIndex
 from grandstand.storage.rankings import RankingStore
+from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.tournaments import TournamentStore
 from grandstand.storage.trial_marks import TrialMarks
-from grandstand.storage.valkey import open_valkey
+from grandstand.storage.valkey import open_valkey, server_of
 from grandstand.workers.ranking_keeper import RankingKeeper
 from grandstand.workers.ranking_reconciler import RankingReconciler
 from grandstand.workers.ranking_sweeper import RankingSweeper
@@ -181,8 +184,16 @@ class Core:
         names = PlayerNames(self.database, self.players, self.feed)
         return LeaderboardReader(
             finder or self.finder, self.database, self.rankings, index or self.index, entry_reads or self.entry_reads,
-            self.archive, names,
+            self.archive, names, self.new_trust(),
         )  # fmt: skip
+
+    def new_memory(self) -> StreamMemory:
+        return StreamMemory(self.stream, self.index, self.changes)
+
+    def new_trust(self, database: Database | None = None, memory: StreamMemory | None = None) -> IndexTrust:
+        return IndexTrust(
+            server_of(self.valkey), database or self.database, StreamHistory(), memory or self.new_memory()
+        )
 
     def new_eraser(self) -> PlayerEraser:
         return PlayerEraser(

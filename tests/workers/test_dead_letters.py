@@ -139,6 +139,26 @@ async def test_an_event_that_fails_for_a_while_is_ranked_in_the_end(core: Core) 
     await core.check("global", events)
 
 
+async def test_an_event_that_the_database_leaves_out_without_a_word_is_a_dead_letter(core: Core) -> None:
+    """Else it would be ranked, and gone from the stream, and nowhere stored."""
+    await core.apply(event("first", 1))
+    await core.database.pool.execute(
+        "CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
+        "CREATE TRIGGER leave_out BEFORE INSERT ON events FOR EACH ROW WHEN (NEW.user_id = 'ann')"
+        "EXECUTE FUNCTION leave_out()"
+    )
+    good = [event(f"p{number}", number) for number in range(20)]
+    try:
+        await core.stream.append([*good, event("ann", 5)], [], NOON)
+        async with running(consumer(core, **QUICK)):
+            await eventually_async(lambda: is_drained(core))
+    finally:
+        await core.database.pool.execute("DROP FUNCTION leave_out CASCADE")
+    assert [(letter["user_id"], letter["error"]) for letter in await letters(core)] == [("ann", "RowsNotStoredError")]
+    assert await core.count_events() == 21
+    assert {entry.user_id for entry in await core.walk("global")} == {"first", *(item.user_id for item in good)}
+
+
 async def test_many_bad_events_at_once(core: Core) -> None:
     good = [event(f"p{number}", number) for number in range(150)]
     bad = [poison(kind) for kind in POISON for _ in range(20)]

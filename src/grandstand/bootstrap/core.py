@@ -21,6 +21,8 @@ from grandstand.operations.manage_quarantine import QuarantineManager
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.replay_leaderboard import LeaderboardReplayer
 from grandstand.operations.resolve_rankings import RankingResolver
+from grandstand.operations.stream_memory import StreamMemory
+from grandstand.operations.trust_index import IndexTrust
 from grandstand.settings import Settings
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.bans import BanStore
@@ -43,7 +45,7 @@ from grandstand.storage.rankings import RankingStore
 from grandstand.storage.schema_version import newest_version, read_version
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.tournaments import TournamentStore
-from grandstand.storage.valkey import memory_max_bytes, open_valkey
+from grandstand.storage.valkey import memory_max_bytes, open_valkey, server_of
 from grandstand.storage.webhooks import WebhookStore
 
 _CLOSE_TIMEOUT_SECONDS = 2.0
@@ -93,6 +95,8 @@ class Core:
     follower: CatalogFollower
     stream: EventStream
     stream_history: StreamHistory
+    stream_memory: StreamMemory
+    trust: IndexTrust
     index: RankingIndex
     changes: Changes
 
@@ -172,6 +176,9 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
     database = Database(pool, settings.database_acquire_timeout_seconds)
     store = LeaderboardStore()
     catalog = LeaderboardCatalog(store)
+    stream = EventStream(valkey, prefix, await _stream_limits(settings, valkey))
+    index, changes, history = RankingIndex(valkey, prefix), Changes(valkey, prefix), StreamHistory()
+    memory = StreamMemory(stream, index, changes)
     return Core(
         settings=settings,
         database=database,
@@ -193,10 +200,12 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
         leases=LeaseStore(),
         catalog=catalog,
         follower=CatalogFollower(database, catalog),
-        stream=EventStream(valkey, prefix, await _stream_limits(settings, valkey)),
-        stream_history=StreamHistory(),
-        index=RankingIndex(valkey, prefix),
-        changes=Changes(valkey, prefix),
+        stream=stream,
+        stream_history=history,
+        stream_memory=memory,
+        trust=IndexTrust(server_of(valkey), database, history, memory),
+        index=index,
+        changes=changes,
     )
 
 

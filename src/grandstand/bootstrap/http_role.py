@@ -39,6 +39,10 @@ from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.player_exports import PlayerExports
 from grandstand.storage.rate_limits import RateLimitStore
+from grandstand.workers.loop import run_every
+
+_STREAM_SECONDS = 0.5
+"""How often each process looks whether the stream is still the one that it knows."""
 
 
 async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop: asyncio.Event) -> None:
@@ -91,12 +95,13 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
         quarantine=core.quarantine_manager(),
-        health=HealthChecker(core.database, core.stream_history, core.stream, core.index, roles),
+        health=HealthChecker(core.database, core.stream_history, core.stream, core.stream_memory, core.index, roles),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
         asyncio.create_task(feed.run()),
         asyncio.create_task(core.follower.run()),
+        asyncio.create_task(run_every("stream", _STREAM_SECONDS, core.trust.look, stop)),
         asyncio.create_task(_close_at(stop, live, live_tournaments)),
     ]
     try:
@@ -117,7 +122,9 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
 
 def _reader(core: Core, finder: RankingFinder, feed: ChangeFeed) -> LeaderboardReader:
     names = PlayerNames(core.database, core.players, feed)
-    return LeaderboardReader(finder, core.database, core.rankings, core.index, EntryReads(), core.archive, names)
+    return LeaderboardReader(
+        finder, core.database, core.rankings, core.index, EntryReads(), core.archive, names, core.trust
+    )
 
 
 async def _close_at(stop: asyncio.Event, *live: LiveBoards) -> None:

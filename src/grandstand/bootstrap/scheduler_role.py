@@ -44,7 +44,7 @@ _TOURNAMENT_SECONDS = 0.5
 _SWEEP_SECONDS = 5.0
 _CLOSE_SECONDS = 1.0
 _RECONCILE_SECONDS = 1.0
-_STREAM_SECONDS = 1.0
+_STREAM_SECONDS = 0.5
 _ERASE_SECONDS = 1.0
 _PRUNE_SECONDS = 600.0
 
@@ -53,7 +53,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     """Return the loops of the scheduler."""
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     leader = Leader(core.database, core.leases, holder)
-    watcher = StreamWatcher(core.database, core.stream, core.stream_history)
+    watcher = StreamWatcher(core.database, core.stream, core.stream_history, core.stream_memory)
     partitions = PartitionKeeper(core.database, core.event_log, core.settings.partitions_ahead)
     rebuilder = RankingRebuilder(core.database, core.rankings, core.entries, core.index)
     rankings = RankingKeeper(core.database, core.catalog, core.rankings, core.index, rebuilder)
@@ -74,7 +74,9 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     loops = [
         leader.run(stop),
         _dispatch(core, stop),
-        run_every("stream", _STREAM_SECONDS, watcher.watch, stop),
+        run_every("stream", _STREAM_SECONDS, watcher.look, stop),
+        # By itself, because PostgreSQL may be away: then the stream holds most.
+        run_every("stream history", _STREAM_SECONDS, watcher.record, stop),
         run_every("partitions", _PARTITION_SECONDS, partitions.keep, stop),
         run_every("rankings", _RANKING_SECONDS, rankings.keep, stop),
         run_every("tournaments", _TOURNAMENT_SECONDS, leader.while_leading(tournaments.tick), stop),

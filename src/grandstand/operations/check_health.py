@@ -14,8 +14,9 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from grandstand import __version__
+from grandstand import __version__, clock
 from grandstand.domain.errors import UnavailableError
+from grandstand.operations.stream_memory import StreamMemory
 from grandstand.settings import Role
 from grandstand.storage.event_stream import EventStream
 from grandstand.storage.postgres import Database
@@ -32,7 +33,7 @@ EngineState = Literal["ok", "unreachable"]
 
 
 class StreamLossNotice(msgspec.Struct):
-    """Acknowledged events were lost: when that was noticed, why, and how many were known to wait."""
+    """Acknowledged events were lost: when that was noticed, why, and how many at most are known to have waited."""
 
     noticed_at: datetime
     reason: str
@@ -98,12 +99,14 @@ class HealthChecker:
         database: Database,
         history: StreamHistory,
         stream: EventStream,
+        memory: StreamMemory,
         index: RankingIndex,
         roles: Collection[Role],
     ) -> None:
         self._database = database
         self._history = history
         self._stream = stream
+        self._memory = memory
         self._index = index
         self._roles = frozenset(roles)
 
@@ -113,7 +116,8 @@ class HealthChecker:
             _ask(self._ask_postgres()), _ask(self._stream.depth()), _ask(self._index.rebuilds())
         )
         rebuilding = None if rebuilds is None else [RebuildProgress(key, *news) for key, news in rebuilds.items()]
-        loss = postgres[0] if postgres else None
+        # What PostgreSQL does not have yet, this process has seen for itself.
+        loss = (postgres[0] if postgres else None) or self._own_loss()
         return Health(
             status="ok" if postgres is not None and depth is not None and loss is None else "degraded",
             version=__version__,
@@ -140,6 +144,12 @@ class HealthChecker:
             max=pool.get_max_size(),
         )
         return PoolHealth(use.total, use.idle, use.waiting, use.max, {"write": use, "read": use})
+
+    def _own_loss(self) -> StreamLossNotice | None:
+        loss = self._memory.newest
+        if loss is None or (clock.now() - loss.noticed_at).total_seconds() > LOSS_SHOWN_SECONDS:
+            return None
+        return StreamLossNotice(*loss)
 
     async def _ask_postgres(self) -> tuple[StreamLossNotice | None]:
         async with self._database.connection() as connection:

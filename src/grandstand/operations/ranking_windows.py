@@ -14,6 +14,7 @@ from grandstand.domain.cursors import Place
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.catalog import indexed
 from grandstand.operations.find_ranking import Target
+from grandstand.operations.trust_index import IndexTrust
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.postgres import Connection, Database
@@ -47,12 +48,14 @@ class RankingWindows:
         index: RankingIndex,
         entry_reads: EntryReads,
         archive: ArchiveStore,
+        trust: IndexTrust,
     ) -> None:
         self._database = database
         self._rankings = rankings
         self._index = index
         self._entry_reads = entry_reads
         self._archive = archive
+        self._trust = trust
         self._slots = asyncio.Semaphore(CONCURRENT_MAX)
 
     async def from_rank(self, target: Target, rank: int, count: int, own: str) -> Window:
@@ -106,7 +109,7 @@ class RankingWindows:
         if target.ranking.state not in ("live", "closed"):
             return await self._from_database(ranking, entries, archive)
         try:
-            return await index(ranking)
+            return await self._trust.believe(index(ranking))
         except IndexIncompleteError:
             await self._index.request_rebuild(ranking.ranking_id)
         has_waited = self._slots.locked()
@@ -114,7 +117,7 @@ class RankingWindows:
             if has_waited:
                 # The rebuild may be over by now, and a whole ranking less is read.
                 with suppress(IndexIncompleteError):
-                    return await index(ranking)
+                    return await self._trust.believe(index(ranking))
             if not is_mine:
                 raise UnavailableError(
                     "The ranks of this leaderboard are being put in order; try again.", retry_after=_RETRY_AFTER_SECONDS

@@ -20,6 +20,7 @@ from grandstand.operations.find_ranking import Part, RankingFinder, Target, can_
 from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, UserRank
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.ranking_windows import RankingWindows
+from grandstand.operations.trust_index import IndexTrust
 from grandstand.operations.view_entries import view_entries
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.entry_reads import EntryReads
@@ -52,13 +53,14 @@ class LeaderboardReader:
         entry_reads: EntryReads,
         archive: ArchiveStore,
         names: PlayerNames,
+        trust: IndexTrust,
     ) -> None:
         self._finder = finder
         self._database = database
         self._rankings = rankings
         self._entry_reads = entry_reads
         self._names = names
-        self._windows = RankingWindows(database, rankings, index, entry_reads, archive)
+        self._windows = RankingWindows(database, rankings, index, entry_reads, archive, trust)
 
     async def visibility(self, key: str) -> Visibility:
         """Return who may read the board."""

@@ -1,64 +1,77 @@
-"""Notices when the event stream has lost acknowledged events, and says so.
+"""Says that the event stream has lost acknowledged events, at once, and writes it down as soon as PostgreSQL is there.
 
-The stream is the only thing in Valkey that exists nowhere else. It loses events when somebody deletes it, flushes the
-server, restores it from older data, or fails over to a replica that lagged. Valkey itself cannot know that, so what was
-last seen is kept in PostgreSQL, and the number of blocks beside the blocks.
+Several watchers may do so side by side: each says it, and a loss is written down once.
 """
 
 import structlog
 
-from grandstand.storage.event_stream import EventStream, Inspection
+from grandstand.operations.stream_memory import StreamMemory, compare
+from grandstand.storage.event_stream import EventStream
 from grandstand.storage.postgres import Database
-from grandstand.storage.stream_history import StreamHistory, StreamMark
+from grandstand.storage.stream_history import StreamHistory, StreamLoss, StreamMark
 from grandstand.telemetry import metrics
-
-Loss = tuple[str, int]
-"""Why events are missing, and how many are known to be at risk: what came in since the last look is not among them."""
-
-VANISHED = "vanished"
-WENT_BACK = "went_back"
-BLOCKS_MISSING = "blocks_missing"
 
 _log = structlog.get_logger(__name__)
 
 
 class StreamWatcher:
-    """Looks at the stream of one deployment; several may do so side by side, and a loss is noticed by one."""
+    """Looks at the stream of one deployment. `look` needs Valkey alone, `record` both engines."""
 
-    def __init__(self, database: Database, stream: EventStream, history: StreamHistory) -> None:
+    def __init__(self, database: Database, stream: EventStream, history: StreamHistory, memory: StreamMemory) -> None:
         self._database = database
         self._stream = stream
         self._history = history
+        self._memory = memory
+        self._unwritten: list[StreamLoss] = []
+        self._newest_ids: dict[str, int] | None = None
 
-    async def watch(self) -> None:
-        """Look once.
+    async def look(self) -> None:
+        """Look once, and say what is lost.
 
         Raises:
-            UnavailableError, valkey.exceptions.ValkeyError: an engine is out of reach; the next look compares with the
-                same mark.
+            valkey.exceptions.ValkeyError: Valkey is out of reach; the next look compares with the same memory.
+
+        """
+        try:
+            await self._memory.look()
+        finally:
+            self._tell()
+
+    async def record(self) -> None:
+        """Look, compare with what PostgreSQL remembers, write down what is lost and how the stream looks now.
+
+        Raises:
+            UnavailableError, valkey.exceptions.ValkeyError: an engine is out of reach; the next call writes the same.
 
         """
         async with self._database.transaction() as connection:
             mark = await self._history.lock_mark(connection)
-            seen = await self._stream.inspect()
-            losses = find_losses(mark, seen)
-            for reason, events in losses:
-                # First of all: what the stream says of missing blocks, it says once.
-                _log.error("stream_lost", reason=reason, events_at_risk=events, blocks_missing=seen.lost_blocks)
-                metrics.STREAM_LOSSES.labels(reason).inc()
-                await self._history.add_loss(connection, reason, events)
+            seen = await self._memory.look()
+            self._tell()
+            for loss in compare(mark, seen):
+                # What this process saw for itself is newer than the mark.
+                if loss.reason not in {each.reason for each in self._unwritten}:
+                    self._memory.note(loss)
+                    self._tell()
+            # Before the mark says that the stream is as it should be: readers then believe the index again.
+            await self._memory.forget_stale_index()
+            handled = list(self._unwritten)
+            known = await self._history.newest_ids(connection)
+            for loss in handled:
+                # One written since the last call is another watcher's word of the same loss.
+                if self._newest_ids is None or known.get(loss.reason) == self._newest_ids.get(loss.reason):
+                    await self._history.add_loss(connection, loss)
+            newest_ids = await self._history.newest_ids(connection) if handled else known
             current = StreamMark(seen.incarnation, seen.appended, seen.depth)
             if current != mark:
                 await self._history.put_mark(connection, current)
+        self._newest_ids = newest_ids
+        self._unwritten = self._unwritten[len(handled) :]
+        # Only now: what the book no longer tells must be written down.
+        await self._stream.correct(seen)
 
-
-def find_losses(mark: StreamMark | None, seen: Inspection) -> list[Loss]:
-    """Return what the stream has lost since the mark was made."""
-    losses: list[Loss] = []
-    if mark is not None and mark.incarnation != seen.incarnation:
-        losses.append((VANISHED, mark.depth))
-    elif mark is not None and seen.appended < mark.appended:
-        losses.append((WENT_BACK, mark.appended - seen.appended))
-    if seen.lost_blocks or seen.lost_events:
-        losses.append((BLOCKS_MISSING, seen.lost_events))
-    return losses
+    def _tell(self) -> None:
+        for loss in self._memory.take():
+            _log.error("stream_lost", reason=loss.reason, events_at_risk=loss.events_at_risk)
+            metrics.STREAM_LOSSES.labels(loss.reason).inc()
+            self._unwritten.append(loss)

@@ -44,6 +44,10 @@ class RowRefusedError(Exception):
         self.event_id = event_id
 
 
+class RowsNotStoredError(Exception):
+    """The database took events without a word and did not store all of them, as a trigger or rule of somebody's may."""
+
+
 class EventLog:
     """Stores events; every method runs on the caller's connection."""
 
@@ -58,15 +62,19 @@ class EventLog:
             asyncpg.UniqueViolationError: another batch stored one of the ids meanwhile; begin the transaction anew.
             asyncpg.UndefinedTableError: the partition is missing; call `create_partition` outside the transaction.
             RowRefusedError: a value of one event cannot be stored.
+            RowsNotStoredError: the database left rows out; nothing that depends on them may be committed.
 
         """
         try:
-            await connection.copy_records_to_table(partition_name(month), records=events, columns=_COLUMNS)
+            status = await connection.copy_records_to_table(partition_name(month), records=events, columns=_COLUMNS)
         except asyncpg.DataError as error:
             line = _LINE.search(error.context or "")
             if line is None:
                 raise
             raise RowRefusedError(events[int(line[1]) - 1][0]) from error
+        stored = int(status.rpartition(" ")[2])
+        if stored != len(events):
+            raise RowsNotStoredError(f"The database stored {stored} of {len(events)} events and did not say why.")
 
     async def read_types(
         self,

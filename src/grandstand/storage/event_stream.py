@@ -71,17 +71,27 @@ class StreamLimits(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """The stream as its book has it. `lost_…` is what has vanished since the last inspection, and is told once.
+    """The stream as its book has it.
 
     `incarnation` is another one after the whole stream was lost; `appended` counts all events that ever came in, so it
-    only ever falls when the server has gone back in time. `lost_events` is 0 when only a part of the blocks is missing.
+    only ever falls when the server has gone back in time. `missing` holds blocks, events and bytes that have vanished,
+    three for each stream, until `EventStream.correct` takes them out of the book.
     """
 
     incarnation: str
     appended: int
     depth: int
-    lost_blocks: int
-    lost_events: int
+    missing: tuple[int, ...]
+
+    @property
+    def lost_blocks(self) -> int:
+        """How many blocks have vanished."""
+        return sum(self.missing[0::3])
+
+    @property
+    def lost_events(self) -> int:
+        """How many events have vanished; 0 of a stream of which only a part of the blocks is missing."""
+        return sum(self.missing[1::3])
 
 
 class EventStream:
@@ -96,6 +106,7 @@ class EventStream:
         self._book_key = f"{prefix}:{{events}}:book"
         self._append = Script("append.lua")
         self._inspect = Script("inspect_stream.lua")
+        self._correct = Script("correct_stream.lua")
         self._acknowledge = Script("acknowledge.lua")
         self._renew = Script("renew.lua")
         self._forget_idle = Script("forget_idle.lua")
@@ -165,8 +176,17 @@ class EventStream:
 
         """
         keys = (*self._streams, self._depth_key, self._book_key)
-        incarnation, *numbers = await self._inspect.run(self._client, keys, [uuid4().hex])
-        return Inspection(incarnation.decode(), *numbers)
+        incarnation, appended, depth, *missing = await self._inspect.run(self._client, keys, [uuid4().hex])
+        return Inspection(incarnation.decode(), appended, depth, tuple(missing))
+
+    async def correct(self, seen: Inspection) -> None:
+        """Take what an inspection found missing out of the book; doing it twice counts once.
+
+        Raises:
+            valkey.exceptions.ValkeyError: the server is out of reach.
+
+        """
+        await self._correct.run(self._client, (*self._streams, self._depth_key, self._book_key), seen.missing)
 
     async def check_durable(self) -> None:
         """Make sure that the server syncs every write to disk before it replies.

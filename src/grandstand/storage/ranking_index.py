@@ -8,6 +8,7 @@ instead of giving a rank that might be wrong. docs/decisions/0005 has the reason
 """
 
 import contextlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -182,6 +183,23 @@ class RankingIndex:
     async def delete(self, ranking_id: int) -> None:
         """Remove the index of a ranking that is not served any more."""
         await self._client.unlink(*self._keys(ranking_id))
+
+    async def forget_all(self) -> set[int]:
+        """Remove the indexes of all rankings; return which. They are rebuilt from PostgreSQL.
+
+        Raises:
+            valkey.exceptions.ValkeyError: some may be left; doing it again does no harm.
+        """
+        found = set()
+        pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", self._prefix) + ":{r*}:holders"
+        # Without this part, in which the mark is, no index is served.
+        async for key in self._client.scan_iter(match=pattern, count=1000):
+            ranking_id = key.decode().removeprefix(f"{self._prefix}:{{r").removesuffix("}:holders")
+            if ranking_id.isdecimal():
+                found.add(int(ranking_id))
+        for ranking_id in found:
+            await self.delete(ranking_id)
+        return found
 
     async def from_rank(self, ranking: Indexed, rank: int, count: int, own: str = "") -> Window:
         """Read `count` entries from `rank` (from 1) on, and the entry of `own`.

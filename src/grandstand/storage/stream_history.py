@@ -16,7 +16,7 @@ class StreamMark(NamedTuple):
 
 
 class StreamLoss(NamedTuple):
-    """A loss of acknowledged events; `events_at_risk` is how many were known to wait when it happened."""
+    """A loss of acknowledged events; `events_at_risk` is how many at most are known to have waited and to be gone."""
 
     noticed_at: datetime
     reason: str
@@ -35,9 +35,18 @@ class StreamHistory:
         """Replace the mark."""
         await connection.execute(queries.load("stream_history/put_mark.sql"), *mark)
 
-    async def add_loss(self, connection: "Connection[Any]", reason: str, events_at_risk: int) -> None:
-        """Write down a loss noticed just now."""
-        await connection.execute(queries.load("stream_history/add_loss.sql"), reason, events_at_risk)
+    async def read_mark(self, connection: "Connection[Any]") -> StreamMark | None:
+        """Return the mark; None before the first."""
+        row = await connection.fetchrow(queries.load("stream_history/read_mark.sql"))
+        return None if row is None else StreamMark(*row)
+
+    async def add_loss(self, connection: "Connection[Any]", loss: StreamLoss) -> None:
+        """Write down a loss."""
+        await connection.execute(queries.load("stream_history/add_loss.sql"), *loss)
+
+    async def newest_ids(self, connection: "Connection[Any]") -> dict[str, int]:
+        """Return the id of the newest loss of each reason."""
+        return dict(await connection.fetch(queries.load("stream_history/newest_ids.sql")))
 
     async def newest_loss(self, connection: "Connection[Any]", age_max_seconds: float) -> StreamLoss | None:
         """Return the newest loss that is not older than this."""

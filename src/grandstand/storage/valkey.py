@@ -1,8 +1,10 @@
 """Connections to Valkey, the scripts that run inside it, and what its absence means to a caller."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 from valkey.asyncio import BlockingConnectionPool, Valkey
 from valkey.asyncio.connection import AbstractConnection
@@ -36,6 +38,8 @@ SERVER_ERRORS = (ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, Re
 OUT_OF_REACH = (OSError, ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError)
 """What the client raises when the server is away, starting or not the primary; the same call may work later."""
 
+_RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
+
 _PASSING_CODES = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "UNBLOCKED")
 
 
@@ -53,6 +57,29 @@ async def memory_max_bytes(client: Valkey) -> int | None:
     return int((await client.info("memory")).get("maxmemory", 0)) or None
 
 
+class ServerIdentity:
+    """Which run of which server a client's newest connection leads to.
+
+    It is another one after the server was started anew, or another server took its place. It is known before the first
+    reply that comes over the connection.
+    """
+
+    def __init__(self) -> None:
+        self.run_id = ""
+
+
+class _Pool(BlockingConnectionPool):
+    server: ServerIdentity
+
+
+def server_of(client: Valkey) -> ServerIdentity:
+    """Return the identity of the server of a client that `open_valkey` has made."""
+    pool = client.connection_pool
+    if not isinstance(pool, _Pool):
+        raise TypeError("Only clients of open_valkey know their server.")
+    return pool.server
+
+
 def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) -> Valkey:
     """Return a client; it connects at its first command. Replies are bytes."""
     for old, new in (("redis://", "valkey://"), ("rediss://", "valkeys://")):
@@ -62,7 +89,7 @@ def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) 
     # One retry at once, on a new connection: one that the server closed while idle is replaced without the caller
     # noticing, and one to a server that is no longer the primary leads to whoever has its name now. A time-out is not
     # repeated: the caller would wait twice as long.
-    pool = BlockingConnectionPool.from_url(
+    pool = _Pool.from_url(
         url,
         max_connections=connections_max,
         timeout=timeout_seconds,
@@ -72,17 +99,28 @@ def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) 
         retry_on_error=[ValkeyConnectionError, ReadOnlyError],
         **options,
     )
-    pool.connection_class = _noticing_closed(pool.connection_class)
+    pool.server = ServerIdentity()
+    pool.connection_class = _noticing(pool.connection_class, pool.server)
     return Valkey.from_pool(pool)
 
 
-def _noticing_closed(connection_class: type[AbstractConnection]) -> type[AbstractConnection]:
-    """Return a connection that says in the client's own terms that it is closed, as every caller expects.
+def _noticing(connection_class: type[AbstractConnection], server: ServerIdentity) -> type[AbstractConnection]:
+    """Return a connection that notes which server it leads to, and tells when it is closed as every caller expects.
 
     uvloop raises RuntimeError for a write to a connection that was closed a moment ago.
     """
 
-    class NoticingClosed(connection_class):  # type: ignore[misc,valid-type]
+    class Noticing(connection_class):  # type: ignore[misc,valid-type]
+        async def on_connect(self) -> None:
+            await super().on_connect()
+            await self.send_command("INFO", "server", check_health=False)
+            try:
+                found = _RUN_ID.search(await self.read_response(disable_decoding=True))
+            except ResponseError:
+                found = None
+            # A server that hides it counts as another one with each connection.
+            server.run_id = found[1].decode() if found else uuid4().hex
+
         async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
             try:
                 await super().send_packed_command(*arguments, **options)
@@ -90,7 +128,7 @@ def _noticing_closed(connection_class: type[AbstractConnection]) -> type[Abstrac
                 await self.disconnect(nowait=True)
                 raise ValkeyConnectionError(f"The connection is closed: {error}") from error
 
-    return NoticingClosed
+    return Noticing
 
 
 class Script:

@@ -178,6 +178,17 @@ INVARIANT_LAST_RUN = Gauge(
     multiprocess_mode="mostrecent",
 )
 
+# Prometheus sees no increase in a series that begins with it, and no alert would fire.
+for _counter, _values in (
+    (EVENTS_ACCEPTED, ("high", "low")),
+    (STREAM_LOSSES, ("vanished", "went_back", "blocks_missing")),
+    (EVENTS_REFUSED, ("full", "unavailable", "busy")),
+    (DEAD_LETTERS, ("unreadable", "refused", "failed", "worker_lost")),
+    (WEBHOOK_ATTEMPTS, ("delivered", "retried", "dead")),
+):
+    for _value in _values:
+        _counter.labels(_value)
+
 
 def render() -> bytes:
     """Return all metrics in the text format: of all processes that share the folder, or of this one."""

@@ -9,13 +9,13 @@ for i = 5, #ARGV, 4 do
     events = events + tonumber(ARGV[i + 1])
     bytes = bytes + tonumber(ARGV[i + 2])
 end
-local waiting = tonumber(redis.call('GET', depth) or 0)
-if waiting > 0 then
-    if waiting + events > tonumber(ARGV[2]) then
+if redis.call('XLEN', KEYS[1]) + redis.call('XLEN', KEYS[2]) > 0 then
+    -- The book, and not the count: that may be lost by itself.
+    local held = redis.call('HMGET', book, 'events:1', 'events:2', 'bytes:1', 'bytes:2')
+    if tonumber(held[1] or 0) + tonumber(held[2] or 0) + events > tonumber(ARGV[2]) then
         return 'events'
     end
-    local held = redis.call('HMGET', book, 'bytes:1', 'bytes:2')
-    if tonumber(held[1] or 0) + tonumber(held[2] or 0) + bytes > tonumber(ARGV[3]) then
+    if tonumber(held[3] or 0) + tonumber(held[4] or 0) + bytes > tonumber(ARGV[3]) then
         return 'bytes'
     end
 end

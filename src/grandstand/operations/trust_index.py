@@ -1,0 +1,104 @@
+"""Says whether the rank index may be believed: an index that was restored with older data agrees with itself.
+
+A server that holds older data than before has been started anew or is another one, so the connections to it are new.
+Nothing is served from it until this process has compared the stream, which lies beside the index, with what was last
+seen of it: by PostgreSQL, or, while that is away, by this process. When the stream went back, the index did too.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from valkey.exceptions import ValkeyError
+
+from grandstand.domain.errors import UnavailableError
+from grandstand.operations.stream_memory import StreamMemory, compare
+from grandstand.storage.postgres import Database
+from grandstand.storage.ranking_index import IndexIncompleteError
+from grandstand.storage.stream_history import StreamHistory, StreamMark
+from grandstand.storage.valkey import ServerIdentity
+
+_ANSWER_TIMEOUT_SECONDS = 1.0
+_AGAIN_SECONDS = 0.1
+"""Shortest time between two looks while the index is not believed."""
+
+T = TypeVar("T")
+
+
+class IndexTrust:
+    """What one process believes of the Valkey that it is connected to."""
+
+    def __init__(
+        self, server: ServerIdentity, database: Database, history: StreamHistory, memory: StreamMemory
+    ) -> None:
+        self._server = server
+        self._database = database
+        self._history = history
+        self._memory = memory
+        self._lock = asyncio.Lock()
+        self._trusted: str | None = None
+        self._has_compared = self._is_refuted = False
+        self._next_look = 0.0
+
+    async def believe(self, reading: Awaitable[T]) -> T:
+        """Return what is read from the rank index; costs nothing unless the server is a new one.
+
+        Raises:
+            IndexIncompleteError: as the reading does, and when the index may be older than it was.
+
+        """
+        refuted_before = self._memory.index_losses
+        found = await reading
+        if not self._is_trusted():
+            await self._compare_once()
+        if not self._is_trusted() or self._memory.index_losses != refuted_before:
+            raise IndexIncompleteError
+        return found
+
+    async def look(self) -> None:
+        """Compare once more; for a loop, which also notices what happens to a server that goes on.
+
+        Raises:
+            valkey.exceptions.ValkeyError: Valkey is out of reach.
+
+        """
+        await self._memory.look()
+        async with self._lock:
+            await self._compare()
+
+    async def _compare_once(self) -> None:
+        async with self._lock:
+            if not self._is_trusted() and time.monotonic() >= self._next_look:
+                await self._compare()
+                self._next_look = time.monotonic() + _AGAIN_SECONDS
+
+    def _is_trusted(self) -> bool:
+        return self._trusted == self._server.run_id and not self._memory.is_index_stale
+
+    async def _compare(self) -> None:
+        run_id = self._server.run_id
+        try:
+            # In this order: the stream only ever grows beyond a mark.
+            mark = await self._mark()
+            seen = await self._memory.look()
+        except (UnavailableError, TimeoutError):
+            # What this process saw itself has to do; but what PostgreSQL has refuted is for it to allow again.
+            is_right = self._has_compared and not self._is_refuted and await self._has_looked_again()
+        except (ValkeyError, OSError):
+            return
+        else:
+            is_right = not compare(mark, seen)
+            self._has_compared, self._is_refuted = True, not is_right
+        self._trusted = run_id if is_right else None
+
+    async def _has_looked_again(self) -> bool:
+        try:
+            await self._memory.look()
+        except (ValkeyError, OSError):
+            return False
+        return True
+
+    async def _mark(self) -> StreamMark | None:
+        async with asyncio.timeout(_ANSWER_TIMEOUT_SECONDS), self._database.connection() as connection:
+            return await self._history.read_mark(connection)

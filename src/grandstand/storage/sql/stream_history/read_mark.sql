@@ -1,0 +1,1 @@
+SELECT incarnation, appended, depth FROM stream_mark
