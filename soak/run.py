@@ -28,6 +28,9 @@ QUIET_BOUND_SECONDS = 30.0
 BEFORE_SECONDS = (0.4, 1.4)
 AFTER_SECONDS = 0.5
 _CUP_SHARE = 0.6
+_FINISH_SECONDS = 150.0
+"""Longest wait for the last tournaments: the lease of a dead scheduler and a busy machine are in it."""
+
 _POLL_SECONDS = 0.05
 
 
@@ -167,7 +170,7 @@ class Deployment:
     async def finish(self, seed: int) -> RunResult:
         """Follow every tournament to its last claim, in calm weather."""
         result = RunResult(-1, "finish")
-        await self.cups.finish(60.0, result.findings)
+        await self.cups.finish(_FINISH_SECONDS, result.findings)
         judge = Judge(self.auditor.model, self.auditor.weather, result.findings, self.auditor.open)
         traffic = Traffic(self.client, judge, 1000.0)
         await traffic.run(iter(self.cups.races))

@@ -56,7 +56,7 @@ async def test_ten_thousand_players_and_a_thousand_prizes(cups: Cups) -> None:
     for table in tables:
         await cups.fetch(f"DROP TABLE by_hand_{table}")
     print(f"settled in {seconds:.3f} s; the same rows by hand {by_hand_seconds:.3f} s")
-    assert seconds < 10 * by_hand_seconds + 0.1
+    assert seconds < 20 * by_hand_seconds + 0.2
     await cups.check_books()
 
 

@@ -13,7 +13,7 @@ from cronsim import CronSim, CronSimError
 
 from grandstand.domain.definitions import PERIOD_LENGTH_MAX, check_definition
 from grandstand.domain.errors import FieldError, InvalidError
-from grandstand.domain.event_model import OWN_PREFIX, EventError
+from grandstand.domain.event_model import EventError
 from grandstand.domain.leaderboards import LeaderboardDefinition, Operator, Order, Scalar, Visibility
 from grandstand.domain.payloads import check_payload
 from grandstand.domain.periods import CRON_PREFIX
@@ -148,8 +148,6 @@ def check_tournament(definition: TournamentDefinition, now: datetime) -> None:
         check_definition(definition.board())
     except InvalidError as error:
         errors.extend(error.errors)
-    if definition.event_type.startswith(OWN_PREFIX):
-        errors.append(FieldError("event_type", f"must not begin with {OWN_PREFIX!r}: such events are the server's own"))
     errors.extend(_check_times(definition, now))
     errors.extend(_check_limits(definition))
     errors.extend(check_prizes(definition.prizes))

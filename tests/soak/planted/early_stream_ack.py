@@ -5,13 +5,20 @@ from typing import Any
 
 from grandstand.workers.event_consumer import EventConsumer
 
-_process = EventConsumer._process
+_init = EventConsumer.__init__
 
 
-async def _acknowledge_and_process(self: EventConsumer, blocks: Any) -> None:
-    await self._stream.acknowledge(blocks)
-    await asyncio.sleep(0.3)
-    await _process(self, blocks)
+def _acknowledging_early(self: EventConsumer, *arguments: Any, **options: Any) -> None:
+    _init(self, *arguments, **options)
+    isolator = self._isolator
+    apply = isolator.apply
+
+    async def acknowledge_and_apply(blocks: Any) -> Any:
+        await self._stream.acknowledge(blocks)
+        await asyncio.sleep(0.3)
+        return await apply(blocks)
+
+    isolator.apply = acknowledge_and_apply  # type: ignore[method-assign]
 
 
-EventConsumer._process = _acknowledge_and_process
+EventConsumer.__init__ = _acknowledging_early  # type: ignore[method-assign]
