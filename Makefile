@@ -25,7 +25,7 @@ up: setup ## Start everything; flags go into ARGS="--port 9000"
 # Many tests wait for processes more than they compute. Each of the two has engines of its own; a file stays together,
 # for its tests share a tree.
 test: lint types ## Run every check and every test; pytest's flags go into ARGS
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## Check style, format and the layers
 	@$(BIN)/ruff check $(CODE)

@@ -34,6 +34,16 @@ for _name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
     del os.environ[_name]
 
 
+SLOW_FOLDERS = ("soak", "faults", "processes", "hostile", "operations")
+"""What waits for processes most begins first, so that the two test processes end together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow folders first; inside a folder the order stays."""
+    places = {name: place for place, name in enumerate(SLOW_FOLDERS)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """Asynchronous tests run on plain asyncio."""

@@ -29,7 +29,7 @@ class MortalApplier:
 
 
 async def main(database_url: str, valkey_url: str, prefix: str, name: str, idle_seconds: float) -> None:
-    async with open_core(database_url, valkey_url, prefix, keeps=True) as core:
+    async with open_core(database_url, valkey_url, prefix, keeps=True, statement_timeout_seconds=5) as core:
         worker = consumer(core, MortalApplier(core), name, reclaim_idle_seconds=idle_seconds, retry_seconds=0.05)
         await worker.run(asyncio.Event())
 

@@ -26,6 +26,7 @@ OUT_OF_REACH = (
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresIOError,
     asyncpg.QueryCanceledError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
     # Its protocol loses its place when the server dies in the middle of an answer.
     asyncpg.InternalClientError,
@@ -55,6 +56,8 @@ async def open_pool(
         # What disks have cost since they have no arms; the default makes the planner sort what an index has in order.
         "random_page_cost": "1.1",
         "TimeZone": "UTC",
+        # A process that stands still in the middle of a transaction gives its locks back, and the others go on.
+        "idle_in_transaction_session_timeout": str(int(statement_timeout_seconds * 1000)),
     }
     return await asyncpg.create_pool(
         database_url,
