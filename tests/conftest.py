@@ -13,7 +13,7 @@ pytest.register_assert_rewrite(
     "tests.support.core", "tests.support.world", "tests.support.driver", "tests.support.invariants"
 )
 
-pytest_plugins = ["tests.support.leaks", "tests.support.engines", "tests.support.server"]
+pytest_plugins = ["tests.support.alone", "tests.support.leaks", "tests.support.engines", "tests.support.server"]
 
 # As in production: a trace without the values of variables, for those hold credentials.
 structlog.configure(

@@ -1,4 +1,8 @@
-"""A well-behaved client beside each attack: its p99 may double at most, compared in the same run."""
+"""A well-behaved client beside each attack: its p99 may double at most, compared in the same run.
+
+The attacker computes on the same machine, which by itself makes others wait for a processor. So the other side of the
+comparison is the same client beside a process that computes as much and asks nothing of the server.
+"""
 
 import asyncio
 import statistics
@@ -70,16 +74,29 @@ async def p99_of_a_good_client(server: Server) -> float:
     return sorted(seconds)[-2]
 
 
+@contextmanager
+def busy_neighbour() -> Iterator[None]:
+    """A process that keeps a processor busy and the server in peace."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 async def compare(name: str, server: Server, credentials: list[str]) -> float:
     """By what the attack multiplies the p99: the medians of rounds that take turns."""
     calm, attacked = [], []
     for _ in range(ROUNDS):
-        calm.append(await p99_of_a_good_client(server))
+        with busy_neighbour():
+            calm.append(await p99_of_a_good_client(server))
         with under_attack(name, server, credentials):
             attacked.append(await p99_of_a_good_client(server))
     return statistics.median(attacked) / statistics.median(calm)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", sorted(ATTACKS))
 async def test_p99_at_most_doubles(running_server: Server, tokens: list[str], name: str) -> None:
     credentials = [running_server.keys.client] if name == "flood" else tokens
@@ -87,6 +104,7 @@ async def test_p99_at_most_doubles(running_server: Server, tokens: list[str], na
     seen: list[float] = []
     while len(seen) < ATTEMPTS and (not seen or seen[-1] > 2):
         seen.append(await compare(name, running_server, credentials))
+    print(f"{name}: {seen}")
     assert min(seen) <= 2, seen
     assert '"level": "error"' not in running_server.log
     assert "Traceback" not in running_server.log
