@@ -17,7 +17,10 @@ from soak.tree import Layout, Tree
 PAUSE_SECONDS = (0.5, 3.0)
 AWAY_SECONDS = (0.3, 2.5)
 JUMP_SECONDS = (30.0, 300.0)
+GONE_SECONDS = 30.0
+ENGINES = ("postgres", "valkey")
 _CUTS_AT_ONCE = 4
+_POLL_SECONDS = 0.02
 MODES: tuple[Mode, ...] = ("cut", "delay", "mute")
 
 
@@ -54,14 +57,14 @@ class Fault:
 
 def _kill(role: str) -> Action:
     async def action(strike: Strike) -> None:
-        _signal(strike, role, signal.SIGKILL)
+        await _end(strike, role, signal.SIGKILL)
 
     return action
 
 
 def _terminate(role: str) -> Action:
     async def action(strike: Strike) -> None:
-        _signal(strike, role, signal.SIGTERM)
+        await _end(strike, role, signal.SIGTERM)
 
     return action
 
@@ -193,6 +196,31 @@ FAULTS = {
 def _targets(strike: Strike, role: str) -> list[psutil.Process]:
     found = strike.tree.named(role)
     return [strike.dice.choice(sorted(found, key=lambda process: process.pid))] if found else []
+
+
+async def _end(strike: Strike, role: str, number: signal.Signals) -> None:
+    """Signal one process and wait until it is gone: one that still answers would look like one that has healed.
+
+    A guardian's engine goes with it, when the supervisor notices.
+    """
+    strike.over_at = time.monotonic()
+    targets = _targets(strike, role)
+    doomed = list(targets)
+    for target in targets:
+        if role == "guardian":
+            with contextlib.suppress(psutil.Error):
+                doomed += [child for child in target.children() if child.name().startswith(ENGINES)]
+        _send(target, number)
+    deadline = time.monotonic() + GONE_SECONDS
+    while any(map(_is_there, doomed)) and time.monotonic() < deadline:
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _is_there(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _signal(strike: Strike, role: str, number: signal.Signals) -> None:

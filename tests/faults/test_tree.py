@@ -149,6 +149,8 @@ def test_a_stream_that_vanishes_is_noticed_at_once(server: Server) -> None:
             assert health["stream"]["loss"]["reason"] == "blocks_missing"
             assert health["stream"]["loss"]["events_at_risk"] == 7
             assert health["stream"]["depth"] == 0, "what is gone waits no more"
+            # Each process sees it for itself: whoever answers may be a moment ahead of the scheduler, who says it.
+            eventually(lambda: server.log.count("stream_lost") == 1)
             direct.flushall()
             eventually(
                 lambda: client.get("/api/health").json()["stream"]["loss"]["reason"] == "vanished", what="it is told"
@@ -156,7 +158,6 @@ def test_a_stream_that_vanishes_is_noticed_at_once(server: Server) -> None:
         finally:
             for worker in workers:
                 worker.resume()
-        # Each process sees it for itself: whoever answers may be a moment ahead of the scheduler, who says it.
         eventually(lambda: server.log.count("stream_lost") == 2)
         eventually(lambda: all(f"{name} 1.0" in client.get("/metrics").text for name in told))
         assert client.post("/api/events", json=events).status_code == 202
