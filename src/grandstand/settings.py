@@ -45,7 +45,15 @@ class Settings(BaseSettings):
     valkey_url: SecretStr | None = Field(
         None,
         description="Valkey (or Redis 7 or newer) to use; `grandstand up` runs its own when unset. "
-        "It must be append-only: acknowledged events live there until they are processed.",
+        "It must be append-only: acknowledged events live there until they are processed. "
+        "`valkey+cluster://host:port,…` or `valkey+sentinel://host:port,…/service` for several servers.",
+    )
+    valkey_sync_replicas: int | None = Field(
+        None,
+        ge=0,
+        le=5,
+        description="Replicas that must have events on disk before they are acknowledged (Valkey 7.2 or newer); "
+        "1 with Cluster or Sentinel when unset, else 0.",
     )
     valkey_prefix: str = Field(
         "gs",
@@ -179,13 +187,21 @@ class Settings(BaseSettings):
     def _check_url(cls, value: SecretStr | None, info: Any) -> SecretStr | None:
         schemes = {
             "database_url": ("postgresql", "postgres"),
-            "valkey_url": ("valkey", "valkeys", "redis", "rediss", "unix"),
-        }[info.field_name]
+            "valkey_url": (
+                "valkey", "valkeys", "redis", "rediss", "unix",
+                "valkey+cluster", "valkeys+cluster", "valkey+sentinel", "valkeys+sentinel",
+            ),
+        }[info.field_name]  # fmt: skip
         if value is None:
             return None
         try:
             parts = urlsplit(value.get_secret_value())
-            parts.port  # noqa: B018 - reading it is the check: a wrong port raises
+            for address in parts.netloc.rpartition("@")[2].split(","):
+                urlsplit(f"//{address}").port  # noqa: B018 - reading it is the check: a wrong port raises
+                if "+" in parts.scheme and not urlsplit(f"//{address}").hostname:
+                    raise ValueError("an address is missing")
+            if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
+                raise ValueError("the service is missing behind the addresses")
         except ValueError as error:
             raise ValueError(f"is not a URL ({error})") from error
         if parts.scheme not in schemes:

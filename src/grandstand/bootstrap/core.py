@@ -45,7 +45,8 @@ from grandstand.storage.rankings import RankingStore
 from grandstand.storage.schema_version import newest_version, read_version
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.tournaments import TournamentStore
-from grandstand.storage.valkey import memory_max_bytes, open_valkey, server_of
+from grandstand.storage.valkey import OUT_OF_REACH, Replication, memory_max_bytes, open_valkey, server_of
+from grandstand.storage.valkey_servers import ask_primaries
 from grandstand.storage.webhooks import WebhookStore
 
 _CLOSE_TIMEOUT_SECONDS = 2.0
@@ -176,8 +177,9 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
     database = Database(pool, settings.database_acquire_timeout_seconds)
     store = LeaderboardStore()
     catalog = LeaderboardCatalog(store)
-    stream = EventStream(valkey, prefix, await _stream_limits(settings, valkey))
-    index, changes, history = RankingIndex(valkey, prefix), Changes(valkey, prefix), StreamHistory()
+    replication = _replication(settings)
+    stream = EventStream(valkey, prefix, await _stream_limits(settings, valkey), replication)
+    index, changes, history = RankingIndex(valkey, prefix, replication), Changes(valkey, prefix), StreamHistory()
     memory = StreamMemory(stream, index, changes)
     return Core(
         settings=settings,
@@ -248,15 +250,24 @@ async def _stream_limits(settings: Settings, valkey: Valkey) -> StreamLimits:
     return StreamLimits(settings.stream_max_events, size_bytes, settings.stream_max_age_seconds)
 
 
+def _replication(settings: Settings) -> Replication:
+    """Return for how many replicas writes wait: one where a fail-over is possible, unless it is set."""
+    replicas = settings.valkey_sync_replicas
+    if replicas is None:
+        replicas = int("+" in require_url(settings, "valkey_url").partition("://")[0])
+    # Less than the time-out of the connection, so that the answer is that of the server.
+    return Replication(replicas, max(1, int(settings.valkey_timeout_seconds * 800)))
+
+
 async def _open_valkey(settings: Settings, stack: AsyncExitStack, *, must_be_durable: bool) -> Valkey:
     url = require_url(settings, "valkey_url")
     valkey = open_valkey(url, timeout_seconds=settings.valkey_timeout_seconds)
     stack.push_async_callback(valkey.aclose)
     try:
-        await valkey.ping()
+        await ask_primaries(valkey, "PING")
         if must_be_durable:
             await EventStream(valkey, settings.valkey_prefix).check_durable()
-    except (ValkeyError, OSError) as error:
+    except (ValkeyError, *OUT_OF_REACH) as error:
         raise EngineUnreachableError(f"Valkey cannot be reached: {first_line(error)}.") from error
     except NotDurableError as error:
         raise EngineUnreachableError(str(error)) from error

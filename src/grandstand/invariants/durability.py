@@ -3,6 +3,7 @@
 from valkey.exceptions import ResponseError
 
 from grandstand.invariants.check import Check, Look
+from grandstand.storage.valkey_servers import ask_primaries
 
 _VALKEY = {"appendonly": "yes", "appendfsync": "always"}
 
@@ -15,15 +16,16 @@ async def _look(look: Look) -> None:
             if row["setting"] == "off":
                 outcome.add(f"PostgreSQL runs with {row['name']} = off", setting=row["name"])
     try:
-        held = await look.subject.valkey.config_get("append*")
+        found = await ask_primaries(look.subject.valkey, "CONFIG GET", "append*")
     except ResponseError:
         # A hosted server that hides its configuration is its operator's promise.
         outcome.undecided += len(_VALKEY)
         return
-    for name, wanted in _VALKEY.items():
-        outcome.looked_at += 1
-        if held.get(name) != wanted:
-            outcome.add(f"Valkey runs with {name} {held.get(name)} instead of {wanted}", setting=name)
+    for held in found:
+        for name, wanted in _VALKEY.items():
+            outcome.looked_at += 1
+            if held.get(name) != wanted:
+                outcome.add(f"Valkey runs with {name} {held.get(name)} instead of {wanted}", setting=name)
 
 
 DURABILITY = Check("durability", "Both engines write to disk before they say that something is done.", _look)

@@ -8,6 +8,9 @@ import structlog
 from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
+from grandstand.storage.valkey import OUT_OF_REACH
+from grandstand.storage.valkey_servers import publish, subscription
+
 _LEADERBOARDS = b"leaderboards"
 _PERIODS = b"periods"
 _NAMES = b"names"
@@ -25,19 +28,19 @@ class Changes:
 
     async def rankings(self, ranking_ids: Iterable[int]) -> None:
         """Say that entries of these rankings have changed."""
-        await self._client.publish(self._channel, ",".join(map(str, ranking_ids)))
+        await publish(self._client, self._channel, ",".join(map(str, ranking_ids)))
 
     async def leaderboards(self) -> None:
         """Say that definitions have changed."""
-        await self._client.publish(self._channel, _LEADERBOARDS)
+        await publish(self._client, self._channel, _LEADERBOARDS)
 
     async def periods(self) -> None:
         """Say that rankings were made, closed or archived."""
-        await self._client.publish(self._channel, _PERIODS)
+        await publish(self._client, self._channel, _PERIODS)
 
     async def names(self) -> None:
         """Say that display names have changed."""
-        await self._client.publish(self._channel, _NAMES)
+        await publish(self._client, self._channel, _NAMES)
 
 
 class ChangeFeed:
@@ -68,17 +71,17 @@ class ChangeFeed:
         while True:
             try:
                 await self._listen()
-            except (ValkeyError, OSError) as error:
+            except (ValkeyError, *OUT_OF_REACH) as error:
                 _log.warning("change_feed_lost", error=str(error))
             finally:
                 self._connected = False
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        async with self._client.pubsub() as subscription:
-            await subscription.subscribe(self._channel)
+        async with subscription(self._client) as heard:
+            await heard.subscribe(self._channel)
             while True:
-                message = await subscription.get_message(timeout=_POLL_SECONDS)
+                message = await heard.get_message(timeout=_POLL_SECONDS)
                 if message is None:
                     continue
                 if message["type"] == "subscribe":

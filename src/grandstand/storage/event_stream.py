@@ -17,7 +17,8 @@ from grandstand import clock
 from grandstand.domain.errors import StreamFullError, UnavailableError
 from grandstand.domain.events import Event, encode_events
 from grandstand.domain.ranking import from_microseconds, to_microseconds
-from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script, is_passing
+from grandstand.storage.valkey import ALONE, OUT_OF_REACH, Argument, Replication, Script, is_passing
+from grandstand.storage.valkey_servers import ask_primaries
 
 HIGH, LOW = 0, 1
 PRIORITY_NAMES = ("high", "low")
@@ -97,8 +98,15 @@ class Inspection(NamedTuple):
 class EventStream:
     """Appends, delivers and acknowledges blocks of one deployment."""
 
-    def __init__(self, client: Valkey, prefix: str, limits: StreamLimits = StreamLimits()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        client: Valkey,
+        prefix: str,
+        limits: StreamLimits = StreamLimits(),  # noqa: B008
+        replication: Replication = ALONE,
+    ) -> None:
         self._client = client
+        self._replication = replication
         self._limits = limits
         self._next_age_look = 0.0
         self._streams = (f"{prefix}:{{events}}:high", f"{prefix}:{{events}}:low")
@@ -119,6 +127,8 @@ class EventStream:
 
     async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
         """Append events in one step; when this returns they are on disk (the server syncs before it replies).
+
+        They are then on the disks of as many replicas as there must be, too.
 
         Raises:
             StreamFullError: as much waits as may wait; nothing was appended.
@@ -156,7 +166,7 @@ class EventStream:
             arguments += (priority + 1, events, _size_bytes(data), data)
         keys = (*self._streams, self._depth_key, self._book_key)
         try:
-            limit: bytes = await self._append.run(self._client, keys, arguments)
+            limit: bytes = await self._append.run_replicated(self._client, keys, arguments, *self._replication)
         except (*OUT_OF_REACH, OutOfMemoryError) as error:
             raise UnavailableError("Events cannot be taken right now; send them again.") from error
         except ResponseError as error:
@@ -197,11 +207,11 @@ class EventStream:
 
         """
         try:
-            held = await self._client.config_get("append*")
+            found = await ask_primaries(self._client, "CONFIG GET", "append*")
         except ResponseError:
             # A hosted server that hides its configuration is its operator's promise.
             return
-        if (held.get("appendonly"), held.get("appendfsync")) != ("yes", "always"):
+        if any((held.get("appendonly"), held.get("appendfsync")) != ("yes", "always") for held in found):
             raise NotDurableError(
                 "Valkey must run with `appendonly yes` and `appendfsync always`: acknowledged events live there until "
                 "they are stored."

@@ -21,7 +21,7 @@ from grandstand.domain.errors import UnavailableError
 from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
 from grandstand.storage.index_changes import Change, held_version, pack
-from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
+from grandstand.storage.valkey import ALONE, OUT_OF_REACH, Argument, Replication, Script
 from grandstand.storage.windows import IndexedEntry, Window
 
 _CALL_ENTRIES_MAX = 2_000
@@ -47,9 +47,11 @@ class Indexed(NamedTuple):
 class RankingIndex:
     """Reads and writes the rank indexes of one deployment."""
 
-    def __init__(self, client: Valkey, prefix: str) -> None:
+    def __init__(self, client: Valkey, prefix: str, replication: Replication = ALONE) -> None:
         self._client = client
         self._prefix = prefix
+        # What is acknowledged must not be missing in the replica that may take over: it would serve older ranks.
+        self._replication = replication
         self._requests = f"{prefix}:rebuilds"
         self._rebuilding = f"{prefix}:rebuilding"
         self._publish = Script("publish.lua")
@@ -92,7 +94,7 @@ class RankingIndex:
             for start in range(0, len(listed), _CALL_ENTRIES_MAX)
         ]
         if calls:
-            await self._publish.run_many(self._client, calls)
+            await self._publish.run_many_replicated(self._client, calls, *self._replication)
 
     async def complete_new(self, ranking_ids: Sequence[int]) -> None:
         """Mark the indexes of new rankings, whose entries nobody has committed yet, as complete."""

@@ -1,21 +1,27 @@
 """Connections to Valkey, the scripts that run inside it, and what its absence means to a caller."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
 from valkey.asyncio import BlockingConnectionPool, Valkey
+from valkey.asyncio.cluster import ClusterNode, ValkeyCluster
 from valkey.asyncio.connection import AbstractConnection
 from valkey.asyncio.retry import Retry
+from valkey.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from valkey.backoff import NoBackoff
 from valkey.exceptions import (
     BusyLoadingError,
+    ClusterError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
+    SlotNotCoveredError,
+    ValkeyClusterException,
 )
 from valkey.exceptions import (
     ConnectionError as ValkeyConnectionError,
@@ -25,17 +31,29 @@ from valkey.exceptions import (
 )
 
 from grandstand.storage import queries
+from grandstand.storage.valkey_servers import Client, ask_primaries, run_replicated
+from grandstand.storage.valkey_urls import Servers, read_servers
 
 Argument = str | bytes | int
 
 _CONNECT_TIMEOUT_SECONDS = 2.0
+_CALLS_AT_ONCE = 16
+"""Calls that wait for replicas at one time: as many share a sync."""
+
 _SERVERS_MAX = 2
 """A call may find that its server is no longer the primary, and then neither that one nor the next knows the script."""
 
-SERVER_ERRORS = (ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError)
+_CLUSTER_ERRORS = (ClusterError, ValkeyClusterException)
+"""No server has the slot, or none of the cluster answers; ValkeyClusterException is no ValkeyError."""
+
+SERVER_ERRORS = (
+    ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError, *_CLUSTER_ERRORS,
+)  # fmt: skip
 """What tells that the server is the trouble, wherever it is raised."""
 
-OUT_OF_REACH = (OSError, ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError)
+OUT_OF_REACH = (
+    OSError, ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError, *_CLUSTER_ERRORS,
+)  # fmt: skip
 """What the client raises when the server is away, starting or not the primary; the same call may work later."""
 
 _RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
@@ -49,12 +67,23 @@ def is_passing(error: ResponseError) -> bool:
 
 
 async def memory_max_bytes(client: Valkey) -> int | None:
-    """Return the most memory that the server takes; None without such a limit.
+    """Return the most memory that the server takes, of several the least; None without such a limit.
 
     Raises:
         valkey.exceptions.ValkeyError: it is out of reach.
     """
-    return int((await client.info("memory")).get("maxmemory", 0)) or None
+    limits = [int(found.get("maxmemory", 0)) for found in await ask_primaries(client, "INFO", "memory")]
+    return min(filter(None, limits), default=None)
+
+
+class Replication(NamedTuple):
+    """On how many replicas' disks a write must be before it counts, and how long that may take."""
+
+    replicas: int
+    timeout_milliseconds: int
+
+
+ALONE = Replication(0, 0)
 
 
 class ServerIdentity:
@@ -66,25 +95,62 @@ class ServerIdentity:
 
     def __init__(self) -> None:
         self.run_id = ""
+        self._runs: dict[str, str] = {}
+
+    def note(self, address: str, run_id: str) -> None:
+        """Take in which run a new connection leads to. Of a cluster the runs of all servers together count."""
+        self._runs[address] = run_id
+        self.run_id = ",".join(sorted(self._runs.values()))
 
 
 class _Pool(BlockingConnectionPool):
     server: ServerIdentity
 
 
-def server_of(client: Valkey) -> ServerIdentity:
+class _SentinelPool(SentinelConnectionPool):
+    server: ServerIdentity
+
+
+class _Cluster(ValkeyCluster):
+    """Says that no server can be found in the way that every caller expects: the library's own is no ValkeyError."""
+
+    server: ServerIdentity
+
+    async def initialize(self) -> "_Cluster":
+        try:
+            await super().initialize()
+        except ValkeyClusterException as error:
+            raise ValkeyConnectionError(f"No server of the cluster can be used: {error}") from error
+        return self
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().execute_command(*args, **kwargs)
+        except SlotNotCoveredError as error:
+            raise ValkeyConnectionError(str(error)) from error
+
+
+def server_of(client: Client) -> ServerIdentity:
     """Return the identity of the server of a client that `open_valkey` has made."""
+    if isinstance(client, _Cluster):
+        return client.server
     pool = client.connection_pool
-    if not isinstance(pool, _Pool):
+    if not isinstance(pool, _Pool | _SentinelPool):
         raise TypeError("Only clients of open_valkey know their server.")
     return pool.server
 
 
 def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) -> Valkey:
-    """Return a client; it connects at its first command. Replies are bytes."""
+    """Return a client; it connects at its first command. Replies are bytes.
+
+    Raises:
+        ValueError: the URL is wrong.
+    """
     for old, new in (("redis://", "valkey://"), ("rediss://", "valkeys://")):
         if url.startswith(old):
             url = new + url.removeprefix(old)
+    if (servers := read_servers(url)) is not None:
+        return _open_many(servers, timeout_seconds)
     options: dict[str, Any] = {} if url.startswith("unix://") else {"socket_keepalive": True}
     # One retry at once, on a new connection: one that the server closed while idle is replaced without the caller
     # noticing, and one to a server that is no longer the primary leads to whoever has its name now. A time-out is not
@@ -104,7 +170,44 @@ def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) 
     return Valkey.from_pool(pool)
 
 
-def _noticing(connection_class: type[AbstractConnection], server: ServerIdentity) -> type[AbstractConnection]:
+def _open_many(servers: Servers, timeout_seconds: float) -> Valkey:
+    options: dict[str, Any] = {
+        **servers.options,
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": min(timeout_seconds, _CONNECT_TIMEOUT_SECONDS),
+        "socket_keepalive": True,
+        "retry": Retry(NoBackoff(), 1, supported_errors=(ValkeyConnectionError,)),
+        "retry_on_error": [ValkeyConnectionError],
+    }
+    sentinel_password = options.pop("sentinel_password", None)
+    if servers.kind == "sentinel":
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+            servers.addresses,
+            sentinel_kwargs={"password": sentinel_password, "socket_timeout": timeout_seconds,
+                             "socket_connect_timeout": options["socket_connect_timeout"]},
+        )  # fmt: skip
+        options["retry_on_error"] = [ValkeyConnectionError, ReadOnlyError]
+        primary: Valkey = sentinel.master_for(servers.service, connection_pool_class=_SentinelPool, **options)
+        pool = cast("_SentinelPool", primary.connection_pool)
+        pool.server = ServerIdentity()
+        pool.connection_class = _noticing(pool.connection_class, pool.server)
+        return primary
+    # A server that is away keeps nobody longer than one more try; the next call finds who took its place.
+    cluster = _Cluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in servers.addresses],
+        cluster_error_retry_attempts=1,
+        **options,
+    )
+    cluster.server = ServerIdentity()
+    kwargs = cluster.connection_kwargs
+    kwargs["connection_class"] = _noticing(kwargs["connection_class"], cluster.server, has_many=True)
+    # It has the same commands, apart from those that `valkey_servers` is for.
+    return cast("Valkey", cluster)
+
+
+def _noticing(
+    connection_class: type[AbstractConnection], server: ServerIdentity, *, has_many: bool = False
+) -> type[AbstractConnection]:
     """Return a connection that notes which server it leads to, and tells when it is closed as every caller expects.
 
     uvloop raises RuntimeError for a write to a connection that was closed a moment ago.
@@ -119,7 +222,8 @@ def _noticing(connection_class: type[AbstractConnection], server: ServerIdentity
             except ResponseError:
                 found = None
             # A server that hides it counts as another one with each connection.
-            server.run_id = found[1].decode() if found else uuid4().hex
+            run_id = found[1].decode() if found else uuid4().hex
+            server.note(f"{self.host}:{self.port}" if has_many else "", run_id)
 
         async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
             try:
@@ -149,6 +253,51 @@ class Script:
             return await client.evalsha(self._sha, len(keys), *keys, *arguments)  # type: ignore[misc,arg-type]
         except NoScriptError:
             return await client.eval(self._text, len(keys), *keys, *arguments)  # type: ignore[misc,arg-type]
+
+    async def run_replicated(
+        self,
+        client: Valkey,
+        keys: Sequence[str | bytes],
+        arguments: Sequence[Argument],
+        replicas: int,
+        timeout_milliseconds: int,
+    ) -> Any:
+        """Run the script and wait until what it wrote is on disk on so many replicas, too; 0 is as `run`.
+
+        Raises:
+            NotReplicatedError: it is not in time.
+            valkey.exceptions.ValkeyError: as for `run`.
+        """
+        if not replicas:
+            return await self.run(client, keys, arguments)
+        rest = (len(keys), *keys, *arguments)
+        try:
+            command = ("EVALSHA", self._sha, *rest)
+            return await run_replicated(client, keys[0], command, replicas, timeout_milliseconds)
+        except NoScriptError:
+            return await run_replicated(client, keys[0], ("EVAL", self._text, *rest), replicas, timeout_milliseconds)
+
+    async def run_many_replicated(
+        self,
+        client: Valkey,
+        calls: Sequence[tuple[Sequence[str], Sequence[Argument]]],
+        replicas: int,
+        timeout_milliseconds: int,
+    ) -> list[Any]:
+        """Run the script several times, each call as `run_replicated`; 0 replicas is as `run_many`.
+
+        Raises:
+            valkey.exceptions.ValkeyError: as for `run_replicated`; some of the calls may have taken effect.
+        """
+        if not replicas:
+            return await self.run_many(client, calls)
+        limit = asyncio.Semaphore(_CALLS_AT_ONCE)
+
+        async def run(keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+            async with limit:
+                return await self.run_replicated(client, keys, arguments, replicas, timeout_milliseconds)
+
+        return await asyncio.gather(*(run(*call) for call in calls))
 
     async def run_many(self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
         """Run the script several times in one round trip; return the replies in order.

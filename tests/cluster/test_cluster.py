@@ -1,0 +1,108 @@
+"""The core on a real Valkey Cluster: one that shards, fails over, and has replicas that are away."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from grandstand.domain.errors import UnavailableError
+from grandstand.storage.event_stream import HIGH, EventStream
+from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.valkey import Replication
+from tests.support.core import NOON, Core, core_database_url, empty, event, open_core
+from tests.support.valkey_cluster import Cluster, running_cluster
+from tests.support.waiting import eventually, eventually_async
+
+pytestmark = pytest.mark.anyio
+__all__ = ["core_database_url"]
+
+SYNCED = Replication(1, 1500)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as running:
+        yield running
+
+
+@pytest.fixture
+async def core(cluster: Cluster, core_database_url: str, valkey_prefix: str) -> AsyncIterator[Core]:
+    eventually(cluster.is_replicated, 30)
+    async with open_core(core_database_url, cluster.url, valkey_prefix) as opened:
+        await empty(opened.database)
+        opened.stream = EventStream(opened.valkey, valkey_prefix, replication=SYNCED)
+        opened.index = RankingIndex(opened.valkey, valkey_prefix, SYNCED)
+        opened.applier = opened.new_applier()
+        opened.finder = opened.new_finder()
+        opened.reader = opened.new_reader(finder=opened.finder)
+        await opened.definer.ensure_global()
+        await opened.refresh()
+        await opened.stream.create_group()
+        yield opened
+
+
+async def healed(core: Core) -> None:
+    """Wait until writes are acknowledged: a replica that is back counts once it has a log of its own again."""
+
+    async def takes() -> bool:
+        await core.stream.append([event("later")], [], NOON)
+        return True
+
+    await eventually_async(takes, 40)
+
+
+async def test_boards_of_all_shards_are_right_and_are_made_anew(core: Core, cluster: Cluster) -> None:
+    boards = [f"board-{number}" for number in range(12)]
+    for key in boards:
+        await core.define(key)
+    events = [event(f"user-{number}", payload={"score": number * 7 % 20}) for number in range(20)]
+    await core.apply(*events)
+
+    homes = {cluster.primary_of((await core.keys(key))[0]).port for key in boards}
+    assert len(homes) == 3
+    for key in boards:
+        await core.check(key, events)
+
+    struck = (await core.keys(boards[0]))[0]
+    cluster.primary_of(struck).ask("FLUSHALL")
+    lost = [key for key in boards if not await core.is_complete(key)]
+    assert boards[0] in lost
+    assert len(lost) < len(boards)
+    for key in lost:
+        assert await core.walk(key) == await core.computed(key)
+        await core.rebuild(key)
+        await core.check(key, events)
+
+
+async def test_a_write_without_its_replica_is_not_acknowledged(core: Core, cluster: Cluster) -> None:
+    primary = cluster.primary_of(core.stream.keys[0])
+    slots = cluster.primary_of(core.stream.keys[0]).ask("ROLE")
+    replica = next(node for node in cluster.nodes if node.port == int(slots[2][0][1]))  # type: ignore[index]
+    await core.stream.append([event("before")], [], NOON)
+    replica.kill()
+    try:
+        with pytest.raises(UnavailableError):
+            await core.stream.append([event("during")], [], NOON)
+    finally:
+        replica.start()
+    eventually(cluster.is_replicated, 30)
+    await healed(core)
+    assert cluster.primary_of(core.stream.keys[0]) is primary
+
+
+async def test_what_was_acknowledged_outlives_the_node_that_had_it(core: Core, cluster: Cluster) -> None:
+    acknowledged = [event(f"user-{number}") for number in range(30)]
+    for one in acknowledged:
+        await core.stream.append([one], [], NOON)
+    struck = cluster.primary_of(core.stream.keys[0])
+    struck.kill()
+    try:
+        depth = await eventually_async(core.stream.depth, 30, what="the replica has taken over")
+        assert depth.depth == len(acknowledged)
+        blocks = await core.stream.read("worker", HIGH, 100)
+        assert sum(block.events for block in blocks) == len(acknowledged)
+    finally:
+        struck.start()
+    await healed(core)
+    await core.applier.apply(blocks)
+    await core.stream.acknowledge(blocks)
+    assert await core.count_events() == len(acknowledged)
