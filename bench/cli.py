@@ -22,7 +22,18 @@ from bench.machine import describe_code, describe_machine, load_average
 from bench.measures import Row
 from bench.plan import PLANS
 from bench.report import RESULTS, row_as_json, show, write_result
-from bench.rows import generator, growth, latency, live, rank_reads, single_events, stages, top_reads, whole_path
+from bench.rows import (
+    generator,
+    growth,
+    latency,
+    live,
+    rank_reads,
+    settlement,
+    single_events,
+    stages,
+    top_reads,
+    whole_path,
+)
 from bench.suite import MeasuredWrongError, Suite, open_suite
 
 ROWS: dict[str, Callable[[Suite], Awaitable[list[Row]]]] = {
@@ -33,6 +44,7 @@ ROWS: dict[str, Callable[[Suite], Awaitable[list[Row]]]] = {
     "rank-reads": rank_reads.measure,
     "latency": latency.measure,
     "stages": stages.measure,
+    "settlement": settlement.measure,
     "growth": growth.measure,
     "live": live.measure,
 }
