@@ -31,6 +31,9 @@ class Plan:
     listeners: int
     """Listeners of one live board."""
 
+    poisoned_events: int
+    """Events of which one cannot be stored."""
+
     settlements: int
     """Tournaments that are settled."""
 
@@ -54,6 +57,7 @@ FULL = Plan(
     stage_events=60_000,
     board_players=1_000_000,
     listeners=2_000,
+    poisoned_events=100_000,
     settlements=10,
 )
 """For figures that go into a report: under four minutes on two cores."""
@@ -67,6 +71,7 @@ QUICK = Plan(
     stage_events=20_000,
     board_players=100_000,
     listeners=500,
+    poisoned_events=60_000,
     settlements=2,
 )
 """For a look between two changes: under 40 seconds."""
@@ -80,6 +85,7 @@ TINY = Plan(
     stage_events=1_000,
     board_players=2_000,
     listeners=20,
+    poisoned_events=2_000,
     settlements=1,
     participants=200,
     awarded=20,
