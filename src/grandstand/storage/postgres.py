@@ -1,7 +1,8 @@
 """Connection pools to PostgreSQL, and what its absence means to a caller."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -71,6 +72,8 @@ async def open_pool(
     )
 
 
+_LAST_WORD_SECONDS = 1.0
+
 OUT_OF_ORDER = (asyncpg.InsufficientResourcesError, asyncpg.PostgresSystemError)
 """What asyncpg raises when the server is there but cannot work: a full disk, no memory, a failing device."""
 
@@ -108,8 +111,15 @@ class Database:
                 self.waiting -= 1
             try:
                 yield lent
-            finally:
+            except asyncio.CancelledError:
+                # Who is cancelled stays so, whatever becomes of the connection, and waits only a moment for it.
+                with suppress(*OUT_OF_REACH, asyncpg.PostgresError):
+                    await self.pool.release(lent, timeout=_LAST_WORD_SECONDS)
+                raise
+            except BaseException:
                 await self.pool.release(lent)
+                raise
+            await self.pool.release(lent)
         except OUT_OF_REACH as error:
             # The library files its refusals of values under the errors of connections, too.
             if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
@@ -132,7 +142,7 @@ class Database:
 
         """
         # Named, whatever the server's default is: after waiting for a lock, a statement must see what others committed.
-        async with self.connection() as connection, connection.transaction(isolation="read_committed"):
+        async with self.connection() as connection, _transaction(connection, isolation="read_committed"):
             yield connection
 
     @asynccontextmanager
@@ -142,5 +152,29 @@ class Database:
         Raises:
             UnavailableError: as for `connection`.
         """
-        async with self.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        async with (
+            self.connection() as connection,
+            _transaction(connection, isolation="repeatable_read", readonly=True),
+        ):
             yield connection
+
+
+@asynccontextmanager
+async def _transaction(connection: "Connection[Any]", **options: Any) -> AsyncIterator[None]:
+    """As the library's own, but who is cancelled waits only a moment for the rollback: a server may not answer."""
+    transaction = connection.transaction(**options)
+    await transaction.start()
+    try:
+        yield
+    except asyncio.CancelledError:
+        try:
+            async with asyncio.timeout(_LAST_WORD_SECONDS):
+                await transaction.rollback()
+        except (*OUT_OF_REACH, asyncpg.PostgresError):
+            # The server rolls back what breaks off.
+            connection.terminate()
+        raise
+    except BaseException:
+        await transaction.rollback()
+        raise
+    await transaction.commit()
