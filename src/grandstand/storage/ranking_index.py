@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-import structlog
 from valkey.asyncio import Valkey
 from valkey.exceptions import OutOfMemoryError, ResponseError
 
@@ -22,11 +21,8 @@ from grandstand.domain.errors import UnavailableError
 from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
 from grandstand.storage.index_changes import Change, held_version, pack
-from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script, is_damage
+from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
 from grandstand.storage.windows import IndexedEntry, Window
-from grandstand.telemetry import metrics
-
-_log = structlog.get_logger(__name__)
 
 _CALL_ENTRIES_MAX = 2_000
 """Entries one script call takes: about 10 ms of the single thread, for which its other clients wait. After each call
@@ -46,14 +42,6 @@ class Indexed(NamedTuple):
     direction: int
     tie_bytes: int
     has_metadata: bool
-
-
-class _Call(NamedTuple):
-    """One run of a script on one ranking's keys."""
-
-    ranking_id: int
-    keys: Sequence[str]
-    arguments: Sequence[Argument]
 
 
 class RankingIndex:
@@ -99,59 +87,37 @@ class RankingIndex:
 
     async def _publish_all(self, changes: Mapping[int, list[Change]]) -> None:
         calls = [
-            _Call(ranking_id, self._keys(ranking_id), pack(listed[start : start + _CALL_ENTRIES_MAX]))
+            (self._keys(ranking_id), pack(listed[start : start + _CALL_ENTRIES_MAX]))
             for ranking_id, listed in changes.items()
             for start in range(0, len(listed), _CALL_ENTRIES_MAX)
         ]
-        await self._run_each(self._publish, calls)
-
-    async def _run_each(self, script: Script, calls: Sequence[_Call]) -> list[Any]:
-        """Run a script on several rankings; return the replies.
-
-        An index that another program has put other things into is dropped and has its rebuild asked for; its reply is
-        the error. What else the calls are about is not harmed by it.
-        """
-        replies = await script.run_each(self._client, [(call.keys, call.arguments) for call in calls]) if calls else []
-        for damaged in {call.ranking_id for call, reply in zip(calls, replies, strict=True) if is_damage(reply)}:
-            await self._drop(damaged)
-        return replies
-
-    async def _drop(self, ranking_id: int) -> None:
-        _log.error("ranking_index_damaged", ranking_id=ranking_id)
-        metrics.DAMAGED_INDEXES.inc()
-        await self.delete(ranking_id)
-        await self.request_rebuild(ranking_id)
+        if calls:
+            await self._publish.run_many(self._client, calls)
 
     async def complete_new(self, ranking_ids: Sequence[int]) -> None:
         """Mark the indexes of new rankings, whose entries nobody has committed yet, as complete."""
-        await self._run_each(
-            self._complete, [_Call(ranking_id, self._read_keys(ranking_id), ("", 0)) for ranking_id in ranking_ids]
-        )
+        calls = [(self._read_keys(ranking_id), ("", 0)) for ranking_id in ranking_ids]
+        if calls:
+            await self._complete.run_many(self._client, calls)
 
     async def begin_rebuild(self, ranking: Indexed) -> str:
         """Claim the rebuild of an index; return the token for `finish_rebuild`."""
         arguments: list[Argument] = [uuid4().hex, int(ranking.has_metadata)]
-        call = _Call(ranking.ranking_id, self._keys(ranking.ranking_id), arguments)
-        (token,) = await self._run_each(self._begin_rebuild, [call])
-        if is_damage(token):
-            # Nothing is left of it now.
-            token = await self._begin_rebuild.run(self._client, call.keys, arguments)
-        return str(token.decode())
+        token: bytes = await self._begin_rebuild.run(self._client, self._keys(ranking.ranking_id), arguments)
+        return token.decode()
 
     async def finish_rebuild(self, ranking: Indexed, token: str) -> bool:
         """Mark the index complete; False when it, or a part of it, was lost since `begin_rebuild`."""
         arguments: list[Argument] = [token, int(ranking.has_metadata)]
-        call = _Call(ranking.ranking_id, self._read_keys(ranking.ranking_id), arguments)
-        (is_complete,) = await self._run_each(self._complete, [call])
-        return bool(is_complete == 1)
+        return bool(await self._complete.run(self._client, self._read_keys(ranking.ranking_id), arguments))
 
     async def find_incomplete(self, rankings: Sequence[Indexed]) -> list[Indexed]:
-        """Return those rankings whose index is missing or damaged, or whose parts do not agree."""
+        """Return those rankings whose index is missing or whose parts do not agree."""
         calls = [
             (self._read_keys(ranking.ranking_id), ("rank", 1, 0, 0, "", _prefix_bytes(ranking))) for ranking in rankings
         ]
-        replies = await self._window.run_each(self._client, calls) if calls else []
-        return [ranking for ranking, reply in zip(rankings, replies, strict=True) if is_damage(reply) or not reply[0]]
+        replies = await self._window.run_many(self._client, calls) if calls else []
+        return [ranking for ranking, reply in zip(rankings, replies, strict=True) if not reply[0]]
 
     async def note_rebuild(self, ranking_id: int, entries: int, total: int) -> None:
         """Say how far a rebuild is: entries that are in, of how many. Forgotten after a minute without news."""
@@ -190,24 +156,14 @@ class RankingIndex:
         """Return the versions that the index holds of these users; those it does not hold are left out."""
         if not user_ids:
             return {}
-        try:
-            held = await self._client.hmget(self._keys(ranking_id)[1], list(user_ids))  # type: ignore[misc]
-        except ResponseError as error:
-            if not is_damage(error):
-                raise
-            return {}
+        held = await self._client.hmget(self._keys(ranking_id)[1], list(user_ids))  # type: ignore[misc]
         return {
             user_id: held_version(value) for user_id, value in zip(user_ids, held, strict=True) if value is not None
         }
 
     async def sample_users(self, ranking_id: int, count: int) -> list[str]:
         """Return up to `count` different users of the index, by chance."""
-        try:
-            users = await self._client.hrandfield(self._keys(ranking_id)[1], count) or []
-        except ResponseError as error:
-            if not is_damage(error):
-                raise
-            return []
+        users = await self._client.hrandfield(self._keys(ranking_id)[1], count) or []
         return [user.decode() for user in users if user]
 
     async def forget(self, ranking_id: int, user_ids: Sequence[str], version: int) -> None:
@@ -220,10 +176,9 @@ class RankingIndex:
 
         Once no worker holds an older entry of the user: that there was a removal is forgotten.
         """
-        await self._run_each(
-            self._erase,
-            [_Call(ranking_id, self._keys(ranking_id), (user_id, int(is_over))) for ranking_id, is_over in rankings],
-        )
+        calls = [(self._keys(ranking_id), (user_id, int(is_over))) for ranking_id, is_over in rankings]
+        if calls:
+            await self._erase.run_many(self._client, calls)
 
     async def delete(self, ranking_id: int) -> None:
         """Remove the index of a ranking that is not served any more."""

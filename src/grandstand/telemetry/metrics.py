@@ -99,11 +99,6 @@ RANKING_DRIFT = Counter(
     "Entries of rank indexes that differed from the database and were mended.",
     registry=REGISTRY,
 )
-DAMAGED_INDEXES = Counter(
-    "grandstand_damaged_indexes",
-    "Rank indexes that were dropped and rebuilt because something else stood in their keys.",
-    registry=REGISTRY,
-)
 LIVE_LISTENERS = Gauge(
     "grandstand_live_listeners",
     "Listeners of live boards.",
