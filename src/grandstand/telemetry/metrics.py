@@ -80,6 +80,18 @@ EVENTS_REFUSED = Counter(
     registry=REGISTRY,
 )
 
+STREAM_DEPTH = Gauge(
+    "grandstand_stream_depth",
+    "Acknowledged events that are not processed yet, as a scheduler saw last.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+STREAM_LAG_SECONDS = Gauge(
+    "grandstand_stream_lag_seconds",
+    "Age of the oldest event that is not processed yet, as a scheduler saw last; 0 when none waits.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
 EVENTS_STORED = Counter("grandstand_events_stored", "Events stored for the first time.", registry=REGISTRY)
 EVENTS_DUPLICATE = Counter("grandstand_events_duplicate", "Events whose id was stored already.", registry=REGISTRY)
 SCORES_UNRANKED = Counter(
