@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-KEY = re.compile(r"gs_(?:admin|server|client)_(?!\*|…)[A-Za-z0-9_-]{12,}")
+KEY = re.compile(r"gs_(?:admin|server|client|sign)_(?!\*|…)[A-Za-z0-9_-]{12,}")
 TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}")
 
 ISSUING = re.compile(r"/api/keys|/api/players/sessions")

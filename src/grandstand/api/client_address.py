@@ -27,6 +27,14 @@ def client_address(scope: HTTPScope, trusted: Networks) -> Address | None:
     return _behind_proxies(peer[0], b",".join(forwarded), trusted)
 
 
+def address_text(scope: HTTPScope, trusted: Networks) -> str | None:
+    """Return the address of the client as it is written down; None when the connection has none."""
+    peer = scope.get("client")
+    if peer is None:
+        return None
+    return _text_of(peer[0]) if not trusted else str(client_address(scope, trusted) or peer[0])
+
+
 def counted_address(scope: HTTPScope, trusted: Networks) -> str:
     """Return the name under which a client's address is counted: itself, or the network of an IPv6 customer."""
     peer = scope.get("client")
@@ -53,6 +61,11 @@ def read_address(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+@lru_cache(maxsize=4096)
+def _text_of(peer: str) -> str:
+    return str(read_address(peer) or peer)
 
 
 @lru_cache(maxsize=4096)

@@ -28,6 +28,12 @@ MISSING_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 NO_PAYLOAD = msgspec.Raw(b"{}")
 
+NOT_SIGNED = "none"
+"""In the stream: what stands in place of the signature of a player's event that came without one.
+
+What was signed rightly, and what a game server sent, has nothing there.
+"""
+
 
 class EventError(Exception):
     """An event that cannot be taken; `code` is the stable code, `message` a sentence for the sender."""
@@ -54,6 +60,7 @@ class Event(msgspec.Struct, gc=False):
     payload: msgspec.Raw = NO_PAYLOAD
     id: UUID = MISSING_ID
     occurred_at: AwareTime = MISSING_TIME
+    signature: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class StreamedEvent(msgspec.Struct, gc=False):
@@ -67,6 +74,12 @@ class StreamedEvent(msgspec.Struct, gc=False):
     payload: msgspec.Raw
     id: str
     occurred_at: AwareTime
+    signature: str | msgspec.UnsetType | None = msgspec.UNSET
+
+    @property
+    def lacks_signature(self) -> bool:
+        """Whether it came from a player's client and was not signed."""
+        return self.signature == NOT_SIGNED
 
 
 _encoder = msgspec.json.Encoder()

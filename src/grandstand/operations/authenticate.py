@@ -13,6 +13,7 @@ import structlog
 from grandstand import clock
 from grandstand.domain.credentials import ANONYMOUS, CREDENTIAL_LENGTH_MAX, Principal, hash_key
 from grandstand.domain.errors import UnauthorizedError, UnavailableError
+from grandstand.domain.event_signatures import SignatureCheck
 from grandstand.operations.first_keys import deployment_secret
 from grandstand.operations.player_tokens import PlayerTokens
 from grandstand.storage.credentials import list_live_keys, list_revocations, prune_revocations, record_use
@@ -136,6 +137,12 @@ class Authenticator:
         if self._tokens is None:
             raise UnavailableError("The server is still starting.")
         return self._tokens
+
+    def signatures_of(self, principal: Principal, *, is_required: bool) -> SignatureCheck | None:
+        """Return what checks the signatures of a player's events; None for whoever is no player."""
+        if principal.user_id is None:
+            return None
+        return SignatureCheck(principal.session_id, principal.user_id, self._secret, is_required=is_required)
 
     @property
     def secret(self) -> bytes:
