@@ -15,7 +15,8 @@ import pytest
 
 from grandstand.api.app import build_app
 from grandstand.operations import limit_requests
-from grandstand.operations.limit_requests import RateLimiter, RateLimits
+from grandstand.operations.limit_requests import RateLimiter
+from grandstand.operations.limits_in_force import RateLimits
 from grandstand.storage.rate_limits import RateLimitStore
 from tests.api.conftest import Site, open_deployment, problem
 from tests.support.engines import RunningEngines
