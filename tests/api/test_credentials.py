@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+import tracemalloc
 from typing import Any
 
 import asyncpg
@@ -106,6 +107,21 @@ async def test_only_our_own_fresh_tokens_are_good(site: Site) -> None:
 async def test_strange_credentials_are_401(site: Site, value: str) -> None:
     answer = await site.client.get("/api/health", headers={b"authorization": value.encode("latin-1")})
     problem(answer, 401, "unauthorized")
+
+
+async def test_what_is_remembered_of_a_key_does_not_grow_with_its_spellings(site: Site) -> None:
+    """A client key is public: whoever has it must not fill the memory by sending it with more and more spaces."""
+    site.services.authenticator.principal(f"Bearer {KEYS['client']}")
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for spaces in range(1000, 3000):
+            principal = site.services.authenticator.principal("Bearer" + " " * spaces + KEYS["client"])
+            assert principal.kind == "client"
+        grown_bytes = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown_bytes < 500_000, "4 MB of texts were sent"
 
 
 async def test_only_hashes_are_stored(site: Site) -> None:

@@ -1,7 +1,9 @@
 """Looks for credentials where none may be: whatever a test, its processes or the server's answers say.
 
-Watches the whole run: what each test printed and logged (`pytest_runtest_makereport`), what the processes of each
-`grandstand up` logged (`tests/support/server.py`), and every answer and address of the app in `tests/api`.
+Watches the whole run, in each of its processes: what each test printed and logged (`pytest_runtest_makereport`), what
+the processes and engines of each `grandstand up` logged (`tests/support/server.py`), those of `tests/faults`, the
+session's engines (`tests/support/engines.py`), the trees of the short soak, and every answer and address of the app in
+`tests/api`, dead letters and metrics among them.
 """
 
 import re

@@ -14,7 +14,7 @@ from grandstand.api.access import authorization_of
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
 from grandstand.api.limits import admit_request, with_headers
-from grandstand.api.live import open_board, open_tournament, stream_live
+from grandstand.api.live import Opening, open_board, open_tournament, stream_live
 from grandstand.api.pages import Pages, not_modified, page_name
 from grandstand.api.place_reads import find_place_read
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
@@ -23,7 +23,6 @@ from grandstand.api.request_counts import RequestCounts
 from grandstand.api.role_gate import closed_paths, is_served
 from grandstand.api.services import Services
 from grandstand.domain.errors import GrandstandError, NotFoundError
-from grandstand.operations.live_boards import Listener
 
 BOARDS_PATH = "/api/leaderboards/"
 TOURNAMENTS_PATH = "/api/tournaments/"
@@ -108,7 +107,7 @@ class Front:
         await send_reply(send, reply, headers)
         return reply.status
 
-    async def _stream_live(self, scope: HTTPScope, receive: Receive, send: Send, opening: Awaitable[Listener]) -> int:
+    async def _stream_live(self, scope: HTTPScope, receive: Receive, send: Send, opening: Awaitable[Opening]) -> int:
         has_begun = False
 
         async def send_noted(message: Message) -> None:

@@ -122,7 +122,9 @@ class Authenticator:
         if principal is None:
             raise UnauthorizedError("This key is unknown or revoked.")
         # Found by a keyed hash once, then by its text: a guess cannot be timed against either.
-        if len(self._by_text) < _CACHE_MAX:
+        # Only in its usual form: with spaces in between, one public key has endless texts, each of up to 64 KiB.
+        is_usual = len(authorization) == len(scheme) + 1 + len(credential)
+        if is_usual and len(self._by_text) < _CACHE_MAX:
             self._by_text[authorization] = principal
         return self._in_force(principal)
 
