@@ -115,9 +115,14 @@ def join_entry(events: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(events) + b"]"
 
 
-@lru_cache(maxsize=1024)
 def is_event_type(text: str) -> bool:
     """Tell whether a text may be an event type: 1 to 50 of `a-z A-Z 0-9 _ . : -`, not one of our own."""
+    # Its length first: what is remembered must be small, and anybody can send a text of a MiB.
+    return len(text) <= EVENT_TYPE_LENGTH_MAX and _is_short_event_type(text)
+
+
+@lru_cache(maxsize=1024)
+def _is_short_event_type(text: str) -> bool:
     return _EVENT_TYPE.match(text) is not None and not text.startswith(OWN_PREFIX)
 
 
