@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     )
     rate_limit_server_requests: int = Field(0, ge=0, le=1_000_000_000, description="Requests with one server key.")
 
+    signed_events_required: bool = Field(
+        False, description="Whether the events that a player's token sends must be signed."
+    )
+
     connections_max: int = Field(
         50_000, ge=10, le=1_000_000, description="Connections of one HTTP process; further ones are answered 503."
     )

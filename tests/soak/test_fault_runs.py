@@ -9,6 +9,8 @@ from soak.faults import FAULTS
 from soak.run import Deployment
 from soak.session import Order, deployed, plan
 
+from tests.support.leaks import check_files
+
 SEED = int(os.environ.get("SOAK_SEED") or random.randrange(1_000_000))
 RUNS_A_LAYOUT = 11
 EVENTS_PER_SECOND = 300.0
@@ -18,6 +20,7 @@ EVENTS_PER_SECOND = 300.0
 async def deployment(request: pytest.FixtureRequest) -> AsyncIterator[Deployment]:
     async with deployed(request.param) as found:
         yield found
+        check_files([found.tree.log])
 
 
 @pytest.mark.parametrize("number", range(RUNS_A_LAYOUT))

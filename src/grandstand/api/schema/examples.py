@@ -38,6 +38,7 @@ SESSION: Json = {
     "user_id": "u_0197a3c25b1e7c408d2a3f6b9e10c4d7",
     "token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJ1XzAxOTcifQ.c2lnbmF0dXJl",
     "expires_at": "2026-01-31T13:00:00Z",
+    "signing_key": "gs_sign_…",
 }
 DEFINITION: Json = {
     "title": "Best level",
