@@ -10,6 +10,22 @@ from grandstand.supervisor.child import ChildSpec
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
+CONNECTIONS_SPARE = 30
+"""Connections of the embedded PostgreSQL beyond those of the pools: for commands, backups and a person with psql."""
+
+CONNECTIONS_MAX = 1000
+
+
+def connections_of(settings: Settings) -> int:
+    """Return how many connections the embedded PostgreSQL takes: enough for every pool, unless that is beyond reason.
+
+    Pools grow with their use, so most of these cost no more than their slot in shared memory.
+    """
+    http = settings.http_processes * (settings.database_pool_max + settings.database_read_pool_max)
+    others = (settings.workers + 1) * settings.database_pool_max
+    return min(CONNECTIONS_MAX, max(100, http + others + CONNECTIONS_SPARE))
+
+
 def children_of(settings: Settings, listener_descriptor: int) -> list[ChildSpec]:
     """Return the children, HTTP first."""
 
