@@ -179,7 +179,13 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),
         health=HealthChecker(
-            core.database, StreamHistory(), core.stream, core.new_memory(), core.index, ("ingest", "api")
+            core.database,
+            StreamHistory(),
+            core.stream,
+            core.new_memory(),
+            core.index,
+            ("ingest", "api"),
+            reads=core.database,
         ),
     )
     app = build_app(services)

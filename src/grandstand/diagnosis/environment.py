@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 
 from grandstand.diagnosis.advice import Advice, judged
-from grandstand.settings import ENV_PREFIX, Settings
+from grandstand.settings import ENV_PREFIX, Settings, connections_of_tree
 
 FURTHER_NAMES = {"GRANDSTAND_STOP_WITH_PARENT", "GRANDSTAND_URL"}
 """Variables that commands read beside the settings."""
@@ -24,12 +24,11 @@ def look_at_names(names: Iterable[str]) -> Iterator[Advice]:
 
 def look_at_connections(settings: Settings, connections_max: int) -> Advice:
     """Judge whether PostgreSQL has room for the pools of one tree of processes."""
-    processes = settings.http_processes + settings.workers + 1
-    wanted = processes * settings.database_pool_max
+    wanted = connections_of_tree(settings)
     return judged(
         "connections",
         wanted <= connections_max,
-        f"{processes} processes of `grandstand up` may open {wanted} connections; PostgreSQL takes {connections_max}.",
-        "Raise max_connections, lower GRANDSTAND_DATABASE_POOL_MAX, or put PgBouncer in between.",
+        f"The pools of one `grandstand up` may open {wanted} connections; PostgreSQL takes {connections_max}.",
+        "Raise max_connections, lower GRANDSTAND_DATABASE_POOL_MAX and …_READ_POOL_MAX, or put PgBouncer in between.",
         otherwise="warning",
     )

@@ -111,6 +111,27 @@ RANKING_DRIFT = Counter(
     "Entries of rank indexes that differed from the database and were mended.",
     registry=REGISTRY,
 )
+POOL_CONNECTIONS = Gauge(
+    "grandstand_pool_connections",
+    "Connections to PostgreSQL by pool (write, read) and state: total, idle, max (the most that may be open).",
+    ["pool", "state"],
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+POOL_WAITING = Gauge(
+    "grandstand_pool_waiting",
+    "Callers that wait for a connection of a pool.",
+    ["pool"],
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+POOL_ACQUIRE_SECONDS = Histogram(
+    "grandstand_pool_acquire_seconds",
+    "Time that callers waited for a connection of a pool, those included who got none.",
+    ["pool"],
+    buckets=_FAST_SECONDS,
+    registry=REGISTRY,
+)
 LIVE_LISTENERS = Gauge(
     "grandstand_live_listeners",
     "Listeners of live boards.",

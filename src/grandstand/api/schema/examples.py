@@ -139,8 +139,8 @@ HEALTH: Json = {
     "valkey": "ok",
     "stream": {"depth": 0, "lag_seconds": 0.0, "loss": None},
 }
-_POOL_USE: Json = {"total": 2, "idle": 1, "waiting": 0, "max": 10}
-POOL: Json = _POOL_USE | {"pools": {"write": _POOL_USE, "read": _POOL_USE}}
+_POOL_USE: Json = {"total": 2, "idle": 1, "waiting": 0, "max": 50}
+POOL: Json = {"total": 4, "idle": 2, "waiting": 0, "max": 100} | {"pools": {"write": _POOL_USE, "read": _POOL_USE}}
 METRICS = (
     "# HELP grandstand_events_accepted_total Events acknowledged, durable in the stream.\n"
     "# TYPE grandstand_events_accepted_total counter\n"
