@@ -148,6 +148,14 @@ class Settings(BaseSettings):
         5.0, ge=1, le=600, description="Age at which another worker takes over a delivery that is not done."
     )
     partitions_ahead: int = Field(3, ge=1, le=60, description="Monthly partitions kept ready beyond this month.")
+    archive_url: str | None = Field(
+        None,
+        description="Where old events go as Parquet files: a folder, or `s3://bucket/prefix`; "
+        "nothing leaves PostgreSQL when unset.",
+    )
+    archive_after_days: int = Field(
+        90, ge=1, le=36_500, description="Age of a whole partition of events at which it is archived."
+    )
     read_cache_seconds: float = Field(
         0.1, ge=0, le=60, description="Age at which a cached leaderboard page is computed anew; 0 turns the cache off."
     )

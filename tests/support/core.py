@@ -40,6 +40,7 @@ from grandstand.operations.stream_memory import StreamMemory
 from grandstand.operations.trust_index import IndexTrust
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.storage.archive import ArchiveStore
+from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.bans import BanStore
 from grandstand.storage.buckets import BucketStore
 from grandstand.storage.changes import ChangeFeed, Changes
@@ -237,10 +238,10 @@ class Core:
             index or self.index, self.changes,
         )  # fmt: skip
 
-    def new_replayer(self) -> LeaderboardReplayer:
+    def new_replayer(self, archive_url: str | None = None) -> LeaderboardReplayer:
         return LeaderboardReplayer(
-            self.database, self.ledger, self.store, self.rankings, self.entries, self.event_log, self.new_folder(),
-            self.index, self.changes,
+            self.database, self.ledger, self.store, self.rankings, self.entries, self.event_log,
+            ArchivedEvents(self.database, archive_url), self.new_folder(), self.index, self.changes,
         )  # fmt: skip
 
     async def define(self, key: str, **values: Any) -> LeaderboardDefinition:
@@ -411,11 +412,14 @@ async def core(anyio_backend: Any, core_database_url: str, valkey_url: str, valk
 async def empty(database: Database) -> None:
     """Bring a database back to the state after its migrations."""
     async with database.transaction() as connection:
-        for name in await EventLog().partitions(connection):
+        leaving = await connection.fetch("SELECT tablename FROM pg_tables WHERE tablename LIKE 'leaving%'")
+        for name in [*await EventLog().partitions(connection), *(row[0] for row in leaving)]:
             await connection.execute(f"DROP TABLE {name}")
         await connection.execute(
             "DELETE FROM entries; DELETE FROM archived_entries; DELETE FROM bucket_members; DELETE FROM removals;"
             "DELETE FROM quarantine; DELETE FROM plausibility_minutes;"
+            "DELETE FROM archived_ids; DELETE FROM archived_users; DELETE FROM archive_files;"
+            "DELETE FROM event_archives;"
             "DELETE FROM prize_steps; DELETE FROM prizes; DELETE FROM standings; DELETE FROM participants;"
             "DELETE FROM occurrences; DELETE FROM tournaments; DELETE FROM leases;"
             "DELETE FROM dead_letters; DELETE FROM erasures; DELETE FROM webhook_events; DELETE FROM webhook_endpoints;"
