@@ -200,6 +200,16 @@ class Settings(BaseSettings):
             raise ValueError(f"must start with one of {', '.join(s + '://' for s in schemes)}")
         return value
 
+    @field_validator("archive_url")
+    @classmethod
+    def _check_archive(cls, value: str | None) -> str | None:
+        if value is None or value.startswith("s3://"):
+            return value
+        if "://" in value and not value.startswith("file://"):
+            raise ValueError("must be a folder, or s3://bucket/prefix")
+        # Other processes may have another working folder.
+        return str(Path(value.removeprefix("file://")).absolute())
+
     @field_validator("database_schema")
     @classmethod
     def _check_schema(cls, value: str) -> str:

@@ -31,6 +31,7 @@ async def test_a_year_is_archived_and_a_board_replayed_from_both(core: Core, arc
         await core.refresh()
         assert replay.moved == 0
         assert await core.walk(key) == expected
+    await archive.verify()
     assert {file.suffix for file in archive.files()} == {".parquet", ".json"}
 
 

@@ -10,12 +10,14 @@ from uuid import UUID
 
 from grandstand.domain.events import Event
 from grandstand.domain.ids import new_ids
+from grandstand.invariants.check import Subject
 from grandstand.operations.archive_events import EventArchiver
 from grandstand.storage.archive_places import open_place
 from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.event_archives import EventArchives
 from grandstand.storage.event_log import month_of, partition_name
 from tests.support.core import Core, event
+from tests.support.invariants import check_invariants
 
 YEAR_END = datetime(2026, 12, 31, tzinfo=UTC)
 AGE = timedelta(days=90)
@@ -53,6 +55,11 @@ class Archive:
     async def check(self, accepted: Sequence[Event]) -> None:
         """Live and archived events together are those that were accepted, each once."""
         assert sorted([*await self.live(), *await self.archived()]) == sorted(each.id for each in accepted)
+
+    async def verify(self) -> None:
+        """Hold every promise to it, as `grandstand verify --all` does."""
+        subject = Subject(self.core.database, self.core.valkey, self.core.prefix, self.reader)
+        await check_invariants(self.core, subject=subject)
 
     async def states(self) -> dict[str, list[str]]:
         rows = await self.core.database.pool.fetch("SELECT partition, state FROM event_archives ORDER BY archive_id")

@@ -112,7 +112,7 @@ class EventArchiver:
                 case "detached":
                     count += await self._drop(archive)
                 case _:
-                    await self._forget(archive)
+                    await self.forget(archive)
         return count
 
     async def _begin(self, each: Any) -> int:
@@ -146,9 +146,7 @@ class EventArchiver:
         await self._on_step("verified")
         return await self._leave(archive._replace(state="verified"), files)
 
-    async def _export(
-        self, archive: EventArchive, target: Path
-    ) -> tuple[Measure, datetime | None, datetime | None]:
+    async def _export(self, archive: EventArchive, target: Path) -> tuple[Measure, datetime | None, datetime | None]:
         statement = queries.load("event_archives/export.sql").format(partition=archive.partition)
         async with self._database.snapshot() as connection:
             found = await self._archives.measure(connection, archive.partition)
@@ -217,14 +215,15 @@ class EventArchiver:
     async def _give_up(self, archive: EventArchive) -> None:
         """Leave the partition as it is; the next round begins anew."""
         if await self._patiently(partial(self._abandon, archive)):
-            await self._forget(archive)
+            await self.forget(archive)
 
     async def _abandon(self, archive: EventArchive) -> bool:
         async with self._database.transaction() as connection:
             await self._fence(connection)
             return await self._archives.give_up(connection, archive)
 
-    async def _forget(self, archive: EventArchive) -> None:
+    async def forget(self, archive: EventArchive) -> None:
+        """Delete the files of an archive that does not speak for its events."""
         async with self._database.connection() as connection:
             files = await self._archives.list_files(connection, archive.archive_id)
         for name in [file.name for _, file in files] + [manifest_name(archive.archive_id)]:

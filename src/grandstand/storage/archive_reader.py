@@ -14,7 +14,7 @@ from typing import Any
 from grandstand.domain.errors import UnavailableError
 from grandstand.storage import parquet, queries
 from grandstand.storage.archive_places import ArchivePlace, open_place
-from grandstand.storage.event_archives import EventArchives
+from grandstand.storage.event_archives import EventArchives, Measure
 from grandstand.storage.postgres import Connection, Database
 
 _CHUNK_EVENTS = 5_000
@@ -67,6 +67,30 @@ class ArchivedEvents:
         async for chunk in self._read(rows, list(user_ids)):
             yield chunk
 
+    async def of_files(self, files: Sequence[tuple[int, str]]) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield the events of files, given by number and name, in chunks.
+
+        Raises:
+            UnavailableError: they cannot be read here.
+        """
+        async for chunk in self._read([{"file_id": file_id, "name": name} for file_id, name in files], None):
+            yield chunk
+
+    async def measured(self, connection: "Connection[Any]") -> AsyncIterator[tuple[str, Measure, Measure | None]]:
+        """Yield each file's name, what it is to hold and what it holds; None for one that cannot be read.
+
+        Raises:
+            UnavailableError: the place cannot be reached, or the extra is missing.
+        """
+        rows = await connection.fetch(queries.load("event_archives/all_files.sql"))
+        with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
+            copy = Path(name) / "copy.parquet"
+            for row in rows:
+                await self._fetch(self._place(), row, copy)
+                is_whole = await asyncio.to_thread(parquet.sha256_of, copy) == row["sha256"]
+                found = await asyncio.to_thread(parquet.measure_file, copy) if is_whole else None
+                yield row["name"], Measure(row["events"], int(row["checksum"])), found
+
     @asynccontextmanager
     async def copies(self) -> AsyncIterator[tuple[Path, list[Path]]]:
         """Lend copies of all files in a folder, which goes at the end."""
@@ -79,9 +103,7 @@ class ArchivedEvents:
                 await self._fetch(self._place(), row, path)
             yield folder, paths
 
-    async def _read(
-        self, rows: Sequence[Any], user_ids: list[str] | None
-    ) -> AsyncIterator[list[dict[str, Any]]]:
+    async def _read(self, rows: Sequence[Any], user_ids: list[str] | None) -> AsyncIterator[list[dict[str, Any]]]:
         if not rows:
             return
         place = self._place()

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from grandstand.storage import queries
+from grandstand.storage.erasures import Erasure
 from grandstand.storage.postgres import Connection
 
 LONG_SECONDS = 24 * 3600.0
@@ -52,6 +53,11 @@ class EventArchive(NamedTuple):
         """Name of the table between its detachment and its end."""
         return f"leaving_{self.archive_id}_{self.partition}"
 
+    @property
+    def restoring(self) -> str:
+        """Name of the table into which it is restored."""
+        return f"restoring_{self.archive_id}_{self.partition}"
+
 
 class ArchiveFile(NamedTuple):
     """A file of an archive: the events of one type that were received on one day."""
@@ -78,17 +84,13 @@ class EventArchives:
                 found.append(PartitionRange(row["name"], first, last))
         return found
 
-    async def list_due(
-        self, connection: "Connection[Any]", ends_by: datetime, now: datetime
-    ) -> list[PartitionRange]:
+    async def list_due(self, connection: "Connection[Any]", ends_by: datetime, now: datetime) -> list[PartitionRange]:
         """Return partitions whose range was over at `ends_by` and of which nothing is needed in the table any more."""
         needed_from = await connection.fetchval(queries.load("event_archives/earliest_need.sql"))
         limit = ends_by if needed_from is None else min(ends_by, needed_from)
         held = {row[0] for row in await connection.fetch(queries.load("event_archives/held_partitions.sql"), now)}
         return [
-            each
-            for each in await self.list_partitions(connection)
-            if each.ends_at <= limit and each.name not in held
+            each for each in await self.list_partitions(connection) if each.ends_at <= limit and each.name not in held
         ]
 
     async def under_way(self, connection: "Connection[Any]") -> list[EventArchive]:
@@ -118,7 +120,9 @@ class EventArchives:
             await connection.execute(statement.format(archive_id=archive.archive_id, partition=archive.partition))
         return True
 
-    async def measure(self, connection: "Connection[Any]", table: str) -> tuple[Measure, datetime | None, datetime | None]:
+    async def measure(
+        self, connection: "Connection[Any]", table: str
+    ) -> tuple[Measure, datetime | None, datetime | None]:
         """Return what a table of events comes to, and its first and last `received_at`."""
         statement = queries.load("event_archives/measure.sql").format(partition=table)
         row = await connection.fetchrow(statement, timeout=LONG_SECONDS)
@@ -195,6 +199,86 @@ class EventArchives:
             statement = queries.load(f"event_archives/{name}.sql")
             await connection.execute(statement, archive_id, timeout=LONG_SECONDS)
 
+    async def has_work(self, connection: "Connection[Any]", ends_by: datetime, now: datetime) -> bool:
+        """Return whether a round of archiving would do something."""
+        if await connection.fetchval(queries.load("event_archives/has_work.sql")):
+            return True
+        return bool(await self.list_due(connection, ends_by, now))
+
+    async def find(self, connection: "Connection[Any]", archive_id: int) -> EventArchive | None:
+        """Return an archive."""
+        row = await connection.fetchrow(queries.load("event_archives/find.sql"), archive_id)
+        return None if row is None else _archive(row)
+
+    async def files_of(self, connection: "Connection[Any]", archive_id: int) -> list[tuple[int, str]]:
+        """Return numbers and names of an archive's files."""
+        rows = await connection.fetch(queries.load("event_archives/files_of_archive.sql"), archive_id)
+        return [(row["file_id"], row["name"]) for row in rows]
+
+    async def create_restoring(self, connection: "Connection[Any]", archive: EventArchive) -> None:
+        """Make an empty table for the events of an archive."""
+        await connection.execute(queries.load("event_archives/create_restoring.sql").format(**_range(archive)))
+
+    async def index_restoring(self, connection: "Connection[Any]", archive: EventArchive) -> None:
+        """Give the filled table the indexes of a partition."""
+        statement = queries.load("event_archives/index_restoring.sql").format(table=archive.restoring)
+        await connection.execute(statement, timeout=LONG_SECONDS)
+
+    async def attach(self, connection: "Connection[Any]", archive: EventArchive, until: datetime) -> bool:
+        """Let the filled table speak for its events again, instead of the files; return whether nothing had changed.
+
+        Needs the ledger alone.
+        """
+        statement = queries.load("event_archives/mark_restored.sql")
+        if await connection.fetchval(statement, archive.archive_id, archive.checksum, until) is None:
+            return False
+        names = {each.name for each in await self.list_partitions(connection)}
+        name = "merge_restored" if archive.partition in names else "attach_restored"
+        statement = queries.load(f"event_archives/{name}.sql").format(**_range(archive))
+        await connection.execute(statement, timeout=LONG_SECONDS)
+        return True
+
+    async def users_to_rewrite(self, connection: "Connection[Any]") -> list[tuple[Erasure, int]]:
+        """Return erasures under way, each with an archive that names the player from before the request."""
+        rows = await connection.fetch(queries.load("event_archives/users_to_rewrite.sql"))
+        return [(Erasure(*tuple(row)[:4]), row["archive_id"]) for row in rows]
+
+    async def replace_file(
+        self, connection: "Connection[Any]", file_id: int, old: ArchiveFile, new: ArchiveFile
+    ) -> None:
+        """Let a file that was written anew stand for the old one, whose name is to go."""
+        statement = queries.load("event_archives/replace_file.sql")
+        found = await connection.fetchval(
+            statement, file_id, old.name, new.name, new.checksum, new.bytes, new.sha256
+        )  # fmt: skip
+        if found is not None:
+            await self.mark_for_deletion(connection, old.name)
+            await self.mark_deleted(connection, new.name)
+
+    async def rename_user(
+        self, connection: "Connection[Any]", archive_id: int, erasure: Erasure, later: int, later_from: datetime | None
+    ) -> None:
+        """Give an archive's events of a player to the pseudonym, but for `later` ones, the first at `later_from`."""
+        _, user_id, pseudonym, moment = erasure
+        statement = queries.load("event_archives/rename_user.sql")
+        await connection.execute(statement, archive_id, user_id, pseudonym, later, later_from, moment)
+
+    async def sum_files(self, connection: "Connection[Any]", archive_id: int) -> EventArchive:
+        """Make the checksum of an archive that of its files, and return it."""
+        return _archive(await connection.fetchrow(queries.load("event_archives/sum_files.sql"), archive_id))
+
+    async def mark_for_deletion(self, connection: "Connection[Any]", name: str) -> None:
+        """Write down a file that is to go, unless an archive has it by then."""
+        await connection.execute(queries.load("event_archives/mark_for_deletion.sql"), name)
+
+    async def to_delete(self, connection: "Connection[Any]") -> list[str]:
+        """Return the names of files that are to go."""
+        return [row[0] for row in await connection.fetch(queries.load("event_archives/to_delete.sql"))]
+
+    async def mark_deleted(self, connection: "Connection[Any]", name: str) -> None:
+        """Forget the name of a file."""
+        await connection.execute(queries.load("event_archives/mark_deleted.sql"), name)
+
     async def limit_lock_waits(self, connection: "Connection[Any]") -> None:
         """Let no statement of this transaction wait long for a lock."""
         statement = queries.load("event_archives/limit_lock_waits.sql")
@@ -208,6 +292,15 @@ class EventArchives:
         """Return which of these users have archived events."""
         statement = queries.load("event_archives/archived_of_users.sql")
         return {row[0] for row in await connection.fetch(statement, list(user_ids))}
+
+
+def _range(archive: EventArchive) -> dict[str, str]:
+    return {
+        "table": archive.restoring,
+        "partition": archive.partition,
+        "from_": archive.starts_at.isoformat(),
+        "to": archive.ends_at.isoformat(),
+    }
 
 
 def _archive(row: Any) -> EventArchive:

@@ -55,3 +55,8 @@ BEGIN
     RETURN NULL;
 END
 $$;
+
+-- Files that no archive has any more or yet: what a process that died has left of a file that was written anew.
+CREATE TABLE archive_files_to_delete (
+    name text PRIMARY KEY
+);
