@@ -10,6 +10,7 @@ import pytest
 from grandstand import clock
 from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.read_player import PlayerReader
+from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.rewrite_archives import ArchiveRewriter
 from grandstand.storage import parquet
 from grandstand.storage.archive_places import open_place
@@ -80,7 +81,10 @@ async def test_an_export_has_archived_and_live_events(core: Core, archive: Archi
 
 
 async def export(core: Core, archive: Archive) -> Any:
-    profiles = PlayerReader(core.database, core.players, core.catalog, core.reader, core.tournaments)
+    ranks = TournamentReader(core.database, core.tournaments, core.prizes, core.reader)
+    profiles = PlayerReader(
+        core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
+    )
     exporter = PlayerExporter(core.database, PlayerExports(), archive.reader, profiles)
     with await exporter.export(NAME) as document:
         content = json.loads(document.read())

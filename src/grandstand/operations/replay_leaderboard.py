@@ -1,8 +1,9 @@
-"""Recomputes a board from the stored and archived events, under its own or a new rule, and swaps the outcome in at once.
+"""Recomputes a board from its events, under its own or a new rule, and swaps the outcome in at once.
 
     1. With the ledger alone: take a snapshot of the events, and from then on let workers feed a new epoch too.
-    2. Without it: read the snapshot's events, from the table and from archives, and fold them into the new epoch. Folds do not mind the order, so what
-       workers add meanwhile and what the replay adds come to the same as one after the other.
+    2. Without it: read the snapshot's events, from the table and from archives, and fold them into the new epoch. Folds
+       do not mind the order, so what workers add meanwhile and what the replay adds come to the same as one after the
+       other.
     3. With the ledger alone: put the rule and the epoch in force. Readers change over in one step.
 
 Periods that are archived stay as they are, and no event counts a second time: a replay covers what occurred after the

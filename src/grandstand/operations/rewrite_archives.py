@@ -1,7 +1,7 @@
 """Takes erased players out of archived files: each file that names one is written anew, verified, and swapped in.
 
-Until a file is swapped the old one is as it was, and the erasure is not finished. Every name that is to go is written down
-before (`archive_files_to_delete`), so a process that dies at any step leaves no file behind that nobody knows of.
+Until a file is swapped the old one is as it was, and the erasure is not finished. Every name that is to go is written
+down before (`archive_files_to_delete`): a process that dies at any step leaves no file that nobody knows of.
 """
 
 import asyncio

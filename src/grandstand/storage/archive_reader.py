@@ -1,7 +1,7 @@
 """Reads archived events for those who need what PostgreSQL has no more: replays, exports, checks, queries.
 
-Which files speak for events is asked in the caller's snapshot, so that together with the table they have every event once.
-An erasure may write a file anew meanwhile: then the new one is read, which differs in what the player said only.
+Which files speak for events is asked in the caller's snapshot, so that with the table they have every event once. An
+erasure may write a file anew meanwhile: then the new one is read, which differs in what the player said only.
 """
 
 import asyncio

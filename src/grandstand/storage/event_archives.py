@@ -16,7 +16,7 @@ LONG_SECONDS = 24 * 3600.0
 """Limit of statements that read a whole partition; they hold back nobody."""
 
 LOCK_WAIT_MILLISECONDS = 200
-"""Longest wait for a lock; whoever comes meanwhile waits behind it, so an attempt holds others back for two of these."""
+"""Longest wait for a lock. Whoever comes meanwhile waits behind it: an attempt holds others back for two of these."""
 
 _BOUNDS = re.compile(r"FROM \('([^']+)'\) TO \('([^']+)'\)")
 
@@ -67,7 +67,7 @@ class ArchiveFile(NamedTuple):
     name: str
     events: int
     checksum: int
-    bytes: int
+    size_bytes: int
     sha256: bytes
 
 
@@ -249,7 +249,7 @@ class EventArchives:
         """Let a file that was written anew stand for the old one, whose name is to go."""
         statement = queries.load("event_archives/replace_file.sql")
         found = await connection.fetchval(
-            statement, file_id, old.name, new.name, new.checksum, new.bytes, new.sha256
+            statement, file_id, old.name, new.name, new.checksum, new.size_bytes, new.sha256
         )  # fmt: skip
         if found is not None:
             await self.mark_for_deletion(connection, old.name)

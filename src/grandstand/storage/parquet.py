@@ -32,14 +32,14 @@ def open_duckdb(folder: Path) -> Any:
         import duckdb
     except ImportError as error:
         raise UnavailableError("Archives need the extra: pip install 'grandstand[archive]'.") from error
-    config = {"memory_limit": MEMORY, "threads": "2", "temp_directory": str(folder)}
+    config: dict[str, Any] = {"memory_limit": MEMORY, "threads": "2", "temp_directory": str(folder)}
     config["autoinstall_known_extensions"] = "false"  # It would ask the network for what a file or query needs.
     return duckdb.connect(config=config)
 
 
 def write_files(csv: Path, folder: Path, archive_id: int) -> list[tuple[Path, ArchiveFile]]:
     """Write an export of `event_archives/export.sql` as one file a day and event type; return where they are."""
-    written = []
+    written: list[tuple[Path, ArchiveFile]] = []
     with open_duckdb(folder) as database:
         database.execute(f"ATTACH '{folder / 'export.duckdb'}' AS work")
         database.execute("USE work")

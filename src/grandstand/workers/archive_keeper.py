@@ -1,6 +1,6 @@
 """Starts a round of archiving in a process of its own when there is something to do.
 
-The libraries that write files are large, and a round takes minutes a day at most: the scheduler stays as small as it is.
+The libraries that write files are large, and a round takes minutes a day at most: the scheduler stays small.
 """
 
 import asyncio
