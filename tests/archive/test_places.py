@@ -1,12 +1,14 @@
 """Restoring, asking and damaging archives; and the same against a server that speaks S3."""
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -135,3 +137,40 @@ async def test_the_scheduler_archives_in_a_process_of_its_own(
     assert await archive.states() == {partition(1): ["dropped"]}
     await archive.check(accepted)
     assert not await keeper.keep(), "there is nothing left to do"
+
+
+async def test_the_commands(core: Core, core_database_url: str, valkey_url: str, archive: Archive) -> None:
+    await live_through(core, 60, months=[1])
+    await archive.run()
+    environment = os.environ | {
+        "GRANDSTAND_DATABASE_URL": core_database_url, "GRANDSTAND_VALKEY_URL": valkey_url,
+        "GRANDSTAND_VALKEY_PREFIX": core.prefix, "GRANDSTAND_ARCHIVE_URL": archive.url,
+    }  # fmt: skip
+
+    def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        line = [sys.executable, "-m", "grandstand", "archive", *arguments]
+        return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    def in_threads(*lines: tuple[str, ...]) -> Any:
+        return asyncio.gather(*(asyncio.to_thread(command, *line) for line in lines))
+
+    listed, asked, refused, missing = await in_threads(
+        ("list", "--json"), ("query", "SELECT count(*) AS events FROM events", "--json"),
+        ("query", "DROP TABLE nothing"), ("restore", "999999"),
+    )  # fmt: skip
+    (row,) = json.loads(listed.stdout)["archives"]
+    assert (row["partition"], row["state"], row["events"]) == (partition(1), "dropped", 60)
+    assert json.loads(asked.stdout) == [{"events": 60}]
+    assert (refused.returncode, missing.returncode) == (1, 1)
+    assert "Traceback" not in refused.stderr + missing.stderr
+    (restored,) = await in_threads(("restore", str(row["archive_id"])))
+    assert restored.returncode == 0, restored.stderr
+    assert len(await archive.live()) == 60
+
+
+def test_nobody_pays_for_what_writes_files() -> None:
+    """The libraries of archives are imported when a file is touched, not when a server starts."""
+    roles = "http_role, scheduler_role, worker_role"
+    code = f"import sys; from grandstand.bootstrap import {roles}; print(*sorted({{'duckdb', 'obstore'}} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert found.stdout.strip() == ""

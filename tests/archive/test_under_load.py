@@ -89,7 +89,8 @@ async def test_partitions_leave_under_load(
     during = load.sent_seconds
     print(
         f"p99 of the stream: {p99(quiet) * 1000:.1f} ms without, {p99(during) * 1000:.1f} ms with; "
-        f"longest wait {longest}; {len(quiet)} and {len(during)} batches sent, {len(load.stored) - stored_before} stored meanwhile"
+        f"longest wait {longest}; {len(quiet)} and {len(during)} batches sent, "
+        f"{len(load.stored) - stored_before} stored meanwhile"
     )
     assert set(load.stored) == {BATCH}, "every event was stored once"
     assert longest < LOCK_WAIT_MAX
