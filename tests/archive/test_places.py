@@ -154,15 +154,14 @@ async def test_the_commands(core: Core, core_database_url: str, valkey_url: str,
     def in_threads(*lines: tuple[str, ...]) -> Any:
         return asyncio.gather(*(asyncio.to_thread(command, *line) for line in lines))
 
-    listed, asked, refused, missing = await in_threads(
-        ("list", "--json"), ("query", "SELECT count(*) AS events FROM events", "--json"),
-        ("query", "DROP TABLE nothing"), ("restore", "999999"),
+    listed, asked, refused = await in_threads(
+        ("list", "--json"), ("query", "SELECT count(*) AS events FROM events", "--json"), ("query", "DROP TABLE no"),
     )  # fmt: skip
     (row,) = json.loads(listed.stdout)["archives"]
     assert (row["partition"], row["state"], row["events"]) == (partition(1), "dropped", 60)
     assert json.loads(asked.stdout) == [{"events": 60}]
-    assert (refused.returncode, missing.returncode) == (1, 1)
-    assert "Traceback" not in refused.stderr + missing.stderr
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
     (restored,) = await in_threads(("restore", str(row["archive_id"])))
     assert restored.returncode == 0, restored.stderr
     assert len(await archive.live()) == 60
@@ -171,6 +170,7 @@ async def test_the_commands(core: Core, core_database_url: str, valkey_url: str,
 def test_nobody_pays_for_what_writes_files() -> None:
     """The libraries of archives are imported when a file is touched, not when a server starts."""
     roles = "http_role, scheduler_role, worker_role"
-    code = f"import sys; from grandstand.bootstrap import {roles}; print(*sorted({{'duckdb', 'obstore'}} & set(sys.modules)))"
+    seen = "{'duckdb', 'obstore'} & set(sys.modules)"
+    code = f"import sys; from grandstand.bootstrap import {roles}; print(*sorted({seen}))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert found.stdout.strip() == ""

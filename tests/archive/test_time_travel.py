@@ -14,7 +14,7 @@ from tests.support.core import Core, event
 
 pytestmark = pytest.mark.anyio
 
-YEAR = int(os.environ.get("YEAR_EVENTS", "24000"))
+YEAR = int(os.environ.get("YEAR_EVENTS", "12000"))
 """Events of the year; `make years` takes more."""
 
 VERIFIED_MAX = 100_000

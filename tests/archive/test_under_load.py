@@ -65,7 +65,7 @@ async def longest_wait(connection: asyncpg.Connection, stop: asyncio.Event) -> t
 async def test_partitions_leave_under_load(
     core: Core, core_database_url: str, valkey_url: str, archive: Archive
 ) -> None:
-    await live_through(core, 20_000, months=[1, 2, 3, 4])
+    await live_through(core, 8_000, months=[1, 2])
     load, stop = Load(core), asyncio.Event()
     watcher = await asyncpg.connect(core_database_url)
     watching = asyncio.ensure_future(longest_wait(watcher, stop))
@@ -85,7 +85,7 @@ async def test_partitions_leave_under_load(
         await asyncio.gather(*tasks)
         longest = await watching
         await watcher.close()
-    assert await archive.states() == {partition(month): ["dropped"] for month in (1, 2, 3, 4)}
+    assert await archive.states() == {partition(month): ["dropped"] for month in (1, 2)}
     during = load.sent_seconds
     print(
         f"p99 of the stream: {p99(quiet) * 1000:.1f} ms without, {p99(during) * 1000:.1f} ms with; "

@@ -30,6 +30,7 @@ from grandstand.settings import as_environment
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.event_archives import EventArchives
 from grandstand.storage.quarantine import QuarantineStore
+from grandstand.telemetry import metrics
 from grandstand.workers.archive_keeper import ArchiveKeeper
 from grandstand.workers.leader import Leader
 from grandstand.workers.loop import run_every
@@ -96,12 +97,18 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     if core.settings.archive_url is not None:
         keeper = ArchiveKeeper(
             core.database, EventArchives(), timedelta(days=core.settings.archive_after_days),
-            os.environ | as_environment(core.settings), stop,
+            _environment(core), stop,
         )  # fmt: skip
         loops.append(run_every("archive", _ARCHIVE_SECONDS, leader.while_leading(keeper.keep), stop))
     if interval_seconds:
         loops.append(run_every("verify", interval_seconds, leader.while_leading(verifier.verify), stop))
     return loops
+
+
+def _environment(core: Core) -> dict[str, str]:
+    """Return the environment of a round of archiving: this one's, but for the metrics, in which it is no process."""
+    inherited = {name: value for name, value in os.environ.items() if name != metrics.MULTIPROCESS_VARIABLE}
+    return inherited | as_environment(core.settings)
 
 
 def _runner(core: Core, leader: Leader) -> TournamentRunner:

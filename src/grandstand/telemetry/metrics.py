@@ -160,6 +160,10 @@ WEBHOOK_ATTEMPTS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+ARCHIVE_ROUNDS = Counter(
+    "grandstand_archive_rounds", "Rounds of archiving that had something to do, by outcome: done, failed.", ["outcome"],
+    registry=REGISTRY,
+)  # fmt: skip
 INVARIANT_FINDINGS = Gauge(
     "grandstand_invariant_findings",
     "What the last look at a promise found that is not as promised; anything but 0 is a reason to look at the log.",

@@ -13,6 +13,7 @@ import structlog
 from grandstand import clock
 from grandstand.storage.event_archives import EventArchives
 from grandstand.storage.postgres import Database
+from grandstand.telemetry import metrics
 
 _STOP_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ class ArchiveKeeper:
                 # Whatever it was about: the next round goes on from what it leaves.
                 process.kill()
                 await process.wait()
+        metrics.ARCHIVE_ROUNDS.labels("failed" if process.returncode else "done").inc()
         if process.returncode and not self._stop.is_set():
             _log.error("archiving_failed", exit_code=process.returncode)
         return True
