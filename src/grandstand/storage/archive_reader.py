@@ -6,10 +6,10 @@ erasure may write a file anew meanwhile: then the new one is read, which differs
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.storage import parquet, queries
@@ -20,6 +20,8 @@ from grandstand.storage.postgres import Connection, Database
 _CHUNK_EVENTS = 5_000
 _TRIES = 5
 _NONE_LEFT: list[dict[str, Any]] = []
+_SIGN_OF_LIFE_SECONDS = 1.0
+_T = TypeVar("_T")
 
 
 class ArchivedEvents:
@@ -52,7 +54,7 @@ class ArchivedEvents:
             return
         found = await connection.fetch(queries.load("event_archives/quarantined_ids.sql"), leaderboard_id)
         held = {row["event_id"] for row in found}
-        async for chunk in self._read(rows, None):
+        async for chunk in self._read(connection, rows, None):
             yield [row for row in chunk if row["id"] not in held] if held else chunk
 
     async def of_users(
@@ -64,7 +66,7 @@ class ArchivedEvents:
             UnavailableError: there are some, and they cannot be read here.
         """
         rows = await connection.fetch(queries.load("event_archives/files_of_users.sql"), list(user_ids))
-        async for chunk in self._read(rows, list(user_ids)):
+        async for chunk in self._read(connection, rows, list(user_ids)):
             yield chunk
 
     async def of_files(self, files: Sequence[tuple[int, str]]) -> AsyncIterator[list[dict[str, Any]]]:
@@ -73,7 +75,7 @@ class ArchivedEvents:
         Raises:
             UnavailableError: they cannot be read here.
         """
-        async for chunk in self._read([{"file_id": file_id, "name": name} for file_id, name in files], None):
+        async for chunk in self._read(None, [{"file_id": file_id, "name": name} for file_id, name in files], None):
             yield chunk
 
     async def measured(self, connection: "Connection[Any]") -> AsyncIterator[tuple[str, Measure, Measure | None]]:
@@ -86,9 +88,10 @@ class ArchivedEvents:
         with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
             copy = Path(name) / "copy.parquet"
             for row in rows:
-                await self._fetch(self._place(), row, copy)
-                is_whole = await asyncio.to_thread(parquet.sha256_of, copy) == row["sha256"]
-                found = await asyncio.to_thread(parquet.measure_file, copy) if is_whole else None
+                await _alive(connection, self._fetch(self._place(), row, copy))
+                is_whole = await _alive(connection, asyncio.to_thread(parquet.sha256_of, copy)) == row["sha256"]
+                work = asyncio.to_thread(parquet.measure_file, copy) if is_whole else None
+                found = None if work is None else await _alive(connection, work)
                 yield row["name"], Measure(row["events"], int(row["checksum"])), found
 
     @asynccontextmanager
@@ -103,16 +106,18 @@ class ArchivedEvents:
                 await self._fetch(self._place(), row, path)
             yield folder, paths
 
-    async def _read(self, rows: Sequence[Any], user_ids: list[str] | None) -> AsyncIterator[list[dict[str, Any]]]:
+    async def _read(
+        self, connection: "Connection[Any] | None", rows: Sequence[Any], user_ids: list[str] | None
+    ) -> AsyncIterator[list[dict[str, Any]]]:
         if not rows:
             return
         place = self._place()
         with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
             copy = Path(name) / "copy.parquet"
             for row in rows:
-                await self._fetch(place, row, copy)
+                await _alive(connection, self._fetch(place, row, copy))
                 chunks = parquet.read_rows(copy, user_ids=user_ids, chunk_events=_CHUNK_EVENTS)
-                while chunk := await asyncio.to_thread(next, chunks, _NONE_LEFT):
+                while chunk := await _alive(connection, asyncio.to_thread(next, chunks, _NONE_LEFT)):
                     yield chunk
 
     def _place(self) -> ArchivePlace:
@@ -134,3 +139,17 @@ class ArchivedEvents:
             except OSError as error:
                 raise UnavailableError(f"The archive cannot be read right now: {error}.") from error
         raise UnavailableError(f"The archived file {name} is missing.")
+
+
+async def _alive(connection: "Connection[Any] | None", work: Coroutine[Any, Any, _T]) -> _T:
+    """Do work that PostgreSQL hears nothing of, in a transaction that it would end for its silence."""
+    task = asyncio.ensure_future(work)
+    try:
+        while connection is not None:
+            await connection.execute(queries.load("event_archives/sign_of_life.sql"))
+            done, _ = await asyncio.wait((task,), timeout=_SIGN_OF_LIFE_SECONDS)
+            if done:
+                break
+        return await task
+    finally:
+        task.cancel()

@@ -189,6 +189,7 @@ for _counter, _values in (
     (EVENTS_REFUSED, ("full", "unavailable", "busy")),
     (DEAD_LETTERS, ("unreadable", "refused", "failed", "worker_lost")),
     (WEBHOOK_ATTEMPTS, ("delivered", "retried", "dead")),
+    (ARCHIVE_ROUNDS, ("done", "failed")),
 ):
     for _value in _values:
         _counter.labels(_value)
