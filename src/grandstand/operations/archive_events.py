@@ -27,9 +27,9 @@ import asyncpg
 import msgspec
 import structlog
 
-from grandstand.storage import parquet, queries
+from grandstand.storage import parquet
 from grandstand.storage.archive_places import ArchivePlace
-from grandstand.storage.event_archives import LONG_SECONDS, ArchiveFile, EventArchive, EventArchives, Measure
+from grandstand.storage.event_archives import ArchiveFile, EventArchive, EventArchives, Measure
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Database
@@ -147,12 +147,9 @@ class EventArchiver:
         return await self._leave(archive._replace(state="verified"), files)
 
     async def _export(self, archive: EventArchive, target: Path) -> tuple[Measure, datetime | None, datetime | None]:
-        statement = queries.load("event_archives/export.sql").format(partition=archive.partition)
         async with self._database.snapshot() as connection:
             found = await self._archives.measure(connection, archive.partition)
-            await connection.copy_from_query(
-                statement, output=target, format="csv", force_quote=True, timeout=LONG_SECONDS
-            )
+            await self._archives.copy_out(connection, archive.partition, target)
         return found
 
     async def _verify(self, archive: EventArchive, files: list[ArchiveFile]) -> None:

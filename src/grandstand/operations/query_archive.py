@@ -4,9 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grandstand.storage import queries
 from grandstand.storage.archive_reader import ArchivedEvents
-from grandstand.storage.parquet import open_duckdb
+from grandstand.storage.parquet import filled, open_duckdb
 
 
 class QueryRefusedError(Exception):
@@ -35,11 +34,9 @@ def _run(folder: Path, paths: list[Path], sql: str) -> QueryResult:
     import duckdb
 
     with open_duckdb(folder) as database:
-        name = "parquet/view.sql" if paths else "parquet/empty_view.sql"
-        files = ", ".join(f"'{path}'" for path in paths)
-        database.execute(queries.load(name).format(files=files))
+        database.execute(filled("view" if paths else "empty_view", files=paths))
         # No other file, no network, and no way back.
-        database.execute(queries.load("parquet/lock.sql").format(folder=folder))
+        database.execute(filled("lock", folder=folder))
         try:
             found = database.execute(sql)
             columns = [each[0] for each in found.description or ()]

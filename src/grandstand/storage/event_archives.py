@@ -6,6 +6,7 @@ Every method runs on the caller's connection. Names of partitions are made by co
 import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from grandstand.storage import queries
@@ -18,6 +19,7 @@ LONG_SECONDS = 24 * 3600.0
 LOCK_WAIT_MILLISECONDS = 200
 """Longest wait for a lock. Whoever comes meanwhile waits behind it: an attempt holds others back for two of these."""
 
+_FIT = re.compile(r"[a-z0-9_]+|[0-9T:+-]+")
 _BOUNDS = re.compile(r"FROM \('([^']+)'\) TO \('([^']+)'\)")
 
 
@@ -106,8 +108,8 @@ class EventArchives:
         """
         await self.limit_lock_waits(connection)
         archive_id: int = await connection.fetchval(queries.load("event_archives/begin.sql"), *partition)
-        statement = queries.load("event_archives/seal.sql")
-        await connection.execute(statement.format(archive_id=archive_id, partition=partition.name))
+        statement = _filled("seal", archive_id=archive_id, partition=partition.name)
+        await connection.execute(statement)
         return archive_id
 
     async def give_up(self, connection: "Connection[Any]", archive: EventArchive) -> bool:
@@ -116,19 +118,25 @@ class EventArchives:
         if not await self.move(connection, archive.archive_id, archive.state, "abandoned"):
             return False
         if await connection.fetchval(queries.load("event_archives/has_partition.sql"), archive.partition):
-            statement = queries.load("event_archives/unseal.sql")
-            await connection.execute(statement.format(archive_id=archive.archive_id, partition=archive.partition))
+            statement = _filled("unseal", archive_id=archive.archive_id, partition=archive.partition)
+            await connection.execute(statement)
         return True
 
     async def measure(
         self, connection: "Connection[Any]", table: str
     ) -> tuple[Measure, datetime | None, datetime | None]:
         """Return what a table of events comes to, and its first and last `received_at`."""
-        statement = queries.load("event_archives/measure.sql").format(partition=table)
+        statement = _filled("measure", partition=table)
         row = await connection.fetchrow(statement, timeout=LONG_SECONDS)
         if row is None:
             raise RuntimeError("PostgreSQL answered a count with nothing.")
         return Measure(row["events"], int(row["checksum"])), row["first_at"], row["last_at"]
+
+    async def copy_out(self, connection: "Connection[Any]", table: str, target: Path) -> None:
+        """Write a table of events into a file, as `parquet.write_files` takes it."""
+        await connection.copy_from_query(
+            _filled("export", partition=table), output=target, format="csv", force_quote=True, timeout=LONG_SECONDS
+        )
 
     async def add_files(self, connection: "Connection[Any]", archive_id: int, files: Sequence[ArchiveFile]) -> None:
         """Write down files, before they are where they belong: what is given up later is found by it."""
@@ -152,7 +160,7 @@ class EventArchives:
     async def add_users_and_ids(self, connection: "Connection[Any]", archive: EventArchive) -> None:
         """Write down who and which ids are in an archive, from the table."""
         for name in ("add_users", "add_ids"):
-            statement = queries.load(f"event_archives/{name}.sql").format(partition=archive.partition)
+            statement = _filled(name, partition=archive.partition)
             await connection.execute(statement, archive.archive_id, timeout=LONG_SECONDS)
 
     async def mark_verified(
@@ -177,15 +185,15 @@ class EventArchives:
             asyncpg.LockNotAvailableError: somebody reads the partition; nothing has changed.
         """
         names = {"partition": archive.partition, "leaving": archive.leaving}
-        await connection.execute(queries.load("event_archives/lock_for_detaching.sql").format(**names))
+        await connection.execute(_filled("lock_for_detaching", **names))
         if await connection.fetchval(queries.load("event_archives/mark_detached.sql"), archive.archive_id) is None:
             return False
-        await connection.execute(queries.load("event_archives/detach.sql").format(**names))
+        await connection.execute(_filled("detach", **names))
         return True
 
     async def drop(self, connection: "Connection[Any]", archive: EventArchive) -> None:
         """Drop the table of a detached archive."""
-        await connection.execute(queries.load("event_archives/drop.sql").format(leaving=archive.leaving))
+        await connection.execute(_filled("drop", leaving=archive.leaving))
         await self.move(connection, archive.archive_id, "detached", "dropped")
 
     async def move(self, connection: "Connection[Any]", archive_id: int, before: str, after: str) -> bool:
@@ -217,11 +225,11 @@ class EventArchives:
 
     async def create_restoring(self, connection: "Connection[Any]", archive: EventArchive) -> None:
         """Make an empty table for the events of an archive."""
-        await connection.execute(queries.load("event_archives/create_restoring.sql").format(**_range(archive)))
+        await connection.execute(_filled("create_restoring", **_range(archive)))
 
     async def index_restoring(self, connection: "Connection[Any]", archive: EventArchive) -> None:
         """Give the filled table the indexes of a partition."""
-        statement = queries.load("event_archives/index_restoring.sql").format(table=archive.restoring)
+        statement = _filled("index_restoring", table=archive.restoring)
         await connection.execute(statement, timeout=LONG_SECONDS)
 
     async def attach(self, connection: "Connection[Any]", archive: EventArchive, until: datetime) -> bool:
@@ -234,7 +242,7 @@ class EventArchives:
             return False
         names = {each.name for each in await self.list_partitions(connection)}
         name = "merge_restored" if archive.partition in names else "attach_restored"
-        statement = queries.load(f"event_archives/{name}.sql").format(**_range(archive))
+        statement = _filled(name, **_range(archive))
         await connection.execute(statement, timeout=LONG_SECONDS)
         return True
 
@@ -292,6 +300,14 @@ class EventArchives:
         """Return which of these users have archived events."""
         statement = queries.load("event_archives/archived_of_users.sql")
         return {row[0] for row in await connection.fetch(statement, list(user_ids))}
+
+
+def _filled(name: str, **values: object) -> str:
+    """Return a statement with names and moments put in, which cannot be parameters; made by code, and looked at."""
+    for value in values.values():
+        if not _FIT.fullmatch(str(value)):
+            raise ValueError(f"{value!r} is no name of a table, number or moment.")
+    return queries.load(f"event_archives/{name}.sql").format(**values)
 
 
 def _range(archive: EventArchive) -> dict[str, str]:

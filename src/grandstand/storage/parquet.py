@@ -37,17 +37,27 @@ def open_duckdb(folder: Path) -> Any:
     return duckdb.connect(config=config)
 
 
+def filled(name: str, **paths: Path | Sequence[Path]) -> str:
+    """Return a statement with paths put in, which DuckDB takes as no parameters there; several as a list."""
+    texts = {
+        key: ", ".join(
+            f"'{str(path).replace(chr(39), chr(39) * 2)}'" for path in ([value] if isinstance(value, Path) else value)
+        )
+        for key, value in paths.items()
+    }
+    return queries.load(f"parquet/{name}.sql").format(**texts)
+
+
 def write_files(csv: Path, folder: Path, archive_id: int) -> list[tuple[Path, ArchiveFile]]:
     """Write an export of `event_archives/export.sql` as one file a day and event type; return where they are."""
     written: list[tuple[Path, ArchiveFile]] = []
     with open_duckdb(folder) as database:
-        database.execute(f"ATTACH '{folder / 'export.duckdb'}' AS work")
-        database.execute("USE work")
+        database.execute(filled("attach", path=folder / "export.duckdb"))
         database.execute(queries.load("parquet/load.sql"), [str(csv)])
         for day, event_type, events, checksum in database.execute(queries.load("parquet/groups.sql")).fetchall():
             number = len(written)
             path = folder / f"{number}.parquet"
-            database.execute(queries.load("parquet/write_group.sql").format(path=path), [day, event_type])
+            database.execute(filled("write_group", path=path), [day, event_type])
             kind = _UNFIT.sub("_", event_type)[:80]
             name = f"day={day}/event_type={kind}/{archive_id}-{number}.parquet"
             written.append((path, describe(path, day, event_type, name, Measure(events, int(checksum)))))
@@ -79,7 +89,7 @@ def rewrite_user(path: Path, target: Path, user_id: str, pseudonym: str, until: 
     """Write a file anew with a user's events until a moment given to a pseudonym and emptied."""
     moment = (until - _EPOCH) // timedelta(microseconds=1)
     with open_duckdb(path.parent) as database:
-        statement = queries.load("parquet/rewrite_user.sql").format(target=target)
+        statement = filled("rewrite_user", target=target)
         database.execute(statement, [user_id, moment, pseudonym, user_id, moment, str(path)])
     return measure_file(target)
 

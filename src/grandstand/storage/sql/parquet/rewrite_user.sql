@@ -7,4 +7,4 @@ COPY (
         )
     FROM read_parquet($6)
     ORDER BY 6, 1
-) TO '{target}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)
+) TO {target} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)

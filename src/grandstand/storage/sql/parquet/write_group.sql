@@ -3,4 +3,4 @@ COPY (
     SELECT * EXCLUDE (day) FROM events
     WHERE day = $1 AND event_type = $2
     ORDER BY user_id, id
-) TO '{path}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)
+) TO {path} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)
