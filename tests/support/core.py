@@ -134,6 +134,7 @@ class Core:
     quarantine: QuarantineStore = field(default_factory=QuarantineStore)
 
     def __post_init__(self) -> None:
+        self.archived = ArchivedEvents(self.database, None)
         self.catalog = LeaderboardCatalog(self.store)
         self.index = RankingIndex(self.valkey, self.prefix)
         self.changes = Changes(self.valkey, self.prefix)
