@@ -1,6 +1,6 @@
 # Everything a person or a machine runs here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint types format bench soak fuzz conform audit lock clean
+.PHONY: help setup programs up test lint types format bench soak years fuzz conform audit lock clean
 .SUFFIXES:
 
 PYTHON ?= python3
@@ -10,12 +10,16 @@ UV ?= uv
 TEST_PROCESSES ?= 2
 FUZZ_SECONDS ?= 300
 CASES ?= 2000
+YEAR_EVENTS ?= 2000000
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)$$/  make \1	\2/' | expand -t 16
 
 setup: ## Create or repair .venv with the locked packages
 	@$(PYTHON) scripts/setup.py
+
+programs: setup ## Fetch what tests run beside the product (into .tools, unless the system has it)
+	@$(BIN)/python scripts/programs.py nginx pgbouncer chromium
 
 # A terminal's Ctrl-C reaches make and the tree alike, and make passes SIGTERM on; a make that is killed says nothing,
 # so the tree is asked to watch for the end of its parent.
@@ -24,7 +28,7 @@ up: setup ## Start everything; flags go into ARGS="--port 9000"
 
 # Many tests wait for processes more than they compute. Each of the two has engines of its own; a file stays together,
 # for its tests share a tree.
-test: lint types ## Run every check and every test; pytest's flags go into ARGS
+test: lint types programs ## Run every check and every test; pytest's flags go into ARGS
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## Check style, format and the layers
@@ -49,6 +53,9 @@ audit: setup ## Look for known holes in the locked packages (needs uv and the ne
 	@$(BIN)/ruff check --select S --ignore S603,S607 src
 	@$(UV) tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
 
+years: setup ## Archive a year of YEAR_EVENTS events and replay a board from both halves
+	@YEAR_EVENTS=$(YEAR_EVENTS) $(BIN)/python -m pytest -s --timeout 7200 -k year tests/archive/test_time_travel.py $(ARGS)
+
 fuzz: setup ## Fuzz decoders and cursors, FUZZ_SECONDS each; uses atheris where it is installed (extra `fuzz`)
 	@for target in events lines cursors encodings; do \
 		$(BIN)/python -m tests.fuzz $$target $(FUZZ_SECONDS) || exit 1; \
@@ -59,7 +66,7 @@ conform: setup ## Send each route CASES made-up requests and hold the answers be
 
 lock: ## Pin the newest allowed packages in requirements.lock (needs uv)
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
-		--extra embedded --extra dev --extra build pyproject.toml --output-file requirements.lock
+		--extra embedded --extra archive --extra dev --extra build pyproject.toml --output-file requirements.lock
 
 clean: ## Remove .venv and caches; data folders stay
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

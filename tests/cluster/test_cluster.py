@@ -73,6 +73,26 @@ async def test_boards_of_all_shards_are_right_and_are_made_anew(core: Core, clus
         await core.check(key, events)
 
 
+async def test_a_damaged_index_stops_no_other_on_any_shard(core: Core, cluster: Cluster) -> None:
+    boards = [f"board-{number}" for number in range(6)]
+    for key in boards:
+        await core.define(key)
+    events = [event(f"user-{number}", payload={"score": number}) for number in range(10)]
+    await core.apply(*events[:5])
+    for damaged in boards[:2]:
+        (ranks, *_) = await core.keys(damaged)
+        cluster.primary_of(ranks).ask("SET", ranks, "not an index")
+
+    await core.apply(*events[5:])
+
+    for key in boards[2:]:
+        await core.check(key, events)
+    for key in boards[:2]:
+        assert not await core.is_complete(key)
+        await core.rebuild(key)
+        await core.check(key, events)
+
+
 async def test_a_write_without_its_replica_is_not_acknowledged(core: Core, cluster: Cluster) -> None:
     primary = cluster.primary_of(core.stream.keys[0])
     slots = cluster.primary_of(core.stream.keys[0]).ask("ROLE")

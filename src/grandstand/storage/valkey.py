@@ -58,12 +58,26 @@ OUT_OF_REACH = (
 
 _RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 
+_CODE = re.compile(r"[A-Z]{2,} ")
 _PASSING_CODES = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "UNBLOCKED")
 
 
 def is_passing(error: ResponseError) -> bool:
     """Whether the server refuses every such command for now: its disk is full, say, or its replicas are away."""
     return str(error).startswith(_PASSING_CODES)
+
+
+def is_wrong_type(error: ResponseError) -> bool:
+    """Whether a key holds another type than is kept there."""
+    return str(error).startswith("WRONGTYPE")
+
+
+def is_damage(error: object) -> bool:
+    """Whether a script failed of what it found in its keys: another type than is kept there, or no sense in it."""
+    # Errors of the server's own have a class of theirs; those of Lua and of its commands have no code before the text.
+    if type(error) is not ResponseError:
+        return False
+    return is_wrong_type(error) or ("user_script:" in str(error) and _CODE.match(str(error)) is None)
 
 
 async def memory_max_bytes(client: Valkey) -> int | None:
@@ -277,28 +291,6 @@ class Script:
         except NoScriptError:
             return await run_replicated(client, keys[0], ("EVAL", self._text, *rest), replicas, timeout_milliseconds)
 
-    async def run_many_replicated(
-        self,
-        client: Valkey,
-        calls: Sequence[tuple[Sequence[str], Sequence[Argument]]],
-        replicas: int,
-        timeout_milliseconds: int,
-    ) -> list[Any]:
-        """Run the script several times, each call as `run_replicated`; 0 replicas is as `run_many`.
-
-        Raises:
-            valkey.exceptions.ValkeyError: as for `run_replicated`; some of the calls may have taken effect.
-        """
-        if not replicas:
-            return await self.run_many(client, calls)
-        limit = asyncio.Semaphore(_CALLS_AT_ONCE)
-
-        async def run(keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-            async with limit:
-                return await self.run_replicated(client, keys, arguments, replicas, timeout_milliseconds)
-
-        return await asyncio.gather(*(run(*call) for call in calls))
-
     async def run_many(self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
         """Run the script several times in one round trip; return the replies in order.
 
@@ -315,9 +307,57 @@ class Script:
                 await client.script_load(self._text)
         return await self._pipeline(client, calls)
 
-    async def _pipeline(self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
+    async def run_each(
+        self,
+        client: Valkey,
+        calls: Sequence[tuple[Sequence[str], Sequence[Argument]]],
+        replication: Replication = ALONE,
+    ) -> list[Any]:
+        """Run the script several times, as `run_many` does; where its keys are damaged, the reply is the error.
+
+        With replicas each call is as `run_replicated`, and only what is undamaged waits for them.
+        Only for scripts that do no harm twice: when one fails, all are run again.
+
+        Raises:
+            valkey.exceptions.ValkeyError: as for `run` or `run_replicated`, except for `is_damage`; some of the calls
+                may have taken effect.
+
+        """
+        if replication.replicas:
+            return await self._each_replicated(client, calls, replication)
+        try:
+            return await self.run_many(client, calls)
+        except ResponseError as error:
+            if type(error) is not ResponseError:
+                raise
+        # Now each error by itself, and in the server's own words.
+        replies = await self._pipeline(client, calls, raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception) and not is_damage(reply):
+                raise reply
+        return replies
+
+    async def _each_replicated(
+        self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]], replication: Replication
+    ) -> list[Any]:
+        limit = asyncio.Semaphore(_CALLS_AT_ONCE)
+
+        async def run(keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+            async with limit:
+                try:
+                    return await self.run_replicated(client, keys, arguments, *replication)
+                except ResponseError as error:
+                    if is_damage(error):
+                        return error
+                    raise
+
+        return await asyncio.gather(*(run(*call) for call in calls))
+
+    async def _pipeline(
+        self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]], *, raise_on_error: bool = True
+    ) -> list[Any]:
         async with client.pipeline(transaction=False) as pipe:
             for keys, arguments in calls:
                 pipe.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
-            replies: list[Any] = await pipe.execute()
+            replies: list[Any] = await pipe.execute(raise_on_error=raise_on_error)
         return replies

@@ -96,7 +96,12 @@ async def run_replicated(
             pipe.execute_command(*command)
             for wait in waits:
                 pipe.execute_command(*wait)
-            reply, *_, synced = await pipe.execute()
+            # Not raised by the pipeline, which puts words of its own before the server's.
+            replies = await pipe.execute(raise_on_error=False)
+        for one in replies:
+            if isinstance(one, Exception):
+                raise one
+        reply, synced = replies[0], replies[-1]
     if synced[0] < 1 or synced[1] < replicas:
         raise NotReplicatedError(f"{synced[1]} of {replicas} replicas have the write on disk.")
     return reply
