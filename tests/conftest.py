@@ -34,7 +34,7 @@ for _name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
     del os.environ[_name]
 
 
-SLOW_FOLDERS = ("soak", "faults", "processes", "hostile", "operations")
+SLOW_FOLDERS = ("soak", "faults", "processes", "deploy", "cluster", "hostile", "operations")
 """What waits for processes most begins first, so that the two test processes end together."""
 
 

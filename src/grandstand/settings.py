@@ -87,6 +87,13 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    watch_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port on which a `grandstand serve` without `ingest` and `api` answers `/api/health/live` and, to "
+        "`GRANDSTAND_OPS_ALLOW`, `/metrics`; none when unset.",
+    )
     data_dir: Path = Field(Path("grandstand-data"), description="Folder of the embedded engines (`grandstand up`).")
     workers: int = Field(2, ge=1, le=64, description="Worker processes of `grandstand up`.")
     http_processes: int = Field(1, ge=1, le=64, description="HTTP processes of `grandstand up`.")

@@ -24,16 +24,16 @@ _NODE_TIMEOUT_MILLISECONDS = 2000
 class Node:
     """One server; it can be killed and started again on what it has on disk."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int, **settings: object) -> None:
+        self.folder, self.port, self.settings = folder, port, settings
         self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir()
 
     def start(self) -> None:
         settings = {
             "port": self.port, "bind": "127.0.0.1", "dir": self.folder, "appendonly": "yes", "appendfsync": "always",
-            "save": "", "cluster-enabled": "yes", "cluster-node-timeout": _NODE_TIMEOUT_MILLISECONDS,
-            "repl-diskless-sync-delay": 0, "repl-ping-replica-period": 1, "protected-mode": "no",
+            "save": "", "repl-diskless-sync-delay": 0, "repl-ping-replica-period": 1, "protected-mode": "no",
+            **{name.replace("_", "-"): value for name, value in self.settings.items()},
         }  # fmt: skip
         arguments = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
         with (self.folder / "log").open("ab") as log:
@@ -52,6 +52,10 @@ class Node:
             self.process.wait()
 
     @property
+    def is_up(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
     def role(self) -> str:
         return self.ask("ROLE")[0].decode()  # type: ignore[index]
 
@@ -60,7 +64,10 @@ class Cluster:
     """`nodes`: the first three begin as primaries, each of the others as the replica of one of them."""
 
     def __init__(self, folder: Path) -> None:
-        self.nodes = [Node(folder / str(number), port) for number, port in enumerate(_free_ports(2 * PRIMARIES))]
+        self.nodes = [
+            Node(folder / str(number), port, cluster_enabled="yes", cluster_node_timeout=_NODE_TIMEOUT_MILLISECONDS)
+            for number, port in enumerate(free_ports(2 * PRIMARIES))
+        ]
 
     @property
     def url(self) -> str:
@@ -101,9 +108,9 @@ class Cluster:
 
     def primary_of(self, key: str) -> Node:
         """The node that has a key and takes writes."""
-        slot = int(self.nodes[0].ask("CLUSTER", "KEYSLOT", key)) if self._is_up(self.nodes[0]) else None
+        slot = int(self.nodes[0].ask("CLUSTER", "KEYSLOT", key)) if self.nodes[0].is_up else None
         for node in self.nodes:
-            if not self._is_up(node):
+            if not node.is_up:
                 continue
             slot = int(node.ask("CLUSTER", "KEYSLOT", key)) if slot is None else slot
             for first, last, owner, *_ in node.ask("CLUSTER", "SLOTS"):  # type: ignore[attr-defined]
@@ -115,9 +122,6 @@ class Cluster:
         for node in self.nodes:
             node.kill()
 
-    def _is_up(self, node: Node) -> bool:
-        return node.process is not None and node.process.poll() is None
-
     def _info(self, node: Node) -> bytes:
         return _text(node.ask("CLUSTER", "INFO"))
 
@@ -128,7 +132,7 @@ def _text(reply: object) -> bytes:
     return bytes(reply)  # type: ignore[call-overload]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports whose neighbour for the cluster's bus is free, too."""
     ports: list[int] = []
     with contextlib.ExitStack() as held:

@@ -5,6 +5,7 @@ import socket
 
 from grandstand.api.server import serve_http
 from grandstand.api.starting import StartingApp
+from grandstand.api.watched import WatchedApp
 from grandstand.settings import Settings
 
 
@@ -24,3 +25,8 @@ class Listening:
             serving = serve_http(self.app, self._settings, self._listen, self._stop)
             self._serving = asyncio.create_task(serving, name="serve http")
         return self._serving
+
+
+async def serve_watched(settings: Settings, listen: socket.socket, stop: asyncio.Event) -> None:
+    """Answer probes and Prometheus for a process without HTTP roles, until the stop."""
+    await serve_http(WatchedApp(settings), settings, listen, stop)

@@ -32,8 +32,8 @@ async def run_roles(
 ) -> None:
     """Run the roles until `stop` is set, then finish what is under way, within the shutdown time-out.
 
-    `listen` is the socket for HTTP; without one, a process with the role `ingest` or `api` binds its own. With
-    `waits_for_engines` the start waits for engines that are out of reach, and HTTP answers 503 meanwhile.
+    `listen` is the socket for HTTP; without one, a process with the role `ingest` or `api` binds its own. One with
+    neither role answers there only that it lives, and its metrics (`api/watched.py`). With `waits_for_engines` the start waits for engines that are out of reach, and HTTP answers 503 meanwhile.
 
     Raises:
         EngineUnreachableError: an engine is missing, out of reach at the start, or of another schema version.
@@ -84,6 +84,10 @@ async def _run(
                 if core is None:
                     # Until the engines are there it says so. A usual start is short: connections wait for its end.
                     listening.start()
+            elif listen is not None:
+                from grandstand.bootstrap.listening import serve_watched
+
+                group.create_task(serve_watched(settings, listen, stop), name="watched")
             core = core or await _wait_and_open(settings, stack, stop)
             if core is not None:
                 _start(core, roles, listening, group, stop)

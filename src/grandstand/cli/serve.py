@@ -41,6 +41,7 @@ def serve(
     The engines are named by GRANDSTAND_DATABASE_URL and GRANDSTAND_VALKEY_URL.
 
     ingest takes events in, api answers reads, worker stores and ranks, scheduler keeps partitions and boards in order.
+    GRANDSTAND_WATCH_PORT lets a process without the first two answer probes and Prometheus.
     The schema must be up to date (`grandstand migrate`). SIGTERM finishes the work at hand and ends the process,
     within GRANDSTAND_SHUTDOWN_TIMEOUT_SECONDS.
 
@@ -60,7 +61,12 @@ def serve(
 
     if lifeline:
         wait_for_go()
-    listener = _listener(settings, fd) if HTTP_ROLES & set(roles) else None
+    listener = None
+    if HTTP_ROLES & set(roles):
+        listener = _listener(settings, fd)
+    elif settings.watch_port is not None and not lifeline:
+        # The children of one tree share its settings, and its HTTP processes answer for them.
+        listener = _listener(settings.model_copy(update={"port": settings.watch_port}), None)
     uvloop.run(_run(bootstrap, settings, roles, listener, lifeline=lifeline))
 
 

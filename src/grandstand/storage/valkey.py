@@ -122,7 +122,16 @@ class _Pool(BlockingConnectionPool):
 
 
 class _SentinelPool(SentinelConnectionPool):
+    """Closes its connections to the Sentinels, too, when it is closed: the library leaves them open."""
+
     server: ServerIdentity
+    sentinel_manager: Sentinel
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            for sentinel in self.sentinel_manager.sentinels:
+                await sentinel.aclose()
 
 
 class _Cluster(ValkeyCluster):

@@ -1,0 +1,68 @@
+"""The core on a primary that Sentinels watch: its clients find whoever takes its place."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from grandstand.storage.event_stream import HIGH, EventStream
+from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.valkey import Replication
+from tests.support.core import NOON, Core, core_database_url, empty, event, open_core
+from tests.support.valkey_sentinel import Watched, running_sentinels
+from tests.support.waiting import eventually_async
+
+pytestmark = pytest.mark.anyio
+__all__ = ["core_database_url"]
+
+SYNCED = Replication(1, 1500)
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[Watched]:
+    with running_sentinels() as running:
+        yield running
+
+
+@pytest.fixture
+async def core(watched: Watched, core_database_url: str, valkey_prefix: str) -> AsyncIterator[Core]:
+    async with open_core(core_database_url, watched.url, valkey_prefix) as opened:
+        await empty(opened.database)
+        opened.stream = EventStream(opened.valkey, valkey_prefix, replication=SYNCED)
+        opened.index = RankingIndex(opened.valkey, valkey_prefix, SYNCED)
+        opened.applier = opened.new_applier()
+        opened.finder = opened.new_finder()
+        opened.reader = opened.new_reader(finder=opened.finder)
+        await opened.definer.ensure_global()
+        await opened.refresh()
+        await opened.stream.create_group()
+        yield opened
+
+
+async def test_a_fail_over_loses_nothing_and_is_over_without_anybodys_help(core: Core, watched: Watched) -> None:
+    await core.define("board")
+    ranked = [event(f"user-{number}", payload={"score": number}) for number in range(10)]
+    await core.apply(*ranked)
+    acknowledged = [event(f"user-{number}", payload={"score": 100 - number}) for number in range(20)]
+    for one in acknowledged:
+        await core.stream.append([one], [], NOON)
+    struck = watched.primary
+    struck.kill()
+
+    async def takes() -> bool:
+        await core.stream.append([event("later", payload={"score": 1})], [], NOON)
+        return True
+
+    await eventually_async(takes, 60, what="a replica has taken over, and the other one follows it")
+
+    assert watched.primary is not struck
+    blocks = await core.stream.read("worker", HIGH, 100)
+    assert sum(block.events for block in blocks) >= len(acknowledged)
+    await core.applier.apply(blocks)
+    await core.stream.acknowledge(blocks)
+    assert (await core.stream.depth()).depth == 0
+    assert await core.walk("board") == await core.computed("board")
+    assert len(await core.walk("board")) == len(acknowledged) + 1
+
+    struck.start()
+    # One that was the primary comes back as a replica, with what it has missed.
+    await eventually_async(watched.is_replicated, 60)
