@@ -1,4 +1,4 @@
-"""The services of compose.yaml, each a process of its own, on real engines: from an event to its rank and to a prize."""
+"""The services of compose.yaml, each a process of its own, on real engines: from an event to a rank and to a prize."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -87,12 +87,8 @@ class Watched:
     def _know_each_other(self) -> bool:
         for port in self._ports:
             with Valkey(host="127.0.0.1", port=port, socket_timeout=5) as client:
-                # The reply is a map or a flat list, as the protocol has it.
-                found = client.execute_command("INFO", "sentinel")
-                told = str(found)
-                if "slaves=2" not in told.replace("'slaves': 2", "slaves=2"):
-                    return False
-                if "sentinels=3" not in told.replace("'sentinels': 3", "sentinels=3"):
+                watched = client.info("sentinel")["master0"]
+                if (watched["slaves"], watched["sentinels"]) != (2, _SENTINELS):
                     return False
         return True
 

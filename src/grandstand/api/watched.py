@@ -24,7 +24,7 @@ class WatchedApp:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - it is ASGI's
         """Answer one request."""
         if scope["type"] != ScopeType.HTTP:
             return

@@ -33,7 +33,8 @@ async def run_roles(
     """Run the roles until `stop` is set, then finish what is under way, within the shutdown time-out.
 
     `listen` is the socket for HTTP; without one, a process with the role `ingest` or `api` binds its own. One with
-    neither role answers there only that it lives, and its metrics (`api/watched.py`). With `waits_for_engines` the start waits for engines that are out of reach, and HTTP answers 503 meanwhile.
+    neither role answers there only that it lives, and its metrics (`api/watched.py`). With `waits_for_engines` the
+    start waits for engines that are out of reach, and HTTP answers 503 meanwhile.
 
     Raises:
         EngineUnreachableError: an engine is missing, out of reach at the start, or of another schema version.
