@@ -12,8 +12,13 @@ from soak.proxy import Proxy, to_socket
 
 
 class ProxiedEngines:
-    """PostgreSQL and Valkey in a folder, kept running as the supervisor would, each behind a proxy."""
+    """PostgreSQL and Valkey in a folder, kept running as the supervisor would, each behind a proxy.
 
+    The URLs lead past the proxies.
+    """
+
+    postgres_url: str
+    valkey_url: str
     postgres: Proxy
     valkey: Proxy
 

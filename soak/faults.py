@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from soak.cluster import ClusteredEngines, Node
 from soak.inspection import Inspector
 from soak.proxy import Mode, Proxy
 from soak.tree import Layout, Tree
@@ -17,6 +18,8 @@ from soak.tree import Layout, Tree
 PAUSE_SECONDS = (0.5, 3.0)
 AWAY_SECONDS = (0.3, 2.5)
 JUMP_SECONDS = (30.0, 300.0)
+NODE_AWAY_SECONDS = (0.5, 1.5, 4.0, 8.0)
+"""Some shorter and some longer than it takes until a replica takes over."""
 GONE_SECONDS = 30.0
 TOLD_SECONDS = 30.0
 ROLLED_SECONDS = 90.0
@@ -198,6 +201,41 @@ def _jump(sign: int) -> Action:
     return action
 
 
+async def _kill_node(strike: Strike) -> None:
+    node = _node(strike)
+    await node.kill()
+    try:
+        await asyncio.sleep(strike.dice.choice(NODE_AWAY_SECONDS))
+    finally:
+        strike.over_at = time.monotonic()
+        await node.start()
+
+
+async def _pause_node(strike: Strike) -> None:
+    process = _node(strike).process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(strike.dice.choice(NODE_AWAY_SECONDS))
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+async def _cut_node(strike: Strike) -> None:
+    """Nobody reaches the node, its replica included, while the others see that it lives: nobody takes its place."""
+    proxy = _node(strike).proxy
+    proxy.set("cut")
+    try:
+        await asyncio.sleep(strike.dice.choice(NODE_AWAY_SECONDS))
+    finally:
+        proxy.set("pass")
+
+
+def _node(strike: Strike) -> Node:
+    assert isinstance(strike.tree.engines, ClusteredEngines)
+    return strike.dice.choice(strike.tree.engines.nodes)
+
+
 async def _nothing(strike: Strike) -> None:
     await asyncio.sleep(strike.dice.uniform(0.1, 0.3))
 
@@ -227,6 +265,9 @@ FAULTS = {
             for mode in MODES
         ),
         *(Fault(f"flicker-{which}", _flicker(which), "proxied") for which in ("postgres", "valkey")),
+        Fault("kill-node", _kill_node, "cluster", is_short=False),
+        Fault("pause-node", _pause_node, "cluster", is_short=False),
+        Fault("cut-node", _cut_node, "cluster", is_short=False),
         Fault("lose-index", _lose_index),
         Fault("lose-stream", _lose_stream, is_short=False),
         Fault("clock-forward", _jump(1)),

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import asyncpg
 import valkey.asyncio
-from valkey.exceptions import ValkeyError
+from valkey.asyncio.cluster import ClusterNode, ValkeyCluster
+from valkey.exceptions import ValkeyClusterException, ValkeyError
 
 SQL = Path(__file__).with_name("sql")
 SCHEMA = "grandstand"
@@ -20,10 +21,12 @@ OF_STREAMS = (*STREAMS, DEPTH, "gs:{events}:book", "gs:{events}:trials")
 INDEXES = "gs:{r*"
 _TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.05
+_CLUSTER = "valkey+cluster://"
 _AWAY = (
     OSError,
     TimeoutError,
     ValkeyError,
+    ValkeyClusterException,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InterfaceError,
@@ -124,6 +127,17 @@ class Inspector:
         return int(row[0]), int(info["connected_clients"]) - 1
 
     def _valkey(self) -> "valkey.asyncio.Valkey":
+        if self._valkey_url.startswith(_CLUSTER):
+            addresses = [item.split(":") for item in self._valkey_url.removeprefix(_CLUSTER).split(",")]
+            # It has the commands that are used here.
+            return cast(
+                "valkey.asyncio.Valkey",
+                ValkeyCluster(
+                    startup_nodes=[ClusterNode(host, int(port)) for host, port in addresses],
+                    socket_timeout=_TIMEOUT_SECONDS,
+                    cluster_error_retry_attempts=1,
+                ),
+            )
         client: valkey.asyncio.Valkey = valkey.asyncio.Valkey.from_url(
             self._valkey_url, socket_timeout=_TIMEOUT_SECONDS
         )

@@ -72,8 +72,11 @@ async def run_all(order: Order, say: Callable[[RunResult], None]) -> Outcome:
     outcome = Outcome()
     waiting = plan(order)
     proxied = [item for item in waiting if item[1].layout == "proxied"]
-    others = [item for item in waiting if item[1].layout != "proxied"]
-    groups: list[tuple[Layout, list[tuple[int, Fault]]]] = [("embedded", others), ("proxied", proxied)]
+    cluster = [item for item in waiting if item[1].layout == "cluster"]
+    others = [item for item in waiting if item[1].layout in (None, "embedded")]
+    groups: list[tuple[Layout, list[tuple[int, Fault]]]] = [
+        ("embedded", others), ("proxied", proxied), ("cluster", cluster),
+    ]  # fmt: skip
     for layout, items in groups:
         done = 0
         while done < len(items):

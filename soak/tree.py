@@ -20,12 +20,14 @@ from typing import Any, Literal
 import httpx
 import psutil
 
+from soak.cluster import ClusteredEngines
 from soak.cups import GRACE_SECONDS, SLACK_SECONDS
 from soak.engines import ProxiedEngines
 from soak.proxy import Proxy, to_port
 
-Layout = Literal["embedded", "proxied"]
-"""embedded: the tree runs its engines · proxied: the harness does, and the tree reaches them through proxies."""
+Layout = Literal["embedded", "proxied", "cluster"]
+"""embedded: the tree runs its engines · proxied: the harness does, and the tree reaches them through proxies · cluster:
+so, with a Valkey Cluster."""
 
 STARTUP = Path(__file__).with_name("startup")
 START_TIMEOUT_SECONDS = 90.0
@@ -54,7 +56,11 @@ class Tree:
         self.log = self.folder / "up.log"
         self.server_key = f"gs_server_{secrets.token_hex(16)}"
         self.port = _free_port()
-        self.engines = ProxiedEngines(self.folder / "engines") if layout == "proxied" else None
+        self.engines: ProxiedEngines | None = None
+        if layout == "proxied":
+            self.engines = ProxiedEngines(self.folder / "engines")
+        elif layout == "cluster":
+            self.engines = ClusteredEngines(self.folder / "engines")
         self._clock = self.folder / "clock"
         self._clock.write_bytes(struct.pack("d", 0.0))
         self._environment = {**(environment or {}), **({"SOAK_PLANTED": str(planted)} if planted else {})}

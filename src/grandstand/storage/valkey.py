@@ -233,7 +233,8 @@ def _noticing(
 ) -> type[AbstractConnection]:
     """Return a connection that notes which server it leads to, and tells when it is closed as every caller expects.
 
-    uvloop raises RuntimeError for a write to a connection that was closed a moment ago.
+    uvloop raises RuntimeError for a write to a connection that was closed a moment ago. A client of a cluster that
+    looks for the servers anew closes connections that are just being made, which then have nothing to write to.
     """
 
     class Noticing(connection_class):  # type: ignore[misc,valid-type]
@@ -251,7 +252,9 @@ def _noticing(
         async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
             try:
                 await super().send_packed_command(*arguments, **options)
-            except RuntimeError as error:
+            except (RuntimeError, AttributeError) as error:
+                if isinstance(error, AttributeError) and self._writer is not None:
+                    raise
                 await self.disconnect(nowait=True)
                 raise ValkeyConnectionError(f"The connection is closed: {error}") from error
 
