@@ -17,8 +17,9 @@ CALM_SECONDS = 60.0
 
 GENTLE = tuple(
     kind
-    for kind in FAULTS
-    if kind.startswith(("pause-", "cut-http", "mute-http", "delay-http", "flicker-http", "lose-", "calm"))
+    for kind, fault in FAULTS.items()
+    if fault.layout in (None, "embedded")
+    and kind.startswith(("pause-", "cut-http", "mute-http", "delay-http", "flicker-http", "lose-", "calm"))
 )
 """Faults that leave every process alive: only of a process that lives long does its memory tell anything."""
 
