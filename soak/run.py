@@ -146,9 +146,10 @@ class Deployment:
         judge.replied(probe, reply)
         if reply.status != 202:
             return False
-        page = await self.client.ask("GET", "/api/leaderboards/global")
-        if page.status != 200:
-            return False
+        # Pages come from memory and ranks from Valkey; lists of tournaments and prizes need each pool of PostgreSQL.
+        for path in ("/api/leaderboards/global", "/api/tournaments?limit=1", "/api/prizes?user_id=nobody"):
+            if (await self.client.ask("GET", path)).status != 200:
+                return False
         oldest = await self.inspector.oldest_waiting_at()
         return oldest is None or oldest > since
 
