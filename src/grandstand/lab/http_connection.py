@@ -22,9 +22,11 @@ class HttpConnection(asyncio.Protocol):
         self._missing_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        """Collect an answer until it is complete."""
         if self._missing_bytes:
             self._parts.append(data)
             self._missing_bytes -= len(data)
@@ -45,6 +47,7 @@ class HttpConnection(asyncio.Protocol):
             self.answered(int(parts[0][9:12]), parts)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Hear that the connection is closed."""
         self.failed(exc or ConnectionResetError("The server closed the connection."))
 
     def answered(self, status: int, parts: list[bytes]) -> None:
@@ -90,7 +93,7 @@ class HttpClient(HttpConnection):
 
 def request_of(method: str, path: str, *, key: str | None = None, body: bytes | None = None) -> bytes:
     """Return the bytes of a request as a usual client would send it."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "User-Agent: grandstand-bench", "Accept: */*"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "User-Agent: grandstand-lab", "Accept: */*"]
     if key is not None:
         lines.append(f"Authorization: Bearer {key}")
     if body is not None:

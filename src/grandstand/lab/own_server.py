@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from bench.http_connection import HttpClient, request_of
+from grandstand.lab.http_connection import HttpClient, request_of
 from grandstand.settings import ENV_PREFIX
 from grandstand.supervisor.state import State, read_state
 
