@@ -70,7 +70,7 @@ class Front:
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send, headers: Headers) -> tuple[str, int]:
         """Answer a request that is within the limits, of which `headers` tell; return the route and the status."""
         method = scope["method"]
-        if self._is_not_here(scope["path"]):
+        if self._is_not_here(method, scope["path"]):
             route = UNKNOWN_ROUTE
             status = await _answer(_not_here(), scope, send, headers)
         elif method == "POST" and scope["path"] == EVENTS_PATH:
@@ -94,10 +94,10 @@ class Front:
             route, status = await self._pass_on(scope, receive, with_headers(send, headers))
         return route, status
 
-    def _is_not_here(self, path: str) -> bool:
+    def _is_not_here(self, method: str, path: str) -> bool:
         if self._closed and path.startswith(self._closed):
             return True
-        return self._is_partial and not is_served(path, self._services.roles)
+        return self._is_partial and not is_served(method, path, self._services.roles)
 
     async def _answer_page(self, scope: HTTPScope, send: Send, key: str, headers: Headers) -> int:
         held = None if _has_credential(scope) else self._pages.cache.find(page_name(scope))

@@ -28,6 +28,7 @@ from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.put_player import PlayerKeeper
 from grandstand.operations.read_audit_log import AuditReader
+from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
@@ -38,6 +39,7 @@ from grandstand.storage.audit import AuditStore
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
+from grandstand.storage.event_reads import EventReads
 from grandstand.storage.player_exports import PlayerExports
 from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.workers.loop import run_every
@@ -95,6 +97,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         prizes=core.prize_keeper(),
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
+        events=EventReader(core.reads, EventReads()),
         quarantine=core.quarantine_manager(),
         health=HealthChecker(
             core.database, core.stream_history, core.stream, core.stream_memory, core.index, roles, reads=core.reads

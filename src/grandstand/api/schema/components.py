@@ -11,6 +11,7 @@ from grandstand.api.problems import Problem
 from grandstand.api.schema.audit import AUDIT_SERVED
 from grandstand.api.schema.dead_letters import DEAD_LETTERS_SCHEMAS, DEAD_LETTERS_SERVED
 from grandstand.api.schema.definition import describe
+from grandstand.api.schema.event_list import EVENT_LIST_SERVED
 from grandstand.api.schema.key_operations import KEY_SCHEMAS, KEY_SERVED
 from grandstand.api.schema.privacy import PRIVACY_SCHEMAS, PRIVACY_SERVED
 from grandstand.api.schema.quarantine import QUARANTINE_SERVED
@@ -59,6 +60,7 @@ _SERVED = (
     PrizeList,
     *WEBHOOK_SERVED,
     *DEAD_LETTERS_SERVED,
+    *EVENT_LIST_SERVED,
     *QUARANTINE_SERVED,
     *KEY_SERVED,
     *AUDIT_SERVED,
