@@ -35,7 +35,7 @@ def run(
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report there.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as a page there.")] = None,
 ) -> None:
-    """Run once. What is sent is told by the load model, and goes out when it is due, whether or not the server keeps up.
+    """Run once. What the load model tells is sent when it is due, whether or not the server keeps up.
 
     Exit codes: 0 the auditor is clean, 1 it is not, 2 the run could not be made.
     """

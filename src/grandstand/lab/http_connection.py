@@ -6,6 +6,7 @@ from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
+_WITHOUT_BODY = (b"204", b"304")
 
 
 class AnswerError(Exception):
@@ -38,10 +39,11 @@ class HttpConnection(asyncio.Protocol):
             if head_end < 0:
                 return
             length = _LENGTH.search(data, 0, head_end)
-            if length is None:
+            if length is None and data[9:12] not in _WITHOUT_BODY:
                 self.failed(AnswerError(f"An answer without Content-Length: {data[:head_end]!r}"))
                 return
-            self._missing_bytes = head_end + len(_HEAD_END) + int(length[1]) - len(data)
+            body_bytes = int(length[1]) if length is not None else 0
+            self._missing_bytes = head_end + len(_HEAD_END) + body_bytes - len(data)
         if self._missing_bytes == 0:
             parts, self._parts = self._parts, []
             self.answered(int(parts[0][9:12]), parts)
@@ -83,10 +85,12 @@ class HttpClient(HttpConnection):
         self.transport.abort()
 
     def answered(self, status: int, parts: list[bytes]) -> None:
+        """Hand the answer to whoever asked."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result((status, b"".join(parts)))
 
     def failed(self, error: Exception) -> None:
+        """Tell whoever asked."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(error)
 

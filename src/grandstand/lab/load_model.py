@@ -5,11 +5,11 @@
 | events a player a day | 20 | the scalability plan that Grandstand grew from |
 | games a player a day | 5 | the same; each ends with one `game_ended` |
 | events a second at the peak | daily players / 100 | the same plan's table (1,000 players: 10/s) |
-| events a request | 1–20, a power law of exponent 1 | clients collect while offline; most send one or two |
-| activity of players | a power law with a flat head | few play all day: the busiest of 20,000 sends about 65 times the mean |
-| reads after a game | top page 1, own rank 1, neighbours 0.5, tournament 0.2, prizes 0.1 | our assumption: what a game's end screen shows |
+| events a request | 1 to 20, a power law of exponent 1 | clients collect while offline; most send one or two |
+| activity of players | a power law with a flat head | the busiest of 20,000 sends about 65 times the mean |
+| reads after a game | top 1, rank 1, nearby 0.5, tournament 0.2, prizes 0.1 | assumed: a game's end screen |
 
-The plan's peak is about 4.3 times the mean of a day (20 events × players / 86,400 s).
+The plan's peak is about 4.3 times the mean of a day (20 events * players / 86,400 s).
 """
 
 import bisect

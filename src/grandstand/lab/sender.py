@@ -27,6 +27,7 @@ class Sender:
         self._open = 0
         self._opening: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        self._drained = asyncio.Event()
         self.under_way = 0
         self.waiting_most = 0
 
@@ -56,10 +57,14 @@ class Sender:
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Wait until everything has been answered; False when it took too long."""
-        deadline = time.monotonic() + timeout_seconds
-        while self.under_way and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
-        return not self.under_way
+        if not self.under_way:
+            return True
+        self._drained.clear()
+        try:
+            await asyncio.wait_for(self._drained.wait(), timeout_seconds)
+        except TimeoutError:
+            return False
+        return True
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -91,6 +96,8 @@ class Sender:
         """Tell whoever asked."""
         what, _, due_at, answered = asked
         self.under_way -= 1
+        if not self.under_way:
+            self._drained.set()
         answered(what, status, body, time.monotonic() - due_at)
 
 

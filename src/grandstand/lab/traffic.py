@@ -33,11 +33,12 @@ class SentEvent(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One request of a player's client. `score` is that of the game in it; None without one."""
+    """One request of a player's client, with so many games in it; `score` is that of the best, None without one."""
 
     user_id: str
     event_ids: list[int]
     request: bytes
+    games: int
     score: int | None
 
 
@@ -65,7 +66,7 @@ class Traffic:
     def __post_init__(self) -> None:
         self.game_type, self.other_type = f"{self.name}.game", f"{self.name}.other"
         self.board, self.tournament = f"{self.name}-board", f"{self.name}-cup"
-        self._random = random.Random(self.seed)
+        self._random = random.Random(self.seed)  # noqa: S311 - chosen for being the same again
         self._players = max(10, self.model.daily_players)
         self._steps = activity_steps(self._players)
         self._ids: Iterator[UUID] = iter(())
@@ -76,10 +77,14 @@ class Traffic:
         user_id = f"p{self._player()}"
         count = self.model.batch_events(self._random.random())
         occurred_at = datetime.now(UTC).isoformat()
-        events, score = [], None
+        events: list[SentEvent] = []
+        best: int | None = None
+        games = 0
         for _ in range(count):
             if self._random.random() < self.model.game_share:
                 score = self._score(user_id)
+                best = score if best is None else max(best, score)
+                games += 1
                 payload: dict[str, Any] = {"score": score, "mode": "ranked", "map": "harbour"}
                 if self._random.random() < READS_A_GAME["tournament"]:
                     payload["tournament_id"] = self.tournament
@@ -92,11 +97,12 @@ class Traffic:
             user_id,
             [event.id.int for event in events],
             request_of("POST", "/api/events", key=self.key, body=body),
-            score,
+            games,
+            best,
         )
 
-    def reads_after(self, user_id: str, least: int) -> Iterator[Read]:
-        """Yield what a client asks after a game."""
+    def reads_after(self, user_id: str, games: int, least: int) -> Iterator[Read]:
+        """Yield what a client asks after so many games."""
         paths = {
             "top": f"/api/leaderboards/{self.board}",
             "rank": f"/api/leaderboards/{self.board}/users/{user_id}",
@@ -104,9 +110,10 @@ class Traffic:
             "tournament": f"/api/tournaments/{self.tournament}/leaderboard?limit=10",
             "prizes": f"/api/prizes?user_id={user_id}",
         }
-        for kind, share in READS_A_GAME.items():
-            if self._random.random() < share:
-                yield Read(kind, user_id, request_of("GET", paths[kind], key=self.key), least)
+        for _ in range(games):
+            for kind, share in READS_A_GAME.items():
+                if self._random.random() < share:
+                    yield Read(kind, user_id, request_of("GET", paths[kind], key=self.key), least)
 
     def rank_read(self, user_id: str, least: int) -> Read:
         """Return the question for a player's own rank."""
