@@ -125,6 +125,8 @@ class Tree:
         environment |= {
             "GRANDSTAND_SERVER_KEY": self.server_key,
             "GRANDSTAND_ADMIN_KEY": f"gs_admin_{secrets.token_hex(16)}",
+            # Set, so that none is shown in the log that tests search for keys.
+            "GRANDSTAND_CLIENT_KEY": f"gs_client_{secrets.token_hex(16)}",
             "GRANDSTAND_STOP_WITH_PARENT": "1",
             "GRANDSTAND_LOG_FORMAT": "json",
             # Short, so that a run of seconds meets what else takes a minute.
