@@ -80,6 +80,12 @@ EVENTS_REFUSED = Counter(
     registry=REGISTRY,
 )
 
+CACHE_READS = Counter(
+    "grandstand_cache_reads",
+    "Answers asked of a cache, by outcome: hit, shared (with a read that was under way), miss.",
+    ["cache", "outcome"],
+    registry=REGISTRY,
+)
 EVENTS_STORED = Counter("grandstand_events_stored", "Events stored for the first time.", registry=REGISTRY)
 EVENTS_DUPLICATE = Counter("grandstand_events_duplicate", "Events whose id was stored already.", registry=REGISTRY)
 SCORES_UNRANKED = Counter(
