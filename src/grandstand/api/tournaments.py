@@ -81,7 +81,9 @@ class TournamentRoutes(Controller):
         """Read a tournament."""
         principal = principal_of(request.scope, services)
         occurrence = Query(request.scope["query_string"]).occurrence()
-        view = await services.tournament_list.get(read_tournament_id(tournament_id), occurrence)
+        view = await services.tournament_list.get(
+            read_tournament_id(tournament_id), occurrence, is_fresh=principal.is_operator
+        )
         require_reader(principal, "tournaments:read", view.visibility)
         shown = shown_as_defined(principal, view.visibility)
         changes_at = earliest(view.starts_at, view.ends_at)

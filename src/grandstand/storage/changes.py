@@ -11,6 +11,8 @@ from valkey.exceptions import ValkeyError
 _LEADERBOARDS = b"leaderboards"
 _PERIODS = b"periods"
 _NAMES = b"names"
+_TOURNAMENTS = b"tournaments"
+_PRIZES = b"prizes"
 _RETRY_SECONDS = 0.5
 _POLL_SECONDS = 1.0
 RANKINGS_MAX = 20_000
@@ -42,6 +44,14 @@ class Changes:
         """Say that display names have changed."""
         await self._client.publish(self._channel, _NAMES)
 
+    async def tournaments(self) -> None:
+        """Say that tournaments have taken a step, or players have joined or left one."""
+        await self._client.publish(self._channel, _TOURNAMENTS)
+
+    async def prizes(self) -> None:
+        """Say that prizes were awarded, claimed, voided or have expired."""
+        await self._client.publish(self._channel, _PRIZES)
+
 
 class ChangeFeed:
     """The listening side: knows the generation of every ranking while its subscription holds."""
@@ -54,7 +64,7 @@ class ChangeFeed:
         self._on_leaderboards = on_leaderboards
         self._rankings_max = rankings_max
         self._connected = False
-        self._generation = self._since = self._periods = self._names = 0
+        self._generation = self._since = self._periods = self._names = self._tournaments = self._prizes = 0
         self._changed: dict[int, int] = {}
         self._others = 0
         """At least the last change of every ranking that is not in `_changed`."""
@@ -78,6 +88,16 @@ class ChangeFeed:
     def names_generation(self) -> int | None:
         """Return a number that is new after display names have changed; None while unheard."""
         return max(self._names, self._since) if self._connected else None
+
+    def tournaments_generation(self) -> int | None:
+        """Return a number that is new after a tournament has changed; None while unheard."""
+        # Whoever changes or cancels one says that definitions and rankings have changed.
+        return max(self._tournaments, self._periods, self._since) if self._connected else None
+
+    def prizes_generation(self) -> int | None:
+        """Return a number that is new after any prize has changed; None while unheard."""
+        # Erasures, which rename the owners of prizes, say that rankings have changed.
+        return max(self._prizes, self._periods, self._since) if self._connected else None
 
     async def run(self) -> None:
         """Listen until cancelled; after a lost connection everything counts as changed."""
@@ -116,6 +136,12 @@ class ChangeFeed:
             return
         if data == _NAMES:
             self._names = generation
+            return
+        if data == _TOURNAMENTS:
+            self._tournaments = generation
+            return
+        if data == _PRIZES:
+            self._prizes = generation
             return
         with contextlib.suppress(ValueError):
             for ranking_id in data.split(b","):
