@@ -5,6 +5,7 @@ import socket
 from collections.abc import Sequence
 
 from grandstand.bootstrap.core import EngineUnreachableError
+from grandstand.bootstrap.diagnosing import diagnose
 from grandstand.bootstrap.managing_keys import with_keys
 from grandstand.bootstrap.replaying import replay_board
 from grandstand.bootstrap.setup import check_engines, ensure_first_keys, migrate
@@ -14,6 +15,7 @@ from grandstand.settings import Role, Settings
 __all__ = [
     "EngineUnreachableError",
     "check_engines",
+    "diagnose",
     "ensure_first_keys",
     "migrate",
     "replay_board",

@@ -16,7 +16,8 @@ from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
 from grandstand.operations.known_tournaments import KnownTournaments
-from grandstand.operations.limit_requests import RateLimiter, RateLimits
+from grandstand.operations.limit_requests import RateLimiter
+from grandstand.operations.limits_in_force import RateLimits
 from grandstand.operations.list_leaderboards import LeaderboardLister
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
@@ -28,6 +29,7 @@ from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.put_player import PlayerKeeper
 from grandstand.operations.read_audit_log import AuditReader
+from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
@@ -38,6 +40,7 @@ from grandstand.storage.audit import AuditStore
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
+from grandstand.storage.event_reads import EventReads
 from grandstand.storage.player_exports import PlayerExports
 from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.workers.loop import run_every
@@ -61,10 +64,10 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
     limiter = RateLimiter(RateLimitStore(core.valkey, settings.valkey_prefix), RateLimits.of(settings))
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     reader = _reader(core, finder, feed)
-    known = KnownTournaments(core.database, core.tournaments, feed, settings.tournament_cache_seconds)
-    tournament_ranks = TournamentReader(core.database, core.tournaments, known, core.prizes, reader)
+    known = KnownTournaments(core.reads, core.tournaments, feed, settings.tournament_cache_seconds)
+    tournament_ranks = TournamentReader(core.reads, core.tournaments, known, core.prizes, reader)
     profiles = PlayerReader(
-        core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
+        core.reads, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
     )
     live, live_tournaments = LiveBoards(reader), LiveTournaments(reader, tournament_ranks)
     resolver = SystemResolver()
@@ -76,7 +79,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         limiter=limiter,
         sessions=SessionOpener(authenticator, core.database, core.bans),
         keys=KeyManager(core.database),
-        audit=AuditReader(core.database, AuditStore()),
+        audit=AuditReader(core.reads, AuditStore()),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
         lister=LeaderboardLister(core.catalog, core.database),
@@ -86,18 +89,21 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         players=PlayerKeeper(core.database, core.players, core.changes),
         profiles=profiles,
         banner=core.banner(),
-        exporter=PlayerExporter(core.database, PlayerExports(), profiles),
+        exporter=PlayerExporter(core.database, PlayerExports(), core.archived, profiles),
         eraser=core.eraser(),
         tournaments=core.tournament_keeper(),
-        tournament_list=TournamentLister(core.database, core.tournaments, known),
+        tournament_list=TournamentLister(core.reads, core.tournaments, known),
         tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans, core.changes),
         tournament_ranks=tournament_ranks,
         live_tournaments=live_tournaments,
         prizes=core.prize_keeper(feed),
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
+        events=EventReader(core.reads, EventReads()),
         quarantine=core.quarantine_manager(),
-        health=HealthChecker(core.database, core.stream_history, core.stream, core.stream_memory, core.index, roles),
+        health=HealthChecker(
+            core.database, core.stream_history, core.stream, core.stream_memory, core.index, roles, reads=core.reads
+        ),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
@@ -125,7 +131,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
 def _reader(core: Core, finder: RankingFinder, feed: ChangeFeed) -> LeaderboardReader:
     names = PlayerNames(core.database, core.players, feed)
     return LeaderboardReader(
-        finder, core.database, core.rankings, core.index, EntryReads(), core.archive, names, core.trust
+        finder, core.reads, core.rankings, core.index, EntryReads(), core.archive, names, core.trust
     )
 
 
