@@ -156,8 +156,9 @@ class Deployment:
         judge.replied(probe, reply)
         if reply.status != 202:
             return False
-        # Pages come from memory and ranks from Valkey; lists of tournaments and prizes need each pool of PostgreSQL.
-        for path in ("/api/leaderboards/global", "/api/tournaments?limit=1", "/api/prizes?user_id=nobody"):
+        # Pages come from memory and ranks from Valkey; events and prizes of somebody new need each pool of PostgreSQL.
+        nobody = f"nobody-{time.monotonic_ns()}"
+        for path in ("/api/leaderboards/global", f"/api/events?user_id={nobody}", f"/api/prizes?user_id={nobody}"):
             if (await self.client.ask("GET", path)).status != 200:
                 return False
         oldest = await self.inspector.oldest_waiting_at()

@@ -183,8 +183,23 @@ class Settings(BaseSettings):
     read_cache_seconds: float = Field(
         0.1, ge=0, le=60, description="Age at which a cached leaderboard page is computed anew; 0 turns the cache off."
     )
+    tournament_cache_seconds: float = Field(
+        1.0, ge=0, le=60, description="Greatest age of what a process remembers of a tournament; 0 for no memory."
+    )
+    prize_cache_seconds: float = Field(
+        1.0, ge=0, le=60, description="Greatest age of what a process remembers of prizes; 0 for no memory."
+    )
     public_max_age_seconds: int = Field(
-        5, ge=0, le=3600, description="`max-age` that browsers may keep a public leaderboard page."
+        5, ge=0, le=3600, description="`max-age`: how long a browser may keep a public answer."
+    )
+    edge_max_age_seconds: int = Field(
+        60, ge=0, le=3600, description="`s-maxage`: how long nginx or a CDN may keep a public answer."
+    )
+    edge_stale_seconds: int = Field(
+        30, ge=0, le=3600, description="`stale-while-revalidate`: how long it may be served while a new one is fetched."
+    )
+    archive_max_age_seconds: int = Field(
+        3600, ge=0, le=31_536_000, description="How long browsers and edges may keep public pages of archived periods."
     )
 
     tournament_grace_seconds: int = Field(

@@ -15,9 +15,10 @@ from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
 from grandstand.api.limits import admit_request, with_headers
 from grandstand.api.live import Opening, open_board, open_tournament, stream_live
-from grandstand.api.pages import Pages, not_modified, page_name
+from grandstand.api.pages import Pages, page_name
 from grandstand.api.place_reads import find_place_read
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
+from grandstand.api.public_reads import not_modified
 from grandstand.api.replies import Headers, Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
 from grandstand.api.role_gate import closed_paths, is_served

@@ -29,7 +29,7 @@ from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.bans import BanStore
 from grandstand.storage.buckets import BucketStore
-from grandstand.storage.changes import Changes
+from grandstand.storage.changes import ChangeFeed, Changes
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.erasures import ErasureStore
 from grandstand.storage.event_log import EventLog
@@ -123,9 +123,12 @@ class Core:
             grace_seconds=self.settings.tournament_grace_seconds,
         )  # fmt: skip
 
-    def prize_keeper(self) -> PrizeKeeper:
-        """Return what reads, claims, voids and expires prizes."""
-        return PrizeKeeper(self.database, self.prizes, self.outbox)
+    def prize_keeper(self, feed: ChangeFeed | None = None) -> PrizeKeeper:
+        """Return what reads, claims, voids and expires prizes; with a feed it remembers what it has read."""
+        return PrizeKeeper(
+            self.database, self.prizes, self.outbox, self.changes, feed,
+            age_max_seconds=self.settings.prize_cache_seconds,
+        )  # fmt: skip
 
     def banner(self) -> PlayerBanner:
         """Return what bans players."""

@@ -15,6 +15,7 @@ from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.limits_in_force import RateLimits
 from grandstand.operations.list_leaderboards import LeaderboardLister
@@ -63,7 +64,8 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
     limiter = RateLimiter(RateLimitStore(core.valkey, settings.valkey_prefix), RateLimits.of(settings))
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     reader = _reader(core, finder, feed)
-    tournament_ranks = TournamentReader(core.reads, core.tournaments, core.prizes, reader)
+    known = KnownTournaments(core.reads, core.tournaments, feed, settings.tournament_cache_seconds)
+    tournament_ranks = TournamentReader(core.reads, core.tournaments, known, core.prizes, reader)
     profiles = PlayerReader(
         core.reads, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
     )
@@ -90,11 +92,11 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         exporter=PlayerExporter(core.database, PlayerExports(), core.archived, profiles),
         eraser=core.eraser(),
         tournaments=core.tournament_keeper(),
-        tournament_list=TournamentLister(core.reads, core.tournaments),
-        tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans),
+        tournament_list=TournamentLister(core.reads, core.tournaments, known),
+        tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans, core.changes),
         tournament_ranks=tournament_ranks,
         live_tournaments=live_tournaments,
-        prizes=core.prize_keeper(),
+        prizes=core.prize_keeper(feed),
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
         events=EventReader(core.reads, EventReads()),

@@ -80,6 +80,12 @@ EVENTS_REFUSED = Counter(
     registry=REGISTRY,
 )
 
+CACHE_READS = Counter(
+    "grandstand_cache_reads",
+    "Answers asked of a cache, by outcome: hit, shared (with a read that was under way), miss.",
+    ["cache", "outcome"],
+    registry=REGISTRY,
+)
 STREAM_DEPTH = Gauge(
     "grandstand_stream_depth",
     "Acknowledged events that are not processed yet, as a scheduler saw last.",
