@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     connections_max: int = Field(
         50_000, ge=10, le=1_000_000, description="Connections of one HTTP process; further ones are answered 503."
     )
+    console_secure_cookies: bool = Field(
+        False, description="Whether the console's cookie is for HTTPS only, as behind a proxy that speaks it."
+    )
     cors_allow_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins (comma-separated, or `*`) whose web pages may call the API."
     )

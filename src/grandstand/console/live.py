@@ -1,0 +1,42 @@
+"""Server-Sent Events for pages of the console: the same streams as the API's, for operators' sessions."""
+
+from litestar.types import HTTPScope, Receive, Send
+
+from grandstand.api.live import LIVE_ENTRIES_MAX, stream_live
+from grandstand.api.parameters import read_key, read_tournament_id
+from grandstand.api.services import Services
+from grandstand.operations.live_boards import Topic
+from grandstand.operations.live_tournaments import TournamentTopic
+from grandstand.operations.read_leaderboard import WHOLE_BOARD
+
+_PARTS = 4
+
+
+def find_live(scope: HTTPScope) -> tuple[str, str] | None:
+    """Return what a path like `/console/leaderboards/{key}/live` wants to hear of, and its key or id."""
+    parts = scope["path"].strip("/").split("/")
+    is_live = len(parts) == _PARTS and parts[0] == "console" and parts[3] == "live"
+    return (parts[1], parts[2]) if is_live and parts[1] in ("leaderboards", "tournaments") else None
+
+
+async def stream_board(services: Services, name: str, scope: HTTPScope, receive: Receive, send: Send) -> None:
+    """Send the top of a board whenever it changes, until the client goes away.
+
+    Raises:
+        GrandstandError: there is no such board.
+    """
+    key = read_key(name)
+    topic = Topic(key, WHOLE_BOARD, LIVE_ENTRIES_MAX, await services.reader.visibility(key))
+    await stream_live(scope, receive, send, services.live.open(topic))
+
+
+async def stream_tournament(services: Services, name: str, scope: HTTPScope, receive: Receive, send: Send) -> None:
+    """Send the top of a tournament whenever it changes, until the client goes away.
+
+    Raises:
+        GrandstandError: there is no such tournament.
+    """
+    tournament_id = read_tournament_id(name)
+    visibility = await services.tournament_ranks.visibility(tournament_id)
+    topic = TournamentTopic(tournament_id, WHOLE_BOARD, LIVE_ENTRIES_MAX, visibility, occurrence=None)
+    await stream_live(scope, receive, send, services.live_tournaments.open(topic))
