@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from grandstand.api.app import build_app
 from grandstand.api.services import Services
 from grandstand.bootstrap.core import Core
+from grandstand.bootstrap.listening import Listening
 from grandstand.console.app import ConsoleApp
 from grandstand.console.services import ConsoleServices
-from grandstand.bootstrap.listening import Listening
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker

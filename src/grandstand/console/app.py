@@ -120,9 +120,7 @@ class ConsoleApp:
             route.path, http_method=route.method, status_code=HTTPStatus.OK, name=f"{route.method} {route.path}"
         )(answer)
 
-    async def _answer(
-        self, route: Route, scope: HTTPScope, receive: Receive, path: dict[str, Any]
-    ) -> Reply:
+    async def _answer(self, route: Route, scope: HTTPScope, receive: Receive, path: dict[str, Any]) -> Reply:
         trusted = self._services.api.settings.trusted_proxies
         address = str(client_address(scope, trusted) or "") or None
         visit = Visit(self._services, scope, Query(scope["query_string"]), path, address=address)
@@ -192,5 +190,3 @@ def _explain(visit: Visit, error: GrandstandError) -> Reply:
 
 def _headers_of(path: str) -> Any:
     return EMBEDDABLE if path.startswith("/boards/") else HEADERS
-
-

@@ -115,9 +115,7 @@ async def _ranks(visit: Visit, key: str, query: Query, wanted: str | None) -> Pa
     if wanted is not None:
         part = query.part()
         return await reader.nearby(key, check_user_id(wanted), above=_NEARBY, below=_NEARBY, part=part)
-    return await reader.page(
-        key, limit=_ROWS, cursor=query.text("cursor"), from_rank=_rank(query), part=query.part()
-    )
+    return await reader.page(key, limit=_ROWS, cursor=query.text("cursor"), from_rank=_rank(query), part=query.part())
 
 
 def _rank(query: Query) -> int | None:
@@ -147,7 +145,9 @@ def _again(
     if failure is not None and not isinstance(failure, InvalidError):
         errors[""] = failure.detail
     status = 422 if failure is None else failure.status
-    return page(visit, "board_form.html", status=status, board=board, fields=fields, typed=visit.form.values(), errors=errors)
+    return page(
+        visit, "board_form.html", status=status, board=board, fields=fields, typed=visit.form.values(), errors=errors
+    )
 
 
 def _key(visit: Visit) -> str:

@@ -11,7 +11,7 @@ from grandstand.api.replies import Reply
 _SVG = "image/svg+xml"
 _DARK = (
     "inline:@media (prefers-color-scheme: dark) {"
-    ".axis text, .title, .legend { fill: #a9b1bf !important } .guides, .line { stroke: #333a47 !important } }"
+    ".axis text, .no_data { fill: #a9b1bf !important } .axis .line, .guide { stroke: #333a47 !important } }"
 )
 _STYLE = Style(
     background="transparent",
@@ -21,6 +21,11 @@ _STYLE = Style(
     foreground_subtle="#d5d9e0",
     colors=("#3b6fe0", "#d9802e"),
     font_family="system-ui, sans-serif",
+    guide_stroke_color="#d5d9e0",
+    major_guide_stroke_color="#d5d9e0",
+    guide_stroke_dasharray="none",
+    major_guide_stroke_dasharray="none",
+    no_data_font_size=15,
     label_font_size=12,
     major_label_font_size=12,
     opacity=".15",

@@ -85,9 +85,7 @@ async def read_form(scope: HTTPScope, receive: Receive) -> Form:
     except TimeoutError:
         raise RequestTimeoutError(f"The form did not arrive within {BODY_TIMEOUT_SECONDS:.0f} seconds.") from None
     try:
-        pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX
-        )
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
     except ValueError:
         raise MalformedError("The form cannot be read.") from None
     return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])

@@ -38,9 +38,7 @@ async def post_log_in(visit: Visit) -> Reply:
     except (UnauthorizedError, RateLimitedError) as error:
         return _refuse(visit, error, to, name)
     is_https = visit.services.api.settings.console_secure_cookies
-    cookie = write_cookie(
-        session, visit.scope, age_seconds=int(SESSION_MAX.total_seconds()), is_https=is_https
-    )
+    cookie = write_cookie(session, visit.scope, age_seconds=int(SESSION_MAX.total_seconds()), is_https=is_https)
     return redirect(to, headers=cookie)
 
 

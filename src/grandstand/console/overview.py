@@ -36,9 +36,7 @@ async def get_overview(visit: Visit) -> Reply:
 async def get_events_chart(visit: Visit) -> Reply:
     """Show events a second as a picture."""
     looks = visit.services.load.looks
-    return line_chart(
-        [look.at for look in looks], [look.events_per_second for look in looks], name="Events a second"
-    )
+    return line_chart([look.at for look in looks], [look.events_per_second for look in looks], name="Events a second")
 
 
 ROUTES = (

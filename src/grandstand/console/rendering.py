@@ -1,6 +1,7 @@
 """Templates to HTML. Everything that is put into one is escaped, whoever wrote it; no template says otherwise."""
 
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,11 +10,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from grandstand.api.replies import Headers, Reply
-from grandstand.console.assets import ASSETS, asset_url
+from grandstand.console.assets import asset_url
 from grandstand.console.visit import Visit
 
-HTML = "text/html; charset=utf-8"
+HTML = "text/html"
 NO_STORE: Headers = ((b"cache-control", b"private, no-store"),)
+
+_numbers = count()
+"""Ids of questions that open above a page; only their being different matters."""
 
 _environment = Environment(
     loader=PackageLoader("grandstand.console"),
@@ -106,4 +110,4 @@ def _link(path: str, **parameters: Any) -> str:
 
 
 _environment.filters.update(moment=_moment, number=_number, pretty=_pretty)
-_environment.globals.update(asset=asset_url, link=_link, notes=NOTES, assets=ASSETS)
+_environment.globals.update(asset=asset_url, link=_link, notes=NOTES, new_id=lambda: f"ask-{next(_numbers)}")

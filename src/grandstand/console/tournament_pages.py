@@ -44,7 +44,7 @@ async def get_list(visit: Visit) -> Reply:
     """List tournaments."""
     status = visit.query.text("status")
     found = await visit.services.api.tournament_list.list(status, limit=50, cursor=visit.query.text("cursor"))
-    return page(visit, "tournaments.html", found=found, status=status, statuses=STATUSES)
+    return page(visit, "tournaments.html", found=found, status_wanted=status, statuses=STATUSES)
 
 
 async def get_tournament(visit: Visit) -> Reply:
@@ -106,7 +106,7 @@ async def post_edit(visit: Visit) -> Reply:
     values, wrong = read_fields(visit.form, OTHERS)
     if wrong:
         return _again(visit, item, OTHERS, InvalidError(wrong))
-    cleared: dict[str, Any] = {name: None for name in ("title", "repeat", "max_players", "max_attempts")}
+    cleared: dict[str, Any] = dict.fromkeys(("title", "repeat", "max_players", "max_attempts"))
     held = _typed(item)
     # What was not touched is not sent: times lose their parts of a second in a form, and prizes their metadata.
     same = {name for name in ("starts_at", "ends_at", "prizes") if visit.form.text(name) == held[name].strip()}

@@ -44,18 +44,6 @@ function begin() {
       for (const box of all.closest("form").querySelectorAll("input[name=id]")) box.checked = all.checked;
     });
   }
-  // One question at a time, and Escape takes it back.
-  document.addEventListener("toggle", (event) => {
-    if (!event.target.open || !event.target.matches("details.ask")) return;
-    for (const other of document.querySelectorAll("details.ask[open]")) if (other !== event.target) other.open = false;
-  }, true);
-  document.addEventListener("keydown", (event) => {
-    const open = event.key === "Escape" && document.querySelector("details.ask[open]");
-    if (open) {
-      open.open = false;
-      open.querySelector("summary").focus();
-    }
-  });
   document.body.addEventListener("htmx:afterSwap", (event) => showTimes(event.target));
   document.querySelector("[aria-invalid=true]")?.focus();
 }
