@@ -1,5 +1,7 @@
 """Leaderboards: listed, made, looked at in any period, changed and reset."""
 
+from typing import Any
+
 import msgspec
 
 from grandstand.api.parameters import Query, check_user_id, read_key
@@ -41,7 +43,7 @@ async def get_board(visit: Visit) -> Reply:
         missing = error.detail
         ranks = await reader.page(key, limit=_ROWS)
     is_live = not any(query.text(name) for name in ("period", "cursor", "from_rank", "user_id", "segment", "bucket"))
-    values = {"board": board, "ranks": ranks, "wanted": wanted, "missing": missing, "is_live": is_live}
+    values: dict[str, Any] = {"board": board, "ranks": ranks, "wanted": wanted, "missing": missing, "is_live": is_live}
     if visit.is_part:
         return page(visit, "board_rows.html", **values)
     periods = await reader.periods(key, limit=50)

@@ -1,5 +1,6 @@
 """Charts as SVG pictures. They are pictures (`<img>`), so nothing in them runs, and a table beside each says the same."""
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -7,6 +8,9 @@ import pygal
 from pygal.style import Style
 
 from grandstand.api.replies import Reply
+
+# The library hooks itself into every import of the process to find plug-ins, in a way that Python warns of.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
 
 _SVG = "image/svg+xml"
 _DARK = (

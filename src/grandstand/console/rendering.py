@@ -16,6 +16,7 @@ from grandstand.console.visit import Visit
 HTML = "text/html"
 NO_STORE: Headers = ((b"cache-control", b"private, no-store"),)
 
+_NOTHING = "\N{EN DASH}"
 _numbers = count()
 """Ids of questions that open above a page; only their being different matters."""
 
@@ -74,8 +75,8 @@ NOTES = {
 """What a page may say after a change; the address holds the key only, so no link can put words into it."""
 
 
-def _moment(value: datetime | str | None, empty: str = "–") -> Markup:
-    """A time for people: the page's script writes it in the viewer's zone and keeps UTC for whoever points at it."""
+def _moment(value: datetime | str | None, empty: str = _NOTHING) -> Markup:
+    """Return a time for people: the page's script writes it in the viewer's zone and keeps UTC for whoever points at it."""
     if value is None:
         return Markup('<span class="quiet">{}</span>').format(empty)
     moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
@@ -85,14 +86,14 @@ def _moment(value: datetime | str | None, empty: str = "–") -> Markup:
 
 
 def _number(value: float | None) -> str:
-    """A number with its digits in groups of three."""
+    """Return a number with its digits in groups of three."""
     if value is None:
-        return "–"
+        return _NOTHING
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
 
 
 def _pretty(value: Any) -> str:
-    """JSON over several lines."""
+    """Return JSON over several lines."""
     if isinstance(value, str | msgspec.Raw):
         text = value if isinstance(value, str) else bytes(value).decode()
     else:
@@ -104,7 +105,7 @@ def _pretty(value: Any) -> str:
 
 
 def _link(path: str, **parameters: Any) -> str:
-    """A path with a query; parameters that are None or empty are left out."""
+    """Return a path with a query; parameters that are None or empty are left out."""
     given = {name: value for name, value in parameters.items() if value not in (None, "")}
     return f"{path}?{urlencode(given)}" if given else path
 

@@ -65,7 +65,7 @@ async def get_tournament(visit: Visit) -> Reply:
         missing = error.detail
         ranks = await api.tournament_ranks.page(tournament_id, occurrence=occurrence, limit=_ROWS)
     is_live = item.status == "active" and occurrence is None and wanted is None and query.text("cursor") is None
-    values = {"item": item, "ranks": ranks, "wanted": wanted, "missing": missing, "is_live": is_live}
+    values: dict[str, Any] = {"item": item, "ranks": ranks, "wanted": wanted, "missing": missing, "is_live": is_live}
     if visit.is_part:
         return page(visit, "tournament_rows.html", **values)
     preview = await api.tournament_ranks.preview(tournament_id, occurrence=occurrence)

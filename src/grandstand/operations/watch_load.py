@@ -1,6 +1,6 @@
 """Keeps what people watch: how many events came in and how far processing is behind, for the last ten minutes.
 
-One look every few seconds serves every open overview of the process, so watching costs the same for one browser or fifty.
+One look every few seconds serves every open overview of the process: watching costs the same for one browser or fifty.
 """
 
 from collections import deque
