@@ -1,7 +1,7 @@
 """Pictures of every page of the console and of a public board: `python scripts/screenshots.py FOLDER`.
 
-Starts a deployment of its own, fills it, logs in and takes each page in light, in dark and as wide as a phone. The folder
-is not part of the repository.
+Starts a deployment of its own, fills it, logs in and takes each page in light, in dark and as wide as a phone. It
+needs the programs of `make programs`.
 """
 
 import json

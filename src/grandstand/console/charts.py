@@ -1,4 +1,4 @@
-"""Charts as SVG pictures. They are pictures (`<img>`), so nothing in them runs, and a table beside each says the same."""
+"""Charts as SVG pictures. They are pictures (`<img>`), so nothing in them runs; a table beside each says the same."""
 
 import sys
 from collections.abc import Sequence

@@ -76,7 +76,7 @@ NOTES = {
 
 
 def _moment(value: datetime | str | None, empty: str = _NOTHING) -> Markup:
-    """Return a time for people: the page's script writes it in the viewer's zone and keeps UTC for whoever points at it."""
+    """Return a time for people: a script writes it in the viewer's zone, and UTC shows to whoever points at it."""
     if value is None:
         return Markup('<span class="quiet">{}</span>').format(empty)
     moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
