@@ -105,6 +105,13 @@ class Settings(BaseSettings):
     )
     rate_limit_server_requests: int = Field(0, ge=0, le=1_000_000_000, description="Requests with one server key.")
 
+    rate_limit_log_ins: int = Field(
+        10,
+        ge=1,
+        le=1_000_000,
+        description="Log-ins to the console with one name in a window; by address twice as many",
+    )
+
     connections_max: int = Field(
         50_000, ge=10, le=1_000_000, description="Connections of one HTTP process; further ones are answered 503."
     )

@@ -1,16 +1,28 @@
 """Who may what in the console: every route beside every role, forms without a token, log-ins, and sessions that end."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from typing import Any
 
 import httpx
 import pyotp
 import pytest
 
-from grandstand.console.app import ROUTES
-from tests.console.conftest import PASSWORD, ROLES, Console
+from grandstand.console.app import ROUTES, ConsoleApp
+from grandstand.console.services import ConsoleServices
+from grandstand.operations.manage_operators import OperatorManager
+from grandstand.operations.operator_sessions import OperatorSessions
+from grandstand.operations.passwords import Passwords
+from grandstand.operations.read_events import EventReader
+from grandstand.operations.watch_load import LoadWatch
+from grandstand.storage.event_reads import EventReads
+from grandstand.storage.operators import OperatorStore
+from tests.api.conftest import open_deployment
+from tests.console.conftest import PASSWORD, ROLES
+from tests.support.engines import RunningEngines
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.anyio
 
 VIEWER, LIVE_OPS, ADMIN, EVERYONE = "viewer", "live-ops", "admin", None
 TABLE: dict[str, str | None] = {
@@ -88,8 +100,60 @@ def rows() -> Iterator[tuple[str, str, str | None]]:
         yield method, re.sub(r"\{\w+\}", "nobody", template), role
 
 
-def token_of(client: httpx.Client) -> str:
-    found = re.search(r'name="form_token" value="([0-9a-f]+)"', client.get("/console").text)
+class Door:
+    """The console in this process, and the sessions that tests share."""
+
+    def __init__(self, app: ConsoleApp, operators: OperatorManager) -> None:
+        self.operators = operators
+        self._transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
+        self._cookies: dict[str, str] = {}
+        self._addresses = count(1)
+
+    def client(self, cookie: str | None = None, address: str = "") -> httpx.AsyncClient:
+        headers = {"X-Forwarded-For": address or f"10.0.0.{next(self._addresses)}"}
+        if cookie is not None:
+            headers["Cookie"] = f"gs_console={cookie}"
+        return httpx.AsyncClient(transport=self._transport, base_url="http://grandstand", headers=headers)
+
+    async def enter(self, name: str | None) -> httpx.AsyncClient:
+        """A client with the session of an operator; the session is begun once."""
+        if name is not None and name not in self._cookies:
+            answer = await self.log_in(name)
+            assert answer.status_code == 303, answer.text
+            self._cookies[name] = answer.cookies["gs_console"]
+        return self.client(None if name is None else self._cookies[name])
+
+    async def log_in(self, name: str, password: str = PASSWORD, code: str = "", address: str = "") -> httpx.Response:
+        """Send the form of the log-in, from an address that nobody else has or from a given one."""
+        async with self.client(address=address) as client:
+            return await client.post("/console/log-in", data={"name": name, "password": password, "code": code})
+
+
+@pytest.fixture(scope="module")
+async def door(
+    anyio_backend: Any, engines: RunningEngines, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Door]:
+    folder = tmp_path_factory.mktemp("data")
+    # What httpx calls the peer's address is that of a proxy here, so that each client may have its own.
+    async with open_deployment(
+        engines, template_database, folder, trusted_proxies="127.0.0.0/8", rate_limit_log_ins=5
+    ) as site:
+        store, passwords, database = OperatorStore(), Passwords(), site.core.database
+        operators = OperatorManager(database, store, passwords)
+        services = ConsoleServices(
+            api=site.services,
+            operators=operators,
+            sessions=OperatorSessions(database, store, passwords),
+            events=EventReader(database, EventReads()),
+            load=LoadWatch(site.core.stream),
+        )
+        for name, role in ROLES.items():
+            await operators.add(name, role, PASSWORD)
+        yield Door(ConsoleApp(services, site.app), operators)
+
+
+async def token_of(client: httpx.AsyncClient) -> str:
+    found = re.search(r'name="form_token" value="([0-9a-f]+)"', (await client.get("/console")).text)
     assert found is not None
     return found[1]
 
@@ -100,14 +164,13 @@ def test_every_route_has_a_row_and_every_row_a_route() -> None:
 
 
 @pytest.mark.parametrize("name", [None, *ROLES])
-def test_every_route_answers_those_who_may_and_nobody_else(console: Console, name: str | None) -> None:
-    with console.client(name) as client:
-        token = token_of(client) if name else ""
+async def test_every_route_answers_those_who_may_and_nobody_else(door: Door, name: str | None) -> None:
+    async with await door.enter(name) as client:
+        token = await token_of(client) if name else ""
         for method, path, least in rows():
             if path in ("/console/log-out", "/console/log-in"):
                 continue
-            data = {"form_token": token} if method == "POST" else None
-            answer = client.request(method, path, data=data)
+            answer = await client.request(method, path, data={"form_token": token} if method == "POST" else None)
             where = f"{method} {path} as {name}: {answer.status_code}"
             assert answer.status_code < 500, where
             if least is None:
@@ -122,64 +185,65 @@ def test_every_route_answers_those_who_may_and_nobody_else(console: Console, nam
                 assert not answer.headers.get("location", "").startswith("/console/log-in"), where
 
 
-def test_no_form_counts_without_the_token_of_its_session(console: Console) -> None:
-    with console.client("liv") as other:
-        foreign = token_of(other)
-    with console.client("ann") as client:
-        token = token_of(client)
+async def test_no_form_counts_without_the_token_of_its_session(door: Door) -> None:
+    async with await door.enter("liv") as other:
+        foreign = await token_of(other)
+    async with await door.enter("ann") as client:
+        token = {"form_token": await token_of(client)}
         for method, path, least in rows():
             if method == "POST" and least is not None:
                 for data in ({}, {"form_token": ""}, {"form_token": foreign}):
-                    assert client.post(path, data=data).status_code == 403, path
-                elsewhere = {"Sec-Fetch-Site": "cross-site"}
-                assert client.post(path, data={"form_token": token}, headers=elsewhere).status_code == 403, path
-                evil = {"Origin": "https://evil.example"}
-                assert client.post(path, data={"form_token": token}, headers=evil).status_code == 403, path
+                    assert (await client.post(path, data=data)).status_code == 403, path
+                for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+                    assert (await client.post(path, data=token, headers=headers)).status_code == 403, path
 
 
-def test_a_session_ends_at_once(console: Console) -> None:
-    async def add(operators):
-        await operators.add("temp", "live-ops", PASSWORD)
-
-    console.manage(add)
-    answer = console.log_in("temp", PASSWORD)
+async def test_a_session_ends_at_once(door: Door) -> None:
+    await door.operators.add("temp", "live-ops", PASSWORD)
+    answer = await door.log_in("temp")
     assert "HttpOnly; SameSite=Strict" in answer.headers["set-cookie"]
     assert "Path=/console" in answer.headers["set-cookie"]
-    with console.client("temp") as client:
-        assert client.get("/console/leaderboards/new").status_code == 200
-        console.manage(lambda operators: operators.set_role("temp", "viewer"))
-        assert client.get("/console/leaderboards/new").status_code == 403
-        console.manage(lambda operators: operators.disable("temp"))
-        assert client.get("/console").status_code == 303
-        console.manage(lambda operators: operators.enable("temp"))
-        assert client.get("/console").status_code == 303
-    assert console.log_in("temp", PASSWORD).status_code == 303
+    async with door.client(answer.cookies["gs_console"]) as client:
+        assert (await client.get("/console/leaderboards/new")).status_code == 200
+        await door.operators.set_role("temp", "viewer")
+        assert (await client.get("/console/leaderboards/new")).status_code == 403
+        await door.operators.disable("temp")
+        assert (await client.get("/console")).status_code == 303
+        assert (await door.log_in("temp")).status_code == 401
+        await door.operators.enable("temp")
+        assert (await client.get("/console")).status_code == 303
+    assert (await door.log_in("temp")).status_code == 303
 
 
-def test_a_code_is_asked_for_and_counts_once(console: Console) -> None:
-    async def add(operators):
-        await operators.add("coded", "viewer", PASSWORD)
-        return await operators.make_totp("coded")
+async def test_logging_out_ends_the_session_and_not_only_the_cookie(door: Door) -> None:
+    cookie = (await door.log_in("vera")).cookies["gs_console"]
+    async with door.client(cookie) as client:
+        await client.post("/console/log-out", data={"form_token": await token_of(client)})
+    async with door.client(cookie) as client:
+        assert (await client.get("/console")).status_code == 303
 
-    totp = pyotp.TOTP(console.manage(add).secret)
-    refused = console.log_in("coded", PASSWORD)
-    assert refused.status_code == 401
-    assert console.log_in("coded", PASSWORD, "123").status_code == 401
+
+async def test_a_code_is_asked_for_and_counts_once(door: Door) -> None:
+    await door.operators.add("coded", "viewer", PASSWORD)
+    totp = pyotp.TOTP((await door.operators.make_totp("coded")).secret)
+    assert (await door.log_in("coded")).status_code == 401
+    assert (await door.log_in("coded", code="123")).status_code == 401
     code = totp.now()
-    assert console.log_in("coded", PASSWORD, code).status_code == 303
-    assert console.log_in("coded", PASSWORD, code).status_code == 401
+    assert (await door.log_in("coded", code=code)).status_code == 303
+    assert (await door.log_in("coded", code=code)).status_code == 401
 
 
-def test_refusals_are_alike_and_then_there_are_no_more(console: Console) -> None:
-    unknown, wrong = console.log_in("nobody", PASSWORD), console.log_in("vera", "a wrong password")
+async def test_refusals_are_alike_and_then_there_are_no_more(door: Door) -> None:
+    unknown, wrong = await door.log_in("nobody"), await door.log_in("vera", "a wrong password")
     assert (unknown.status_code, wrong.status_code) == (401, 401)
     assert unknown.text.replace("nobody", "vera") == wrong.text
     assert "set-cookie" not in wrong.headers
-    codes = [console.log_in("nobody", "guess").status_code for _ in range(11)]
-    assert codes[-1] == 429
-    many = [console.log_in(f"guess-{number}", "", address="10.1.1.1").status_code for number in range(21)]
-    assert many == [401] * 20 + [429]
-    # Whoever goes on to a page of ours after logging in goes to no other.
-    with console.client(None) as client:
+    assert [(await door.log_in("nobody")).status_code for _ in range(5)] == [401] * 4 + [429]
+    codes = [(await door.log_in(f"guess-{number}", address="10.1.1.1")).status_code for number in range(11)]
+    assert codes == [401] * 10 + [429]
+
+
+async def test_a_log_in_goes_on_to_pages_of_the_console_only(door: Door) -> None:
+    async with door.client() as client:
         for target in ("https://evil.example", "//evil.example", "/console/\\evil.example", "/api"):
-            assert "evil" not in client.get("/console/log-in", params={"to": target}).text
+            assert "evil" not in (await client.get("/console/log-in", params={"to": target})).text

@@ -1,15 +1,14 @@
 """How often people may knock: pages by address as anonymous reads of the API are, log-ins more tightly."""
 
+from functools import cache
+
 from litestar.types import HTTPScope
 
 from grandstand.api.client_address import counted_address
 from grandstand.api.problems import RateLimitedError
 from grandstand.console.services import ConsoleServices
 from grandstand.domain.rate_limits import RateLimit
-
-LOG_IN_BY_ADDRESS = RateLimit("log-in", "log-in-address", 20, 60, 60)
-LOG_IN_BY_NAME = RateLimit("log-in", "log-in-name", 10, 60, 0)
-"""A name is never blocked beyond its window: nobody can lock an operator out for good."""
+from grandstand.settings import Settings
 
 
 async def admit_visit(scope: HTTPScope, services: ConsoleServices) -> None:
@@ -29,8 +28,19 @@ async def admit_log_in(scope: HTTPScope, services: ConsoleServices, name: str) -
     Raises:
         RateLimitedError: there were too many.
     """
-    await _judge(services, LOG_IN_BY_ADDRESS, counted_address(scope, services.api.settings.trusted_proxies))
-    await _judge(services, LOG_IN_BY_NAME, name[:64])
+    by_address, by_name = _log_in_limits(services.api.settings)
+    await _judge(services, by_address, counted_address(scope, services.api.settings.trusted_proxies))
+    await _judge(services, by_name, name[:64])
+
+
+@cache
+def _log_in_limits(settings: Settings) -> tuple[RateLimit, RateLimit]:
+    """Return the limits by address and by name: a name is never blocked, so nobody can lock an operator out for good."""
+    quota, window = settings.rate_limit_log_ins, settings.rate_limit_window_seconds
+    return (
+        RateLimit("log-in", "log-in-address", 2 * quota, window, settings.rate_limit_block_seconds),
+        RateLimit("log-in", "log-in-name", quota, window, 0),
+    )
 
 
 async def _judge(services: ConsoleServices, limit: RateLimit, subject: str) -> None:
