@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pyotp
 import pytest
+from argon2 import PasswordHasher
 
 from grandstand.console.app import ROUTES, ConsoleApp
 from grandstand.console.services import ConsoleServices
@@ -100,6 +101,10 @@ def rows() -> Iterator[tuple[str, str, str | None]]:
         yield method, re.sub(r"\{\w+\}", "nobody", template), role
 
 
+CHEAP = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+"""What a password costs is not what these tests are about."""
+
+
 class Door:
     """The console in this process, and the sessions that tests share."""
 
@@ -138,7 +143,7 @@ async def door(
     async with open_deployment(
         engines, template_database, folder, trusted_proxies="127.0.0.0/8", rate_limit_log_ins=5
     ) as site:
-        store, passwords, database = OperatorStore(), Passwords(), site.core.database
+        store, passwords, database = OperatorStore(), Passwords(CHEAP), site.core.database
         operators = OperatorManager(database, store, passwords)
         services = ConsoleServices(
             api=site.services,

@@ -35,7 +35,7 @@ async def admit_log_in(scope: HTTPScope, services: ConsoleServices, name: str) -
 
 @cache
 def _log_in_limits(settings: Settings) -> tuple[RateLimit, RateLimit]:
-    """Return the limits by address and by name: a name is never blocked, so nobody can lock an operator out for good."""
+    """Return the limits by address and by name. A name is never blocked: nobody can lock an operator out for good."""
     quota, window = settings.rate_limit_log_ins, settings.rate_limit_window_seconds
     return (
         RateLimit("log-in", "log-in-address", 2 * quota, window, settings.rate_limit_block_seconds),

@@ -21,8 +21,9 @@ T = TypeVar("T")
 class Passwords:
     """Hashes and checks for one process."""
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher()
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        """Hash with the library's own parameters unless other ones are given."""
+        self._hasher = hasher or PasswordHasher()
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._nobodys = ""
 
