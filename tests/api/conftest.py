@@ -25,7 +25,8 @@ from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
-from grandstand.operations.limit_requests import RateLimiter, RateLimits
+from grandstand.operations.limit_requests import RateLimiter
+from grandstand.operations.limits_in_force import RateLimits
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
@@ -36,11 +37,13 @@ from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.put_player import PlayerKeeper
 from grandstand.operations.read_audit_log import AuditReader
+from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
 from grandstand.storage.audit import AuditStore
+from grandstand.storage.event_reads import EventReads
 from grandstand.storage.player_exports import PlayerExports
 from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.storage.stream_history import StreamHistory
@@ -156,7 +159,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         banner=PlayerBanner(
             core.database, core.ledger, core.bans, core.entries, core.tournaments, core.prizes, core.index, core.changes
         ),
-        exporter=PlayerExporter(core.database, PlayerExports(), profiles),
+        exporter=PlayerExporter(core.database, PlayerExports(), core.archived, profiles),
         eraser=core.new_eraser(),
         tournaments=TournamentKeeper(
             core.database,
@@ -174,11 +177,18 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         prizes=PrizeKeeper(core.database, core.prizes, core.outbox),
         webhooks=WebhookManager(core.database, WebhookStore(), core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, core.letters, core.stream),
+        events=EventReader(core.database, EventReads()),
         quarantine=core.new_quarantine_manager(),
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),
         health=HealthChecker(
-            core.database, StreamHistory(), core.stream, core.new_memory(), core.index, ("ingest", "api")
+            core.database,
+            StreamHistory(),
+            core.stream,
+            core.new_memory(),
+            core.index,
+            ("ingest", "api"),
+            reads=core.database,
         ),
     )
     app = build_app(services)

@@ -29,6 +29,7 @@ OPENERS = OPERATORS | {"client"}
 TABLE: dict[tuple[str, str], tuple[frozenset[Who], str | None]] = {
     # Who may, and which scope a narrowed server key needs; None where it needs none, or no server key will do.
     ("POST", "/api/events"): (PLAYERS, "events:write"),
+    ("GET", "/api/events"): (OPERATORS, "events:read"),
     ("POST", "/api/events/import"): (OPERATORS, "events:write"),
     ("POST", "/api/players/sessions"): (OPENERS, "players:write"),
     ("POST", "/api/players/sessions/refresh"): (frozenset(("player", "other player")), None),

@@ -15,9 +15,7 @@ from grandstand.console.services import ConsoleServices
 from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.operator_sessions import OperatorSessions
 from grandstand.operations.passwords import Passwords
-from grandstand.operations.read_events import EventReader
 from grandstand.operations.watch_load import LoadWatch
-from grandstand.storage.event_reads import EventReads
 from grandstand.storage.operators import OperatorStore
 from tests.api.conftest import open_deployment
 from tests.console.conftest import PASSWORD, ROLES
@@ -149,7 +147,6 @@ async def door(
             api=site.services,
             operators=operators,
             sessions=OperatorSessions(database, store, passwords),
-            events=EventReader(database, EventReads()),
             load=LoadWatch(site.core.stream),
         )
         for name, role in ROLES.items():

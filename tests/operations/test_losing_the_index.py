@@ -18,7 +18,7 @@ import pytest
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.catalog import indexed
 from grandstand.operations.read_leaderboard import LeaderboardReader
-from tests.support.core import NOON, Core, block, event, minutes, standing
+from tests.support.core import NOON, Core, block, event, standing
 
 pytestmark = pytest.mark.anyio
 
@@ -138,7 +138,7 @@ async def check_whole(core: Core) -> None:
         assert await reconciler.reconcile() == 0
 
 
-@pytest.mark.parametrize("loss", ["all", "ranks", "holders", "metadata", "some members", "another type"])
+@pytest.mark.parametrize("loss", ["all", "ranks", "holders", "metadata", "some members"])
 async def test_index_keys_go_away_under_load(core: Core, loss: str) -> None:
     randomly = random.Random(loss)
     keeper = core.new_keeper()
@@ -155,31 +155,11 @@ async def test_index_keys_go_away_under_load(core: Core, loss: str) -> None:
                         await core.valkey.delete(holders)
                     case "metadata":
                         await core.valkey.delete(metadata)
-                    case "another type":
-                        await core.valkey.set(randomly.choice([ranks, holders, removed, metadata]), "not ours")
                     case _:
                         await core.valkey.zpopmin(ranks, randomly.randint(1, 5))
             await load.wait_for_reads(randomly.choice([4, 30]))
             if randomly.random() < 0.7:
                 await keeper.keep()
-
-
-@pytest.mark.parametrize("place", range(4), ids=["ranks", "holders", "removed", "metadata"])
-async def test_a_key_of_another_type_is_dropped_and_its_batch_goes_on(core: Core, place: int) -> None:
-    await core.define("best")
-    await core.define("latest", operator="latest")
-    await core.apply(*(event(user_id, 5) for user_id in ORDER))
-    await core.valkey.delete((await core.keys("best"))[place])
-    await core.valkey.set((await core.keys("best"))[place], "not ours")
-
-    await core.apply(event("p07", 9, at=minutes(1)), event("zoe", 1))
-
-    assert await core.is_complete("latest"), "what the batch has for other boards is not held up"
-    assert (await core.reader.user("latest", "p07")).rank == 1
-    assert (await core.reader.user("best", "p07")).rank == 1, "PostgreSQL answers"
-    await core.new_keeper().keep()
-    assert await core.is_complete("best")
-    assert standing(await core.reader.page("best")) == await core.computed("best")
 
 
 async def test_a_flush_of_a_drained_system_under_load(core: Core) -> None:
@@ -231,3 +211,75 @@ async def test_a_removal_beside_a_loss_and_a_rebuild_leaves_nobody_behind(core: 
     page = await core.reader.page("best")
     assert page.total == PLAYERS - 1
     assert standing(page) == await core.computed("best")
+
+
+async def spoil(core: Core, key: str) -> None:
+    """Something of another kind stands where the index keeps its own."""
+    await core.valkey.delete(key)
+    await core.valkey.set(key, "not ours")
+
+
+@pytest.mark.parametrize("part", range(4), ids=["ranks", "holders", "removed", "metadata"])
+async def test_a_key_of_another_type_stalls_nobody(core: Core, part: int) -> None:
+    """The batch is applied, its other boards are ranked by the index, and the damaged index comes back."""
+    for key, values in BOARDS.items():
+        await core.define(key, **values)
+    first = [event(user_id, 5) for user_id in ORDER]
+    await core.apply(*first)
+    await spoil(core, (await core.keys("best"))[part])
+    await core.apply(event("newcomer", 7), event("p07", 9))
+    assert not await core.is_complete("best")
+    assert await core.is_complete("latest")
+    for key in BOARDS:
+        page = await core.reader.page(key)
+        assert page.total == PLAYERS + 1
+        assert standing(page) == await core.computed(key)
+    await check_whole(core)
+
+
+@pytest.mark.parametrize("part", range(2), ids=["ranks", "holders"])
+async def test_a_key_of_another_type_is_read_past_and_mended_without_a_write(core: Core, part: int) -> None:
+    for key, values in BOARDS.items():
+        await core.define(key, **values)
+    await core.apply(*(event(user_id, 5) for user_id in ORDER))
+    await spoil(core, (await core.keys("best"))[part])
+    reader = core.reader
+    assert standing(await reader.page("best")) == await core.computed("best")
+    assert (await reader.user("best", "p07")).total == PLAYERS
+    assert (await reader.lookup("best", ["p07"])).total == PLAYERS
+    assert (await reader.nearby("best", "p07", above=1, below=1)).total == PLAYERS
+    await check_whole(core)
+
+
+async def test_holders_without_sense_stall_nobody(core: Core) -> None:
+    """The type is right, and the script ends in an error of its own."""
+    for key, values in BOARDS.items():
+        await core.define(key, **values)
+    await core.apply(*(event(user_id, 5) for user_id in ORDER))
+    await core.valkey.hset((await core.keys("best"))[1], "p07", "?")
+    await core.apply(event("p07", 9))
+    assert standing(await core.reader.page("best")) == await core.computed("best")
+    await check_whole(core)
+
+
+async def test_lists_of_rebuilds_of_another_type_are_begun_anew(core: Core) -> None:
+    for key, values in BOARDS.items():
+        await core.define(key, **values)
+    await core.apply(*(event(user_id, 5) for user_id in ORDER))
+    await spoil(core, f"{core.prefix}:rebuilds")
+    await spoil(core, f"{core.prefix}:rebuilding")
+    assert await core.index.rebuilds() == {}
+    await core.valkey.delete((await core.keys("best"))[0])
+    assert standing(await core.reader.page("best")) == await core.computed("best")
+    await spoil(core, f"{core.prefix}:rebuilding")
+    await check_whole(core)
+
+
+async def test_a_removal_from_an_index_of_another_type(core: Core) -> None:
+    for key, values in BOARDS.items():
+        await core.define(key, **values)
+    await core.apply(*(event(user_id, 5) for user_id in ORDER))
+    await spoil(core, (await core.keys("best"))[1])
+    await core.definer.remove_user("best", "p07")
+    assert standing(await core.reader.page("best")) == await core.computed("best")
+    await check_whole(core)

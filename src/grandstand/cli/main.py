@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import typer
 
-from grandstand.cli import boards, dead_letters, keys, operators, prizes, quarantine, tournaments
+from grandstand.cli import archive, boards, dead_letters, keys, operators, prizes, quarantine, tournaments
 from grandstand.cli.describe import settings, version
+from grandstand.cli.doctor import doctor
 from grandstand.cli.importing import import_events
 from grandstand.cli.migrate import migrate
 from grandstand.cli.replay import replay
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_events,
     "replay": replay,
     "verify": verify,
+    "doctor": doctor,
     "settings": settings,
     "version": version,
 }
@@ -41,6 +43,7 @@ app.add_typer(tournaments.app, name="tournaments")
 app.add_typer(prizes.app, name="prizes")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(archive.app, name="archive")
 app.add_typer(keys.app, name="keys")
 app.add_typer(operators.app, name="operators")
 

@@ -31,7 +31,7 @@ async def _find(visit: Visit) -> EventList:
             wrong.append(FieldError(name, str(error)))
     if wrong:
         raise InvalidError(wrong)
-    return await visit.services.events.list(
+    return await visit.services.api.events.list(
         user_id=visit.query.text("user_id"),
         event_type=visit.query.text("event_type"),
         since=times["from"],

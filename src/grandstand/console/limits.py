@@ -7,7 +7,7 @@ from litestar.types import HTTPScope
 from grandstand.api.client_address import counted_address
 from grandstand.api.problems import RateLimitedError
 from grandstand.console.services import ConsoleServices
-from grandstand.domain.rate_limits import RateLimit
+from grandstand.domain.rate_limits import RateLimit, Verdict
 from grandstand.settings import Settings
 
 
@@ -45,7 +45,7 @@ def _log_in_limits(settings: Settings) -> tuple[RateLimit, RateLimit]:
 
 async def _judge(services: ConsoleServices, limit: RateLimit, subject: str) -> None:
     judgement = services.api.limiter.judge(limit, subject)
-    verdict = judgement if isinstance(judgement, tuple) else await judgement
+    verdict = judgement if isinstance(judgement, Verdict) else await judgement
     if not verdict.is_admitted:
         raise RateLimitedError(
             f"Too many requests; try again in {verdict.reset_seconds} seconds.", retry_after=verdict.reset_seconds

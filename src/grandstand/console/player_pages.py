@@ -62,7 +62,7 @@ async def _show(visit: Visit, wanted: str | None, refusal: GrandstandError | Non
     if wanted is not None:
         try:
             player = await visit.services.api.profiles.get(check_user_id(wanted))
-            events = (await visit.services.events.list(user_id=wanted, limit=_EVENTS)).events
+            events = (await visit.services.api.events.list(user_id=wanted, limit=_EVENTS)).events
         except (NotFoundError, InvalidError) as error:
             missing = error.detail
     told = {error.path: error.message for error in refusal.errors} if isinstance(refusal, InvalidError) else {}

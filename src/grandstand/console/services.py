@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from grandstand.api.services import Services
 from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.operator_sessions import OperatorSessions
-from grandstand.operations.read_events import EventReader
 from grandstand.operations.watch_load import LoadWatch
 
 
@@ -16,5 +15,4 @@ class ConsoleServices:
     api: Services
     operators: OperatorManager
     sessions: OperatorSessions
-    events: EventReader
     load: LoadWatch

@@ -22,17 +22,15 @@ from grandstand.domain.errors import UnavailableError
 from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
 from grandstand.storage.index_changes import Change, held_version, pack
-from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script, is_damage
+from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script, is_damage, is_wrong_type
 from grandstand.storage.windows import IndexedEntry, Window
-from grandstand.telemetry import metrics
-
-_log = structlog.get_logger(__name__)
 
 _CALL_ENTRIES_MAX = 2_000
 """Entries one script call takes: about 10 ms of the single thread, for which its other clients wait. After each call
 the server syncs its log, so smaller ones make a rebuild wait for the disk most of the time."""
 
 _REBUILD_NEWS_SECONDS = 60
+_log = structlog.get_logger(__name__)
 
 
 class IndexIncompleteError(Exception):
@@ -49,8 +47,6 @@ class Indexed(NamedTuple):
 
 
 class _Call(NamedTuple):
-    """One run of a script on one ranking's keys."""
-
     ranking_id: int
     keys: Sequence[str]
     arguments: Sequence[Argument]
@@ -106,19 +102,21 @@ class RankingIndex:
         await self._run_each(self._publish, calls)
 
     async def _run_each(self, script: Script, calls: Sequence[_Call]) -> list[Any]:
-        """Run a script on several rankings; return the replies.
+        """Run a script on several rankings; drop each index that is damaged, and return None as its reply."""
+        if not calls:
+            return []
+        replies = await script.run_each(self._client, [(call.keys, call.arguments) for call in calls])
+        damaged = {call.ranking_id: reply for call, reply in zip(calls, replies, strict=True) if is_damage(reply)}
+        for ranking_id, error in damaged.items():
+            await self._drop(ranking_id, error)
+        return [None if is_damage(reply) else reply for reply in replies]
 
-        An index that another program has put other things into is dropped and has its rebuild asked for; its reply is
-        the error. What else the calls are about is not harmed by it.
+    async def _drop(self, ranking_id: int, error: ResponseError) -> None:
+        """Remove an index in which something is that nobody here has put there, and ask for its rebuild.
+
+        What could not be published into it is in the entries already, and so in any rebuild that begins from now on.
         """
-        replies = await script.run_each(self._client, [(call.keys, call.arguments) for call in calls]) if calls else []
-        for damaged in {call.ranking_id for call, reply in zip(calls, replies, strict=True) if is_damage(reply)}:
-            await self._drop(damaged)
-        return replies
-
-    async def _drop(self, ranking_id: int) -> None:
-        _log.error("ranking_index_damaged", ranking_id=ranking_id)
-        metrics.DAMAGED_INDEXES.inc()
+        _log.error("rank_index_damaged", ranking_id=ranking_id, error=str(error))
         await self.delete(ranking_id)
         await self.request_rebuild(ranking_id)
 
@@ -133,20 +131,20 @@ class RankingIndex:
         arguments: list[Argument] = [uuid4().hex, int(ranking.has_metadata)]
         call = _Call(ranking.ranking_id, self._keys(ranking.ranking_id), arguments)
         (token,) = await self._run_each(self._begin_rebuild, [call])
-        if is_damage(token):
-            # Nothing is left of it now.
+        if token is None:
+            # It is dropped now, and there is nothing left that could be damaged.
             token = await self._begin_rebuild.run(self._client, call.keys, arguments)
-        return str(token.decode())
+        return str(token, "ascii")
 
     async def finish_rebuild(self, ranking: Indexed, token: str) -> bool:
         """Mark the index complete; False when it, or a part of it, was lost since `begin_rebuild`."""
         arguments: list[Argument] = [token, int(ranking.has_metadata)]
         call = _Call(ranking.ranking_id, self._read_keys(ranking.ranking_id), arguments)
         (is_complete,) = await self._run_each(self._complete, [call])
-        return bool(is_complete == 1)
+        return bool(is_complete)
 
     async def find_incomplete(self, rankings: Sequence[Indexed]) -> list[Indexed]:
-        """Return those rankings whose index is missing or damaged, or whose parts do not agree."""
+        """Return those rankings whose index is missing or whose parts do not agree."""
         calls = [
             (self._read_keys(ranking.ranking_id), ("rank", 1, 0, 0, "", _prefix_bytes(ranking))) for ranking in rankings
         ]
@@ -158,11 +156,12 @@ class RankingIndex:
         async with self._client.pipeline(transaction=False) as pipe:
             pipe.hset(self._rebuilding, str(ranking_id), f"{entries}/{total}")
             pipe.expire(self._rebuilding, _REBUILD_NEWS_SECONDS)
-            await pipe.execute()
+            # News are no reason for a rebuild to fail, where the server takes none.
+            await pipe.execute(raise_on_error=False)
 
     async def end_rebuild(self, ranking_id: int) -> None:
         """Say that a rebuild is over."""
-        await self._client.hdel(self._rebuilding, str(ranking_id))  # type: ignore[misc]
+        await self._begin_anew_if_spoilt(self._rebuilding, self._client.hdel(self._rebuilding, str(ranking_id)))
 
     async def rebuilds(self) -> dict[int, tuple[int, int]]:
         """Return the rebuilds under way: ranking → entries that are in, of how many.
@@ -171,43 +170,44 @@ class RankingIndex:
             UnavailableError: the server is out of reach.
         """
         try:
-            found = await self._client.hgetall(self._rebuilding)  # type: ignore[misc]
+            found = await self._begin_anew_if_spoilt(self._rebuilding, self._client.hgetall(self._rebuilding)) or {}
         except OUT_OF_REACH as error:
             raise UnavailableError("The rank index cannot be reached right now.") from error
         parts = {int(ranking_id): news.split(b"/") for ranking_id, news in found.items()}
         return {ranking_id: (int(entries), int(total)) for ranking_id, (entries, total) in parts.items()}
 
     async def request_rebuild(self, ranking_id: int) -> None:
-        """Ask for a rebuild soon; does nothing while the server is out of reach (the keeper finds it by itself)."""
-        with contextlib.suppress(*OUT_OF_REACH, OutOfMemoryError):
+        """Ask for a rebuild soon; does nothing while the server cannot take it (the keeper finds it by itself)."""
+        with contextlib.suppress(*OUT_OF_REACH, ResponseError):
             await self._client.sadd(self._requests, ranking_id)  # type: ignore[misc]
 
     async def take_requests(self, count_max: int) -> list[int]:
         """Return rankings that somebody asked to rebuild, each once."""
-        return [int(item) for item in await self._client.spop(self._requests, count_max) or []]  # type: ignore[misc]
+        found = await self._begin_anew_if_spoilt(self._requests, self._client.spop(self._requests, count_max))
+        return [int(item) for item in found or []]
+
+    async def _begin_anew_if_spoilt(self, key: str, command: Any) -> Any:
+        """Return the reply of a command; where the key holds another type, remove it and return None."""
+        try:
+            return await command
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            await self._client.unlink(key)
+            return None
 
     async def versions(self, ranking_id: int, user_ids: Sequence[str]) -> dict[str, int]:
         """Return the versions that the index holds of these users; those it does not hold are left out."""
         if not user_ids:
             return {}
-        try:
-            held = await self._client.hmget(self._keys(ranking_id)[1], list(user_ids))  # type: ignore[misc]
-        except ResponseError as error:
-            if not is_damage(error):
-                raise
-            return {}
+        held = await self._client.hmget(self._keys(ranking_id)[1], list(user_ids))  # type: ignore[misc]
         return {
             user_id: held_version(value) for user_id, value in zip(user_ids, held, strict=True) if value is not None
         }
 
     async def sample_users(self, ranking_id: int, count: int) -> list[str]:
         """Return up to `count` different users of the index, by chance."""
-        try:
-            users = await self._client.hrandfield(self._keys(ranking_id)[1], count) or []
-        except ResponseError as error:
-            if not is_damage(error):
-                raise
-            return []
+        users = await self._client.hrandfield(self._keys(ranking_id)[1], count) or []
         return [user.decode() for user in users if user]
 
     async def forget(self, ranking_id: int, user_ids: Sequence[str], version: int) -> None:
@@ -220,10 +220,8 @@ class RankingIndex:
 
         Once no worker holds an older entry of the user: that there was a removal is forgotten.
         """
-        await self._run_each(
-            self._erase,
-            [_Call(ranking_id, self._keys(ranking_id), (user_id, int(is_over))) for ranking_id, is_over in rankings],
-        )
+        calls = [_Call(ranking_id, self._keys(ranking_id), (user_id, int(is_over))) for ranking_id, is_over in rankings]
+        await self._run_each(self._erase, calls)
 
     async def delete(self, ranking_id: int) -> None:
         """Remove the index of a ranking that is not served any more."""

@@ -49,13 +49,17 @@ def is_passing(error: ResponseError) -> bool:
     return str(error).startswith(_PASSING_CODES)
 
 
+def is_wrong_type(error: ResponseError) -> bool:
+    """Whether a key holds another type than is kept there."""
+    return str(error).startswith("WRONGTYPE")
+
+
 def is_damage(error: object) -> bool:
-    """Whether a script failed for what it found in its keys: another type than is kept there, or no sense in it."""
+    """Whether a script failed of what it found in its keys: another type than is kept there, or no sense in it."""
     # Errors of the server's own have a class of theirs; those of Lua and of its commands have no code before the text.
     if type(error) is not ResponseError:
         return False
-    text = str(error)
-    return text.startswith("WRONGTYPE") or ("user_script:" in text and _CODE.match(text) is None)
+    return is_wrong_type(error) or ("user_script:" in str(error) and _CODE.match(str(error)) is None)
 
 
 async def memory_max_bytes(client: Valkey) -> int | None:

@@ -11,6 +11,7 @@ from grandstand.api.problems import Problem
 from grandstand.api.schema.audit import AUDIT_SERVED
 from grandstand.api.schema.dead_letters import DEAD_LETTERS_SCHEMAS, DEAD_LETTERS_SERVED
 from grandstand.api.schema.definition import describe
+from grandstand.api.schema.event_list import EVENT_LIST_SERVED
 from grandstand.api.schema.key_operations import KEY_SCHEMAS, KEY_SERVED
 from grandstand.api.schema.privacy import PRIVACY_SCHEMAS, PRIVACY_SERVED
 from grandstand.api.schema.quarantine import QUARANTINE_SERVED
@@ -59,6 +60,7 @@ _SERVED = (
     PrizeList,
     *WEBHOOK_SERVED,
     *DEAD_LETTERS_SERVED,
+    *EVENT_LIST_SERVED,
     *QUARANTINE_SERVED,
     *KEY_SERVED,
     *AUDIT_SERVED,
@@ -100,6 +102,12 @@ _EVENT: Json = {
             "type": ["string", "null"],
             "format": "date-time",
             "description": "When it happened on the client's clock; now, when missing.",
+        },
+        "signature": {
+            "type": ["string", "null"],
+            "pattern": "^[0-9a-fA-F]{64}$",
+            "description": "HMAC-SHA256 of the event with the session's `signing_key`, in hex. Checked where a player "
+            "token sends it; it needs `id` and `occurred_at`.",
         },
     },
 }
