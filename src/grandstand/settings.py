@@ -125,12 +125,18 @@ class Settings(BaseSettings):
     )
     rate_limit_server_requests: int = Field(0, ge=0, le=1_000_000_000, description="Requests with one server key.")
 
+    rate_limit_log_ins: int = Field(
+        10, ge=1, le=1_000_000, description="Log-ins to the console by name in a window; twice as many by address."
+    )
     signed_events_required: bool = Field(
         False, description="Whether the events that a player's token sends must be signed."
     )
 
     connections_max: int = Field(
         50_000, ge=10, le=1_000_000, description="Connections of one HTTP process; further ones are answered 503."
+    )
+    console_secure_cookies: bool = Field(
+        False, description="Whether the console's cookie is for HTTPS only, as behind a proxy that speaks it."
     )
     cors_allow_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins (comma-separated, or `*`) whose web pages may call the API."

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from grandstand.bootstrap.core import EngineUnreachableError
 from grandstand.bootstrap.diagnosing import diagnose
 from grandstand.bootstrap.managing_keys import with_keys
+from grandstand.bootstrap.managing_operators import with_operators
 from grandstand.bootstrap.replaying import replay_board
 from grandstand.bootstrap.setup import check_engines, ensure_first_keys, migrate
 from grandstand.bootstrap.verifying import verify
@@ -22,6 +23,7 @@ __all__ = [
     "run_roles",
     "verify",
     "with_keys",
+    "with_operators",
 ]
 
 

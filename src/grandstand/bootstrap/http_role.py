@@ -8,6 +8,8 @@ from grandstand.api.app import build_app
 from grandstand.api.services import Services
 from grandstand.bootstrap.core import Core
 from grandstand.bootstrap.listening import Listening
+from grandstand.console.app import ConsoleApp
+from grandstand.console.services import ConsoleServices
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
@@ -24,8 +26,11 @@ from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.manage_keys import KeyManager
+from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
+from grandstand.operations.operator_sessions import OperatorSessions
+from grandstand.operations.passwords import Passwords
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.put_player import PlayerKeeper
 from grandstand.operations.read_audit_log import AuditReader
@@ -33,6 +38,7 @@ from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
+from grandstand.operations.watch_load import LOOK_SECONDS, LoadWatch
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role
@@ -41,6 +47,7 @@ from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.event_reads import EventReads
+from grandstand.storage.operators import OperatorStore
 from grandstand.storage.player_exports import PlayerExports
 from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.workers.loop import run_every
@@ -105,15 +112,24 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
             core.database, core.stream_history, core.stream, core.stream_memory, core.index, roles, reads=core.reads
         ),
     )
+    operators, passwords = OperatorStore(), Passwords()
+    console = ConsoleServices(
+        api=services,
+        operators=OperatorManager(core.database, operators, passwords),
+        sessions=OperatorSessions(core.database, operators, passwords),
+        load=LoadWatch(core.stream),
+    )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
         asyncio.create_task(feed.run()),
         asyncio.create_task(core.follower.run()),
         asyncio.create_task(run_every("stream", _STREAM_SECONDS, core.trust.look, stop)),
+        asyncio.create_task(run_every("load", LOOK_SECONDS, console.load.look, stop)),
         asyncio.create_task(_close_at(stop, live, live_tournaments)),
     ]
     try:
-        listening.app.begin(build_app(services))
+        rest = build_app(services)
+        listening.app.begin(ConsoleApp(console, rest) if "api" in roles else rest)
         await listening.start()
         with contextlib.suppress(TimeoutError):
             # What is not written by then was not acknowledged either.

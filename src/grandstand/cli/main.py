@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from grandstand.cli import archive, boards, dead_letters, keys, lab, prizes, quarantine, tournaments
+from grandstand.cli import archive, boards, dead_letters, keys, lab, operators, prizes, quarantine, tournaments
 from grandstand.cli.describe import settings, version
 from grandstand.cli.doctor import doctor
 from grandstand.cli.importing import import_events
@@ -46,6 +46,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(archive.app, name="archive")
 app.add_typer(keys.app, name="keys")
 app.add_typer(lab.app, name="lab")
+app.add_typer(operators.app, name="operators")
 
 
 def main() -> None:
