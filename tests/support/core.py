@@ -334,6 +334,8 @@ class Core:
         async with self.database.transaction() as connection:
             await self.ledger.seize(connection)
             await connection.execute(
+                "DELETE FROM rollup_queue; DELETE FROM rollups; DELETE FROM rollup_users; DELETE FROM first_events; "
+                "DELETE FROM rollup_months;"
                 "DELETE FROM quarantine; DELETE FROM plausibility_minutes; DELETE FROM events; "
                 "DELETE FROM entries; DELETE FROM bucket_members; DELETE FROM rankings"
             )
@@ -415,6 +417,8 @@ async def empty(database: Database) -> None:
             await connection.execute(f"DROP TABLE {name}")
         await connection.execute(
             "DELETE FROM entries; DELETE FROM archived_entries; DELETE FROM bucket_members; DELETE FROM removals;"
+            "DELETE FROM rollup_queue; DELETE FROM rollups; DELETE FROM rollup_users; DELETE FROM first_events; "
+            "DELETE FROM rollup_months;"
             "DELETE FROM quarantine; DELETE FROM plausibility_minutes;"
             "DELETE FROM prize_steps; DELETE FROM prizes; DELETE FROM standings; DELETE FROM participants;"
             "DELETE FROM occurrences; DELETE FROM tournaments; DELETE FROM leases;"

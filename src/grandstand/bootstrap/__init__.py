@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from grandstand.bootstrap.core import EngineUnreachableError
 from grandstand.bootstrap.managing_keys import with_keys
+from grandstand.bootstrap.rebuilding import rebuild_rollups
 from grandstand.bootstrap.replaying import replay_board
 from grandstand.bootstrap.setup import check_engines, ensure_first_keys, migrate
 from grandstand.bootstrap.verifying import verify
@@ -16,6 +17,7 @@ __all__ = [
     "check_engines",
     "ensure_first_keys",
     "migrate",
+    "rebuild_rollups",
     "replay_board",
     "run_roles",
     "verify",

@@ -18,8 +18,9 @@ from grandstand.storage.erasures import Erasure, ErasureStore
 from grandstand.storage.event_stream import EventStream
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
-from grandstand.storage.postgres import Database
+from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.rollups import COUNTED_BATCHES_MAX, RollupStore
 
 _ROUND_MAX = 100
 _EVENTS = 2_000
@@ -55,6 +56,7 @@ class ErasureFinisher:
         self._changes = changes
         self._slack = slack
         self._fence = fence
+        self._rollups = RollupStore()
 
     async def finish(self) -> int:
         """Finish the erasures whose players' older events are all processed; return how many were finished.
@@ -99,11 +101,19 @@ class ErasureFinisher:
             await self._fence(connection)
             # Alone: no replay is to have read events of before and not yet heard that they do not count.
             await self._ledger.seize(connection)
+            await self._rename_in_rollups(connection, erasure)
             await self._erasures.end_player(connection, erasure)
             await self._erasures.finish(connection, erasure, clock.now())
         _log.info("player_erased", erasure_id=str(erasure.erasure_id))
         await self._announce()
         return True
+
+    async def _rename_in_rollups(self, connection: "Connection[Any]", erasure: Erasure) -> None:
+        # Without a queue and without batches, what is stored after the request is what of the rollups stays the player's.
+        await self._rollups.lock(connection)
+        while await self._rollups.count(connection, COUNTED_BATCHES_MAX):
+            pass
+        await self._rollups.rename(connection, erasure.user_id, erasure.pseudonym, erasure.requested_at)
 
     async def _in_transaction(self, step: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         async with self._database.transaction() as connection:

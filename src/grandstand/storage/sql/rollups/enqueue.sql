@@ -1,0 +1,1 @@
+INSERT INTO rollup_queue (events) VALUES ($1)

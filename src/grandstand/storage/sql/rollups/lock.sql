@@ -1,0 +1,1 @@
+SELECT FROM rollup_lock FOR UPDATE
