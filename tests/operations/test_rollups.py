@@ -3,6 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -29,7 +30,7 @@ EVENTS = st.lists(
             user_id, at=at, event_type=event_type, event_id=UUID(int=number), payload={"n": number % 7}
         ),
         st.sampled_from(["ann", "bob", "é", "\U00010000"]),
-        st.datetimes(datetime(2001, 1, 1), datetime(2026, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))
+        st.integers(0, 25 * 365 * 1440).map(lambda count: NOON - timedelta(minutes=count))
         | st.integers(-90, 90).map(lambda count: NOON + timedelta(minutes=count)),
         st.sampled_from(["game_ended", "game_ended", "level_up", "session.begin"]),
         st.integers(1, 2**128 - 1),
@@ -71,7 +72,7 @@ def counter(core: Core) -> EventCounter:
 
 
 @given(events=EVENTS, seed=st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_rollups_equal_a_count_over_the_events(core: Core, events: list[Event], seed: int) -> None:
     await core.reset()
     chance = random.Random(seed)
@@ -92,26 +93,26 @@ async def test_rollups_equal_a_count_over_the_events(core: Core, events: list[Ev
     assert await stored(core) == (expected(events), first_of(events))
 
 
-class _Killed(Exception):
+class _KilledError(Exception):
     pass
 
 
 async def die_while_counting(core: Core) -> None:
     """End a count before its commit, as a kill does."""
     store = RollupStore()
-    with pytest.raises(_Killed):
+    with suppress(_KilledError):
         async with core.database.transaction() as connection:
             await store.lock(connection)
-            await store.count(connection, 1)
-            raise _Killed
+            await store.count(connection)
+            raise _KilledError
 
 
 async def test_a_batch_that_fails_counts_nothing(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: Any, **__: Any) -> None:
-        raise _Killed
+        raise _KilledError
 
-    with monkeypatch.context() as patched, pytest.raises(_Killed):
-        patched.setattr(core.applier._folder, "fold", fail)
+    monkeypatch.setattr(core.applier._folder, "fold", fail)
+    with pytest.raises(_KilledError):
         await core.apply(event("ann"))
     await counter(core).count()
     assert (await stored(core))[0] == {}
@@ -144,6 +145,4 @@ async def test_an_erasure_takes_the_player_out_and_leaves_the_counts(core: Core)
     pseudonym = await core.database.pool.fetchval("SELECT user_id FROM first_events WHERE user_id LIKE 'erased-%'")
     renamed = [replace(item, user_id=pseudonym) if item.user_id == "ann" else item for item in events] + [again]
     assert await stored(core) == (expected(renamed), first_of(renamed))
-    assert await core.database.pool.fetchval(
-        "SELECT payload = '{}' FROM first_events WHERE user_id = $1", pseudonym
-    )
+    assert await core.database.pool.fetchval("SELECT payload = '{}' FROM first_events WHERE user_id = $1", pseudonym)

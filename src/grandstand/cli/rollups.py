@@ -13,7 +13,7 @@ app = typer.Typer(help="Counts of events and users by hour and day.", no_args_is
 
 @app.callback()
 def rollups() -> None:
-    """Counts of events and users by hour and day."""
+    """Keep the counts of events and users by hour and day."""
 
 
 @app.command()

@@ -11,7 +11,7 @@ from grandstand.storage.event_log import EventLog, partition_name
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
-from grandstand.storage.rollups import COUNTED_BATCHES_MAX, RollupStore
+from grandstand.storage.rollups import RollupStore
 
 
 class EventCounter:
@@ -36,9 +36,9 @@ class EventCounter:
             async with self._database.transaction() as connection:
                 await self._fence(connection)
                 await self._store.lock(connection)
-                found = await self._store.count(connection, COUNTED_BATCHES_MAX)
+                found = await self._store.count(connection)
             total += found
-            if found < COUNTED_BATCHES_MAX:
+            if not found:
                 return total
 
     async def rebuild(self, timeout_seconds: float = 3_600.0) -> None:

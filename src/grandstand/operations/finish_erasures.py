@@ -20,7 +20,7 @@ from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
-from grandstand.storage.rollups import COUNTED_BATCHES_MAX, RollupStore
+from grandstand.storage.rollups import RollupStore
 
 _ROUND_MAX = 100
 _EVENTS = 2_000
@@ -109,9 +109,9 @@ class ErasureFinisher:
         return True
 
     async def _rename_in_rollups(self, connection: "Connection[Any]", erasure: Erasure) -> None:
-        # Without a queue and without batches, what is stored after the request is what of the rollups stays the player's.
+        # Nothing is queued and no batch under way: what was received after the request is all that stays the player's.
         await self._rollups.lock(connection)
-        while await self._rollups.count(connection, COUNTED_BATCHES_MAX):
+        while await self._rollups.count(connection):
             pass
         await self._rollups.rename(connection, erasure.user_id, erasure.pseudonym, erasure.requested_at)
 

@@ -11,8 +11,8 @@ import msgspec
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
 
-COUNTED_BATCHES_MAX = 20
-"""Batches that one transaction counts."""
+_COUNTED_BYTES = 1_000_000
+"""Size of the batches that one transaction counts, some 15,000 events: it must end within the statement time-out."""
 
 QueuedEvent = tuple[str, str, datetime, str, date]
 """event_type, user_id, occurred_at, id, and the first day of the month in which it was received."""
@@ -32,9 +32,9 @@ class RollupStore:
         """Be the only one that changes rollups until the transaction ends."""
         await connection.execute(queries.load("rollups/lock.sql"))
 
-    async def count(self, connection: "Connection[Any]", batches_max: int) -> int:
+    async def count(self, connection: "Connection[Any]") -> int:
         """Count some queued batches and forget them; return how many. Needs the lock."""
-        rows = await connection.fetch(queries.load("rollups/take.sql"), batches_max)
+        rows = await connection.fetch(queries.load("rollups/take.sql"), _COUNTED_BYTES)
         seen: Counter[tuple[str, datetime, str, str]] = Counter()
         first: dict[str, tuple[datetime, UUID]] = {}
         months: Counter[date] = Counter()
@@ -73,4 +73,6 @@ class RollupStore:
         """Give what was counted of a user to a pseudonym. Needs the ledger alone, the lock and an empty queue."""
         await connection.execute(queries.load("rollups/rename_user.sql"), user_id, pseudonym, received_until)
         await connection.execute(queries.load("rollups/rename_first.sql"), user_id, pseudonym, received_until)
-        await connection.execute(queries.load("rollups/find_first.sql"), user_id)
+        # Whichever of the two has lost its first event to the other, or to nobody, gets the first that is stored.
+        for name in (user_id, pseudonym):
+            await connection.execute(queries.load("rollups/find_first.sql"), name)
