@@ -17,7 +17,7 @@ FROM (
     SELECT grain, start, event_type, events, 0 AS users FROM added
     UNION ALL
     SELECT grain, start, event_type, 0 AS events, 1 AS users FROM seen WHERE is_new
-) AS both
+) AS parts
 GROUP BY grain, start, event_type
 ON CONFLICT (grain, start, event_type)
 DO UPDATE SET events = r.events + excluded.events, users = r.users + excluded.users
