@@ -1,6 +1,6 @@
 # Everything a person or a machine runs here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint types format bench soak fuzz conform audit lock clean
+.PHONY: help setup programs up test lint types format bench soak fuzz conform audit lock clean
 .SUFFIXES:
 
 PYTHON ?= python3
@@ -17,6 +17,9 @@ help: ## List the targets
 setup: ## Create or repair .venv with the locked packages
 	@$(PYTHON) scripts/setup.py
 
+programs: setup ## Fetch what tests run beside the product (into .tools, unless the system has it)
+	@$(BIN)/python scripts/programs.py nginx pgbouncer chromium
+
 # A terminal's Ctrl-C reaches make and the tree alike, and make passes SIGTERM on; a make that is killed says nothing,
 # so the tree is asked to watch for the end of its parent.
 up: setup ## Start everything; flags go into ARGS="--port 9000"
@@ -24,7 +27,7 @@ up: setup ## Start everything; flags go into ARGS="--port 9000"
 
 # Many tests wait for processes more than they compute. Each of the two has engines of its own; a file stays together,
 # for its tests share a tree.
-test: lint types ## Run every check and every test; pytest's flags go into ARGS
+test: lint types programs ## Run every check and every test; pytest's flags go into ARGS
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## Check style, format and the layers

@@ -22,7 +22,20 @@ from bench.machine import describe_code, describe_machine, load_average
 from bench.measures import Row
 from bench.plan import PLANS
 from bench.report import RESULTS, row_as_json, show, write_result
-from bench.rows import generator, growth, latency, live, rank_reads, single_events, stages, top_reads, whole_path
+from bench.rows import (
+    generator,
+    growth,
+    latency,
+    limits,
+    live,
+    poison,
+    rank_reads,
+    settlement,
+    single_events,
+    stages,
+    top_reads,
+    whole_path,
+)
 from bench.suite import MeasuredWrongError, Suite, open_suite
 
 ROWS: dict[str, Callable[[Suite], Awaitable[list[Row]]]] = {
@@ -30,9 +43,12 @@ ROWS: dict[str, Callable[[Suite], Awaitable[list[Row]]]] = {
     "whole-path": whole_path.measure,
     "single-events": single_events.measure,
     "top-reads": top_reads.measure,
+    "limits": limits.measure,
     "rank-reads": rank_reads.measure,
     "latency": latency.measure,
     "stages": stages.measure,
+    "poison": poison.measure,
+    "settlement": settlement.measure,
     "growth": growth.measure,
     "live": live.measure,
 }

@@ -17,6 +17,11 @@ from bench.http_connection import HttpClient, request_of
 from grandstand.settings import ENV_PREFIX
 from grandstand.supervisor.state import State, read_state
 
+GRACE_SECONDS = 1
+SLACK_SECONDS = 1.0
+SETTLED_AFTER_SECONDS = GRACE_SECONDS + SLACK_SECONDS
+"""How long after a tournament's end its settlement is due, at the earliest."""
+
 _START_TIMEOUT_SECONDS = 60.0
 _STOP_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.05
@@ -51,6 +56,8 @@ class Deployment:
             "GRANDSTAND_CLIENT_KEY": f"gs_client_{secrets.token_hex(16)}",
             "GRANDSTAND_STOP_WITH_PARENT": "1",
             "GRANDSTAND_LOG_LEVEL": "warning",
+            "GRANDSTAND_TOURNAMENT_GRACE_SECONDS": str(GRACE_SECONDS),
+            "GRANDSTAND_TOURNAMENT_SLACK_SECONDS": str(SLACK_SECONDS),
             # Every request comes from this machine: an address without a limit, which is counted all the same.
             "GRANDSTAND_RATE_LIMIT_ANONYMOUS_REQUESTS": "1000000000",
         }

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import UUID
 
 import psycopg
 from valkey.asyncio import Valkey
@@ -75,10 +76,10 @@ class Suite:
         """Return an order to post new events to the product."""
         return self.event_load(events, batch_size, connections, self.deployment.host, self.deployment.port)
 
-    async def wait_until_drained(self) -> float:
-        """Wait until no event is unprocessed; return the moment (monotonic clock)."""
+    async def wait_until_drained(self, *, left: int = 0) -> float:
+        """Wait until no more than `left` events are unprocessed; return the moment (monotonic clock)."""
         deadline = time.monotonic() + _DRAIN_TIMEOUT_SECONDS
-        while (await self.stream.depth()).depth:
+        while (await self.stream.depth()).depth > left:
             if time.monotonic() > deadline:
                 raise MeasuredWrongError(
                     f"Events were not processed within {_DRAIN_TIMEOUT_SECONDS:.0f} s. "
@@ -100,6 +101,13 @@ class Suite:
         """Return how many events are stored."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             row = connection.execute(f"SELECT count(*) FROM {self.schema}.events").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def count_stored(self, ids: list[UUID]) -> int:
+        """Return how many of these events are stored."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            row = connection.execute(f"SELECT count(*) FROM {self.schema}.events WHERE id = ANY(%s)", (ids,)).fetchone()
         assert row is not None
         return int(row[0])
 

@@ -34,6 +34,9 @@ class Auditor:
     cups: dict[str, Cup] = field(default_factory=dict)
     weather: Weather = field(default_factory=Weather)
     stored: int = 0
+    excused: set[str] = field(default_factory=set)
+    """Acknowledged events that went with a stream, and whose loss was told."""
+    _gone: set[str] = field(default_factory=set)
 
     async def audit(self, findings: Findings, dice: random.Random) -> None:
         """Compare everything, once nothing is under way: the workload has its replies and the stream is empty."""
@@ -43,6 +46,11 @@ class Auditor:
         for ranking in self.model.rankings():
             await self._compare_board(ranking, findings, dice.choice(PAGE_SIZES))
 
+    def excuse(self, gone: bytes) -> None:
+        """Take in what was in a stream that is gone; an event that was in it may be missing."""
+        if gone:
+            self._gone |= {event_id for event_id in self.open if event_id.encode() in gone}
+
     async def _settle(self, findings: Findings) -> None:
         """Look up the fate of every open event. What nobody acknowledged may be stored or not, but not twice."""
         rows = await self.inspector.events(list(self.open))
@@ -51,12 +59,16 @@ class Auditor:
         for event_id, event in list(self.open.items()):
             row = held.get(event_id)
             if row is None:
-                if event.is_acknowledged:
+                if event_id in self._gone:
+                    # It stays open: a worker that had it in its hands may store it yet.
+                    self.excused |= {event_id} if event.is_acknowledged else set()
+                elif event.is_acknowledged:
                     findings.add("lost", f"acknowledged and not stored: {event.event_type} {event_id}")
                 continue
             if copies[event_id] > 1:
                 findings.add("doubled", f"stored {copies[event_id]} times: {event_id}")
             self._check_content(event, row, findings)
+            self.excused.discard(event_id)
             event.occurred_at, event.is_stored = row.occurred_at, True
             self.model.settle(event)
             cup = self.cups.get(event.payload.get("tournament_id", ""))

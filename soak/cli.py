@@ -77,6 +77,7 @@ def _kinds(text: str) -> tuple[str, ...]:
 
 def _say(order: Order, options: argparse.Namespace, result: RunResult) -> None:
     healed = "not healed" if result.heal_seconds is None else f"healed in {result.heal_seconds:.2f} s"
+    healed += f", {result.excused} went with the stream" if result.excused else ""
     verdict = f"{sum(result.findings.counts.values())} findings" if result.findings else "clean"
     print(
         f"run {result.number:>3} {result.fault:<18} {result.acknowledged:>5} events acknowledged, "

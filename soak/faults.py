@@ -18,6 +18,8 @@ PAUSE_SECONDS = (0.5, 3.0)
 AWAY_SECONDS = (0.3, 2.5)
 JUMP_SECONDS = (30.0, 300.0)
 GONE_SECONDS = 30.0
+TOLD_SECONDS = 30.0
+ROLLED_SECONDS = 90.0
 ENGINES = ("postgres", "valkey")
 _CUTS_AT_ONCE = 4
 _POLL_SECONDS = 0.02
@@ -35,6 +37,10 @@ class Strike:
     inspector: Inspector
     dice: random.Random
     over_at: float | None = None
+    gone: bytes = b""
+    """What was in a stream that is gone: of that, and of nothing else, events may be missing."""
+    failure: str = ""
+    """What the product did not do about the fault."""
 
 
 Action = Callable[[Strike], Awaitable[None]]
@@ -48,6 +54,8 @@ class Fault:
     kind: str
     action: Action
     layout: Layout | None = None
+    is_short: bool = True
+    """Whether it is for the short runs of `make test`."""
 
     @property
     def moves_clock(self) -> bool:
@@ -146,6 +154,39 @@ async def _lose_index(strike: Strike) -> None:
     await strike.inspector.lose_indexes(strike.dice.choice(("", "", ":ranks", ":holders")))
 
 
+async def _lose_stream(strike: Strike) -> None:
+    ((before,),) = await strike.inspector.fetch("losses")
+    workers = strike.tree.named("worker")
+    for worker in workers:
+        _send(worker, signal.SIGSTOP)
+    try:
+        # So that something is in them: workers leave little for longer than a moment.
+        await asyncio.sleep(strike.dice.uniform(0.2, 0.6))
+        strike.gone = await strike.inspector.lose_streams()
+    finally:
+        for worker in workers:
+            _send(worker, signal.SIGCONT)
+    deadline = time.monotonic() + TOLD_SECONDS
+    while time.monotonic() < deadline:
+        ((told,),) = await strike.inspector.fetch("losses")
+        if told > before:
+            return
+        await asyncio.sleep(_POLL_SECONDS)
+    strike.failure = f"that the streams are gone is not told within {TOLD_SECONDS:.0f} s"
+
+
+async def _roll(strike: Strike) -> None:
+    """Let the supervisor replace every child, one after the other, and wait until the last one is gone."""
+    old = [process for role in ("http", "worker", "scheduler") for process in strike.tree.named(role)]
+    _signal(strike, "supervisor", signal.SIGUSR2)
+    deadline = time.monotonic() + ROLLED_SECONDS
+    while time.monotonic() < deadline:
+        if not any(map(_is_there, old)):
+            return
+        await asyncio.sleep(_POLL_SECONDS)
+    strike.failure = f"SIGUSR2 did not replace every child within {ROLLED_SECONDS:.0f} s"
+
+
 def _jump(sign: int) -> Action:
     async def action(strike: Strike) -> None:
         strike.tree.set_clock(sign * strike.dice.uniform(*JUMP_SECONDS))
@@ -175,6 +216,7 @@ FAULTS = {
         Fault("pause-supervisor", _pause("supervisor")),
         *(Fault(f"restart-{role}", _terminate(role)) for role in ("http", "worker", "scheduler")),
         Fault("restart-tree", _restart_tree, "embedded"),
+        Fault("restart-rolling", _roll, is_short=False),
         Fault("cut-http", _disturb("http", "cut")),
         Fault("flicker-http", _flicker("http")),
         Fault("mute-http", _disturb("http", "mute")),
@@ -186,6 +228,7 @@ FAULTS = {
         ),
         *(Fault(f"flicker-{which}", _flicker(which), "proxied") for which in ("postgres", "valkey")),
         Fault("lose-index", _lose_index),
+        Fault("lose-stream", _lose_stream, is_short=False),
         Fault("clock-forward", _jump(1)),
         Fault("clock-back", _jump(-1)),
         Fault("calm", _nothing),

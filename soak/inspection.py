@@ -16,6 +16,7 @@ SQL = Path(__file__).with_name("sql")
 SCHEMA = "grandstand"
 STREAMS = ("gs:{events}:high", "gs:{events}:low")
 DEPTH = "gs:{events}:depth"
+OF_STREAMS = (*STREAMS, DEPTH, "gs:{events}:book", "gs:{events}:trials")
 INDEXES = "gs:{r*"
 _TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.05
@@ -100,6 +101,20 @@ class Inspector:
                 return len(names)
 
         return await _patiently(delete)
+
+    async def lose_streams(self) -> bytes:
+        """Delete the streams and all that is kept of them, at one moment; return what was in them as it stood."""
+
+        async def delete() -> list[Any]:
+            async with self._valkey() as client, client.pipeline(transaction=True) as pipe:
+                for name in STREAMS:
+                    pipe.xrange(name)
+                pipe.delete(*OF_STREAMS)
+                replies: list[Any] = await pipe.execute()
+                return replies
+
+        *streams, _ = await _patiently(delete)
+        return b"\n".join(value for blocks in streams for _, block in blocks for value in block.values())
 
     async def connections(self) -> tuple[int, int]:
         """Return how many clients PostgreSQL and Valkey have."""

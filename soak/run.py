@@ -43,6 +43,8 @@ class RunResult:
     acknowledged: int = 0
     replies: int = 0
     failures: int = 0
+    excused: int = 0
+    """Events that went with a stream that the fault removed."""
     heal_seconds: float | None = None
     seconds: float = 0.0
     findings: Findings = field(default_factory=Findings)
@@ -76,6 +78,7 @@ class Deployment:
         began_at = time.monotonic()
         dice = random.Random(f"{seed}:{number}:{fault.kind}")
         result = RunResult(number, fault.kind)
+        excused = set(self.auditor.excused)
         cup = None
         if dice.random() < _CUP_SHARE:
             cup = await self.cups.create(f"cup-{seed}-{number}", dice, result.findings)
@@ -93,8 +96,11 @@ class Deployment:
             traffic.stop()
             await sending
         result.replies, result.failures = judge.replies, judge.failures
-        result.acknowledged = sum(event.is_acknowledged for event in self.auditor.open.values())
+        result.acknowledged = sum(
+            event.is_acknowledged and event_id not in excused for event_id, event in self.auditor.open.items()
+        )
         await self.audit(result.findings, dice)
+        result.excused = len(self.auditor.excused - excused)
         result.seconds = time.monotonic() - began_at
         return result
 
@@ -117,6 +123,9 @@ class Deployment:
             self.cups.blur()
         weather.begin()
         await fault.action(strike)
+        self.auditor.excuse(strike.gone)
+        if strike.failure:
+            result.findings.add("not_healed", f"{fault.kind}: {strike.failure}")
         over_at = strike.over_at or time.monotonic()
         since = time.time() - (time.monotonic() - over_at)
         deadline = time.monotonic() + HEAL_BOUND_SECONDS

@@ -18,6 +18,9 @@ WARM_UP_SHARE = 0.25
 SLOPE_MAX_MB_PER_HOUR = 20.0
 """What a least-squares line through a process's memory may rise by, beyond its noise."""
 
+SHARED = ("/dev/zero", "/dev/shm", "/SYSV")
+"""How Linux names memory that processes share."""
+
 _LEAK_MARGIN = 15
 _MB = 1_048_576
 
@@ -71,7 +74,9 @@ class Vitals:
                 files[name] = process.num_fds()
                 pids[name] = process.pid
         backends = [*self.tree.named("postgres"), *self.tree.named("backend")]
-        memory["postgres"] = sum(_own_bytes(process) for process in backends) / _MB
+        # Its shared buffers fill up to their fixed size as pages are first touched, for hours; only what backends keep
+        # for themselves can leak.
+        memory["postgres"] = sum(_bytes_without_shared(process) for process in backends) / _MB
         return memory, files, pids
 
 
@@ -131,6 +136,15 @@ def _ends(values: list[int]) -> tuple[int, int]:
     """Return the smallest value of the first and of the last third: what is there even in quiet moments."""
     third = max(1, len(values) // 3)
     return (min(values[:third]), min(values[-third:])) if values else (0, 0)
+
+
+def _bytes_without_shared(process: psutil.Process) -> int:
+    """Return the memory of a process without what is shared by name or inheritance, where the system tells."""
+    try:
+        maps = process.memory_maps(grouped=True)
+        return sum(int(each.pss) for each in maps if not each.path.startswith(SHARED))
+    except (psutil.Error, AttributeError):
+        return _own_bytes(process)
 
 
 def _own_bytes(process: psutil.Process) -> int:

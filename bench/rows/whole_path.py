@@ -11,17 +11,12 @@ reads the same bodies as its ceiling. Every measurement begins after a checkpoin
 After each round the stored events are counted, so a figure never comes from events that were lost.
 """
 
-import os
-import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 from bench.jobs import Job
 from bench.load import LoadOrder, LoadResult
 from bench.measures import Row, mean_cores
 from bench.raw_copy import CopyOrder, copy_rate, create_sibling
 from bench.raw_http import accepting
+from bench.rows.holding import held
 from bench.suite import ACCEPTED, Suite, raw_rate, run_load
 
 TARGET = 0.3
@@ -105,7 +100,7 @@ async def _in_two_steps(suite: Suite) -> tuple[tuple[float, dict[str, float]], t
         accept_cores = suite.cpu.stop()
 
     async with suite.all_stored(events):
-        with _held(suite.deployment.pids_of("worker")) as let_go:
+        with held(suite.deployment.pids_of("worker")) as let_go:
             load = _load(suite, suite.deployment.host, suite.deployment.port)
             result = await run_load(load, ACCEPTED, until_accepted)
             suite.cpu.start()
@@ -113,23 +108,6 @@ async def _in_two_steps(suite: Suite) -> tuple[tuple[float, dict[str, float]], t
             drained_at = await suite.wait_until_drained()
             drain_cores = suite.cpu.stop()
     return (events / result.seconds, accept_cores), (events / (drained_at - began_at), drain_cores)
-
-
-@contextmanager
-def _held(pids: list[int]) -> Iterator[Callable[[], float]]:
-    """Stop processes for the block or until the function is called, which returns the moment (monotonic clock)."""
-
-    def let_go() -> float:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-        return time.monotonic()
-
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield let_go
-    finally:
-        let_go()
 
 
 async def _copy(suite: Suite) -> float:

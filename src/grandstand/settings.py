@@ -36,12 +36,32 @@ class Settings(BaseSettings):
         pattern=r"^[a-z_][a-z0-9_]{0,62}$",
         description="Schema that holds all tables; a deployment each when several share a database.",
     )
-    database_pool_min: int = Field(1, ge=0, le=1000, description="Connections each process keeps open.")
-    database_pool_max: int = Field(10, ge=1, le=1000, description="Most connections a process opens.")
+    database_pool_min: int = Field(
+        10,
+        ge=0,
+        le=1000,
+        description="Connections that a process opens at its start; with the embedded PostgreSQL 1, unless it is set.",
+    )
+    database_pool_max: int = Field(50, ge=1, le=1000, description="Most connections that a process opens to write.")
+    database_read_pool_min: int = Field(0, ge=0, le=1000, description="The same as `POOL_MIN`, for reads.")
+    database_read_pool_max: int = Field(
+        50, ge=1, le=1000, description="Most connections that an HTTP process opens to read."
+    )
+    database_pool_idle_seconds: float = Field(
+        30.0, ge=0, le=86_400, description="Age at which an idle connection is closed; 0 keeps it."
+    )
+    database_pool_uses_max: int = Field(
+        7500, ge=1, le=1_000_000_000, description="Queries after which a connection is replaced."
+    )
     database_acquire_timeout_seconds: float = Field(
         5.0, gt=0, le=300, description="Longest wait for a free connection before the answer is 503."
     )
-    database_statement_timeout_seconds: float = Field(10.0, gt=0, le=3600, description="Longest run of one statement.")
+    database_query_timeout_seconds: float = Field(
+        10.0, gt=0, le=3600, description="Longest wait of a process for the answer to one query."
+    )
+    database_statement_timeout_seconds: float = Field(
+        10.0, gt=0, le=3600, description="Longest that PostgreSQL lets a transaction stand still (then it ends it)."
+    )
     valkey_url: SecretStr | None = Field(
         None,
         description="Valkey (or Redis 7 or newer) to use; `grandstand up` runs its own when unset. "
@@ -104,6 +124,10 @@ class Settings(BaseSettings):
         6000, ge=0, le=1_000_000_000, description="Requests from one address without a credential."
     )
     rate_limit_server_requests: int = Field(0, ge=0, le=1_000_000_000, description="Requests with one server key.")
+
+    signed_events_required: bool = Field(
+        False, description="Whether the events that a player's token sends must be signed."
+    )
 
     connections_max: int = Field(
         50_000, ge=10, le=1_000_000, description="Connections of one HTTP process; further ones are answered 503."
@@ -202,8 +226,17 @@ class Settings(BaseSettings):
     @field_validator("database_pool_max")
     @classmethod
     def _check_pool(cls, value: int, info: ValidationInfo) -> int:
-        if value < info.data.get("database_pool_min", 0):
+        # The default gives way to a small maximum; only a minimum that somebody chose contradicts it.
+        smallest = info.data.get("database_pool_min", 0)
+        if value < smallest and smallest != cls.model_fields["database_pool_min"].default:
             raise ValueError(f"must not be below {ENV_PREFIX}DATABASE_POOL_MIN")
+        return value
+
+    @field_validator("database_read_pool_max")
+    @classmethod
+    def _check_read_pool(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("database_read_pool_min", 0):
+            raise ValueError(f"must not be below {ENV_PREFIX}DATABASE_READ_POOL_MIN")
         return value
 
     @field_validator("data_dir", mode="before")
@@ -266,6 +299,12 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+
+def connections_of_tree(settings: Settings) -> int:
+    """Return how many connections to PostgreSQL the processes of one `grandstand up` may open."""
+    http = settings.http_processes * (settings.database_pool_max + settings.database_read_pool_max)
+    return http + (settings.workers + 1) * settings.database_pool_max
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -25,7 +25,8 @@ from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
-from grandstand.operations.limit_requests import RateLimiter, RateLimits
+from grandstand.operations.limit_requests import RateLimiter
+from grandstand.operations.limits_in_force import RateLimits
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
@@ -178,7 +179,13 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),
         health=HealthChecker(
-            core.database, StreamHistory(), core.stream, core.new_memory(), core.index, ("ingest", "api")
+            core.database,
+            StreamHistory(),
+            core.stream,
+            core.new_memory(),
+            core.index,
+            ("ingest", "api"),
+            reads=core.database,
         ),
     )
     app = build_app(services)

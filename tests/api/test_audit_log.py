@@ -1,12 +1,16 @@
 """The audit log: every change by a key is in it, with who, from where, before and after; and it cannot be changed."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
+from grandstand.api.app import build_app
 from grandstand.clock import now
+from grandstand.settings import load_settings
 from tests.api.conftest import Site, problem
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +34,28 @@ async def test_a_ban_tells_who_and_from_where(site: Site) -> None:
     entry = await newest(site, target="eve")
     assert entry["action"] == "player.unban"
     assert entry["actor"].startswith("admin:key_")
+
+
+async def test_behind_a_proxy_it_tells_of_the_client(site: Site) -> None:
+    """Of trusted proxies only: nobody can write an address of their choice into the log."""
+    settings = load_settings(data_dir=site.services.settings.data_dir, trusted_proxies="10.0.0.0/8,fd00::/8")
+    app = build_app(replace(site.services, settings=settings))
+
+    async def ban_from(peer: str, *forwarded: str) -> str:
+        transport = httpx.ASGITransport(app=app, client=(peer, 1))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://grandstand") as client:
+            headers = [("X-Forwarded-For", value) for value in forwarded]
+            headers += site.headers("server").items()
+            answer = await client.post("/api/players/mallory/ban", json={"reason": "x"}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return str((await newest(site, target="mallory"))["address"])
+
+    assert await ban_from("10.0.0.1", "203.0.113.1") == "203.0.113.1"
+    assert await ban_from("10.0.0.1", "6.6.6.6, 203.0.113.1:99, 10.9.9.9") == "203.0.113.1"
+    assert await ban_from("fd00::1", "6.6.6.6", "2001:db8::7") == "2001:db8::7"
+    assert await ban_from("203.0.113.2", "6.6.6.6") == "203.0.113.2", "no proxy of ours"
+    assert await ban_from("10.0.0.1", "<script>") == "10.0.0.1"
+    assert await ban_from("::ffff:203.0.113.3") == "203.0.113.3"
 
 
 async def test_a_key_is_in_it_without_the_key(site: Site) -> None:

@@ -1,9 +1,11 @@
 """Keys and player sessions: what opens what, what is stored, and what revocation and outages do."""
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import secrets
+import tracemalloc
 from typing import Any
 
 import asyncpg
@@ -12,6 +14,7 @@ import pytest
 
 from grandstand.clock import now
 from grandstand.domain.credentials import make_key, sign_user_id, signing_key, token_secret
+from grandstand.domain.errors import UnauthorizedError
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.player_tokens import AUDIENCE
@@ -106,6 +109,37 @@ async def test_only_our_own_fresh_tokens_are_good(site: Site) -> None:
 async def test_strange_credentials_are_401(site: Site, value: str) -> None:
     answer = await site.client.get("/api/health", headers={b"authorization": value.encode("latin-1")})
     problem(answer, 401, "unauthorized")
+
+
+async def test_what_is_remembered_of_a_token_does_not_grow_with_its_spellings(site: Site) -> None:
+    token = await site.token("ann")
+    tokens = site.services.authenticator.tokens
+    tokens.verify(token)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(1000, 2000):
+            with contextlib.suppress(UnauthorizedError):  # whether such a spelling is taken is the library's choice
+                assert tokens.verify(token + "!" * number).user_id == "ann"
+        grown_bytes = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown_bytes < 500_000, "1.5 MB of texts were sent"
+
+
+async def test_what_is_remembered_of_a_key_does_not_grow_with_its_spellings(site: Site) -> None:
+    """A client key is public: whoever has it must not fill the memory by sending it with more and more spaces."""
+    site.services.authenticator.principal(f"Bearer {KEYS['client']}")
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for spaces in range(1000, 3000):
+            principal = site.services.authenticator.principal("Bearer" + " " * spaces + KEYS["client"])
+            assert principal.kind == "client"
+        grown_bytes = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown_bytes < 500_000, "4 MB of texts were sent"
 
 
 async def test_only_hashes_are_stored(site: Site) -> None:

@@ -26,8 +26,33 @@ async def test_health(site: Site) -> None:
     assert (await site.get("/api/health/live")).json() == {"status": "ok"}
     assert (await site.get("/api/health/ready")).json() == {"status": "ok"}
     pool = (await site.get("/api/health/pool", "admin")).json()
-    assert pool["max"] == pool["pools"]["write"]["max"]
+    assert set(pool["pools"]) == {"write", "read"}
+    for number in ("total", "idle", "waiting", "max"):
+        assert pool[number] == sum(part[number] for part in pool["pools"].values())
     assert pool["waiting"] == 0
+
+
+async def test_exhausted_connections_are_said_and_other_routes_go_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = site.core.database
+    monkeypatch.setattr(database, "_acquire_timeout_seconds", 0.05)
+    lent = [await database.pool.acquire() for _ in range(database.pool.get_max_size())]
+    try:
+        refused = await site.get("/api/tournaments", "server")
+        problem(refused, 503, "unavailable")
+        assert int(refused.headers["retry-after"]) >= 1
+        use = (await site.get("/api/health/pool", "server")).json()["pools"]["write"]
+        assert (use["total"], use["idle"], use["waiting"]) == (use["max"], 0, 0)
+        event = {"events": [{"event_type": "level_up", "user_id": "ann"}]}
+        assert (await site.post("/api/events", event, "server")).status_code == 202
+        shown = (await site.get("/metrics", "server")).text
+        assert 'grandstand_pool_connections{pool="write",state="max"}' in shown
+        assert 'grandstand_pool_acquire_seconds_count{pool="write"}' in shown
+    finally:
+        for connection in lent:
+            await database.pool.release(connection)
+    assert (await site.get("/api/tournaments", "server")).status_code == 200
 
 
 async def test_who_may_watch(site: Site) -> None:

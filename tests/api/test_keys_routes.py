@@ -179,13 +179,13 @@ async def test_a_token_is_renewed_until_its_session_is_over(site: Site) -> None:
 
     # A session of a day (see conftest) which began so long ago that half a minute is left of it.
     began_at = now() - timedelta(days=1) + timedelta(seconds=30)
-    token, ends_at = site.services.authenticator.tokens.issue("ann", began_at)
+    token, ends_at, _ = site.services.authenticator.tokens.issue("ann", began_at)
     for _ in range(3):
         answer = await renew(token)
         assert answer.status_code == 201
         token = answer.json()["token"]
         assert datetime.fromisoformat(answer.json()["expires_at"]) == ends_at
-    over, _ = site.services.authenticator.tokens.issue("ann", now() - timedelta(days=1))
+    over, *_ = site.services.authenticator.tokens.issue("ann", now() - timedelta(days=1))
     problem(await renew(over), 401, "unauthorized")
     for who in ("client", "server", "admin"):
         problem(await renew(KEYS[who]), 403, "forbidden")

@@ -302,6 +302,25 @@ async def test_streams_end_when_the_board_does_or_is_hidden(stage: Stage, quick:
             await next_update(updates)
 
 
+async def test_a_private_stream_ends_with_its_credential(stage: Stage, quick: None) -> None:
+    """A stream lasts for hours: a key that is revoked meanwhile sees nothing more, and others go on."""
+    url = await stage.board("guarded", visibility="private")
+    made = (await stage.site.post("/api/keys", {"kind": "server", "name": "watcher"}, "admin")).json()
+    async with (
+        LiveClient(url, headers={"Authorization": f"Bearer {made['key']}"}) as client,
+        LiveClient(url, headers=stage.site.headers("server")) as other,
+    ):
+        updates, others = client.updates(), other.updates()
+        await next_update(updates)
+        await next_update(others)
+        assert (await stage.site.delete(f"/api/keys/{made['id']}", "admin")).status_code == 204
+        await stage.site.services.authenticator.refresh()
+        await stage.score("guarded", "ann", 1)
+        with pytest.raises(StopAsyncIteration):
+            await next_update(updates)
+        assert (await next_update(others)).data["entries"][0]["user_id"] == "ann"
+
+
 async def test_a_board_that_cannot_be_read_for_a_while_goes_on(
     stage: Stage, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from grandstand.api.app import build_app
 from grandstand.operations import limit_requests
-from grandstand.operations.limit_requests import RateLimiter, RateLimits
+from grandstand.operations.limit_requests import RateLimiter
+from grandstand.operations.limits_in_force import RateLimits
 from grandstand.storage.rate_limits import RateLimitStore
 from tests.api.conftest import Site, open_deployment, problem
 from tests.support.engines import RunningEngines
@@ -168,6 +169,10 @@ async def test_forwarded_addresses_are_believed_from_trusted_proxies_only(limite
     assert await ask("203.0.113.2", "203.0.113.3") == 429, "no proxy of ours"
     assert await ask("10.0.0.3", "nonsense") == 200
     assert await ask("10.0.0.3", "") == 429, "the proxy is the last that is known"
+    assert await ask("10.0.0.1", "1," * 20_000 + "203.0.113.4") == 200, "however much the client wrote"
+    assert await ask("10.0.0.1", "6.6.6.6," * 200 + "203.0.113.4") == 429
+    assert await ask("10.0.0.4", "9" * 2000) == 200, "no hop is made of a part of one"
+    assert await ask("10.0.0.4", "203.0.113.5" + ",10.0.0.9" * 200) == 200, "the proxies are the last that are known"
     # The networks that may read health without a key are those of clients, too.
     assert await ask("10.0.0.1", "192.0.2.8", path="/api/health") == 200
     assert await ask("198.51.100.1", "192.0.2.9", path="/api/health") == 401

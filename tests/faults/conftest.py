@@ -13,6 +13,7 @@ import pytest
 
 from tests.faults.load import client_of
 from tests.processes.conftest import data_dir, up
+from tests.support.leaks import check_files
 from tests.support.server import Keys
 from tests.support.waiting import eventually
 
@@ -69,6 +70,7 @@ class Processes:
                 process.kill()
                 process.wait()
         self._listener.close()
+        check_files(self.folder.glob("*.log"))
 
 
 @pytest.fixture

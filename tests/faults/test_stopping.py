@@ -58,8 +58,11 @@ def test_a_worker_that_cannot_finish_ends_in_time_and_another_takes_over(
     with open_way(engines.socket_folder / ".s.PGSQL.5432") as way, processes.client() as client:
         define_ticks(client)
         far = f"postgresql://grandstand@127.0.0.1:{way.port}/{database}"
-        # Its last word to PostgreSQL, a rollback, takes as long as a statement may.
-        limits = {"shutdown_timeout_seconds": 1, "database_statement_timeout_seconds": 2}
+        limits = {
+            "shutdown_timeout_seconds": 1,
+            "database_statement_timeout_seconds": 300,
+            "database_acquire_timeout_seconds": 60,
+        }
         worker = processes.start("worker", database_url=far, reclaim_idle_seconds=600, **limits)
         client.post("/api/events", json={"event_type": "tick", "user_id": "ann"}).raise_for_status()
         eventually(lambda: depth(client) == 0)
@@ -67,6 +70,7 @@ def test_a_worker_that_cannot_finish_ends_in_time_and_another_takes_over(
         client.post("/api/events", json={"event_type": "tick", "user_id": "ann"}).raise_for_status()
         assert depth(client) == 1
         os.kill(worker.pid, signal.SIGTERM)
+        # Whatever it waits for would last longer: a statement, a connection, and then the next of either.
         assert worker.wait(30) == 0
         processes.start("worker", reclaim_idle_seconds=600)
         eventually(lambda: depth(client) == 0, 30, "another worker takes over")

@@ -13,7 +13,8 @@ from valkey.asyncio import Valkey
 
 from grandstand.domain.rate_limits import RateLimit, Verdict
 from grandstand.operations import limit_requests
-from grandstand.operations.limit_requests import PATIENCE_SECONDS, RateLimiter, RateLimits
+from grandstand.operations.limit_requests import PATIENCE_SECONDS, RateLimiter
+from grandstand.operations.limits_in_force import RateLimits
 from grandstand.settings import load_settings
 from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.storage.valkey import open_valkey
@@ -76,7 +77,6 @@ async def test_four_processes_admit_the_quota(
 async def test_another_process_hears_of_what_was_admitted_at_once(valkey: Valkey, valkey_prefix: str) -> None:
     of = limit(10_000)
     async with limiters(valkey, valkey_prefix, 2) as (one, other):
-        await judge(one, of)
         for _ in range(of.eager_units):
             assert isinstance(one.judge(of, "ann"), Verdict), "far from the limit nobody waits"
         assert not isinstance(one.judge(of, "ann"), Verdict)

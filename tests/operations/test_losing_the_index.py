@@ -211,3 +211,75 @@ async def test_a_removal_beside_a_loss_and_a_rebuild_leaves_nobody_behind(core: 
     page = await core.reader.page("best")
     assert page.total == PLAYERS - 1
     assert standing(page) == await core.computed("best")
+
+
+async def spoil(core: Core, key: str) -> None:
+    """Something of another kind stands where the index keeps its own."""
+    await core.valkey.delete(key)
+    await core.valkey.set(key, "not ours")
+
+
+@pytest.mark.parametrize("part", range(4), ids=["ranks", "holders", "removed", "metadata"])
+async def test_a_key_of_another_type_stalls_nobody(core: Core, part: int) -> None:
+    """The batch is applied, its other boards are ranked by the index, and the damaged index comes back."""
+    for key, values in BOARDS.items():
+        await core.define(key, **values)
+    first = [event(user_id, 5) for user_id in ORDER]
+    await core.apply(*first)
+    await spoil(core, (await core.keys("best"))[part])
+    await core.apply(event("newcomer", 7), event("p07", 9))
+    assert not await core.is_complete("best")
+    assert await core.is_complete("latest")
+    for key in BOARDS:
+        page = await core.reader.page(key)
+        assert page.total == PLAYERS + 1
+        assert standing(page) == await core.computed(key)
+    await check_whole(core)
+
+
+@pytest.mark.parametrize("part", range(2), ids=["ranks", "holders"])
+async def test_a_key_of_another_type_is_read_past_and_mended_without_a_write(core: Core, part: int) -> None:
+    for key, values in BOARDS.items():
+        await core.define(key, **values)
+    await core.apply(*(event(user_id, 5) for user_id in ORDER))
+    await spoil(core, (await core.keys("best"))[part])
+    reader = core.reader
+    assert standing(await reader.page("best")) == await core.computed("best")
+    assert (await reader.user("best", "p07")).total == PLAYERS
+    assert (await reader.lookup("best", ["p07"])).total == PLAYERS
+    assert (await reader.nearby("best", "p07", above=1, below=1)).total == PLAYERS
+    await check_whole(core)
+
+
+async def test_holders_without_sense_stall_nobody(core: Core) -> None:
+    """The type is right, and the script ends in an error of its own."""
+    for key, values in BOARDS.items():
+        await core.define(key, **values)
+    await core.apply(*(event(user_id, 5) for user_id in ORDER))
+    await core.valkey.hset((await core.keys("best"))[1], "p07", "?")
+    await core.apply(event("p07", 9))
+    assert standing(await core.reader.page("best")) == await core.computed("best")
+    await check_whole(core)
+
+
+async def test_lists_of_rebuilds_of_another_type_are_begun_anew(core: Core) -> None:
+    for key, values in BOARDS.items():
+        await core.define(key, **values)
+    await core.apply(*(event(user_id, 5) for user_id in ORDER))
+    await spoil(core, f"{core.prefix}:rebuilds")
+    await spoil(core, f"{core.prefix}:rebuilding")
+    assert await core.index.rebuilds() == {}
+    await core.valkey.delete((await core.keys("best"))[0])
+    assert standing(await core.reader.page("best")) == await core.computed("best")
+    await spoil(core, f"{core.prefix}:rebuilding")
+    await check_whole(core)
+
+
+async def test_a_removal_from_an_index_of_another_type(core: Core) -> None:
+    for key, values in BOARDS.items():
+        await core.define(key, **values)
+    await core.apply(*(event(user_id, 5) for user_id in ORDER))
+    await spoil(core, (await core.keys("best"))[1])
+    await core.definer.remove_user("best", "p07")
+    assert standing(await core.reader.page("best")) == await core.computed("best")
+    await check_whole(core)

@@ -64,13 +64,14 @@ def state() -> State:
     return state
 
 
-async def audited(state: State, *unacknowledged: Event) -> set[str]:
+async def audited(state: State, *unacknowledged: Event, gone: bytes = b"") -> set[str]:
     findings = Findings()
     auditor = Auditor(state, state)
     for event in [*EVENTS, *unacknowledged]:
         event.is_stored = False
         auditor.open[event.event_id] = event
         auditor.model.send(event)
+    auditor.excuse(gone)
     await auditor.audit(findings, random.Random(1))
     return set(findings.counts)
 
@@ -196,6 +197,14 @@ async def test_wrong_books_are_found(state: State, spoil: Callable[[State], None
     spoil(state)
 
     assert await _followed(state, cup) == {"wrong_prize"}
+
+
+async def test_of_a_stream_that_vanished_only_what_was_in_it_may_be_missing(state: State) -> None:
+    _lose_a_row(state)
+    last, first = EVENTS[-1].event_id.encode(), EVENTS[0].event_id.encode()
+
+    assert await audited(state, gone=b"[" + last + b"]") == set()
+    assert await audited(state, gone=b"[" + first + b"]") == {"lost"}
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """What a connection of the pool is, whatever the server's own defaults are, and what its absence looks like."""
 
+import asyncio
+
 import asyncpg
 import psycopg
 import pytest
 
 from grandstand.domain.errors import UnavailableError
-from grandstand.storage.postgres import Database, open_pool
+from grandstand.storage.postgres import WAITING_PER_CONNECTION_MAX, Database, open_pool
 from tests.support.core import Core
 from tests.support.engines import SCHEMA
+from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -43,6 +46,43 @@ async def test_no_free_connection_is_unavailable(core_database_url: str) -> None
                     pass
         async with database.connection() as connection:
             assert await connection.fetchval("SELECT 1") == 1
+    finally:
+        await pool.close()
+
+
+async def test_a_crowd_at_a_full_pool_is_refused_and_the_pool_works_on(core_database_url: str) -> None:
+    pool = await open_here(core_database_url)
+    try:
+        database = Database(pool, 60)
+
+        async def ask() -> int:
+            async with database.connection() as connection:
+                return int(await connection.fetchval("SELECT 1"))
+
+        async with database.connection():
+            waiting = [asyncio.create_task(ask()) for _ in range(WAITING_PER_CONNECTION_MAX)]
+            await eventually_async(lambda: database.waiting == len(waiting), what="all wait")
+            with pytest.raises(UnavailableError):
+                await ask()
+        assert await asyncio.gather(*waiting) == [1] * len(waiting)
+    finally:
+        await pool.close()
+
+
+async def test_a_pool_of_reads_cannot_write(core_database_url: str) -> None:
+    pool = await open_pool(
+        core_database_url,
+        schema=SCHEMA,
+        size_min=0,
+        size_max=1,
+        statement_timeout_seconds=30,
+        application_name="tests",
+        only_reads=True,
+    )
+    try:
+        assert await pool.fetchval("SELECT count(*) >= 0 FROM players")
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+            await pool.execute("DELETE FROM players")
     finally:
         await pool.close()
 

@@ -19,6 +19,7 @@ from grandstand.embedded.engines import Engines
 from grandstand.embedded.postgres import database_url as url_of_database
 from grandstand.settings import Settings, load_settings
 from grandstand.storage.migrate import migrate
+from tests.support.leaks import check_files
 
 SCHEMA = "grandstand"
 TEMPLATE = "migrated"
@@ -76,7 +77,10 @@ def engines() -> Iterator[RunningEngines]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-        shutil.rmtree(parent, ignore_errors=True)
+        try:
+            check_files((parent / "data" / "logs").glob("*"))
+        finally:
+            shutil.rmtree(parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """Looks for credentials where none may be: whatever a test, its processes or the server's answers say.
 
-Watches the whole run: what each test printed and logged (`pytest_runtest_makereport`), what the processes of each
-`grandstand up` logged (`tests/support/server.py`), and every answer and address of the app in `tests/api`.
+Watches the whole run, in each of its processes: what each test printed and logged (`pytest_runtest_makereport`), what
+the processes and engines of each `grandstand up` logged (`tests/support/server.py`), those of `tests/faults`, the
+session's engines (`tests/support/engines.py`), the trees of the short soak, and every answer and address of the app in
+`tests/api`, dead letters and metrics among them.
 """
 
 import re
@@ -12,7 +14,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-KEY = re.compile(r"gs_(?:admin|server|client)_(?!\*|…)[A-Za-z0-9_-]{12,}")
+KEY = re.compile(r"gs_(?:admin|server|client|sign)_(?!\*|…)[A-Za-z0-9_-]{12,}")
 TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}")
 
 ISSUING = re.compile(r"/api/keys|/api/players/sessions")

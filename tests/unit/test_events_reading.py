@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from grandstand.domain.errors import GrandstandError, InvalidError, MalformedError, TooLargeError
+from grandstand.domain.event_model import is_event_type
 from grandstand.domain.events import EventLimits, decode_events, encode_events, read_batch
 from grandstand.domain.ids import new_ids
 from grandstand.domain.json_slices import cut_elements, cut_members
@@ -142,3 +144,16 @@ def test_only_whole_numbers_beyond_the_limit_are_refused_as_scores(score: Any) -
     body = json.dumps([{"event_type": "game_ended", "user_id": "u", "payload": {"score": score}}, json.loads(GOOD)])
     rejected = read_batch(body.encode("utf-8", "surrogatepass"), LIMITS, NOW).rejected
     assert ("score_out_of_range" in [each.code for each in rejected]) == huge
+
+
+def test_what_is_remembered_of_types_is_small() -> None:
+    """Anybody can send a type of a MiB, again and again."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(50):
+            assert not is_event_type("x" * 100_000 + str(number))
+        grown_bytes = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown_bytes < 1_000_000, "5 MB of texts were judged"

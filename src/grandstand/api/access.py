@@ -2,7 +2,7 @@
 
 from litestar.types import HTTPScope
 
-from grandstand.api.client_address import client_address, is_within
+from grandstand.api.client_address import address_text, client_address, is_within
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal, Scope
 from grandstand.domain.errors import ForbiddenError, UnauthorizedError
@@ -17,8 +17,8 @@ def principal_of(scope: HTTPScope, services: Services) -> Principal:
         UnauthorizedError: there is a credential and it is not good.
     """
     principal = services.authenticator.principal(authorization_of(scope))
-    client = scope.get("client")
-    set_origin(Origin(principal.kind, principal.user_id or principal.key_id, client[0] if client else None))
+    address = address_text(scope, services.settings.trusted_proxies)
+    set_origin(Origin(principal.kind, principal.user_id or principal.key_id, address))
     return principal
 
 

@@ -11,6 +11,9 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 _IPV6_CUSTOMER_PREFIX = 64
 """A provider gives each customer at least so much of IPv6: single addresses are too many to count."""
 
+_FORWARDED_READ_MAX = 1024
+"""Bytes from the right end of `X-Forwarded-For` that are read, and remembered: more than a score of proxies write."""
+
 
 def client_address(scope: HTTPScope, trusted: Networks) -> Address | None:
     """Return the address of the client; None when the connection has none (a UNIX socket).
@@ -24,7 +27,15 @@ def client_address(scope: HTTPScope, trusted: Networks) -> Address | None:
     if not trusted:
         return read_address(peer[0])
     forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-    return _behind_proxies(peer[0], b",".join(forwarded), trusted)
+    return _behind_proxies(peer[0], _right_end(b",".join(forwarded)), trusted)
+
+
+def address_text(scope: HTTPScope, trusted: Networks) -> str | None:
+    """Return the address of the client as it is written down; None when the connection has none."""
+    peer = scope.get("client")
+    if peer is None:
+        return None
+    return _text_of(peer[0]) if not trusted else str(client_address(scope, trusted) or peer[0])
 
 
 def counted_address(scope: HTTPScope, trusted: Networks) -> str:
@@ -53,6 +64,18 @@ def read_address(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+@lru_cache(maxsize=4096)
+def _text_of(peer: str) -> str:
+    return str(read_address(peer) or peer)
+
+
+def _right_end(forwarded: bytes) -> bytes:
+    """Cut off what only a client can have written; a hop that the cut goes through says nothing any more."""
+    if len(forwarded) <= _FORWARDED_READ_MAX:
+        return forwarded
+    return forwarded[-_FORWARDED_READ_MAX:].partition(b",")[2]
 
 
 @lru_cache(maxsize=4096)

@@ -38,7 +38,8 @@ async def take_events(scope: HTTPScope, receive: Receive, services: Services) ->
     require_sender(principal, "events:write")
     body = await read_body(scope, receive, services.settings.body_max_bytes)
     admit = None if principal.user_id is None else partial(admit_events, principal, services)
-    receipt = await services.intake.accept(body, principal.user_id, admit)
+    signatures = services.authenticator.signatures_of(principal, is_required=services.settings.signed_events_required)
+    receipt = await services.intake.accept(body, principal.user_id, admit, signatures)
     if receipt.rejected:
         content = encode(EventsReceipt(receipt.accepted, receipt.rejected))
     else:

@@ -14,16 +14,15 @@ from grandstand.api.access import authorization_of
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
 from grandstand.api.limits import admit_request, with_headers
-from grandstand.api.live import open_board, open_tournament, stream_live
+from grandstand.api.live import Opening, open_board, open_tournament, stream_live
 from grandstand.api.pages import Pages, not_modified, page_name
 from grandstand.api.place_reads import find_place_read
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
-from grandstand.api.replies import Reply, send_reply
+from grandstand.api.replies import Headers, Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
 from grandstand.api.role_gate import closed_paths, is_served
 from grandstand.api.services import Services
 from grandstand.domain.errors import GrandstandError, NotFoundError
-from grandstand.operations.live_boards import Listener
 
 BOARDS_PATH = "/api/leaderboards/"
 TOURNAMENTS_PATH = "/api/tournaments/"
@@ -65,32 +64,34 @@ class Front:
             status = reply.status
             await send_reply(send, reply)
         else:
-            route, status = await self._answer(scope, receive, with_headers(send, headers) if headers else send)
+            route, status = await self._answer(scope, receive, send, headers)
         self._counts.add(route, status, time.perf_counter() - began_at)
 
-    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> tuple[str, int]:
-        """Answer a request that is within the limits; return the route and the status."""
+    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send, headers: Headers) -> tuple[str, int]:
+        """Answer a request that is within the limits, of which `headers` tell; return the route and the status."""
         method = scope["method"]
         if self._is_not_here(scope["path"]):
             route = UNKNOWN_ROUTE
-            status = await _answer(_not_here(), scope, send)
+            status = await _answer(_not_here(), scope, send, headers)
         elif method == "POST" and scope["path"] == EVENTS_PATH:
             route = EVENTS_PATH
-            status = await _answer(take_events(scope, receive, self._services), scope, send)
+            status = await _answer(take_events(scope, receive, self._services), scope, send, headers)
         elif method == "GET" and (key := _page_key(scope)) is not None:
             route = PAGE_ROUTE
-            status = await self._answer_page(scope, send, key)
+            status = await self._answer_page(scope, send, key, headers)
         elif method == "GET" and (found := find_place_read(scope)) is not None:
             route, read, key, user = found
-            status = await _answer(read(scope, self._services, self._pages, key, user), scope, send)
+            status = await _answer(read(scope, self._services, self._pages, key, user), scope, send, headers)
         elif method == "GET" and (key := _live_key(scope, BOARDS_PATH)) is not None and key != "user":
             route = LIVE_ROUTE
-            status = await self._stream_live(scope, receive, send, open_board(scope, self._services, key))
+            opening = open_board(scope, self._services, key)
+            status = await self._stream_live(scope, receive, with_headers(send, headers), opening)
         elif method == "GET" and (key := _live_key(scope, TOURNAMENTS_PATH)) is not None:
             route = TOURNAMENT_LIVE_ROUTE
-            status = await self._stream_live(scope, receive, send, open_tournament(scope, self._services, key))
+            opening = open_tournament(scope, self._services, key)
+            status = await self._stream_live(scope, receive, with_headers(send, headers), opening)
         else:
-            route, status = await self._pass_on(scope, receive, send)
+            route, status = await self._pass_on(scope, receive, with_headers(send, headers))
         return route, status
 
     def _is_not_here(self, path: str) -> bool:
@@ -98,15 +99,15 @@ class Front:
             return True
         return self._is_partial and not is_served(path, self._services.roles)
 
-    async def _answer_page(self, scope: HTTPScope, send: Send, key: str) -> int:
+    async def _answer_page(self, scope: HTTPScope, send: Send, key: str, headers: Headers) -> int:
         held = None if _has_credential(scope) else self._pages.cache.find(page_name(scope))
         if held is None:
-            return await _answer(self._pages.answer(scope, key), scope, send)
+            return await _answer(self._pages.answer(scope, key), scope, send, headers)
         reply = not_modified(held, scope)
-        await send_reply(send, reply)
+        await send_reply(send, reply, headers)
         return reply.status
 
-    async def _stream_live(self, scope: HTTPScope, receive: Receive, send: Send, opening: Awaitable[Listener]) -> int:
+    async def _stream_live(self, scope: HTTPScope, receive: Receive, send: Send, opening: Awaitable[Opening]) -> int:
         has_begun = False
 
         async def send_noted(message: Message) -> None:
@@ -166,7 +167,7 @@ async def _not_here() -> Reply:
     raise NotFoundError("not_found", "This process does not serve this path.")
 
 
-async def _answer(answer: Awaitable[Reply], scope: HTTPScope, send: Send) -> int:
+async def _answer(answer: Awaitable[Reply], scope: HTTPScope, send: Send, headers: Headers) -> int:
     try:
         reply = await answer
     except GrandstandError as error:
@@ -175,7 +176,7 @@ async def _answer(answer: Awaitable[Reply], scope: HTTPScope, send: Send) -> int
         return CLIENT_GONE_STATUS
     except Exception as error:  # noqa: BLE001 - the outermost layer: a fault of ours is logged and answered, too
         reply = reply_of_unexpected(error, scope["method"], scope["path"])
-    await send_reply(send, reply)
+    await send_reply(send, reply, headers)
     return reply.status
 
 

@@ -60,7 +60,7 @@ def admit_request(scope: HTTPScope, services: Services) -> Headers | Awaitable[H
     else:
         name = counted_address(scope, services.settings.trusted_proxies)
     judgement = services.limiter.judge(limit, name)
-    return _headers(judgement) if isinstance(judgement, Verdict) else _await_headers(judgement)
+    return _headers(judgement) if type(judgement) is Verdict else _await_headers(judgement)
 
 
 async def admit_events(principal: Principal, services: Services, events: int) -> None:
@@ -80,10 +80,12 @@ async def admit_events(principal: Principal, services: Services, events: int) ->
 
 def with_headers(send: Send, headers: Headers) -> Send:
     """Return a `send` that adds headers to the answer."""
+    if not headers:
+        return send
 
     def send_more(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *headers]
+            message["headers"] = (*message["headers"], *headers)
         return send(message)
 
     return send_more
@@ -131,8 +133,8 @@ def _headers(verdict: Verdict) -> Headers:
 
 
 def _told(verdict: Verdict) -> Headers:
-    limit, _, remaining, seconds = verdict
-    return _policy(limit), (b"ratelimit", b'"%b";r=%d;t=%d' % (_name(limit), remaining, seconds))
+    policy, form = _forms(verdict.limit)
+    return policy, (b"ratelimit", form % (verdict.remaining, verdict.reset_seconds))
 
 
 def _refusal(verdict: Verdict) -> RateLimitedError:
@@ -147,10 +149,7 @@ def _refusal(verdict: Verdict) -> RateLimitedError:
 
 
 @lru_cache(maxsize=64)
-def _name(limit: RateLimit) -> bytes:
-    return limit.name.encode()
-
-
-@lru_cache(maxsize=64)
-def _policy(limit: RateLimit) -> tuple[bytes, bytes]:
-    return b"ratelimit-policy", f'"{limit.name}";q={limit.quota};w={limit.window_seconds}'.encode()
+def _forms(limit: RateLimit) -> tuple[tuple[bytes, bytes], bytes]:
+    """Return the header that is always the same, and the other with gaps for what is left and when all is back."""
+    policy = b"ratelimit-policy", f'"{limit.name}";q={limit.quota};w={limit.window_seconds}'.encode()
+    return policy, f'"{limit.name}";r=%d;t=%d'.encode()

@@ -5,17 +5,20 @@ is sent is dropped (`live_connection.py`).
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from litestar.types import HTTPScope, Message, Receive, Send
 
 from grandstand.api import live_connection
-from grandstand.api.access import principal_of, require_reader
+from grandstand.api.access import authorization_of, principal_of, require_reader
 from grandstand.api.live_connection import LiveConnection, drop
 from grandstand.api.parameters import Query, read_key, read_tournament_id
 from grandstand.api.services import Services
 from grandstand.api.wire import open_wire
-from grandstand.domain.errors import FieldError, InvalidError
+from grandstand.domain.credentials import Scope
+from grandstand.domain.errors import FieldError, InvalidError, UnauthorizedError
+from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.live_boards import Listener, Topic
 from grandstand.operations.live_tournaments import TournamentTopic
 from grandstand.operations.read_leaderboard import WHOLE_BOARD
@@ -28,36 +31,46 @@ HEADERS = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
 """No copy is kept, and a proxy (nginx) hands on each update as it comes."""
 
 
-async def open_board(scope: HTTPScope, services: Services, encoded_key: str) -> Listener:
+class Opening(NamedTuple):
+    """A seat among the listeners; where it takes a credential, `is_allowed` tells whether that is still good."""
+
+    listener: Listener
+    is_allowed: Callable[[], bool] | None
+
+
+async def open_board(scope: HTTPScope, services: Services, encoded_key: str) -> Opening:
     """Begin to listen to a board.
 
     Raises:
         GrandstandError: every refusal of the contract.
     """
-    return await services.live.open(await read_topic(scope, services, encoded_key))
+    topic = await read_topic(scope, services, encoded_key)
+    return Opening(await services.live.open(topic), _guard(scope, services, "leaderboards:read", topic.visibility))
 
 
-async def open_tournament(scope: HTTPScope, services: Services, encoded_id: str) -> Listener:
+async def open_tournament(scope: HTTPScope, services: Services, encoded_id: str) -> Opening:
     """Begin to listen to a tournament.
 
     Raises:
         GrandstandError: every refusal of the contract.
     """
-    return await services.live_tournaments.open(await read_tournament_topic(scope, services, encoded_id))
+    topic = await read_tournament_topic(scope, services, encoded_id)
+    guard = _guard(scope, services, "tournaments:read", topic.visibility)
+    return Opening(await services.live_tournaments.open(topic), guard)
 
 
-async def stream_live(scope: HTTPScope, receive: Receive, send: Send, opening: Awaitable[Listener]) -> int:
-    """Send updates until the client goes away; return the status for the request counts.
+async def stream_live(scope: HTTPScope, receive: Receive, send: Send, opening: Awaitable[Opening]) -> int:
+    """Send updates until the client goes away or its credential does; return the status for the request counts.
 
     Raises:
         GrandstandError: every refusal of the contract, before anything is sent.
     """
-    listener = await opening
+    listener, is_allowed = await opening
     try:
         wire = open_wire(scope)
         try:
             await _send_head(send)
-            connection = LiveConnection(wire, _last_id(scope))
+            connection = LiveConnection(wire, _last_id(scope), is_allowed)
             listener.listen(connection.tell, connection.end)
             # This task sleeps here for hours: what is sent meanwhile is written by whoever tells.
             while not connection.is_ended and (await receive())["type"] != "http.disconnect":
@@ -95,6 +108,21 @@ async def read_tournament_topic(scope: HTTPScope, services: Services, encoded_id
     require_reader(principal_of(scope, services), "tournaments:read", visibility)
     query = Query(scope["query_string"])
     return TournamentTopic(tournament_id, WHOLE_BOARD, _limit(query), visibility, occurrence=query.occurrence())
+
+
+def _guard(scope: HTTPScope, services: Services, needed: Scope, visibility: Visibility) -> Callable[[], bool] | None:
+    """Return what tells whether the credential of a private stream is still good; None where none is needed."""
+    if visibility == "public":
+        return None
+    authorization = authorization_of(scope)
+
+    def is_allowed() -> bool:
+        try:
+            return services.authenticator.principal(authorization).may(needed)
+        except UnauthorizedError:
+            return False
+
+    return is_allowed
 
 
 def _limit(query: Query) -> int:

@@ -1,6 +1,7 @@
 """One listener's connection: what it is sent, and when it is given up. Nothing here waits."""
 
 import time
+from collections.abc import Callable
 
 from grandstand.api.wire import Wire
 from grandstand.operations.live_channel import Update
@@ -18,18 +19,23 @@ _COMMENT = b": still here\n\n"
 class LiveConnection:
     """Sends one client what is new to it."""
 
-    __slots__ = ("_seen", "_sent_at", "_stuck_since", "_wire", "is_ended")
+    __slots__ = ("_is_allowed", "_seen", "_sent_at", "_stuck_since", "_wire", "is_ended")
 
-    def __init__(self, wire: Wire, last_id: str | None) -> None:
+    def __init__(self, wire: Wire, last_id: str | None, is_allowed: Callable[[], bool] | None = None) -> None:
         self._wire = wire
+        self._is_allowed = is_allowed
         self._seen = last_id
         self._sent_at = time.monotonic()
         self._stuck_since: float | None = None
         self.is_ended = False
-        """Whether the board can be listened to no longer."""
+        """Whether the board can be listened to no longer, by anyone or by this client."""
 
     def tell(self, update: Update) -> None:
         """Send a state that the client has not seen, or a sign of life when it is time for one."""
+        if self._is_allowed is not None and not self._is_allowed():
+            # A stream lasts for hours, and keys are revoked or end meanwhile.
+            self.end()
+            return
         now = time.monotonic()
         is_news = update.id != self._seen
         if not is_news and now - self._sent_at < KEEP_ALIVE_SECONDS:

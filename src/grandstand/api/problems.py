@@ -87,6 +87,9 @@ REJECTION_CODES: dict[str, str] = {
     "occurred_at_too_old": "`occurred_at` lies too far in the past.",
     "score_out_of_range": "A score that a leaderboard reads is beyond 2^53 - 1.",
     "forbidden_user": "A player token may only send events of its own user.",
+    "signature_invalid": "`signature` is not that of this session over this event, or the event has no `id` or "
+    "`occurred_at` of its own.",
+    "signature_missing": "The events of players must be signed here (`GRANDSTAND_SIGNED_EVENTS_REQUIRED`).",
     "line_too_long": "A line of an import is longer than an event can be.",
 }
 """Every code of a rejected event with its meaning."""

@@ -43,9 +43,9 @@ def json_reply(content: Any, status: int = 200, headers: Headers = NO_STORE) -> 
     return Reply(status, _encoder.encode(content), JSON, headers)
 
 
-async def send_reply(send: Send, reply: Reply) -> None:
-    """Send a reply as raw ASGI messages."""
-    headers: Iterable[tuple[bytes, bytes]] = reply.headers
+async def send_reply(send: Send, reply: Reply, more: Headers = ()) -> None:
+    """Send a reply, with `more` headers, as raw ASGI messages."""
+    headers: Iterable[tuple[bytes, bytes]] = (*reply.headers, *more) if more else reply.headers
     if reply.status != HTTPStatus.NOT_MODIFIED:  # its length would be that of the page which the client has
         headers = (
             (b"content-type", _media_type(reply.media_type)),

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Sequence
 
 from grandstand.bootstrap.core import EngineUnreachableError
+from grandstand.bootstrap.diagnosing import diagnose
 from grandstand.bootstrap.managing_keys import with_keys
 from grandstand.bootstrap.rebuilding import rebuild_rollups
 from grandstand.bootstrap.replaying import replay_board
@@ -15,6 +16,7 @@ from grandstand.settings import Role, Settings
 __all__ = [
     "EngineUnreachableError",
     "check_engines",
+    "diagnose",
     "ensure_first_keys",
     "migrate",
     "rebuild_rollups",

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Literal
 
 import asyncpg
 from pydantic import SecretStr
@@ -75,6 +76,7 @@ class Core:
 
     settings: Settings
     database: Database
+    reads: Database
     valkey: Valkey
     ledger: Ledger
     event_log: EventLog
@@ -160,20 +162,8 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
     """
     prefix, schema = settings.valkey_prefix, settings.database_schema
     valkey = await _open_valkey(settings, stack, must_be_durable=must_be_durable)
-    database_url = require_url(settings, "database_url")
-    try:
-        pool = await open_pool(
-            database_url,
-            schema=schema,
-            size_min=settings.database_pool_min,
-            size_max=settings.database_pool_max,
-            statement_timeout_seconds=settings.database_statement_timeout_seconds,
-            application_name="grandstand",
-        )
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error
-    stack.push_async_callback(_close_pool, pool)
-    database = Database(pool, settings.database_acquire_timeout_seconds)
+    database = await _open_database(settings, stack, "write")
+    reads = await _open_database(settings, stack, "read")
     store = LeaderboardStore()
     catalog = LeaderboardCatalog(store)
     stream = EventStream(valkey, prefix, await _stream_limits(settings, valkey))
@@ -182,6 +172,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
     return Core(
         settings=settings,
         database=database,
+        reads=reads,
         valkey=valkey,
         ledger=Ledger(schema),
         event_log=EventLog(),
@@ -226,6 +217,32 @@ def first_line(error: BaseException) -> str:
     """Return what an exception says, as the end of a sentence."""
     text = str(error).strip().splitlines()
     return text[0].rstrip(".") if text else type(error).__name__
+
+
+async def _open_database(settings: Settings, stack: AsyncExitStack, name: Literal["write", "read"]) -> Database:
+    only_reads = name == "read"
+    size_min, size_max = (
+        (settings.database_read_pool_min, settings.database_read_pool_max)
+        if only_reads
+        else (settings.database_pool_min, settings.database_pool_max)
+    )
+    try:
+        pool = await open_pool(
+            require_url(settings, "database_url"),
+            schema=settings.database_schema,
+            size_min=min(size_min, size_max),
+            size_max=size_max,
+            statement_timeout_seconds=settings.database_statement_timeout_seconds,
+            query_timeout_seconds=settings.database_query_timeout_seconds,
+            idle_seconds=settings.database_pool_idle_seconds,
+            uses_max=settings.database_pool_uses_max,
+            application_name="grandstand",
+            only_reads=only_reads,
+        )
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error
+    stack.push_async_callback(_close_pool, pool)
+    return Database(pool, settings.database_acquire_timeout_seconds, name)
 
 
 async def _close_pool(pool: asyncpg.Pool) -> None:

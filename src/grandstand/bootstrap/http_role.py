@@ -15,7 +15,8 @@ from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
-from grandstand.operations.limit_requests import RateLimiter, RateLimits
+from grandstand.operations.limit_requests import RateLimiter
+from grandstand.operations.limits_in_force import RateLimits
 from grandstand.operations.list_leaderboards import LeaderboardLister
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.live_boards import LiveBoards
@@ -60,9 +61,9 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
     limiter = RateLimiter(RateLimitStore(core.valkey, settings.valkey_prefix), RateLimits.of(settings))
     finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
     reader = _reader(core, finder, feed)
-    tournament_ranks = TournamentReader(core.database, core.tournaments, core.prizes, reader)
+    tournament_ranks = TournamentReader(core.reads, core.tournaments, core.prizes, reader)
     profiles = PlayerReader(
-        core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
+        core.reads, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
     )
     live, live_tournaments = LiveBoards(reader), LiveTournaments(reader, tournament_ranks)
     resolver = SystemResolver()
@@ -74,7 +75,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         limiter=limiter,
         sessions=SessionOpener(authenticator, core.database, core.bans),
         keys=KeyManager(core.database),
-        audit=AuditReader(core.database, AuditStore()),
+        audit=AuditReader(core.reads, AuditStore()),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
         lister=LeaderboardLister(core.catalog, core.database),
@@ -87,7 +88,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         exporter=PlayerExporter(core.database, PlayerExports(), profiles),
         eraser=core.eraser(),
         tournaments=core.tournament_keeper(),
-        tournament_list=TournamentLister(core.database, core.tournaments),
+        tournament_list=TournamentLister(core.reads, core.tournaments),
         tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans),
         tournament_ranks=tournament_ranks,
         live_tournaments=live_tournaments,
@@ -95,7 +96,9 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
         quarantine=core.quarantine_manager(),
-        health=HealthChecker(core.database, core.stream_history, core.stream, core.stream_memory, core.index, roles),
+        health=HealthChecker(
+            core.database, core.stream_history, core.stream, core.stream_memory, core.index, roles, reads=core.reads
+        ),
     )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
@@ -123,7 +126,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
 def _reader(core: Core, finder: RankingFinder, feed: ChangeFeed) -> LeaderboardReader:
     names = PlayerNames(core.database, core.players, feed)
     return LeaderboardReader(
-        finder, core.database, core.rankings, core.index, EntryReads(), core.archive, names, core.trust
+        finder, core.reads, core.rankings, core.index, EntryReads(), core.archive, names, core.trust
     )
 
 

@@ -7,6 +7,7 @@ import typer
 
 from grandstand.cli import boards, dead_letters, keys, prizes, quarantine, rollups, tournaments
 from grandstand.cli.describe import settings, version
+from grandstand.cli.doctor import doctor
 from grandstand.cli.importing import import_events
 from grandstand.cli.migrate import migrate
 from grandstand.cli.replay import replay
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_events,
     "replay": replay,
     "verify": verify,
+    "doctor": doctor,
     "settings": settings,
     "version": version,
 }

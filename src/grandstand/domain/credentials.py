@@ -50,7 +50,7 @@ _ALPHABET = string.ascii_letters + string.digits
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who speaks. `user_id` is set for players only, `key_id` for keys only.
+    """Who speaks. `user_id` and `session_id` are set for players only, `key_id` for keys only.
 
     `scopes` narrows a server key; None is everything that the kind may. `expires_at` is when a key ends, if it does.
     """
@@ -60,6 +60,7 @@ class Principal:
     key_id: str | None = None
     scopes: frozenset[Scope] | None = None
     expires_at: datetime | None = None
+    session_id: str | None = None
 
     @property
     def is_operator(self) -> bool:

@@ -22,6 +22,7 @@ _EXPLAINED_BYTES_MAX = 524_288
 
 _decode_time = msgspec.json.Decoder(AwareTime | None).decode
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
+_decode_signature = msgspec.json.Decoder(str | None).decode
 
 
 def read_event(text: bytes) -> Event:
@@ -52,6 +53,7 @@ def read_event(text: bytes) -> Event:
             members, "occurred_at", _decode_time, "an RFC 3339 time with its offset, like 2026-01-31T12:00:00Z",
             MISSING_TIME,
         ),
+        signature=_read_signature(members),
     )  # fmt: skip
 
 
@@ -70,6 +72,14 @@ def _read(members: dict[str, bytes], name: str, decode: Callable[[bytes], Any], 
             f"invalid_{name}", f"`{name}` cannot be read: it is not valid UTF-8, or holds a lone surrogate or no JSON."
         ) from None
     return default if value is None else value
+
+
+def _read_signature(members: dict[str, bytes]) -> str | None:
+    try:
+        signature: str | None = _decode_signature(members.get("signature", b"null"))
+    except DECODE_ERRORS:
+        raise EventError("signature_invalid", "`signature` must be 64 hexadecimal digits.") from None
+    return signature
 
 
 def _read_payload(members: dict[str, bytes]) -> msgspec.Raw:

@@ -28,6 +28,12 @@ MISSING_TIME = datetime(1, 1, 1, tzinfo=UTC)
 
 NO_PAYLOAD = msgspec.Raw(b"{}")
 
+NOT_SIGNED = "none"
+"""In the stream: what stands in place of the signature of a player's event that came without one.
+
+What was signed rightly, and what a game server sent, has nothing there.
+"""
+
 
 class EventError(Exception):
     """An event that cannot be taken; `code` is the stable code, `message` a sentence for the sender."""
@@ -54,6 +60,7 @@ class Event(msgspec.Struct, gc=False):
     payload: msgspec.Raw = NO_PAYLOAD
     id: UUID = MISSING_ID
     occurred_at: AwareTime = MISSING_TIME
+    signature: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class StreamedEvent(msgspec.Struct, gc=False):
@@ -67,6 +74,12 @@ class StreamedEvent(msgspec.Struct, gc=False):
     payload: msgspec.Raw
     id: str
     occurred_at: AwareTime
+    signature: str | msgspec.UnsetType | None = msgspec.UNSET
+
+    @property
+    def lacks_signature(self) -> bool:
+        """Whether it came from a player's client and was not signed."""
+        return self.signature == NOT_SIGNED
 
 
 _encoder = msgspec.json.Encoder()
@@ -102,9 +115,14 @@ def join_entry(events: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(events) + b"]"
 
 
-@lru_cache(maxsize=1024)
 def is_event_type(text: str) -> bool:
     """Tell whether a text may be an event type: 1 to 50 of `a-z A-Z 0-9 _ . : -`, not one of our own."""
+    # Its length first: what is remembered must be small, and anybody can send a text of a MiB.
+    return len(text) <= EVENT_TYPE_LENGTH_MAX and _is_short_event_type(text)
+
+
+@lru_cache(maxsize=1024)
+def _is_short_event_type(text: str) -> bool:
     return _EVENT_TYPE.match(text) is not None and not text.startswith(OWN_PREFIX)
 
 

@@ -25,6 +25,7 @@ from grandstand.domain.event_model import (
     is_event_type,
     is_user_id,
 )
+from grandstand.domain.event_signatures import SignatureCheck
 from grandstand.domain.ids import new_ids
 from grandstand.domain.json_slices import DECODE_ERRORS, SPACE, cut_elements, cut_members, is_json
 from grandstand.domain.payloads import ScorePaths, check_payload, find_huge_score, may_hold_nul
@@ -86,10 +87,17 @@ _decode_one = msgspec.json.Decoder(Event).decode
 _decode_batch = msgspec.json.Decoder(_Batch).decode
 
 
-def read_batch(body: bytes, limits: EventLimits, received_at: datetime, only_user_id: str | None = None) -> Accepted:
+def read_batch(
+    body: bytes,
+    limits: EventLimits,
+    received_at: datetime,
+    only_user_id: str | None = None,
+    signatures: SignatureCheck | None = None,
+) -> Accepted:
     """Read one event, an array, or `{"events": […]}`, and judge each event.
 
-    With `only_user_id`, events of other users are rejected as `forbidden_user`.
+    With `only_user_id`, events of other users are rejected as `forbidden_user`. `signatures` checks those of a player's
+    session; without it nobody looks at them, for a game server's word needs none.
 
     Raises:
         MalformedError: the body is not JSON, or not one of the three shapes.
@@ -107,7 +115,7 @@ def read_batch(body: bytes, limits: EventLimits, received_at: datetime, only_use
         raise TooLargeError(
             "batch_too_large", f"The batch has more than the {limits.batch_max} events that are taken at once."
         )
-    outcome = judge(parts, limits, received_at, only_user_id, nul_possible=may_hold_nul(body))
+    outcome = judge(parts, limits, received_at, only_user_id, signatures, nul_possible=may_hold_nul(body))
     if unread and len(outcome.rejected) == len(parts) and not any(is_json(part) for part in _raw(parts)):
         raise MalformedError("The body is not valid JSON.")
     return outcome
@@ -118,6 +126,7 @@ def judge(
     limits: EventLimits,
     received_at: datetime,
     only_user_id: str | None = None,
+    signatures: SignatureCheck | None = None,
     *,
     nul_possible: bool = True,
 ) -> Accepted:
@@ -135,6 +144,10 @@ def judge(
             if only_user_id is not None and event.user_id != only_user_id:
                 raise EventError("forbidden_user", "This credential may only send events of its own user.")
             _check(event, limits, oldest, newest, nul_possible)
+            if signatures is not None:
+                signatures.judge(event)
+            elif event.signature is not msgspec.UNSET:
+                event.signature = msgspec.UNSET
         except EventError as error:
             outcome.rejected.append(Rejection(index, error.code, error.message))
             continue

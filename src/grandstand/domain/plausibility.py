@@ -14,7 +14,13 @@ from grandstand.domain.errors import FieldError
 from grandstand.domain.scores import SCORE_MAX, look_up
 
 QuarantineReason = Literal[
-    "score_too_low", "score_too_high", "duration_missing", "duration_too_short", "gain_too_high", "too_many_events"
+    "unsigned",
+    "score_too_low",
+    "score_too_high",
+    "duration_missing",
+    "duration_too_short",
+    "gain_too_high",
+    "too_many_events",
 ]
 """Why an event is kept apart; also a label of the metric `grandstand_scores_unranked`."""
 
@@ -36,6 +42,7 @@ class Plausibility(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     duration_min_seconds: float | None = None
     gain_per_minute_max: int | None = None
     events_per_minute_max: int | None = None
+    signed: bool | None = None
 
     @property
     def has_rates(self) -> bool:
@@ -69,8 +76,12 @@ class Minute:
         return None
 
 
-def judge_alone(rules: Plausibility, score: int, payload: Any) -> QuarantineReason | None:
+def judge_alone(
+    rules: Plausibility, score: int, payload: Any, *, lacks_signature: bool = False
+) -> QuarantineReason | None:
     """Say which bound an event breaks by itself, whatever else there is."""
+    if rules.signed and lacks_signature:
+        return "unsigned"
     if rules.score_min is not None and score < rules.score_min:
         return "score_too_low"
     if rules.score_max is not None and score > rules.score_max:
@@ -92,7 +103,7 @@ def judge_alone(rules: Plausibility, score: int, payload: Any) -> QuarantineReas
 
 def check_plausibility(rules: Plausibility, operator: str) -> Iterator[FieldError]:
     """Yield what is wrong with bounds, but for the form of `duration_field`."""
-    if rules == Plausibility():
+    if rules in (Plausibility(), Plausibility(signed=False)):
         yield FieldError("plausibility", "must name a rule; leave it out for none")
     for name in ("score_min", "score_max"):
         value: int | None = getattr(rules, name)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+
+import msgspec
 
 _EAGER_SHARE = 0.005
 """Share of a quota that each process may admit before the shared count has heard of it: 2 % for four of them."""
@@ -35,7 +36,7 @@ class RateLimit:
         return int(self.quota * _EAGER_UNTIL)
 
 
-class Verdict(NamedTuple):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """Whether a subject may go on, the units it has left, and the seconds until it has all of them again."""
 
     limit: RateLimit

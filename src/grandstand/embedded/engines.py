@@ -18,8 +18,9 @@ class Engines:
         with_postgres: bool = True,
         with_valkey: bool = True,
         valkey_memory_max_bytes: int = 0,
+        postgres_connections_max: int = 300,
     ) -> None:
-        self.postgres = Postgres(folder) if with_postgres else None
+        self.postgres = Postgres(folder, postgres_connections_max) if with_postgres else None
         self.valkey = Valkey(folder, valkey_memory_max_bytes) if with_valkey else None
 
     @property

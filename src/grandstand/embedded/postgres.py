@@ -28,7 +28,6 @@ SETTINGS: dict[str, str] = {
     "listen_addresses": "",
     "port": str(PORT),
     "unix_socket_permissions": "0700",
-    "max_connections": "100",
     "shared_buffers": "128MB",
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
@@ -67,8 +66,9 @@ class Postgres(Engine):
     # Backends of a killed postmaster take a moment to notice.
     passing_troubles = ("pre-existing shared memory block",)
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, connections_max: int) -> None:
         super().__init__(folder)
+        self._connections_max = connections_max
         self._programs = postgres_programs()
         self._sockets = folder.socket_folder()
         self._has_lz4 = False
@@ -151,6 +151,7 @@ class Postgres(Engine):
     def _write_settings(self, data: Path) -> None:
         major = int((data / "PG_VERSION").read_text().strip())
         values = {name: value for name, value in SETTINGS.items() if INSTALLED_LATER.get(name, 0) <= major}
+        values["max_connections"] = str(self._connections_max)
         values["unix_socket_directories"] = '"' + str(self._sockets).replace('"', '""') + '"'
         values["wal_compression"] = "lz4" if self._has_lz4 else "pglz"
         lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in values.items()]

@@ -22,6 +22,7 @@ from grandstand.domain.errors import (
     StreamFullError,
     UnavailableError,
 )
+from grandstand.domain.event_signatures import SignatureCheck
 from grandstand.domain.events import Accepted, Event, EventLimits, Rejection, judge, read_batch
 from grandstand.domain.payloads import ScorePaths
 from grandstand.settings import Settings
@@ -80,10 +81,17 @@ class EventIntake:
         self._writing = 0
         self._is_away = False
 
-    async def accept(self, body: bytes, only_user_id: str | None = None, admit: Admit | None = None) -> Receipt:
+    async def accept(
+        self,
+        body: bytes,
+        only_user_id: str | None = None,
+        admit: Admit | None = None,
+        signatures: SignatureCheck | None = None,
+    ) -> Receipt:
         """Take a request's events. With `only_user_id`, those of other users are rejected as `forbidden_user`.
 
-        `admit` is told how many are valid, and raises when they are too many for the sender.
+        `admit` is told how many are valid, and raises when they are too many for the sender; `signatures` checks those
+        of a player's session.
 
         Raises:
             MalformedError: the body cannot be read.
@@ -95,7 +103,7 @@ class EventIntake:
 
         """
         received_at = clock.now()
-        outcome = read_batch(body, self._current_limits(), received_at, only_user_id)
+        outcome = read_batch(body, self._current_limits(), received_at, only_user_id, signatures)
         _count_rejected(outcome.rejected)
         if not outcome.high and not outcome.low:
             raise _none_valid(outcome.rejected)

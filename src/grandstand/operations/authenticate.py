@@ -13,6 +13,7 @@ import structlog
 from grandstand import clock
 from grandstand.domain.credentials import ANONYMOUS, CREDENTIAL_LENGTH_MAX, Principal, hash_key
 from grandstand.domain.errors import UnauthorizedError, UnavailableError
+from grandstand.domain.event_signatures import SignatureCheck
 from grandstand.operations.first_keys import deployment_secret
 from grandstand.operations.player_tokens import PlayerTokens
 from grandstand.storage.credentials import list_live_keys, list_revocations, prune_revocations, record_use
@@ -121,7 +122,9 @@ class Authenticator:
         if principal is None:
             raise UnauthorizedError("This key is unknown or revoked.")
         # Found by a keyed hash once, then by its text: a guess cannot be timed against either.
-        if len(self._by_text) < _CACHE_MAX:
+        # Only in its usual form: with spaces in between, one public key has endless texts, each of up to 64 KiB.
+        is_usual = len(authorization) == len(scheme) + 1 + len(credential)
+        if is_usual and len(self._by_text) < _CACHE_MAX:
             self._by_text[authorization] = principal
         return self._in_force(principal)
 
@@ -136,6 +139,12 @@ class Authenticator:
         if self._tokens is None:
             raise UnavailableError("The server is still starting.")
         return self._tokens
+
+    def signatures_of(self, principal: Principal, *, is_required: bool) -> SignatureCheck | None:
+        """Return what checks the signatures of a player's events; None for whoever is no player."""
+        if principal.user_id is None:
+            return None
+        return SignatureCheck(principal.session_id, principal.user_id, self._secret, is_required=is_required)
 
     @property
     def secret(self) -> bytes:

@@ -102,8 +102,11 @@ class HealthChecker:
         memory: StreamMemory,
         index: RankingIndex,
         roles: Collection[Role],
+        *,
+        reads: Database,
     ) -> None:
         self._database = database
+        self._pools = {"write": database, "read": reads}
         self._history = history
         self._stream = stream
         self._memory = memory
@@ -136,14 +139,14 @@ class HealthChecker:
 
     def pools(self) -> PoolHealth:
         """Return how this process uses its connections to PostgreSQL."""
-        pool = self._database.pool
-        use = PoolUse(
-            total=pool.get_size(),
-            idle=pool.get_idle_size(),
-            waiting=self._database.waiting,
-            max=pool.get_max_size(),
+        uses = {name: _use_of(database) for name, database in self._pools.items()}
+        return PoolHealth(
+            total=sum(use.total for use in uses.values()),
+            idle=sum(use.idle for use in uses.values()),
+            waiting=sum(use.waiting for use in uses.values()),
+            max=sum(use.max for use in uses.values()),
+            pools=uses,
         )
-        return PoolHealth(use.total, use.idle, use.waiting, use.max, {"write": use, "read": use})
 
     def _own_loss(self) -> StreamLossNotice | None:
         loss = self._memory.newest
@@ -155,6 +158,11 @@ class HealthChecker:
         async with self._database.connection() as connection:
             loss = await self._history.newest_loss(connection, LOSS_SHOWN_SECONDS)
         return (None if loss is None else StreamLossNotice(*loss),)
+
+
+def _use_of(database: Database) -> PoolUse:
+    pool = database.pool
+    return PoolUse(pool.get_size(), pool.get_idle_size(), database.waiting, pool.get_max_size())
 
 
 async def _ask(question: Awaitable[T]) -> T | None:

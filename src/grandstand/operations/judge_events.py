@@ -60,7 +60,7 @@ class EventJudge:
         rated: dict[MinuteKey, list[_Asked]] = defaultdict(list)
         for each in _asked(catalog, events, removals):
             asked.append(each)
-            reason = judge_alone(each.rules, each.score, each.payload)
+            reason = judge_alone(each.rules, each.score, each.payload, lacks_signature=each.event.lacks_signature)
             if reason is not None:
                 held[each.leaderboard_id, each.event.id] = reason
             elif each.rules.has_rates:

@@ -1,9 +1,9 @@
 """Decides whether a subject (a player, an address, a key) may go on, with counts that all processes share.
 
-What is known of a subject is kept for a moment. While it is far from its limit a process admits a few units at once and
-tells the shared count a moment later (`RateLimit.eager_units`: all processes together stay within 2 %); otherwise it
-asks and waits. Whatever is to be told or asked at one time goes in one call, and one call is under way at a time. A
-subject that is blocked is refused from memory.
+Until a process hears that a subject is near its limit it admits a few units at once and tells the shared count a moment
+later (`RateLimit.eager_units` may be untold: four processes together stay within 2 %); otherwise it asks and waits.
+Whatever is to be told or asked at one time goes in one call, and one call is under way at a time. A subject that is
+blocked is refused from memory.
 
     shared ──call fails, or takes longer than PATIENCE_SECONDS──► local
     local ──a call succeeds (tried every RETRY_SECONDS)──► shared
@@ -16,14 +16,14 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import structlog
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.rate_limits import RateLimit, Verdict
-from grandstand.settings import Settings
-from grandstand.storage.rate_limits import Charge, Count, RateLimitStore
+from grandstand.operations.limited_subjects import Part, Subject, learn, part_of, verdict_on, wanted_by
+from grandstand.operations.limits_in_force import RateLimits
+from grandstand.storage.rate_limits import Charge, RateLimitStore
 from grandstand.telemetry import metrics
 
 PATIENCE_SECONDS = 1.0
@@ -36,9 +36,6 @@ TELL_SECONDS = 1.0
 PAUSE_SECONDS = 0.002
 """Between two calls: a call costs as much as tens of subjects do, so they are few and large."""
 
-FRESH_SECONDS = 5.0
-"""Age at which a count is too old to admit anything by it."""
-
 SUBJECTS_MAX = 20_000
 """Subjects of one limit that a process remembers; of those forgotten the shared count knows."""
 
@@ -48,73 +45,15 @@ CALL_SUBJECTS_MAX = 500
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimits:
-    """The limits in force; None is no limit."""
-
-    player: RateLimit | None
-    player_events: RateLimit | None
-    player_address: RateLimit | None
-    client: RateLimit | None
-    anonymous: RateLimit | None
-    server: RateLimit | None
-
-    @classmethod
-    def of(cls, settings: Settings) -> "RateLimits":
-        """Return the limits that the settings name."""
-
-        def limit(counter: str, quota: int, name: str = "default") -> RateLimit | None:
-            window, block = settings.rate_limit_window_seconds, settings.rate_limit_block_seconds
-            return RateLimit(name, counter, quota, window, block) if quota else None
-
-        return cls(
-            player=limit("player", settings.rate_limit_player_requests),
-            player_events=limit("events", settings.rate_limit_player_events, "events"),
-            player_address=limit("players", settings.rate_limit_address_player_requests, "address"),
-            client=limit("client", settings.rate_limit_client_requests),
-            anonymous=limit("anonymous", settings.rate_limit_anonymous_requests),
-            server=limit("server", settings.rate_limit_server_requests),
-        )
-
-
-@dataclass(slots=True, eq=False)
-class _Subject:
-    """What this process knows of a subject. Times are of the monotonic clock."""
-
-    limit: RateLimit
-    key: bytes
-    units: int = 0
-    ends_at: float = 0.0
-    learned_at: float = 0.0
-    is_blocked: bool = False
-    untold: int = 0
-    under_way: int = 0
-    waiting: "list[tuple[int, asyncio.Future[Verdict]]]" = field(default_factory=list)
-
-    @property
-    def used(self) -> int:
-        return self.units + self.untold + self.under_way
-
-
-@dataclass(slots=True, eq=False)
-class _Part:
-    """One subject's part of a call: what is told and asked, and what was admitted meanwhile without an answer."""
-
-    subject: _Subject
-    spent: int
-    waiting: "list[tuple[int, asyncio.Future[Verdict]]]"
-    admitted: int = 0
-
-
 class RateLimiter:
     """The limits of one process. `close` at the end."""
 
     def __init__(self, store: RateLimitStore, limits: RateLimits) -> None:
         self.limits = limits
         self._store = store
-        self._subjects: dict[str, dict[str, _Subject]] = {}
-        self._to_tell: dict[_Subject, None] = {}
-        self._call: Sequence[_Part] = ()
+        self._subjects: dict[str, dict[str, Subject]] = {}
+        self._to_tell: dict[Subject, None] = {}
+        self._call: Sequence[Part] = ()
         self._teller: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_local = False
@@ -132,23 +71,20 @@ class RateLimiter:
         subject = None if subjects is None else subjects.get(name)
         if subject is None:
             subject = self._remember(limit, name)
-        elif now < subject.ends_at:
-            if subject.is_blocked:
-                return _verdict(subject, now, is_admitted=False)
-            if not limit.block_seconds and subject.units + units > limit.quota:
-                return _verdict(subject, now, is_admitted=False)
-            if (
-                not self._is_local
-                and now < subject.learned_at + FRESH_SECONDS
-                and (new := subject.untold + subject.under_way + units) <= limit.eager_units
-                and subject.units + new <= limit.eager_until
-            ):
-                subject.untold += units
-                self._to_tell[subject] = None
-                if self._timer is None and self._teller is None:
-                    self._timer = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell)
-                # This is the hot path: nothing is computed twice.
-                return Verdict(limit, True, limit.quota - subject.units - new, math.ceil(subject.ends_at - now))
+        if now >= subject.ends_at:
+            if not self._is_local:
+                # What others count in a new window is not known: the few units of this process are the whole risk.
+                subject.units, subject.is_blocked, subject.ends_at = 0, False, now + limit.window_seconds
+        elif subject.is_blocked or (not limit.block_seconds and subject.units + units > limit.quota):
+            return verdict_on(subject, now, is_admitted=False)
+        new = subject.untold + subject.under_way + units
+        if new <= limit.eager_units and subject.units + new <= limit.eager_until and not self._is_local:
+            subject.untold += units
+            self._to_tell[subject] = None
+            if self._timer is None and self._teller is None:
+                self._timer = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell)
+            # This is the hot path: nothing is computed twice.
+            return Verdict(limit, True, limit.quota - subject.units - new, math.ceil(subject.ends_at - now))
         if self._is_local and now < self._retry_at:
             return self._judge_locally(subject, units, now)
         return self._ask(subject, units)
@@ -166,14 +102,14 @@ class RateLimiter:
                 await asyncio.gather(self._teller, return_exceptions=True)
                 self._go_local()
 
-    def _remember(self, limit: RateLimit, name: str) -> _Subject:
+    def _remember(self, limit: RateLimit, name: str) -> Subject:
         subjects = self._subjects.setdefault(limit.counter, {})
         if len(subjects) >= SUBJECTS_MAX:
             del subjects[next(iter(subjects))]
-        subject = subjects[name] = _Subject(limit, self._store.key(limit, name))
+        subject = subjects[name] = Subject(limit, self._store.key(limit, name))
         return subject
 
-    def _ask(self, subject: _Subject, units: int) -> "asyncio.Future[Verdict]":
+    def _ask(self, subject: Subject, units: int) -> "asyncio.Future[Verdict]":
         answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         subject.waiting.append((units, answer))
         self._to_tell[subject] = None
@@ -191,13 +127,13 @@ class RateLimiter:
     async def _tell_all(self) -> None:
         try:
             while self._to_tell:
-                self._call = [_part_of(subject) for subject in self._take_some()]
+                self._call = [part_of(subject) for subject in self._take_some()]
                 await self._tell_some()
                 await asyncio.sleep(PAUSE_SECONDS)
         finally:
             self._teller = None
 
-    def _take_some(self) -> list[_Subject]:
+    def _take_some(self) -> list[Subject]:
         taken = list(self._to_tell)[:CALL_SUBJECTS_MAX]
         for subject in taken:
             del self._to_tell[subject]
@@ -205,7 +141,7 @@ class RateLimiter:
 
     async def _tell_some(self) -> None:
         charges = [
-            Charge(part.subject.limit, part.subject.key, part.spent, _wanted(part) if part.waiting else 0)
+            Charge(part.subject.limit, part.subject.key, part.spent, wanted_by(part) if part.waiting else 0)
             for part in self._call
         ]
         patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._go_local)
@@ -229,7 +165,7 @@ class RateLimiter:
         parts, self._call = self._call, ()
         now = time.monotonic()
         for part, count in zip(parts, counts, strict=True):
-            _learn(part, count, now)
+            learn(part, count, now)
         if self._is_local:
             self._is_local = False
             _log.info("rate_limits_shared_again")
@@ -263,7 +199,7 @@ class RateLimiter:
                     answer.set_result(self._judge_locally(subject, units, now))
             subject.waiting = []
 
-    def _judge_locally(self, subject: _Subject, units: int, now: float) -> Verdict:
+    def _judge_locally(self, subject: Subject, units: int, now: float) -> Verdict:
         limit = subject.limit
         if now >= subject.ends_at:
             subject.units, subject.is_blocked = 0, False
@@ -273,51 +209,8 @@ class RateLimiter:
             if subject.used + units <= limit.quota:
                 subject.untold += units
                 self._to_tell[subject] = None
-                return _verdict(subject, now, is_admitted=True)
+                return verdict_on(subject, now, is_admitted=True)
             if limit.block_seconds:
                 subject.is_blocked = True
                 subject.ends_at = now + limit.block_seconds
-        return _verdict(subject, now, is_admitted=False)
-
-
-def _wanted(part: _Part) -> int:
-    return sum(units for units, _ in part.waiting)
-
-
-def _part_of(subject: _Subject) -> _Part:
-    part = _Part(subject, subject.untold, subject.waiting)
-    subject.under_way = subject.untold
-    subject.untold, subject.waiting = 0, []
-    return part
-
-
-def _learn(part: _Part, count: Count, now: float) -> None:
-    """Take what the shared count says, and answer who waited for it, in the order in which they came."""
-    subject, limit = part.subject, part.subject.limit
-    units_now, granted, left_seconds = count
-    is_over = units_now > limit.quota
-    subject.units = limit.quota if is_over else units_now
-    subject.under_way = 0
-    subject.learned_at = now
-    subject.ends_at = now + left_seconds
-    subject.is_blocked = is_over
-    if not part.waiting:
-        return
-    left = limit.quota - subject.used if not is_over else 0
-    for units, answer in part.waiting:
-        is_admitted = units <= granted
-        granted -= units if is_admitted else 0
-        if not answer.done():
-            answer.set_result(Verdict(limit, is_admitted, max(0, left + granted), _seconds(subject, now)))
-    if granted and not is_over:
-        # Granted to somebody who wanted more: the others may have it.
-        subject.untold -= granted
-
-
-def _verdict(subject: _Subject, now: float, *, is_admitted: bool) -> Verdict:
-    remaining = max(0, subject.limit.quota - subject.used) if not subject.is_blocked else 0
-    return Verdict(subject.limit, is_admitted, remaining, _seconds(subject, now))
-
-
-def _seconds(subject: _Subject, now: float) -> int:
-    return max(1, math.ceil(subject.ends_at - now))
+        return verdict_on(subject, now, is_admitted=False)

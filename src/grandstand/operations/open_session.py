@@ -39,11 +39,12 @@ class SessionRequest(msgspec.Struct):
 
 
 class Session(msgspec.Struct):
-    """A player session: the token speaks for `user_id` until `expires_at`."""
+    """A player session: the token speaks for `user_id` until `expires_at`; `signing_key` signs its events."""
 
     user_id: str
     token: str
     expires_at: datetime
+    signing_key: str
 
 
 _decode_request = msgspec.json.Decoder(SessionRequest).decode
@@ -83,8 +84,7 @@ class SessionOpener:
         async with self._database.connection() as connection:
             if await self._bans.get(connection, user_id) is not None:
                 raise ConflictError("player_banned", "This player is banned.")
-        token, expires_at = self._authenticator.tokens.issue(user_id)
-        return Session(user_id, token, expires_at)
+        return Session(user_id, *self._authenticator.tokens.issue(user_id))
 
     def renew(self, authorization: str | None) -> Session:
         """Return a new token of the session whose token is sent, without a new proof.
@@ -98,7 +98,8 @@ class SessionOpener:
             raise UnauthorizedError("Send the player token that is to be renewed.")
         if principal.kind != "player":
             raise ForbiddenError("Only a player token can be renewed.")
-        return Session(*self._authenticator.tokens.renew(authorization.partition(" ")[2].strip()))
+        user_id, issued = self._authenticator.tokens.renew(authorization.partition(" ")[2].strip())
+        return Session(user_id, *issued)
 
     async def end_all(self, user_id: str) -> None:
         """Put every token that a player has out of force, within seconds on every process.

@@ -7,7 +7,7 @@ of before a player's revocation (a ban, or an operator's wish) are refused; thos
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 
@@ -15,10 +15,19 @@ from grandstand.clock import now
 from grandstand.domain.credentials import Principal, hash_user_id, token_secret
 from grandstand.domain.errors import UnauthorizedError
 from grandstand.domain.event_model import is_user_id
+from grandstand.domain.event_signatures import signing_key_of
 
 AUDIENCE = "grandstand-player"
 _ALGORITHM = "HS256"
 _CACHE_MAX = 20_000
+
+
+class Issued(NamedTuple):
+    """A new token: when it ends, and what its session signs events with."""
+
+    token: str
+    expires_at: datetime
+    signing_key: str
 
 
 class PlayerTokens:
@@ -39,9 +48,10 @@ class PlayerTokens:
         """How long a token lasts."""
         return self._ttl
 
-    def issue(self, user_id: str, began_at: datetime | None = None) -> tuple[str, datetime]:
-        """Return a new token of the user and when it ends; `began_at` is when its session began, now unless given."""
+    def issue(self, user_id: str, began_at: datetime | None = None, session_id: str | None = None) -> Issued:
+        """Return a new token of the user, of a new session unless `session_id` and `began_at` tell of one."""
         issued_at = now()
+        session_id = session_id or secrets.token_urlsafe(16)
         began_at = began_at or issued_at
         expires_at = min(issued_at + self._ttl, began_at + self._session).replace(microsecond=0)
         claims = {
@@ -52,11 +62,13 @@ class PlayerTokens:
             "exp": expires_at,
             "auth_time": began_at.timestamp(),
             "jti": secrets.token_urlsafe(12),
+            "sid": session_id,
         }
-        return jwt.encode(claims, self._key, algorithm=_ALGORITHM), expires_at
+        token = jwt.encode(claims, self._key, algorithm=_ALGORITHM)
+        return Issued(token, expires_at, signing_key_of(session_id, user_id, self._secret))
 
-    def renew(self, token: str) -> tuple[str, str, datetime]:
-        """Return the user, a new token of the same session and when it ends.
+    def renew(self, token: str) -> tuple[str, Issued]:
+        """Return the user and a new token of the same session.
 
         Raises:
             UnauthorizedError: the token is not good, or its session is over.
@@ -66,7 +78,7 @@ class PlayerTokens:
         began_at = datetime.fromtimestamp(claims.get("auth_time", claims["iat"]), UTC)
         if began_at + self._session <= now():
             raise UnauthorizedError("This session is over; open a new one.")
-        return user_id, *self.issue(user_id, began_at)
+        return user_id, self.issue(user_id, began_at, claims.get("sid"))
 
     def revoke_before(self, revoked: Mapping[str, datetime], erased: Mapping[bytes, datetime] | None = None) -> None:
         """Refuse the tokens that these users were given until these moments; `erased` has hashes of their ids."""
@@ -105,7 +117,8 @@ class PlayerTokens:
         erased_at = self._erased.get(hash_user_id(user_id, self._secret)) if self._erased else None
         if erased_at is not None and claims["iat"] <= erased_at.timestamp():
             raise UnauthorizedError("This player token was revoked; open a new session.")
-        return Principal("player", user_id=user_id)
+        session_id = claims.get("sid")
+        return Principal("player", user_id=user_id, session_id=session_id if isinstance(session_id, str) else None)
 
     def _decode(self, token: str) -> dict[str, Any]:
         try:

@@ -26,7 +26,7 @@ class StreamWatcher:
         self._newest_ids: dict[str, int] | None = None
 
     async def look(self) -> None:
-        """Look once, and say what is lost.
+        """Look once, say what is lost, and show how much waits.
 
         Raises:
             valkey.exceptions.ValkeyError: Valkey is out of reach; the next look compares with the same memory.
@@ -36,6 +36,9 @@ class StreamWatcher:
             await self._memory.look()
         finally:
             self._tell()
+        waiting = await self._stream.depth()
+        metrics.STREAM_DEPTH.set(waiting.depth)
+        metrics.STREAM_LAG_SECONDS.set(waiting.lag_seconds)
 
     async def record(self) -> None:
         """Look, compare with what PostgreSQL remembers, write down what is lost and how the stream looks now.

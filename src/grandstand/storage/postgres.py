@@ -1,13 +1,16 @@
 """Connection pools to PostgreSQL, and what its absence means to a caller."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
 import structlog
 
 from grandstand.domain.errors import UnavailableError
+from grandstand.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
 
@@ -42,8 +45,16 @@ async def open_pool(
     size_max: int,
     statement_timeout_seconds: float,
     application_name: str,
+    query_timeout_seconds: float | None = None,
+    idle_seconds: float = 30.0,
+    uses_max: int = 7_500,
+    only_reads: bool = False,
 ) -> asyncpg.Pool:
     """Open a pool whose connections see `schema` first.
+
+    A query is given up after `query_timeout_seconds` (`statement_timeout_seconds` when that is None) unless its caller
+    names another time. With `only_reads` PostgreSQL refuses to write, and ends statements by itself after
+    `statement_timeout_seconds`; statements that write may be allowed longer, so there it is left to their callers.
 
     Raises:
         OSError, asyncpg.PostgresError: the server cannot be reached or refuses.
@@ -59,17 +70,22 @@ async def open_pool(
         # A process that stands still in the middle of a transaction gives its locks back, and the others go on.
         "idle_in_transaction_session_timeout": str(int(statement_timeout_seconds * 1000)),
     }
+    if only_reads:
+        settings["default_transaction_read_only"] = "on"
+        settings["statement_timeout"] = str(int(statement_timeout_seconds * 1000))
     return await asyncpg.create_pool(
         database_url,
         min_size=size_min,
         max_size=size_max,
-        max_inactive_connection_lifetime=30,
-        max_queries=7_500,
-        command_timeout=statement_timeout_seconds,
+        max_inactive_connection_lifetime=idle_seconds,
+        max_queries=uses_max,
+        command_timeout=query_timeout_seconds or statement_timeout_seconds,
         timeout=5,
         server_settings=settings,
     )
 
+
+_LAST_WORD_SECONDS = 1.0
 
 OUT_OF_ORDER = (asyncpg.InsufficientResourcesError, asyncpg.PostgresSystemError)
 """What asyncpg raises when the server is there but cannot work: a full disk, no memory, a failing device."""
@@ -82,14 +98,37 @@ class UnfitValueError(Exception):
     """A value cannot be sent to the database: it has no form in the type of its column. Trying again is of no use."""
 
 
-class Database:
-    """A pool with a bounded wait, whose failures callers can answer with 503."""
+WAITING_PER_CONNECTION_MAX = 8
+"""Callers that may wait for each connection that a pool may open; further ones are refused without a wait."""
 
-    def __init__(self, pool: asyncpg.Pool, acquire_timeout_seconds: float) -> None:
+
+class Database:
+    """A pool with a bounded wait, whose failures callers can answer with 503. Metrics call it `name`."""
+
+    def __init__(self, pool: asyncpg.Pool, acquire_timeout_seconds: float, name: str = "write") -> None:
         self.pool = pool
+        self.name = name
         self._acquire_timeout_seconds = acquire_timeout_seconds
         self.waiting = 0
         """How many callers wait for a connection right now."""
+
+    async def _acquire(self) -> "Connection[Any]":
+        if self.waiting >= WAITING_PER_CONNECTION_MAX * self.pool.get_max_size():
+            raise UnavailableError("Too many requests wait for the database.")
+        began_at = time.monotonic()
+        self.waiting += 1
+        try:
+            return await self.pool.acquire(timeout=self._acquire_timeout_seconds)
+        finally:
+            self.waiting -= 1
+            metrics.POOL_ACQUIRE_SECONDS.labels(self.name).observe(time.monotonic() - began_at)
+            self._show_use()
+
+    def _show_use(self) -> None:
+        metrics.POOL_CONNECTIONS.labels(self.name, "total").set(self.pool.get_size())
+        metrics.POOL_CONNECTIONS.labels(self.name, "idle").set(self.pool.get_idle_size())
+        metrics.POOL_CONNECTIONS.labels(self.name, "max").set(self.pool.get_max_size())
+        metrics.POOL_WAITING.labels(self.name).set(self.waiting)
 
     @asynccontextmanager
     async def connection(self) -> "AsyncIterator[Connection[Any]]":
@@ -101,15 +140,21 @@ class Database:
 
         """
         try:
-            self.waiting += 1
-            try:
-                lent = await self.pool.acquire(timeout=self._acquire_timeout_seconds)
-            finally:
-                self.waiting -= 1
+            lent = await self._acquire()
             try:
                 yield lent
-            finally:
+            except asyncio.CancelledError:
+                # Who is cancelled stays so, whatever becomes of the connection, and waits only a moment for it.
+                with suppress(*OUT_OF_REACH, asyncpg.PostgresError):
+                    await self.pool.release(lent, timeout=_LAST_WORD_SECONDS)
+                raise
+            except BaseException:
                 await self.pool.release(lent)
+                raise
+            else:
+                await self.pool.release(lent)
+            finally:
+                self._show_use()
         except OUT_OF_REACH as error:
             # The library files its refusals of values under the errors of connections, too.
             if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
@@ -132,7 +177,7 @@ class Database:
 
         """
         # Named, whatever the server's default is: after waiting for a lock, a statement must see what others committed.
-        async with self.connection() as connection, connection.transaction(isolation="read_committed"):
+        async with self.connection() as connection, _transaction(connection, isolation="read_committed"):
             yield connection
 
     @asynccontextmanager
@@ -142,5 +187,29 @@ class Database:
         Raises:
             UnavailableError: as for `connection`.
         """
-        async with self.connection() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        async with (
+            self.connection() as connection,
+            _transaction(connection, isolation="repeatable_read", readonly=True),
+        ):
             yield connection
+
+
+@asynccontextmanager
+async def _transaction(connection: "Connection[Any]", **options: Any) -> AsyncIterator[None]:
+    """As the library's own, but who is cancelled waits only a moment for the rollback: a server may not answer."""
+    transaction = connection.transaction(**options)
+    await transaction.start()
+    try:
+        yield
+    except asyncio.CancelledError:
+        try:
+            async with asyncio.timeout(_LAST_WORD_SECONDS):
+                await transaction.rollback()
+        except (*OUT_OF_REACH, asyncpg.PostgresError):
+            # The server rolls back what breaks off.
+            connection.terminate()
+        raise
+    except BaseException:
+        await transaction.rollback()
+        raise
+    await transaction.commit()

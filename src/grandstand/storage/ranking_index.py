@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import structlog
 from valkey.asyncio import Valkey
 from valkey.exceptions import OutOfMemoryError, ResponseError
 
@@ -21,7 +22,7 @@ from grandstand.domain.errors import UnavailableError
 from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
 from grandstand.storage.index_changes import Change, held_version, pack
-from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
+from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script, is_damage, is_wrong_type
 from grandstand.storage.windows import IndexedEntry, Window
 
 _CALL_ENTRIES_MAX = 2_000
@@ -29,6 +30,7 @@ _CALL_ENTRIES_MAX = 2_000
 the server syncs its log, so smaller ones make a rebuild wait for the disk most of the time."""
 
 _REBUILD_NEWS_SECONDS = 60
+_log = structlog.get_logger(__name__)
 
 
 class IndexIncompleteError(Exception):
@@ -42,6 +44,12 @@ class Indexed(NamedTuple):
     direction: int
     tie_bytes: int
     has_metadata: bool
+
+
+class _Call(NamedTuple):
+    ranking_id: int
+    keys: Sequence[str]
+    arguments: Sequence[Argument]
 
 
 class RankingIndex:
@@ -87,48 +95,73 @@ class RankingIndex:
 
     async def _publish_all(self, changes: Mapping[int, list[Change]]) -> None:
         calls = [
-            (self._keys(ranking_id), pack(listed[start : start + _CALL_ENTRIES_MAX]))
+            _Call(ranking_id, self._keys(ranking_id), pack(listed[start : start + _CALL_ENTRIES_MAX]))
             for ranking_id, listed in changes.items()
             for start in range(0, len(listed), _CALL_ENTRIES_MAX)
         ]
-        if calls:
-            await self._publish.run_many(self._client, calls)
+        await self._run_each(self._publish, calls)
+
+    async def _run_each(self, script: Script, calls: Sequence[_Call]) -> list[Any]:
+        """Run a script on several rankings; drop each index that is damaged, and return None as its reply."""
+        if not calls:
+            return []
+        replies = await script.run_each(self._client, [(call.keys, call.arguments) for call in calls])
+        damaged = {call.ranking_id: reply for call, reply in zip(calls, replies, strict=True) if is_damage(reply)}
+        for ranking_id, error in damaged.items():
+            await self._drop(ranking_id, error)
+        return [None if is_damage(reply) else reply for reply in replies]
+
+    async def _drop(self, ranking_id: int, error: ResponseError) -> None:
+        """Remove an index in which something is that nobody here has put there, and ask for its rebuild.
+
+        What could not be published into it is in the entries already, and so in any rebuild that begins from now on.
+        """
+        _log.error("rank_index_damaged", ranking_id=ranking_id, error=str(error))
+        await self.delete(ranking_id)
+        await self.request_rebuild(ranking_id)
 
     async def complete_new(self, ranking_ids: Sequence[int]) -> None:
         """Mark the indexes of new rankings, whose entries nobody has committed yet, as complete."""
-        calls = [(self._read_keys(ranking_id), ("", 0)) for ranking_id in ranking_ids]
-        if calls:
-            await self._complete.run_many(self._client, calls)
+        await self._run_each(
+            self._complete, [_Call(ranking_id, self._read_keys(ranking_id), ("", 0)) for ranking_id in ranking_ids]
+        )
 
     async def begin_rebuild(self, ranking: Indexed) -> str:
         """Claim the rebuild of an index; return the token for `finish_rebuild`."""
         arguments: list[Argument] = [uuid4().hex, int(ranking.has_metadata)]
-        token: bytes = await self._begin_rebuild.run(self._client, self._keys(ranking.ranking_id), arguments)
-        return token.decode()
+        call = _Call(ranking.ranking_id, self._keys(ranking.ranking_id), arguments)
+        (token,) = await self._run_each(self._begin_rebuild, [call])
+        if token is None:
+            # It is dropped now, and there is nothing left that could be damaged.
+            token = await self._begin_rebuild.run(self._client, call.keys, arguments)
+        return str(token, "ascii")
 
     async def finish_rebuild(self, ranking: Indexed, token: str) -> bool:
         """Mark the index complete; False when it, or a part of it, was lost since `begin_rebuild`."""
         arguments: list[Argument] = [token, int(ranking.has_metadata)]
-        return bool(await self._complete.run(self._client, self._read_keys(ranking.ranking_id), arguments))
+        call = _Call(ranking.ranking_id, self._read_keys(ranking.ranking_id), arguments)
+        (is_complete,) = await self._run_each(self._complete, [call])
+        return bool(is_complete)
 
     async def find_incomplete(self, rankings: Sequence[Indexed]) -> list[Indexed]:
         """Return those rankings whose index is missing or whose parts do not agree."""
         calls = [
             (self._read_keys(ranking.ranking_id), ("rank", 1, 0, 0, "", _prefix_bytes(ranking))) for ranking in rankings
         ]
-        replies = await self._window.run_many(self._client, calls) if calls else []
-        return [ranking for ranking, reply in zip(rankings, replies, strict=True) if not reply[0]]
+        replies = await self._window.run_each(self._client, calls) if calls else []
+        return [ranking for ranking, reply in zip(rankings, replies, strict=True) if is_damage(reply) or not reply[0]]
 
     async def note_rebuild(self, ranking_id: int, entries: int, total: int) -> None:
         """Say how far a rebuild is: entries that are in, of how many. Forgotten after a minute without news."""
         async with self._client.pipeline(transaction=False) as pipe:
             pipe.hset(self._rebuilding, str(ranking_id), f"{entries}/{total}")
             pipe.expire(self._rebuilding, _REBUILD_NEWS_SECONDS)
-            await pipe.execute()
+            # News are no reason for a rebuild to fail, where the server takes none.
+            await pipe.execute(raise_on_error=False)
 
     async def end_rebuild(self, ranking_id: int) -> None:
         """Say that a rebuild is over."""
-        await self._client.hdel(self._rebuilding, str(ranking_id))  # type: ignore[misc]
+        await self._begin_anew_if_spoilt(self._rebuilding, self._client.hdel(self._rebuilding, str(ranking_id)))
 
     async def rebuilds(self) -> dict[int, tuple[int, int]]:
         """Return the rebuilds under way: ranking → entries that are in, of how many.
@@ -137,20 +170,31 @@ class RankingIndex:
             UnavailableError: the server is out of reach.
         """
         try:
-            found = await self._client.hgetall(self._rebuilding)  # type: ignore[misc]
+            found = await self._begin_anew_if_spoilt(self._rebuilding, self._client.hgetall(self._rebuilding)) or {}
         except OUT_OF_REACH as error:
             raise UnavailableError("The rank index cannot be reached right now.") from error
         parts = {int(ranking_id): news.split(b"/") for ranking_id, news in found.items()}
         return {ranking_id: (int(entries), int(total)) for ranking_id, (entries, total) in parts.items()}
 
     async def request_rebuild(self, ranking_id: int) -> None:
-        """Ask for a rebuild soon; does nothing while the server is out of reach (the keeper finds it by itself)."""
-        with contextlib.suppress(*OUT_OF_REACH, OutOfMemoryError):
+        """Ask for a rebuild soon; does nothing while the server cannot take it (the keeper finds it by itself)."""
+        with contextlib.suppress(*OUT_OF_REACH, ResponseError):
             await self._client.sadd(self._requests, ranking_id)  # type: ignore[misc]
 
     async def take_requests(self, count_max: int) -> list[int]:
         """Return rankings that somebody asked to rebuild, each once."""
-        return [int(item) for item in await self._client.spop(self._requests, count_max) or []]  # type: ignore[misc]
+        found = await self._begin_anew_if_spoilt(self._requests, self._client.spop(self._requests, count_max))
+        return [int(item) for item in found or []]
+
+    async def _begin_anew_if_spoilt(self, key: str, command: Any) -> Any:
+        """Return the reply of a command; where the key holds another type, remove it and return None."""
+        try:
+            return await command
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            await self._client.unlink(key)
+            return None
 
     async def versions(self, ranking_id: int, user_ids: Sequence[str]) -> dict[str, int]:
         """Return the versions that the index holds of these users; those it does not hold are left out."""
@@ -176,9 +220,8 @@ class RankingIndex:
 
         Once no worker holds an older entry of the user: that there was a removal is forgotten.
         """
-        calls = [(self._keys(ranking_id), (user_id, int(is_over))) for ranking_id, is_over in rankings]
-        if calls:
-            await self._erase.run_many(self._client, calls)
+        calls = [_Call(ranking_id, self._keys(ranking_id), (user_id, int(is_over))) for ranking_id, is_over in rankings]
+        await self._run_each(self._erase, calls)
 
     async def delete(self, ranking_id: int) -> None:
         """Remove the index of a ranking that is not served any more."""

@@ -40,12 +40,26 @@ OUT_OF_REACH = (OSError, ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingE
 
 _RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 
+_CODE = re.compile(r"[A-Z]{2,} ")
 _PASSING_CODES = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "UNBLOCKED")
 
 
 def is_passing(error: ResponseError) -> bool:
     """Whether the server refuses every such command for now: its disk is full, say, or its replicas are away."""
     return str(error).startswith(_PASSING_CODES)
+
+
+def is_wrong_type(error: ResponseError) -> bool:
+    """Whether a key holds another type than is kept there."""
+    return str(error).startswith("WRONGTYPE")
+
+
+def is_damage(error: object) -> bool:
+    """Whether a script failed of what it found in its keys: another type than is kept there, or no sense in it."""
+    # Errors of the server's own have a class of theirs; those of Lua and of its commands have no code before the text.
+    if type(error) is not ResponseError:
+        return False
+    return is_wrong_type(error) or ("user_script:" in str(error) and _CODE.match(str(error)) is None)
 
 
 async def memory_max_bytes(client: Valkey) -> int | None:
@@ -166,9 +180,32 @@ class Script:
                 await client.script_load(self._text)
         return await self._pipeline(client, calls)
 
-    async def _pipeline(self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
+    async def run_each(self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
+        """Run the script several times, as `run_many` does; where its keys are damaged, the reply is the error.
+
+        Only for scripts that do no harm twice: when one fails, all are run again.
+
+        Raises:
+            valkey.exceptions.ValkeyError: as for `run`, except for `is_damage`.
+
+        """
+        try:
+            return await self.run_many(client, calls)
+        except ResponseError as error:
+            if type(error) is not ResponseError:
+                raise
+        # Now each error by itself, and in the server's own words.
+        replies = await self._pipeline(client, calls, raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception) and not is_damage(reply):
+                raise reply
+        return replies
+
+    async def _pipeline(
+        self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]], *, raise_on_error: bool = True
+    ) -> list[Any]:
         async with client.pipeline(transaction=False) as pipe:
             for keys, arguments in calls:
                 pipe.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
-            replies: list[Any] = await pipe.execute()
+            replies: list[Any] = await pipe.execute(raise_on_error=raise_on_error)
         return replies

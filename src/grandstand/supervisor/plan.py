@@ -4,10 +4,24 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from grandstand.settings import ENV_PREFIX, Settings, as_environment
+from grandstand.settings import ENV_PREFIX, Settings, as_environment, connections_of_tree
 from grandstand.supervisor.child import ChildSpec
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+
+CONNECTIONS_SPARE = 30
+"""Connections of the embedded PostgreSQL beyond those of the pools: for commands, backups and a person with psql."""
+
+CONNECTIONS_MAX = 1000
+
+
+def connections_of(settings: Settings) -> int:
+    """Return how many connections the embedded PostgreSQL takes: enough for every pool, unless that is beyond reason.
+
+    Pools grow with their use, so most of these cost no more than their slot in shared memory.
+    """
+    return min(CONNECTIONS_MAX, max(100, connections_of_tree(settings) + CONNECTIONS_SPARE))
 
 
 def children_of(settings: Settings, listener_descriptor: int) -> list[ChildSpec]:

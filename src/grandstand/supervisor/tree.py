@@ -32,7 +32,7 @@ from grandstand.supervisor.keeping import keep_child, keep_engine
 from grandstand.supervisor.leftovers import end_left_over_children
 from grandstand.supervisor.listener import listen, url_of
 from grandstand.supervisor.metrics_folder import make_metrics_folder
-from grandstand.supervisor.plan import PREPARATION, child_environment, children_of
+from grandstand.supervisor.plan import PREPARATION, child_environment, children_of, connections_of
 from grandstand.supervisor.readiness import wait_until_ready
 from grandstand.supervisor.rolling import restart_children
 from grandstand.supervisor.signals import StopSignals
@@ -81,12 +81,16 @@ class Tree:
             with_postgres=self._given.database_url is None,
             with_valkey=self._given.valkey_url is None,
             valkey_memory_max_bytes=self._given.valkey_memory_max_bytes,
+            postgres_connections_max=connections_of(self._given),
         )
+        # Every process of the tree would open them at its start, on a machine that mostly does other things.
+        chose_pool_min = "database_pool_min" in self._given.model_fields_set
         self._settings = self._given.model_copy(
             update={
                 "data_dir": folder.path,
                 "port": listener.getsockname()[1],
                 **({"database_url": SecretStr(engines.postgres.url)} if engines.postgres else {}),
+                **({"database_pool_min": 1} if engines.postgres and not chose_pool_min else {}),
                 **({"valkey_url": SecretStr(engines.valkey.url)} if engines.valkey else {}),
             }
         )

@@ -17,7 +17,7 @@ LogFormat = Literal["auto", "json", "text"]
 
 # Our keys, player tokens and passwords inside URLs, wherever they turn up in a message.
 SECRETS = re.compile(
-    r"(gs_(?:admin|server|client)_)[A-Za-z0-9_\-+/=]+"
+    r"(gs_(?:admin|server|client|sign)_)[A-Za-z0-9_\-+/=]+"
     r"|(eyJ[A-Za-z0-9_-]{5,})\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
     r"|([a-z][a-z0-9+]*://[^\s:/@]*:)[^\s/@]+(?=@)"
 )

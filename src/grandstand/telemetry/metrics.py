@@ -80,6 +80,18 @@ EVENTS_REFUSED = Counter(
     registry=REGISTRY,
 )
 
+STREAM_DEPTH = Gauge(
+    "grandstand_stream_depth",
+    "Acknowledged events that are not processed yet, as a scheduler saw last.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+STREAM_LAG_SECONDS = Gauge(
+    "grandstand_stream_lag_seconds",
+    "Age of the oldest event that is not processed yet, as a scheduler saw last; 0 when none waits.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
 EVENTS_STORED = Counter("grandstand_events_stored", "Events stored for the first time.", registry=REGISTRY)
 EVENTS_DUPLICATE = Counter("grandstand_events_duplicate", "Events whose id was stored already.", registry=REGISTRY)
 SCORES_UNRANKED = Counter(
@@ -97,6 +109,27 @@ QUARANTINE_DECISIONS = Counter(
 RANKING_DRIFT = Counter(
     "grandstand_ranking_drift",
     "Entries of rank indexes that differed from the database and were mended.",
+    registry=REGISTRY,
+)
+POOL_CONNECTIONS = Gauge(
+    "grandstand_pool_connections",
+    "Connections to PostgreSQL by pool (write, read) and state: total, idle, max (the most that may be open).",
+    ["pool", "state"],
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+POOL_WAITING = Gauge(
+    "grandstand_pool_waiting",
+    "Callers that wait for a connection of a pool.",
+    ["pool"],
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+POOL_ACQUIRE_SECONDS = Histogram(
+    "grandstand_pool_acquire_seconds",
+    "Time that callers waited for a connection of a pool, those included who got none.",
+    ["pool"],
+    buckets=_FAST_SECONDS,
     registry=REGISTRY,
 )
 LIVE_LISTENERS = Gauge(

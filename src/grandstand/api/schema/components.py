@@ -101,6 +101,12 @@ _EVENT: Json = {
             "format": "date-time",
             "description": "When it happened on the client's clock; now, when missing.",
         },
+        "signature": {
+            "type": ["string", "null"],
+            "pattern": "^[0-9a-fA-F]{64}$",
+            "description": "HMAC-SHA256 of the event with the session's `signing_key`, in hex. Checked where a player "
+            "token sends it; it needs `id` and `occurred_at`.",
+        },
     },
 }
 

@@ -124,6 +124,7 @@ _OF_OTHERS: dict[str, dict[str, Json]] = {
             "minimum": 1,
             "maximum": EVENTS_MAX,
         },
+        "signed": {"description": "Whether events of players that are not signed are quarantined."},
     },
     "TieBreak": {
         "field": {"description": "Dotted path inside `payload`; what is missing or no number comes last."},

@@ -38,6 +38,7 @@ SESSION: Json = {
     "user_id": "u_0197a3c25b1e7c408d2a3f6b9e10c4d7",
     "token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJ1XzAxOTcifQ.c2lnbmF0dXJl",
     "expires_at": "2026-01-31T13:00:00Z",
+    "signing_key": "gs_sign_…",
 }
 DEFINITION: Json = {
     "title": "Best level",
@@ -138,8 +139,8 @@ HEALTH: Json = {
     "valkey": "ok",
     "stream": {"depth": 0, "lag_seconds": 0.0, "loss": None},
 }
-_POOL_USE: Json = {"total": 2, "idle": 1, "waiting": 0, "max": 10}
-POOL: Json = _POOL_USE | {"pools": {"write": _POOL_USE, "read": _POOL_USE}}
+_POOL_USE: Json = {"total": 2, "idle": 1, "waiting": 0, "max": 50}
+POOL: Json = {"total": 4, "idle": 2, "waiting": 0, "max": 100} | {"pools": {"write": _POOL_USE, "read": _POOL_USE}}
 METRICS = (
     "# HELP grandstand_events_accepted_total Events acknowledged, durable in the stream.\n"
     "# TYPE grandstand_events_accepted_total counter\n"

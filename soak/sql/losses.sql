@@ -1,0 +1,1 @@
+SELECT count(*) FROM stream_losses WHERE reason = 'vanished'

@@ -1,0 +1,54 @@
+"""`grandstand doctor`: whether a deployment is set up so that the promises can be kept, and what to do."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from grandstand.diagnosis.advice import Advice
+
+FAILED = 1
+_SIGNS = {"ok": "ok", "warning": "WARNING", "failed": "FAILED"}
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Find the engines of a running `grandstand up` by its data folder.")
+    ] = None,
+) -> None:
+    """Check settings, this machine, engines, versions, clocks and room, and say what to do.
+
+    Reads and changes nothing. What is stored is another command's: `grandstand verify`.
+
+    Exit codes: 0 nothing failed, 1 something did, 2 wrong usage or setting.
+    """
+    from grandstand.cli.engines import with_engines
+    from grandstand.settings import load_settings
+    from grandstand.telemetry import logs
+
+    settings = with_engines(load_settings(), data_dir)
+    logs.configure(settings.log_format, settings.log_level, "doctor")
+    advices = asyncio.run(_ask(settings, data_dir, show=not json))
+    failed = any(advice.status == "failed" for advice in advices)
+    if json:
+        import msgspec
+
+        typer.echo(msgspec.json.format(msgspec.json.encode({"is_ok": not failed, "checks": advices})).decode())
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+async def _ask(settings: Any, data_dir: Path | None, *, show: bool) -> "list[Advice]":
+    from grandstand import bootstrap
+
+    advices = []
+    async for advice in bootstrap.diagnose(settings, data_dir):
+        advices.append(advice)
+        if show:
+            typer.echo(f"{_SIGNS[advice.status]:<8} {advice.check:<26} {advice.finding}")
+            if advice.do:
+                typer.echo(f"{'':<8} {'':<26} → {advice.do}")
+    return advices

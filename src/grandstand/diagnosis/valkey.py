@@ -1,0 +1,67 @@
+"""Valkey: version, what it does before it says that something is written, memory, clock."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from valkey.asyncio import Valkey
+from valkey.exceptions import ResponseError
+
+from grandstand import clock
+from grandstand.diagnosis.advice import Advice, judged
+from grandstand.diagnosis.clocks import look_at_clock
+
+OLDEST = (7, 0)
+_FULL_SHARE = 0.8
+_WANTED = {
+    "appendonly": ("yes", "what is acknowledged lives there until it is stored."),
+    "appendfsync": ("always", "an acknowledged event must be on the disk."),
+    "maxmemory-policy": ("noeviction", "a full server must refuse events, and never drop some."),
+}
+
+
+async def look_at_valkey(client: Valkey) -> AsyncIterator[Advice]:
+    """Judge the server.
+
+    Raises:
+        valkey.exceptions.ValkeyError: it is out of reach.
+    """
+    info = await client.info()
+    name, version = ("Valkey", info.get("valkey_version")) if "valkey_version" in info else ("Redis", None)
+    version = str(version or info.get("redis_version", "0"))
+    parts = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    yield judged(
+        "valkey_version", parts >= OLDEST, f"{name} {version}.", "Upgrade it: streams and functions of 7.0 are needed."
+    )
+    yield judged(
+        "valkey_role",
+        info.get("role") == "master",
+        f"Its role is {info.get('role')}.",
+        "Let GRANDSTAND_VALKEY_URL lead to the primary.",
+    )
+    for setting, (wanted, reason) in _WANTED.items():
+        try:
+            held = (await client.config_get(setting)).get(setting)
+        except ResponseError:
+            yield Advice(f"valkey_{setting}", "warning", f"{setting} is hidden.", f"Ask for {wanted}: {reason}")
+            continue
+        yield judged(f"valkey_{setting}", held == wanted, f"{setting} is {held}.", f"Set {setting} {wanted}: {reason}")
+    yield judged(
+        "valkey_disk",
+        info.get("aof_last_write_status", "ok") == "ok" and info.get("aof_last_bgrewrite_status", "ok") == "ok",
+        "The last writes of its append-only file "
+        + ("succeeded." if info.get("aof_last_write_status", "ok") == "ok" else "failed."),
+        "Look into its log; its disk may be full.",
+    )
+    most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    yield judged(
+        "valkey_memory",
+        most > 0 and used < _FULL_SHARE * most,
+        f"{used / 1024**2:,.0f} MiB are used, of " + (f"{most / 1024**2:,.0f}." if most else "no limit."),
+        "Give it more memory." if most else "Set maxmemory below the machine's memory, so that it refuses in time.",
+        otherwise="warning",
+    )
+    asked_at = clock.now()
+    seconds, microseconds = await client.time()
+    yield look_at_clock(
+        "valkey_clock", datetime.fromtimestamp(int(seconds) + int(microseconds) / 1e6, UTC), asked_at, clock.now()
+    )

@@ -1,0 +1,83 @@
+"""What one process knows of those whom it counts, and how an answer of the shared counts changes it."""
+
+import asyncio
+import math
+from dataclasses import dataclass, field
+
+from grandstand.domain.rate_limits import RateLimit, Verdict
+from grandstand.storage.rate_limits import Count
+
+
+@dataclass(slots=True, eq=False)
+class Subject:
+    """What this process knows of a subject. Times are of the monotonic clock."""
+
+    limit: RateLimit
+    key: bytes
+    units: int = 0
+    ends_at: float = 0.0
+    is_blocked: bool = False
+    untold: int = 0
+    under_way: int = 0
+    waiting: "list[tuple[int, asyncio.Future[Verdict]]]" = field(default_factory=list)
+
+    @property
+    def used(self) -> int:
+        """Units as far as they are known here: counted by all, and admitted since."""
+        return self.units + self.untold + self.under_way
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """One subject's part of a call: what is told and asked, and what was admitted meanwhile without an answer."""
+
+    subject: Subject
+    spent: int
+    waiting: "list[tuple[int, asyncio.Future[Verdict]]]"
+    admitted: int = 0
+
+
+def wanted_by(part: Part) -> int:
+    """Return the units that wait for an answer."""
+    return sum(units for units, _ in part.waiting)
+
+
+def part_of(subject: Subject) -> Part:
+    """Take what is to be told and asked of a subject into a call."""
+    part = Part(subject, subject.untold, subject.waiting)
+    subject.under_way = subject.untold
+    subject.untold, subject.waiting = 0, []
+    return part
+
+
+def learn(part: Part, count: Count, now: float) -> None:
+    """Take what the shared count says, and answer who waited for it, in the order in which they came."""
+    subject, limit = part.subject, part.subject.limit
+    units_now, granted, left_seconds = count
+    is_over = units_now > limit.quota
+    subject.units = limit.quota if is_over else units_now
+    subject.under_way = 0
+    subject.ends_at = now + left_seconds
+    subject.is_blocked = is_over
+    if not part.waiting:
+        return
+    left = limit.quota - subject.used if not is_over else 0
+    for units, answer in part.waiting:
+        is_admitted = units <= granted
+        granted -= units if is_admitted else 0
+        if not answer.done():
+            answer.set_result(Verdict(limit, is_admitted, max(0, left + granted), seconds_left(subject, now)))
+    if granted and not is_over:
+        # Granted to somebody who wanted more: the others may have it.
+        subject.untold -= granted
+
+
+def verdict_on(subject: Subject, now: float, *, is_admitted: bool) -> Verdict:
+    """Return a verdict by what is known here."""
+    remaining = max(0, subject.limit.quota - subject.used) if not subject.is_blocked else 0
+    return Verdict(subject.limit, is_admitted, remaining, seconds_left(subject, now))
+
+
+def seconds_left(subject: Subject, now: float) -> int:
+    """Return the whole seconds, 1 at least, until the subject has its quota again."""
+    return max(1, math.ceil(subject.ends_at - now))
