@@ -172,6 +172,14 @@ class Settings(BaseSettings):
         5.0, ge=1, le=600, description="Age at which another worker takes over a delivery that is not done."
     )
     partitions_ahead: int = Field(3, ge=1, le=60, description="Monthly partitions kept ready beyond this month.")
+    archive_url: str | None = Field(
+        None,
+        description="Where old events go as Parquet files: a folder, or `s3://bucket/prefix`; "
+        "nothing leaves PostgreSQL when unset.",
+    )
+    archive_after_days: int = Field(
+        90, ge=1, le=36_500, description="Age of a whole partition of events at which it is archived."
+    )
     read_cache_seconds: float = Field(
         0.1, ge=0, le=60, description="Age at which a cached leaderboard page is computed anew; 0 turns the cache off."
     )
@@ -215,6 +223,16 @@ class Settings(BaseSettings):
         if parts.scheme not in schemes:
             raise ValueError(f"must start with one of {', '.join(s + '://' for s in schemes)}")
         return value
+
+    @field_validator("archive_url")
+    @classmethod
+    def _check_archive(cls, value: str | None) -> str | None:
+        if value is None or value.startswith("s3://"):
+            return value
+        if "://" in value and not value.startswith("file://"):
+            raise ValueError("must be a folder, or s3://bucket/prefix")
+        # Other processes may have another working folder.
+        return str(Path(value.removeprefix("file://")).absolute())
 
     @field_validator("database_schema")
     @classmethod

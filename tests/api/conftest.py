@@ -157,7 +157,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         banner=PlayerBanner(
             core.database, core.ledger, core.bans, core.entries, core.tournaments, core.prizes, core.index, core.changes
         ),
-        exporter=PlayerExporter(core.database, PlayerExports(), profiles),
+        exporter=PlayerExporter(core.database, PlayerExports(), core.archived, profiles),
         eraser=core.new_eraser(),
         tournaments=TournamentKeeper(
             core.database,

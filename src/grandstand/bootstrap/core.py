@@ -26,6 +26,7 @@ from grandstand.operations.stream_memory import StreamMemory
 from grandstand.operations.trust_index import IndexTrust
 from grandstand.settings import Settings
 from grandstand.storage.archive import ArchiveStore
+from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.bans import BanStore
 from grandstand.storage.buckets import BucketStore
 from grandstand.storage.changes import Changes
@@ -80,6 +81,7 @@ class Core:
     valkey: Valkey
     ledger: Ledger
     event_log: EventLog
+    archived: ArchivedEvents
     entries: EntryStore
     leaderboards: LeaderboardStore
     rankings: RankingStore
@@ -148,8 +150,8 @@ class Core:
     def replayer(self) -> LeaderboardReplayer:
         """Return what recomputes boards."""
         return LeaderboardReplayer(
-            self.database, self.ledger, self.leaderboards, self.rankings, self.entries, self.event_log, self.folder(),
-            self.index, self.changes,
+            self.database, self.ledger, self.leaderboards, self.rankings, self.entries, self.event_log, self.archived,
+            self.folder(), self.index, self.changes,
         )  # fmt: skip
 
 
@@ -176,6 +178,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
         valkey=valkey,
         ledger=Ledger(schema),
         event_log=EventLog(),
+        archived=ArchivedEvents(database, settings.archive_url),
         entries=EntryStore(),
         leaderboards=store,
         rankings=RankingStore(),

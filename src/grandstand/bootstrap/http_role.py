@@ -85,7 +85,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         players=PlayerKeeper(core.database, core.players, core.changes),
         profiles=profiles,
         banner=core.banner(),
-        exporter=PlayerExporter(core.database, PlayerExports(), profiles),
+        exporter=PlayerExporter(core.database, PlayerExports(), core.archived, profiles),
         eraser=core.eraser(),
         tournaments=core.tournament_keeper(),
         tournament_list=TournamentLister(core.reads, core.tournaments),

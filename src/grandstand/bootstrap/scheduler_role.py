@@ -27,8 +27,12 @@ from grandstand.operations.run_tournaments import TournamentRunner
 from grandstand.operations.settle_tournament import TournamentSettler
 from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
+from grandstand.settings import as_environment
 from grandstand.storage.dead_letters import DeadLetterStore
+from grandstand.storage.event_archives import EventArchives
 from grandstand.storage.quarantine import QuarantineStore
+from grandstand.telemetry import metrics
+from grandstand.workers.archive_keeper import ArchiveKeeper
 from grandstand.workers.leader import Leader
 from grandstand.workers.loop import run_every
 from grandstand.workers.partition_keeper import PartitionKeeper
@@ -49,6 +53,7 @@ _STREAM_SECONDS = 0.5
 _ERASE_SECONDS = 1.0
 _PRUNE_SECONDS = 600.0
 _COUNT_SECONDS = 0.5
+_ARCHIVE_SECONDS = 60.0
 
 
 def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
@@ -93,9 +98,21 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         run_every("prune minutes", _PRUNE_SECONDS, leader.while_leading(partial(judge.prune, core.database)), stop),
     ]
     interval_seconds = core.settings.verify_interval_seconds
+    if core.settings.archive_url is not None:
+        keeper = ArchiveKeeper(
+            core.database, EventArchives(), timedelta(days=core.settings.archive_after_days),
+            _environment(core), stop,
+        )  # fmt: skip
+        loops.append(run_every("archive", _ARCHIVE_SECONDS, leader.while_leading(keeper.keep), stop))
     if interval_seconds:
         loops.append(run_every("verify", interval_seconds, leader.while_leading(verifier.verify), stop))
     return loops
+
+
+def _environment(core: Core) -> dict[str, str]:
+    """Return the environment of a round of archiving: this one's, but for the metrics, in which it is no process."""
+    inherited = {name: value for name, value in os.environ.items() if name != metrics.MULTIPROCESS_VARIABLE}
+    return inherited | as_environment(core.settings)
 
 
 def _runner(core: Core, leader: Leader) -> TournamentRunner:

@@ -1,5 +1,6 @@
 """Every check, in the order in which they run: what is cheap comes first."""
 
+from grandstand.invariants.archived_events_whole import ARCHIVED_EVENTS_WHOLE
 from grandstand.invariants.archives_match import ARCHIVES_MATCH
 from grandstand.invariants.attempts_match import ATTEMPTS_MATCH
 from grandstand.invariants.check import Check
@@ -20,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     EVENTS_PROCESSED,
     DELIVERIES_OWNED,
     EVENTS_UNIQUE,
+    ARCHIVED_EVENTS_WHOLE,
     ENTRIES_MATCH_EVENTS,
     RANK_INDEX_MATCHES_ENTRIES,
     ARCHIVES_MATCH,

@@ -83,6 +83,9 @@ class ErasureFinisher:
         await self._in_transaction(self._erasures.rename_finals, erasure)
         while await self._in_transaction(self._erasures.rename_events, erasure, _EVENTS):
             pass
+        # After the events: from now on no partition leaves with the id in it. A round of archiving writes files anew.
+        if await self._in_transaction(self._erasures.has_archived_events, erasure):
+            return False
         await self._in_transaction(self._erasures.rename_quarantine, erasure)
         await self._in_transaction(self._erasures.delete_dead_letters, erasure)
         while await self._in_transaction(self._erasures.empty_dead_blocks, erasure):

@@ -193,6 +193,10 @@ WEBHOOK_ATTEMPTS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+ARCHIVE_ROUNDS = Counter(
+    "grandstand_archive_rounds", "Rounds of archiving that had something to do, by outcome: done, failed.", ["outcome"],
+    registry=REGISTRY,
+)  # fmt: skip
 INVARIANT_FINDINGS = Gauge(
     "grandstand_invariant_findings",
     "What the last look at a promise found that is not as promised; anything but 0 is a reason to look at the log.",
@@ -218,6 +222,7 @@ for _counter, _values in (
     (EVENTS_REFUSED, ("full", "unavailable", "busy")),
     (DEAD_LETTERS, ("unreadable", "refused", "failed", "worker_lost")),
     (WEBHOOK_ATTEMPTS, ("delivered", "retried", "dead")),
+    (ARCHIVE_ROUNDS, ("done", "failed")),
 ):
     for _value in _values:
         _counter.labels(_value)
