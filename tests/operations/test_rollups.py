@@ -68,7 +68,7 @@ async def stored(core: Core) -> tuple[Counts, dict[str, UUID]]:
 
 
 def counter(core: Core) -> EventCounter:
-    return EventCounter(core.database, core.ledger, core.event_log)
+    return EventCounter(core.database, core.event_log)
 
 
 @given(events=EVENTS, seed=st.integers(0, 2**32))

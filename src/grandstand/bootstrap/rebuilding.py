@@ -19,6 +19,6 @@ async def rebuild_rollups(settings: Settings) -> None:
         core = await open_core(settings, stack)
         await check_schema(core)
         try:
-            await EventCounter(core.database, core.ledger, core.event_log).rebuild()
+            await EventCounter(core.database, core.event_log).rebuild()
         except UnavailableError as error:
             raise EngineUnreachableError(error.detail) from error

@@ -162,11 +162,7 @@ class EventApplier:
             )
         for first_day in sorted(rows):
             await self._event_log.store(connection, first_day, rows[first_day])
-        if new:
-            await self._rollups.enqueue(
-                connection,
-                [(e.event_type, e.user_id, e.occurred_at, e.id, month_of(received_at)) for e, received_at in new],
-            )
+            await self._rollups.enqueue(connection, first_day, rows[first_day])
 
 
 class _Batch:

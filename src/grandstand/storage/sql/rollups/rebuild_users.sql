@@ -1,5 +1,10 @@
-INSERT INTO rollup_users (grain, start, event_type, user_id, events)
-SELECT g.grain, date_trunc(g.grain, e.occurred_at, 'UTC'), CASE WHEN g.is_any THEN '' ELSE e.event_type END, e.user_id, count(*)
-FROM events AS e
-CROSS JOIN (VALUES ('hour', false), ('day', false), ('day', true)) AS g (grain, is_any)
-GROUP BY 1, 2, 3, 4
+INSERT INTO rollup_users (day, event_type, user_id, hours)
+SELECT s.day, coalesce(s.event_type, ''), s.user_id, bit_or(1 << s.hour)
+FROM (
+    SELECT
+        (occurred_at AT TIME ZONE 'UTC')::date AS day,
+        date_part('hour', occurred_at AT TIME ZONE 'UTC')::int AS hour,
+        event_type, user_id
+    FROM events
+) AS s
+GROUP BY GROUPING SETS ((s.day, s.event_type, s.user_id), (s.day, s.user_id))
