@@ -27,6 +27,7 @@ from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.put_player import PlayerKeeper
+from grandstand.operations.read_analytics import AnalyticsReader
 from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
@@ -34,6 +35,7 @@ from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role
+from grandstand.storage.analytics import AnalyticsStore
 from grandstand.storage.audit import AuditStore
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.dead_letters import DeadLetterStore
@@ -76,6 +78,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         sessions=SessionOpener(authenticator, core.database, core.bans),
         keys=KeyManager(core.database),
         audit=AuditReader(core.reads, AuditStore()),
+        analytics=AnalyticsReader(core.reads, AnalyticsStore()),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
         lister=LeaderboardLister(core.catalog, core.database),
