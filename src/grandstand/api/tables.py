@@ -28,7 +28,7 @@ def table_reply(
     for row in rows:
         values = msgspec.to_builtins(row)
         writer.writerow([_cell(values[name]) for name in names])
-    return Reply(200, text.getvalue().encode(), f"{CSV}; charset=utf-8", HEADERS).as_response()
+    return Reply(200, text.getvalue().encode(), CSV, HEADERS).as_response()
 
 
 def _cell(value: Any) -> Any:

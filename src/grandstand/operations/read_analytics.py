@@ -12,7 +12,7 @@ from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.event_model import is_event_type
 from grandstand.domain.funnels import Funnel
 from grandstand.domain.json_bodies import decode_body
-from grandstand.domain.local_days import LocalDays, read_zone
+from grandstand.domain.local_days import read_zone
 from grandstand.domain.time_ranges import TimeRange, read_range
 from grandstand.operations.analytics_views import (
     Cohort,
