@@ -1,5 +1,6 @@
 """Rollups equal a count over the stored events for every hour and day, whatever came late, twice or in pieces."""
 
+import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Iterable
@@ -130,6 +131,28 @@ async def test_no_rebuild_from_less_than_was_counted(core: Core) -> None:
         await counter(core).rebuild()
     assert caught.value.code == "rollups_need_archive"
     assert await stored(core) == before == (expected([item]), first_of([item]))
+
+
+async def test_batches_go_on_during_a_rebuild(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [event("ann"), event("bob", event_type="level_up")]
+    during = [event("ann", at=NOON - timedelta(hours=1)), event("cid")]
+    await core.apply(*before)
+    await counter(core).count()
+    rebuild_counts = RollupStore.rebuild
+
+    async def rebuild(store: RollupStore, connection: Any, timeout_seconds: float) -> None:
+        await rebuild_counts(store, connection, timeout_seconds)
+        # The rebuild has looked and is not committed: a batch goes through, what it queues waits, readers read.
+        async with asyncio.timeout(5):
+            await core.apply(*during)
+            assert await counter(core).count() == 0
+            assert await stored(core) == (expected(before), first_of(before))
+
+    monkeypatch.setattr(RollupStore, "rebuild", rebuild)
+    await counter(core).rebuild()
+    assert await stored(core) == (expected(before), first_of(before))
+    assert await counter(core).count() == 1
+    assert await stored(core) == (expected(before + during), first_of(before + during))
 
 
 async def test_an_erasure_takes_the_player_out_and_leaves_the_counts(core: Core) -> None:

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 class Funnel:
     """Counts users by step, from events that come user by user in the order of time.
 
-    A user takes a step with an event of its type that occurred after that of the step before (not at the same moment), and
-    within `within` of the first step's. Every first step is tried, so an early one that led nowhere does not stand in the
-    way of a later one.
+    A user takes a step with an event of its type that occurred after that of the step before (not at the same moment),
+    and within `within` of the first step's. Every first step is tried, so an early one that led nowhere does not stand
+    in the way of a later one.
     """
 
     def __init__(self, steps: Sequence[str], within: timedelta | None) -> None:

@@ -49,7 +49,7 @@ class LocalDays:
             yield self.first + number * _DAY
 
     def start_of(self, day: date) -> datetime:
-        """Return the moment at which a day begins, in UTC: the first after local midnight, should the clocks skip that."""
+        """Return the moment at which a day begins, in UTC: the first after a midnight that clocks skip."""
         return datetime.combine(day, time(), self.zone).astimezone(UTC)
 
     def bounds(self) -> tuple[list[date], list[datetime], list[datetime]]:
@@ -70,7 +70,7 @@ class LocalDays:
             raise InvalidError([FieldError("timezone", message)])
 
     def parts(self) -> tuple[list[date], list[date], list[int]]:
-        """Return each day once for each UTC day that it shares hours with, that day, and the hours, bit n for hour n."""
+        """Return days, the UTC days that each shares hours with, and those hours: bit n for hour n."""
         found: dict[tuple[date, date], int] = {}
         for day, starts_at, ends_at in zip(*self.bounds(), strict=True):
             moment = starts_at

@@ -40,7 +40,7 @@ class Overview(msgspec.Struct):
 
 
 class Cohort(msgspec.Struct):
-    """Users whose first event came on the day `cohort` and said `group`; shares are null while their day is not over."""
+    """Users whose first event came on the day `cohort` and said `group`; shares are null until their day is over."""
 
     cohort: date
     group: str | None

@@ -56,8 +56,8 @@ class EventCounter:
                 left would not add up. `rollups_busy` when somebody else changes the rollups, as another rebuild.
             UnavailableError: the database is out of reach, or a statement takes longer than `timeout_seconds`.
         """
-        # A batch's events and its row in the queue come with one commit: whatever this snapshot sees of the queue it sees
-        # as events, too, and the rest is counted afterwards. Neither of the locks takes the snapshot.
+        # A batch's events and its row in the queue come with one commit: whatever this snapshot sees of the queue it
+        # sees as events, too, and the rest is counted afterwards. Neither of the locks takes the snapshot.
         try:
             async with self._database.frozen_transaction() as connection:
                 await self._store.lock(connection, waits=True)

@@ -113,7 +113,7 @@ class ErasureFinisher:
             await self._rollups.lock(connection)
             # Alone: no replay is to have read events of before and not yet heard that they do not count.
             await self._ledger.seize(connection)
-            # Nothing is queued and no batch under way: what was received after the request is all that stays the player's.
+            # No batch is under way: of what is counted, what was received after the request stays the player's.
             while await self._rollups.count(connection):
                 pass
             await self._rollups.rename(connection, erasure.user_id, erasure.pseudonym, erasure.requested_at)

@@ -78,8 +78,9 @@ class Span(msgspec.Struct):
 
 
 class AnalyticsReader:
-    """Answers for one process. All raise `InvalidError` for what cannot be asked and `UnavailableError` when PostgreSQL is
-    out of reach or takes too long.
+    """Answers for one process.
+
+    All raise `InvalidError` for what cannot be asked, and `UnavailableError` when PostgreSQL is away or too slow.
     """
 
     def __init__(self, database: Database, store: AnalyticsStore) -> None:

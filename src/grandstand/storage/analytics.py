@@ -19,7 +19,7 @@ class AnalyticsStore:
         self, connection: "Connection[Any]", grain: str, starts_at: datetime, ends_at: datetime,
         event_type: str | None, rows_max: int,
     ) -> Sequence[Any]:  # fmt: skip
-        """Return start, event_type, events and users of the hours or UTC days that begin in [`starts_at`, `ends_at`)."""
+        """Return start, event_type, events and users of hours or UTC days that begin in [`starts_at`, `ends_at`)."""
         return await self._fetch(connection, "list_buckets", grain, starts_at, ends_at, event_type, rows_max)
 
     async def days(
@@ -39,7 +39,7 @@ class AnalyticsStore:
     async def cohorts(
         self, connection: "Connection[Any]", cohorts: LocalDays, days: LocalDays, path: Sequence[str], rows_max: int
     ) -> Sequence[Any]:
-        """Return day, label, size, day_1, day_7 and day_30 (users) of each cohort; `days` must reach 30 days further."""
+        """Return day, label, size, day_1, day_7 and day_30 (users) of cohorts; `days` must reach 30 days further."""
         return await self._fetch(connection, "list_cohorts", *cohorts.bounds(), *days.parts(), path or None, rows_max)
 
     async def sessions(self, connection: "Connection[Any]", days: LocalDays, gap: timedelta) -> Sequence[Any]:

@@ -32,8 +32,8 @@ class RollupStore:
         """Be the only one that changes rollups until the transaction ends.
 
         Raises:
-            RollupsBusyError: somebody else is, with `waits` for as long as a query may take. The transaction is of no use
-                any more.
+            RollupsBusyError: somebody else is, with `waits` for as long as a query may take. The transaction is of no
+                use any more.
         """
         try:
             await connection.execute(queries.load("rollups/lock_waiting.sql" if waits else "rollups/lock.sql"))

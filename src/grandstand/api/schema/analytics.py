@@ -104,8 +104,8 @@ ANALYTICS: Json = {
             OPERATORS,
             _table("Every day that the range touches.", "Overview", {"timezone": "UTC", "days": [_DAY]}, _DAY)
             | problems("invalid", *_PROBLEMS),
-            description=f"`wau` and `mau` are the distinct users of the 7 and 30 days that end with the day; `games` are "
-            f"events `game_ended`. {_COUNTED}",
+            description=f"`wau` and `mau` are the distinct users of the 7 and 30 days that end with the day; `games` "
+            f"are events `game_ended`. {_COUNTED}",
             parameters=_span(OVERVIEW_DAYS_MAX, "30 days before `to` when missing."),
         )
     },
@@ -138,8 +138,8 @@ ANALYTICS: Json = {
                 _SESSIONS,
             )
             | problems("invalid", *_PROBLEMS),
-            description="A session are events of a user with no more than 30 minutes between them; it counts on the day "
-            "on which it begins. Read from the stored events.",
+            description="A session are events of a user with no more than 30 minutes between them; it counts on the "
+            "day on which it begins. Read from the stored events.",
             parameters=_span(EVENT_DAYS_MAX, "7 days before `to` when missing."),
         )
     },
