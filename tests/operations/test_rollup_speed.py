@@ -12,7 +12,7 @@ from tests.support.core import NOON, Core, block, event
 
 pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
-BATCHES = 6
+BATCHES = 3
 BATCH_EVENTS = 2_000
 
 
