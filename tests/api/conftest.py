@@ -37,12 +37,14 @@ from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.put_player import PlayerKeeper
+from grandstand.operations.read_analytics import AnalyticsReader
 from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
+from grandstand.storage.analytics import AnalyticsStore
 from grandstand.storage.audit import AuditStore
 from grandstand.storage.event_reads import EventReads
 from grandstand.storage.player_exports import PlayerExports
@@ -190,6 +192,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         quarantine=core.new_quarantine_manager(),
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),
+        analytics=AnalyticsReader(core.database, AnalyticsStore()),
         health=HealthChecker(
             core.database,
             StreamHistory(),

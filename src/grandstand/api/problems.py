@@ -44,6 +44,8 @@ CODES: dict[str, tuple[int, str]] = {
         "The leaderboard was changed, reset or archived during a replay; run the replay again.",
     ),
     "replay_under_way": (409, "Another replay of this leaderboard is under way."),
+    "rollups_need_archive": (409, "Events that rollups count are no longer stored: restore them before a rebuild."),
+    "rollups_busy": (409, "The rollups are being counted or rebuilt; try again."),
     "tournament_exists": (409, "There is a tournament with this id already."),
     "tournament_full": (409, "The tournament has all the players that it takes."),
     "tournament_over": (409, "The tournament has ended or was cancelled."),

@@ -23,6 +23,7 @@ from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.put_player import PlayerKeeper
+from grandstand.operations.read_analytics import AnalyticsReader
 from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
@@ -63,5 +64,6 @@ class Services:
     quarantine: QuarantineManager
     keys: KeyManager
     audit: AuditReader
+    analytics: AnalyticsReader
     health: HealthChecker
     roles: frozenset[Role] = frozenset(("ingest", "api"))

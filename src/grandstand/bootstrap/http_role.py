@@ -33,6 +33,7 @@ from grandstand.operations.operator_sessions import OperatorSessions
 from grandstand.operations.passwords import Passwords
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.put_player import PlayerKeeper
+from grandstand.operations.read_analytics import AnalyticsReader
 from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
@@ -42,6 +43,7 @@ from grandstand.operations.watch_load import LOOK_SECONDS, LoadWatch
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role
+from grandstand.storage.analytics import AnalyticsStore
 from grandstand.storage.audit import AuditStore
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.dead_letters import DeadLetterStore
@@ -87,6 +89,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         sessions=SessionOpener(authenticator, core.database, core.bans),
         keys=KeyManager(core.database),
         audit=AuditReader(core.reads, AuditStore()),
+        analytics=AnalyticsReader(core.reads, AnalyticsStore()),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
         lister=LeaderboardLister(core.catalog, core.database),

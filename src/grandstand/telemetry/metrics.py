@@ -98,6 +98,12 @@ STREAM_LAG_SECONDS = Gauge(
     registry=REGISTRY,
     multiprocess_mode="mostrecent",
 )
+ROLLUP_LAG_SECONDS = Gauge(
+    "grandstand_rollup_lag_seconds",
+    "Age of the oldest batch that rollups do not count yet, as the leading scheduler saw last; 0 when all is counted.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
 EVENTS_STORED = Counter("grandstand_events_stored", "Events stored for the first time.", registry=REGISTRY)
 EVENTS_DUPLICATE = Counter("grandstand_events_duplicate", "Events whose id was stored already.", registry=REGISTRY)
 SCORES_UNRANKED = Counter(
