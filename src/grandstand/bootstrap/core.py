@@ -44,6 +44,7 @@ from grandstand.storage.quarantine import QuarantineStore
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.schema_version import newest_version, read_version
+from grandstand.storage.sessions import local_settings, session_settings
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.tournaments import TournamentStore
 from grandstand.storage.valkey import memory_max_bytes, open_valkey, server_of
@@ -238,11 +239,35 @@ async def _open_database(settings: Settings, stack: AsyncExitStack, name: Litera
             uses_max=settings.database_pool_uses_max,
             application_name="grandstand",
             only_reads=only_reads,
+            keeps_sessions=keeps_sessions(settings),
         )
+    except asyncpg.ProtocolViolationError as error:
+        hint = (
+            "; behind PgBouncer set GRANDSTAND_DATABASE_POOLER=pgbouncer" if "startup parameter" in str(error) else ""
+        )
+        raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}{hint}.") from error
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error
     stack.push_async_callback(_close_pool, pool)
-    return Database(pool, settings.database_acquire_timeout_seconds, name)
+    return Database(pool, settings.database_acquire_timeout_seconds, name, said_first(settings, only_reads=only_reads))
+
+
+def keeps_sessions(settings: Settings) -> bool:
+    """Whether what is set or prepared on a connection to PostgreSQL stays there for the next transaction."""
+    return settings.database_pooler == "none"
+
+
+def said_first(settings: Settings, *, only_reads: bool = False) -> str:
+    """Return what begins each transaction where no session is kept, for a `Database`; else nothing."""
+    if keeps_sessions(settings):
+        return ""
+    return local_settings(
+        session_settings(
+            settings.database_schema,
+            statement_timeout_seconds=settings.database_statement_timeout_seconds,
+            only_reads=only_reads,
+        )
+    )
 
 
 async def _close_pool(pool: asyncpg.Pool) -> None:
