@@ -28,6 +28,7 @@ BOARDS_PATH = "/api/leaderboards/"
 TOURNAMENTS_PATH = "/api/tournaments/"
 RESERVED_PATH = BOARDS_PATH + "user"
 LIVE_SUFFIX = "/live"
+LOOKUP_SUFFIX = "/lookup"
 LIVE_ROUTE = "/api/leaderboards/{key}/live"
 TOURNAMENT_LIVE_ROUTE = "/api/tournaments/{tournament_id}/live"
 PAGE_ROUTE = "/api/leaderboards/{key}"
@@ -138,12 +139,16 @@ class Front:
         is_head, is_options = scope["method"] == "HEAD", scope["method"] == "OPTIONS"
         if is_head:
             scope["method"] = "GET"
+        is_write = not is_options and scope["method"] != "GET" and not scope["path"].endswith(LOOKUP_SUFFIX)
         status = 0
 
         async def send_counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if is_write:
+                    # Whatever the answer is: a write that failed may have been done all the same.
+                    await self._services.reads.note_write()
                 if is_options and (allowed := self._methods_by_route.get(scope.get("path_template", ""))):
                     message["headers"] = [(b"allow", allowed.encode())]
             elif is_head and message["type"] == "http.response.body":

@@ -27,6 +27,7 @@ from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
+from grandstand.operations.route_reads import Reads
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role, Settings
 
@@ -56,6 +57,7 @@ class Services:
     tournament_ranks: TournamentReader
     live_tournaments: LiveTournaments
     prizes: PrizeKeeper
+    reads: Reads
     webhooks: WebhookManager
     dead_letters: DeadLetterManager
     quarantine: QuarantineManager

@@ -1,6 +1,7 @@
 """What every role is made of: connections to both engines, and the stores and operations on top of them."""
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,7 @@ from grandstand.operations.manage_quarantine import QuarantineManager
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.replay_leaderboard import LeaderboardReplayer
 from grandstand.operations.resolve_rankings import RankingResolver
+from grandstand.operations.route_reads import Reads
 from grandstand.operations.stream_memory import StreamMemory
 from grandstand.operations.trust_index import IndexTrust
 from grandstand.settings import Settings
@@ -43,6 +45,8 @@ from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.quarantine import QuarantineStore
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
+from grandstand.storage.recent_writers import RecentWriters
+from grandstand.storage.replicas import Replica, ReplicaWatch
 from grandstand.storage.schema_version import newest_version, read_version
 from grandstand.storage.sessions import local_settings, session_settings
 from grandstand.storage.stream_history import StreamHistory
@@ -51,6 +55,11 @@ from grandstand.storage.valkey import memory_max_bytes, open_valkey, server_of
 from grandstand.storage.webhooks import WebhookStore
 
 _CLOSE_TIMEOUT_SECONDS = 2.0
+_MARK_MARGIN_SECONDS = 1.0
+"""What clocks of two machines may come to differ by, within the life of a writer's mark."""
+
+_COMMA_BEFORE_URL = re.compile(r",\s*(?=postgres(?:ql)?://)")
+"""A comma inside a URL stands between the hosts of one server."""
 
 
 class EngineUnreachableError(Exception):
@@ -77,7 +86,8 @@ class Core:
 
     settings: Settings
     database: Database
-    reads: Database
+    primary_reads: Database
+    reads: Reads
     valkey: Valkey
     ledger: Ledger
     event_log: EventLog
@@ -173,7 +183,8 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
     return Core(
         settings=settings,
         database=database,
-        reads=reads,
+        primary_reads=reads,
+        reads=await _open_reads(settings, stack, reads, valkey),
         valkey=valkey,
         ledger=Ledger(schema),
         event_log=EventLog(),
@@ -221,15 +232,34 @@ def first_line(error: BaseException) -> str:
 
 
 async def _open_database(settings: Settings, stack: AsyncExitStack, name: Literal["write", "read"]) -> Database:
-    only_reads = name == "read"
+    return await _open_at(require_url(settings, "database_url"), settings, stack, name)
+
+
+async def _open_reads(settings: Settings, stack: AsyncExitStack, primary: Database, valkey: Valkey) -> Reads:
+    """Return what reads go through; a replica that is away now is found when it is there."""
+    if settings.database_replica_url is None:
+        return Reads(primary)
+    urls = _COMMA_BEFORE_URL.split(settings.database_replica_url.get_secret_value())
+    pools = [
+        await _open_at(url.strip(), settings, stack, f"replica-{number}") for number, url in enumerate(urls, start=1)
+    ]
+    lag_max = settings.database_replica_lag_max_seconds
+    watch = ReplicaWatch(primary, [Replica(pool) for pool in pools], lag_max)
+    return Reads(primary, watch, RecentWriters(valkey, settings.valkey_prefix, lag_max + _MARK_MARGIN_SECONDS))
+
+
+async def _open_at(url: str, settings: Settings, stack: AsyncExitStack, name: str) -> Database:
+    only_reads = name != "write"
     size_min, size_max = (
         (settings.database_read_pool_min, settings.database_read_pool_max)
         if only_reads
         else (settings.database_pool_min, settings.database_pool_max)
     )
+    if name not in ("write", "read"):
+        size_min = 0
     try:
         pool = await open_pool(
-            require_url(settings, "database_url"),
+            url,
             schema=settings.database_schema,
             size_min=min(size_min, size_max),
             size_max=size_max,

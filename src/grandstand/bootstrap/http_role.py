@@ -63,7 +63,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
     reader = _reader(core, finder, feed)
     tournament_ranks = TournamentReader(core.reads, core.tournaments, core.prizes, reader)
     profiles = PlayerReader(
-        core.reads, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
+        core.primary_reads, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
     )
     live, live_tournaments = LiveBoards(reader), LiveTournaments(reader, tournament_ranks)
     resolver = SystemResolver()
@@ -93,6 +93,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         tournament_ranks=tournament_ranks,
         live_tournaments=live_tournaments,
         prizes=core.prize_keeper(),
+        reads=core.reads,
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
         quarantine=core.quarantine_manager(),
@@ -105,6 +106,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         asyncio.create_task(feed.run()),
         asyncio.create_task(core.follower.run()),
         asyncio.create_task(run_every("stream", _STREAM_SECONDS, core.trust.look, stop)),
+        *_watching(core, stop),
         asyncio.create_task(_close_at(stop, live, live_tournaments)),
     ]
     try:
@@ -121,6 +123,13 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         await limiter.close()
         await authenticator.stop()
         resolver.close()
+
+
+def _watching(core: Core, stop: asyncio.Event) -> list["asyncio.Task[None]"]:
+    watch = core.reads.watch
+    if watch is None:
+        return []
+    return [asyncio.create_task(run_every("replicas", watch.interval_seconds, watch.look, stop))]
 
 
 def _reader(core: Core, finder: RankingFinder, feed: ChangeFeed) -> LeaderboardReader:

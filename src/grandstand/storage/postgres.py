@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import structlog
@@ -14,6 +14,8 @@ from grandstand.storage.sessions import session_settings
 from grandstand.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 Connection = asyncpg.pool.PoolConnectionProxy
 """A connection lent by a pool."""
@@ -216,6 +218,17 @@ class Database:
             self._begun(connection, isolation="repeatable_read", readonly=True),
         ):
             yield connection
+
+    async def read(
+        self, work: "Callable[[Connection[Any]], Awaitable[T]]", *, in_snapshot: bool = False, server: str = "primary"
+    ) -> T:
+        """Return what `work` reads on a connection. There is no other `server` here.
+
+        Raises:
+            UnavailableError: as for `connection`.
+        """
+        async with self.snapshot() if in_snapshot else self.connection() as connection:
+            return await work(connection)
 
     @asynccontextmanager
     async def _begun(self, connection: "Connection[Any]", **options: Any) -> AsyncIterator[None]:
