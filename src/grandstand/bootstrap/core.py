@@ -58,6 +58,7 @@ _CLOSE_TIMEOUT_SECONDS = 2.0
 _MARK_MARGIN_SECONDS = 1.0
 """What clocks of two machines may come to differ by, within the life of a writer's mark."""
 
+_POOLER_HINT = "; behind PgBouncer set GRANDSTAND_DATABASE_POOLER=pgbouncer"
 _COMMA_BEFORE_URL = re.compile(r",\s*(?=postgres(?:ql)?://)")
 """A comma inside a URL stands between the hosts of one server."""
 
@@ -272,9 +273,7 @@ async def _open_at(url: str, settings: Settings, stack: AsyncExitStack, name: st
             keeps_sessions=keeps_sessions(settings),
         )
     except asyncpg.ProtocolViolationError as error:
-        hint = (
-            "; behind PgBouncer set GRANDSTAND_DATABASE_POOLER=pgbouncer" if "startup parameter" in str(error) else ""
-        )
+        hint = _POOLER_HINT if "startup parameter" in str(error) else ""
         raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}{hint}.") from error
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error

@@ -59,7 +59,9 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
     )
     await authenticator.start()
     limiter = RateLimiter(RateLimitStore(core.valkey, settings.valkey_prefix), RateLimits.of(settings))
-    finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
+    finder = RankingFinder(
+        core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed, core.reads
+    )
     reader = _reader(core, finder, feed)
     tournament_ranks = TournamentReader(core.reads, core.tournaments, core.prizes, reader)
     profiles = PlayerReader(

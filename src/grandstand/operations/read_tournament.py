@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,7 @@ from grandstand.operations.leaderboard_views import Lookup, Page, RankedEntry, U
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.route_reads import Reads, Server
 from grandstand.storage.postgres import Connection, Database
-from grandstand.storage.prizes import PrizeStore
+from grandstand.storage.prizes import Award, PrizeStore
 from grandstand.storage.tournaments import Tournament, TournamentStore
 
 PREVIEW_MAX = 1_000

@@ -74,9 +74,29 @@ class Reads:
         try:
             return await self._ask(self._primary, work, in_snapshot=in_snapshot)
         except UnavailableError as error:
-            if not _is_away(error):
-                raise
-            return await self._ask_old(work, error, in_snapshot=in_snapshot)
+            return await self.read_old(work, error, in_snapshot=in_snapshot)
+
+    async def read_old(
+        self,
+        work: "Callable[[Connection[Any]], Awaitable[T]]",
+        problem: UnavailableError,
+        *,
+        in_snapshot: bool = False,
+    ) -> T:
+        """Return what a replica of any age shows, when the primary is out of reach, as `problem` says.
+
+        Raises:
+            UnavailableError: `problem`, when it is another one, or no replica answers or finds what is asked for.
+        """
+        for replica in self._watch.up() if self._watch is not None and _is_away(problem) else ():
+            try:
+                return await self._ask(replica.database, work, in_snapshot=in_snapshot)
+            except NotFoundError:
+                # It may be there by now: only the primary would know.
+                break
+            except (UnavailableError, asyncpg.PostgresError) as error:
+                self._judge(replica, error)
+        raise problem
 
     async def note_write(self) -> None:
         """Say that who acts has changed something, before it is told so."""
@@ -99,21 +119,8 @@ class Reads:
             return True
 
     def _distrust(self, writers: RecentWriters) -> None:
-        """Marks may be missing from now on: for the length of their life, nobody who could be a writer is sent away."""
+        """Keep who could be a writer at the primary for the life of a mark: some may be missing from now on."""
         self._primary_until = time.monotonic() + writers.life_seconds
-
-    async def _ask_old(
-        self, work: "Callable[[Connection[Any]], Awaitable[T]]", problem: UnavailableError, *, in_snapshot: bool
-    ) -> T:
-        for replica in self._watch.up() if self._watch is not None else ():
-            try:
-                return await self._ask(replica.database, work, in_snapshot=in_snapshot)
-            except NotFoundError:
-                # It may be there by now: only the primary would know.
-                break
-            except (UnavailableError, asyncpg.PostgresError) as error:
-                self._judge(replica, error)
-        raise problem
 
     async def _ask(
         self, database: Database, work: "Callable[[Connection[Any]], Awaitable[T]]", *, in_snapshot: bool

@@ -220,7 +220,11 @@ class Database:
             yield connection
 
     async def read(
-        self, work: "Callable[[Connection[Any]], Awaitable[T]]", *, in_snapshot: bool = False, server: str = "primary"
+        self,
+        work: "Callable[[Connection[Any]], Awaitable[T]]",
+        *,
+        in_snapshot: bool = False,
+        server: str = "primary",  # noqa: ARG002 - as callers say it to what has a choice
     ) -> T:
         """Return what `work` reads on a connection. There is no other `server` here.
 

@@ -134,7 +134,7 @@ POOL_ACQUIRE_SECONDS = Histogram(
 )
 DATABASE_READS = Counter(
     "grandstand_database_reads",
-    "Reads of PostgreSQL that a replica may answer, by the pool that was asked: read (the primary), replica-1 and so on.",
+    "Reads of PostgreSQL that a replica may answer, by the pool that was asked: read (of the primary), replica-1 …",
     ["pool"],
     registry=REGISTRY,
 )
