@@ -208,13 +208,13 @@ async def test_a_replica_that_lags_is_left_and_taken_up_again(pair: Pair) -> Non
             finally:
                 pair.resume()
             watch.lag_max_seconds = LAG_MAX_SECONDS
-            await eventually_async(lambda: _moved_on(watch, replica, caught_up_at), 30, "it has caught up")
+
+            async def has_moved_on() -> bool:
+                await watch.look()
+                return replica.caught_up_at != caught_up_at
+
+            await eventually_async(has_moved_on, 30, "it has caught up")
             assert await reads.read(is_replica)
     finally:
         for each in (primary, replica.database):
             await each.pool.close()
-
-
-async def _moved_on(watch: ReplicaWatch, replica: Replica, before: float | None) -> bool:
-    await watch.look()
-    return replica.caught_up_at != before

@@ -28,7 +28,9 @@ BOARDS_PATH = "/api/leaderboards/"
 TOURNAMENTS_PATH = "/api/tournaments/"
 RESERVED_PATH = BOARDS_PATH + "user"
 LIVE_SUFFIX = "/live"
-LOOKUP_SUFFIX = "/lookup"
+UNMARKED_SUFFIXES = ("/lookup", "/scores")
+"""Of what is posted: the ends of paths that change nothing in PostgreSQL before they are answered."""
+
 LIVE_ROUTE = "/api/leaderboards/{key}/live"
 TOURNAMENT_LIVE_ROUTE = "/api/tournaments/{tournament_id}/live"
 PAGE_ROUTE = "/api/leaderboards/{key}"
@@ -139,7 +141,7 @@ class Front:
         is_head, is_options = scope["method"] == "HEAD", scope["method"] == "OPTIONS"
         if is_head:
             scope["method"] = "GET"
-        is_write = not is_options and scope["method"] != "GET" and not scope["path"].endswith(LOOKUP_SUFFIX)
+        is_write = not is_options and scope["method"] != "GET" and not scope["path"].endswith(UNMARKED_SUFFIXES)
         status = 0
 
         async def send_counted(message: Message) -> None:
