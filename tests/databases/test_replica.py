@@ -21,7 +21,7 @@ from tests.support.server import Server, end, start_up
 from tests.support.waiting import eventually, eventually_async
 
 SCHEMA = "watched"
-LAG_MAX_SECONDS = 60
+LAG_MAX_SECONDS = 600
 """Of the tree: what happens beyond the limit is tested without one."""
 
 
@@ -144,7 +144,7 @@ def test_without_the_primary_reads_and_ingest_go_on(
             page = public.get("/api/leaderboards/ticks").raise_for_status().json()["entries"]
             assert sum(each["score"] for each in page) >= sum(each["score"] for each in ranks)
             assert public.get("/api/health/ready").status_code == 200
-            assert public.get("/api/health").json()["postgres"] == "unreachable"
+            assert api.get("/api/health").json()["postgres"] == "unreachable"
             # What is about money is never answered from an older state, and a writer not by a replica.
             assert api.get("/api/prizes").status_code == 503
             assert api.get("/api/tournaments/season").status_code == 503
@@ -153,7 +153,7 @@ def test_without_the_primary_reads_and_ingest_go_on(
         load.go_on(500)
     assert load.failures() == [], "events are taken all the time"
     load.check(api, 60)
-    eventually(lambda: public.get("/api/health").json()["postgres"] == "ok", 30)
+    eventually(lambda: api.get("/api/health").json()["postgres"] == "ok", 30)
     create(api, "after", "healed")
     eventually(lambda: replicated(pair) >= {"after"}, 30, "the replica follows again")
     assert "child_ended" not in tree.log
