@@ -55,6 +55,7 @@ from grandstand.storage.valkey import memory_max_bytes, open_valkey, server_of
 from grandstand.storage.webhooks import WebhookStore
 
 _CLOSE_TIMEOUT_SECONDS = 2.0
+_WATCHING = "watch"
 _MARK_MARGIN_SECONDS = 1.0
 """What clocks of two machines may come to differ by, within the life of a writer's mark."""
 
@@ -245,7 +246,8 @@ async def _open_reads(settings: Settings, stack: AsyncExitStack, primary: Databa
         await _open_at(url.strip(), settings, stack, f"replica-{number}") for number, url in enumerate(urls, start=1)
     ]
     lag_max = settings.database_replica_lag_max_seconds
-    watch = ReplicaWatch(primary, [Replica(pool) for pool in pools], lag_max)
+    watching = await _open_at(require_url(settings, "database_url"), settings, stack, _WATCHING)
+    watch = ReplicaWatch(watching, [Replica(pool) for pool in pools], lag_max)
     return Reads(primary, watch, RecentWriters(valkey, settings.valkey_prefix, lag_max + _MARK_MARGIN_SECONDS))
 
 
@@ -258,6 +260,8 @@ async def _open_at(url: str, settings: Settings, stack: AsyncExitStack, name: st
     )
     if name not in ("write", "read"):
         size_min = 0
+    if name == _WATCHING:
+        size_max = 1
     try:
         pool = await open_pool(
             url,

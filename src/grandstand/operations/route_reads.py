@@ -64,9 +64,10 @@ class Reads:
         """
         if self._watch is None or server == "primary" or await self._has_written():
             return await self._ask(self._primary, work, in_snapshot=in_snapshot)
-        fresh = self._watch.fresh()
-        if fresh:
-            replica = random.choice(fresh)  # noqa: S311 - spreads load, guards nothing
+        # A primary that swallows everything would let each read wait for a time-out first.
+        asked = self._watch.fresh() or ([] if self._watch.is_primary_up else self._watch.up()[:1])
+        if asked:
+            replica = random.choice(asked)  # noqa: S311 - spreads load, guards nothing
             try:
                 return await self._ask(replica.database, work, in_snapshot=in_snapshot)
             except (NotFoundError, UnavailableError, asyncpg.PostgresError) as error:

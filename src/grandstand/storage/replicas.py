@@ -52,12 +52,14 @@ class Replica:
 
 
 class ReplicaWatch:
-    """Looks at the replicas of one primary."""
+    """Looks at the replicas of one primary, which is asked through a pool that nothing else fills."""
 
     def __init__(self, primary: Database, replicas: Sequence[Replica], lag_max_seconds: float) -> None:
         self._primary = primary
         self.replicas = replicas
         self.lag_max_seconds = lag_max_seconds
+        self.is_primary_up = True
+        """Whether the primary answered the last look."""
         self._places: deque[tuple[float, int]] = deque(maxlen=_PLACES_MAX)
 
     @property
@@ -88,7 +90,9 @@ class ReplicaWatch:
             async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS), self._primary.connection() as connection:
                 place: int = await connection.fetchval(queries.load("replicas/primary_position.sql"))
         except (UnavailableError, TimeoutError, asyncpg.PostgresError):
+            self.is_primary_up = False
             return
+        self.is_primary_up = True
         if self._places and place < self._places[-1][1]:
             # Another primary, from an earlier backup: places of the one before say nothing about it.
             self._places.clear()
