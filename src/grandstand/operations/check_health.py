@@ -152,7 +152,8 @@ class HealthChecker:
         )
 
     def _all_pools(self) -> list[tuple[str, Database]]:
-        return [("write", self._database), *((database.name, database) for database in self._reads.databases)]
+        primary, *replicas = self._reads.databases
+        return [("write", self._database), ("read", primary), *((replica.name, replica) for replica in replicas)]
 
     def _own_loss(self) -> StreamLossNotice | None:
         loss = self._memory.newest
