@@ -62,6 +62,16 @@ class Settings(BaseSettings):
     database_statement_timeout_seconds: float = Field(
         10.0, gt=0, le=3600, description="Longest that PostgreSQL lets a transaction stand still (then it ends it)."
     )
+    database_replica_url: SecretStr | None = Field(
+        None, description="Read replicas of it, separated by commas: they answer reads that decide nothing."
+    )
+    database_replica_lag_max_seconds: float = Field(
+        5.0, gt=0, le=3600, description="Age of what a replica lacks at which reads go to the primary."
+    )
+    database_pooler: Literal["none", "pgbouncer"] = Field(
+        "none",
+        description="`pgbouncer` when the URLs lead to one that pools transactions: nothing is then kept in a session.",
+    )
     valkey_url: SecretStr | None = Field(
         None,
         description="Valkey (or Redis 7 or newer) to use; `grandstand up` runs its own when unset. "

@@ -42,6 +42,7 @@ from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
+from grandstand.operations.route_reads import Reads
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
 from grandstand.storage.analytics import AnalyticsStore
@@ -200,8 +201,9 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
             core.new_memory(),
             core.index,
             ("ingest", "api"),
-            reads=core.database,
+            reads=Reads(core.database),
         ),
+        reads=Reads(core.database),
     )
     app = build_app(services)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]

@@ -29,6 +29,9 @@ BOARDS_PATH = "/api/leaderboards/"
 TOURNAMENTS_PATH = "/api/tournaments/"
 RESERVED_PATH = BOARDS_PATH + "user"
 LIVE_SUFFIX = "/live"
+UNMARKED_SUFFIXES = ("/lookup", "/scores")
+"""Of what is posted: the ends of paths that change nothing in PostgreSQL before they are answered."""
+
 LIVE_ROUTE = "/api/leaderboards/{key}/live"
 TOURNAMENT_LIVE_ROUTE = "/api/tournaments/{tournament_id}/live"
 PAGE_ROUTE = "/api/leaderboards/{key}"
@@ -139,12 +142,16 @@ class Front:
         is_head, is_options = scope["method"] == "HEAD", scope["method"] == "OPTIONS"
         if is_head:
             scope["method"] = "GET"
+        is_write = not is_options and scope["method"] != "GET" and not scope["path"].endswith(UNMARKED_SUFFIXES)
         status = 0
 
         async def send_counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if is_write:
+                    # Whatever the answer is: a write that failed may have been done all the same.
+                    await self._services.reads.note_write()
                 if is_options and (allowed := self._methods_by_route.get(scope.get("path_template", ""))):
                     message["headers"] = [(b"allow", allowed.encode())]
             elif is_head and message["type"] == "http.response.body":

@@ -29,6 +29,7 @@ from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
+from grandstand.operations.route_reads import Reads
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role, Settings
 
@@ -58,6 +59,7 @@ class Services:
     tournament_ranks: TournamentReader
     live_tournaments: LiveTournaments
     prizes: PrizeKeeper
+    reads: Reads
     webhooks: WebhookManager
     dead_letters: DeadLetterManager
     events: EventReader

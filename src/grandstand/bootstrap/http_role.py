@@ -71,12 +71,14 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
     )
     await authenticator.start()
     limiter = RateLimiter(RateLimitStore(core.valkey, settings.valkey_prefix), RateLimits.of(settings))
-    finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
+    finder = RankingFinder(
+        core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed, core.reads
+    )
     reader = _reader(core, finder, feed)
     known = KnownTournaments(core.reads, core.tournaments, feed, settings.tournament_cache_seconds)
     tournament_ranks = TournamentReader(core.reads, core.tournaments, known, core.prizes, reader)
     profiles = PlayerReader(
-        core.reads, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
+        core.primary_reads, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
     )
     live, live_tournaments = LiveBoards(reader), LiveTournaments(reader, tournament_ranks)
     resolver = SystemResolver()
@@ -89,7 +91,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         sessions=SessionOpener(authenticator, core.database, core.bans),
         keys=KeyManager(core.database),
         audit=AuditReader(core.reads, AuditStore()),
-        analytics=AnalyticsReader(core.reads, AnalyticsStore()),
+        analytics=AnalyticsReader(core.primary_reads, AnalyticsStore()),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
         lister=LeaderboardLister(core.catalog, core.database),
@@ -107,6 +109,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         tournament_ranks=tournament_ranks,
         live_tournaments=live_tournaments,
         prizes=core.prize_keeper(feed),
+        reads=core.reads,
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
         events=EventReader(core.reads, EventReads()),
@@ -128,6 +131,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         asyncio.create_task(core.follower.run()),
         asyncio.create_task(run_every("stream", _STREAM_SECONDS, core.trust.look, stop)),
         asyncio.create_task(run_every("load", LOOK_SECONDS, console.load.look, stop)),
+        *_watching(core, stop),
         asyncio.create_task(_close_at(stop, live, live_tournaments)),
     ]
     try:
@@ -145,6 +149,13 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         await limiter.close()
         await authenticator.stop()
         resolver.close()
+
+
+def _watching(core: Core, stop: asyncio.Event) -> list["asyncio.Task[None]"]:
+    watch = core.reads.watch
+    if watch is None:
+        return []
+    return [asyncio.create_task(run_every("replicas", watch.interval_seconds, watch.look, stop))]
 
 
 def _reader(core: Core, finder: RankingFinder, feed: ChangeFeed) -> LeaderboardReader:

@@ -2,6 +2,7 @@
 
 from grandstand.operations.answer_cache import AnswerCache
 from grandstand.operations.find_tournament import find_tournament
+from grandstand.operations.route_reads import Reads, Server
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.postgres import Database
 from grandstand.storage.tournaments import Tournament, TournamentStore
@@ -17,7 +18,7 @@ class KnownTournaments:
     """
 
     def __init__(
-        self, database: Database, tournaments: TournamentStore, feed: ChangeFeed, age_max_seconds: float
+        self, database: Database | Reads, tournaments: TournamentStore, feed: ChangeFeed, age_max_seconds: float
     ) -> None:
         self._database = database
         self._tournaments = tournaments
@@ -39,7 +40,8 @@ class KnownTournaments:
             lambda: self.read(tournament_id, occurrence),
         )
 
-    async def read(self, tournament_id: str, occurrence: int | None = None) -> Tournament:
+    async def read(self, tournament_id: str, occurrence: int | None = None, *, server: Server = "any") -> Tournament:
         """Return the same as it is now."""
-        async with self._database.connection() as connection:
-            return await find_tournament(self._tournaments, connection, tournament_id, occurrence)
+        return await self._database.read(
+            lambda connection: find_tournament(self._tournaments, connection, tournament_id, occurrence), server=server
+        )

@@ -21,6 +21,7 @@ from grandstand.operations.find_ranking import Part, RankingFinder, Target, can_
 from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, UserRank
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.ranking_windows import RankingWindows
+from grandstand.operations.route_reads import Reads
 from grandstand.operations.trust_index import IndexTrust
 from grandstand.operations.view_entries import view_entries
 from grandstand.storage.archive import ArchiveStore
@@ -48,7 +49,7 @@ class LeaderboardReader:
     def __init__(
         self,
         finder: RankingFinder,
-        database: Database,
+        database: Database | Reads,
         rankings: RankingStore,
         index: RankingIndex,
         entry_reads: EntryReads,
@@ -190,12 +191,15 @@ class LeaderboardReader:
         before = LATEST if cursor is None else parse_period_id(cursor)
         if before is None:
             raise InvalidError([FieldError("cursor", "is not a cursor of this list; begin again without one")])
-        async with self._database.connection() as connection:
+
+        async def read(connection: "Connection[Any]") -> PeriodList:
             rankings = await self._rankings.list_ended(
                 connection, board.leaderboard_id, board.epoch, now=clock.now(), before=before, count_max=limit + 1
             )
             views = [await self._period(connection, board, ranking) for ranking in rankings[:limit]]
-        return PeriodList(periods=views, next_cursor=views[-1].id if len(rankings) > limit else None)
+            return PeriodList(periods=views, next_cursor=views[-1].id if len(rankings) > limit else None)
+
+        return await self._database.read(read)
 
     async def _period(self, connection: "Connection[Any]", board: Leaderboard, ranking: Ranking) -> PeriodView:
         total = ranking.total

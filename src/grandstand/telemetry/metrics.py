@@ -144,6 +144,26 @@ POOL_ACQUIRE_SECONDS = Histogram(
     buckets=_FAST_SECONDS,
     registry=REGISTRY,
 )
+DATABASE_READS = Counter(
+    "grandstand_database_reads",
+    "Reads of PostgreSQL that a replica may answer, by the pool that was asked: read (of the primary), replica-1 …",
+    ["pool"],
+    registry=REGISTRY,
+)
+REPLICA_LAG_SECONDS = Gauge(
+    "grandstand_replica_lag_seconds",
+    "For how long what a replica lacks may have been there, as the process sees it that is worst off; +Inf: unknown.",
+    ["pool"],
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+REPLICA_UP = Gauge(
+    "grandstand_replica_up",
+    "1 while every process finds that a replica answers and has the schema of this version.",
+    ["pool"],
+    registry=REGISTRY,
+    multiprocess_mode="livemin",
+)
 LIVE_LISTENERS = Gauge(
     "grandstand_live_listeners",
     "Listeners of live boards.",
