@@ -78,9 +78,11 @@ class PlayerBanner:
         """
         _check(user_id)
         reason = _read(body)
-        now = clock.now()
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
+            await self._bans.hold(connection, user_id)
+            # Now that nobody can open a session: those that are open began before this moment.
+            now = clock.now()
             since = await self._bans.put(connection, user_id, now, reason)
             await revoke_player(connection, user_id, now)
             removed = await self._entries.remove_everywhere(connection, user_id)
