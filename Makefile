@@ -53,7 +53,7 @@ audit: setup ## Look for known holes in the locked packages (needs uv and the ne
 	@$(UV) tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
 
 fuzz: setup ## Fuzz decoders and cursors, FUZZ_SECONDS each; uses atheris where it is installed (extra `fuzz`)
-	@for target in events lines cursors encodings; do \
+	@for target in events lines cursors encodings signatures; do \
 		$(BIN)/python -m tests.fuzz $$target $(FUZZ_SECONDS) || exit 1; \
 	done
 
