@@ -125,12 +125,18 @@ class Settings(BaseSettings):
     )
     rate_limit_server_requests: int = Field(0, ge=0, le=1_000_000_000, description="Requests with one server key.")
 
+    rate_limit_log_ins: int = Field(
+        10, ge=1, le=1_000_000, description="Log-ins to the console by name in a window; twice as many by address."
+    )
     signed_events_required: bool = Field(
         False, description="Whether the events that a player's token sends must be signed."
     )
 
     connections_max: int = Field(
         50_000, ge=10, le=1_000_000, description="Connections of one HTTP process; further ones are answered 503."
+    )
+    console_secure_cookies: bool = Field(
+        False, description="Whether the console's cookie is for HTTPS only, as behind a proxy that speaks it."
     )
     cors_allow_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins (comma-separated, or `*`) whose web pages may call the API."
@@ -172,11 +178,34 @@ class Settings(BaseSettings):
         5.0, ge=1, le=600, description="Age at which another worker takes over a delivery that is not done."
     )
     partitions_ahead: int = Field(3, ge=1, le=60, description="Monthly partitions kept ready beyond this month.")
+    archive_url: str | None = Field(
+        None,
+        description="Where old events go as Parquet files: a folder, or `s3://bucket/prefix`; "
+        "nothing leaves PostgreSQL when unset.",
+    )
+    archive_after_days: int = Field(
+        90, ge=1, le=36_500, description="Age of a whole partition of events at which it is archived."
+    )
     read_cache_seconds: float = Field(
         0.1, ge=0, le=60, description="Age at which a cached leaderboard page is computed anew; 0 turns the cache off."
     )
+    tournament_cache_seconds: float = Field(
+        1.0, ge=0, le=60, description="Greatest age of what a process remembers of a tournament; 0 for no memory."
+    )
+    prize_cache_seconds: float = Field(
+        1.0, ge=0, le=60, description="Greatest age of what a process remembers of prizes; 0 for no memory."
+    )
     public_max_age_seconds: int = Field(
-        5, ge=0, le=3600, description="`max-age` that browsers may keep a public leaderboard page."
+        5, ge=0, le=3600, description="`max-age`: how long a browser may keep a public answer."
+    )
+    edge_max_age_seconds: int = Field(
+        60, ge=0, le=3600, description="`s-maxage`: how long nginx or a CDN may keep a public answer."
+    )
+    edge_stale_seconds: int = Field(
+        30, ge=0, le=3600, description="`stale-while-revalidate`: how long it may be served while a new one is fetched."
+    )
+    archive_max_age_seconds: int = Field(
+        3600, ge=0, le=31_536_000, description="How long browsers and edges may keep public pages of archived periods."
     )
 
     tournament_grace_seconds: int = Field(
@@ -215,6 +244,16 @@ class Settings(BaseSettings):
         if parts.scheme not in schemes:
             raise ValueError(f"must start with one of {', '.join(s + '://' for s in schemes)}")
         return value
+
+    @field_validator("archive_url")
+    @classmethod
+    def _check_archive(cls, value: str | None) -> str | None:
+        if value is None or value.startswith("s3://"):
+            return value
+        if "://" in value and not value.startswith("file://"):
+            raise ValueError("must be a folder, or s3://bucket/prefix")
+        # Other processes may have another working folder.
+        return str(Path(value.removeprefix("file://")).absolute())
 
     @field_validator("database_schema")
     @classmethod

@@ -29,6 +29,7 @@ OPENERS = OPERATORS | {"client"}
 TABLE: dict[tuple[str, str], tuple[frozenset[Who], str | None]] = {
     # Who may, and which scope a narrowed server key needs; None where it needs none, or no server key will do.
     ("POST", "/api/events"): (PLAYERS, "events:write"),
+    ("GET", "/api/events"): (OPERATORS, "events:read"),
     ("POST", "/api/events/import"): (OPERATORS, "events:write"),
     ("POST", "/api/players/sessions"): (OPENERS, "players:write"),
     ("POST", "/api/players/sessions/refresh"): (frozenset(("player", "other player")), None),
@@ -85,6 +86,11 @@ TABLE: dict[tuple[str, str], tuple[frozenset[Who], str | None]] = {
     ("POST", "/api/quarantine/{quarantine_id}/release"): (OPERATORS, "leaderboards:write"),
     ("POST", "/api/quarantine/{quarantine_id}/reject"): (OPERATORS, "leaderboards:write"),
     ("GET", "/api/audit-log"): (ADMIN, None),
+    ("GET", "/api/events/stats"): (OPERATORS, "events:read"),
+    ("GET", "/api/analytics/overview"): (OPERATORS, "events:read"),
+    ("GET", "/api/analytics/retention"): (OPERATORS, "events:read"),
+    ("GET", "/api/analytics/sessions"): (OPERATORS, "events:read"),
+    ("POST", "/api/analytics/funnel"): (OPERATORS, "events:read"),
     ("GET", "/api/keys"): (ADMIN, None),
     ("POST", "/api/keys"): (ADMIN, None),
     ("DELETE", "/api/keys/{key_id}"): (ADMIN, None),

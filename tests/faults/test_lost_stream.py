@@ -125,7 +125,7 @@ async def test_a_loss_is_said_while_postgresql_is_away_and_written_down_afterwar
     memory = watched.core.new_memory()
     cut_off = Database(database.pool, 0.05)
     watcher = StreamWatcher(cut_off, stream, watched.history, memory)
-    health = HealthChecker(cut_off, watched.history, stream, memory, watched.core.index, ("ingest",))
+    health = HealthChecker(cut_off, watched.history, stream, memory, watched.core.index, ("ingest",), reads=cut_off)
     async with _all_connections(database):
         await stream.append([event()] * 3, [event()] * 4, NOON)
         await watcher.look()

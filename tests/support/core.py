@@ -40,6 +40,7 @@ from grandstand.operations.stream_memory import StreamMemory
 from grandstand.operations.trust_index import IndexTrust
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.storage.archive import ArchiveStore
+from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.bans import BanStore
 from grandstand.storage.buckets import BucketStore
 from grandstand.storage.changes import ChangeFeed, Changes
@@ -133,6 +134,7 @@ class Core:
     quarantine: QuarantineStore = field(default_factory=QuarantineStore)
 
     def __post_init__(self) -> None:
+        self.archived = ArchivedEvents(self.database, None)
         self.catalog = LeaderboardCatalog(self.store)
         self.index = RankingIndex(self.valkey, self.prefix)
         self.changes = Changes(self.valkey, self.prefix)
@@ -237,10 +239,10 @@ class Core:
             index or self.index, self.changes,
         )  # fmt: skip
 
-    def new_replayer(self) -> LeaderboardReplayer:
+    def new_replayer(self, archive_url: str | None = None) -> LeaderboardReplayer:
         return LeaderboardReplayer(
-            self.database, self.ledger, self.store, self.rankings, self.entries, self.event_log, self.new_folder(),
-            self.index, self.changes,
+            self.database, self.ledger, self.store, self.rankings, self.entries, self.event_log,
+            ArchivedEvents(self.database, archive_url), self.new_folder(), self.index, self.changes,
         )  # fmt: skip
 
     async def define(self, key: str, **values: Any) -> LeaderboardDefinition:
@@ -334,6 +336,8 @@ class Core:
         async with self.database.transaction() as connection:
             await self.ledger.seize(connection)
             await connection.execute(
+                "DELETE FROM rollup_queue; DELETE FROM rollups; DELETE FROM rollup_users; DELETE FROM first_events; "
+                "DELETE FROM rollup_months;"
                 "DELETE FROM quarantine; DELETE FROM plausibility_minutes; DELETE FROM events; "
                 "DELETE FROM entries; DELETE FROM bucket_members; DELETE FROM rankings"
             )
@@ -411,11 +415,16 @@ async def core(anyio_backend: Any, core_database_url: str, valkey_url: str, valk
 async def empty(database: Database) -> None:
     """Bring a database back to the state after its migrations."""
     async with database.transaction() as connection:
-        for name in await EventLog().partitions(connection):
+        leaving = await connection.fetch("SELECT tablename FROM pg_tables WHERE tablename LIKE 'leaving%'")
+        for name in [*await EventLog().partitions(connection), *(row[0] for row in leaving)]:
             await connection.execute(f"DROP TABLE {name}")
         await connection.execute(
             "DELETE FROM entries; DELETE FROM archived_entries; DELETE FROM bucket_members; DELETE FROM removals;"
+            "DELETE FROM rollup_queue; DELETE FROM rollups; DELETE FROM rollup_users; DELETE FROM first_events; "
+            "DELETE FROM rollup_months;"
             "DELETE FROM quarantine; DELETE FROM plausibility_minutes;"
+            "DELETE FROM archived_ids; DELETE FROM archived_users; DELETE FROM archive_files;"
+            "DELETE FROM event_archives;"
             "DELETE FROM prize_steps; DELETE FROM prizes; DELETE FROM standings; DELETE FROM participants;"
             "DELETE FROM occurrences; DELETE FROM tournaments; DELETE FROM leases;"
             "DELETE FROM dead_letters; DELETE FROM erasures; DELETE FROM webhook_events; DELETE FROM webhook_endpoints;"

@@ -20,27 +20,31 @@ def subject_of(core: Core) -> Subject:
     return Subject(core.database, core.valkey, core.prefix)
 
 
-async def reports(core: Core, scope: Scope = ALL_AT_REST) -> dict[str, CheckReport]:
+async def reports(core: Core, scope: Scope = ALL_AT_REST, subject: Subject | None = None) -> dict[str, CheckReport]:
     """What every check comes to, by name."""
-    return {report.name: report async for report in run_checks(subject_of(core), scope, CHECKS)}
+    return {report.name: report async for report in run_checks(subject or subject_of(core), scope, CHECKS)}
 
 
-async def broken(core: Core, scope: Scope = ALL_AT_REST) -> dict[str, list[str]]:
+async def broken(core: Core, scope: Scope = ALL_AT_REST, subject: Subject | None = None) -> dict[str, list[str]]:
     """The promises that are not kept, each with examples; a check that could not be run counts as well."""
     return {
         name: [f"{each.message} {each.ids}" for each in report.examples] or [str(report.reason)]
-        for name, report in (await reports(core, scope)).items()
+        for name, report in (await reports(core, scope, subject)).items()
         if report.status in ("findings", "failed")
     }
 
 
-async def check_invariants(core: Core, *, but: Collection[str] = ()) -> dict[str, CheckReport]:
+async def check_invariants(
+    core: Core, *, but: Collection[str] = (), subject: Subject | None = None
+) -> dict[str, CheckReport]:
     """Bring in what loops of a deployment would bring in, then hold every promise."""
     async with core.database.connection() as connection:
         for month in (month_of(clock.now()), next_month(month_of(clock.now()))):
             await core.event_log.create_partition(connection, month)
     for _ in range(2):
         await core.new_keeper().keep()
-    found: dict[str, Any] = {name: examples for name, examples in (await broken(core)).items() if name not in but}
+    found: dict[str, Any] = {
+        name: examples for name, examples in (await broken(core, subject=subject)).items() if name not in but
+    }
     assert not found
-    return await reports(core)
+    return await reports(core, subject=subject)

@@ -18,6 +18,7 @@ from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.read_tournament import TournamentReader
@@ -75,13 +76,14 @@ class Cups:
             database, core.ledger, core.store, core.rankings, core.tournaments, core.changes,
             grace_seconds=int(GRACE.total_seconds()),
         )  # fmt: skip
-        self.lister = TournamentLister(database, core.tournaments)
-        self.joiner = TournamentJoiner(database, core.ledger, core.tournaments, core.bans)
-        self.prize_keeper = PrizeKeeper(database, core.prizes, core.outbox)
+        known = KnownTournaments(database, core.tournaments, core.feed, age_max_seconds=0)
+        self.lister = TournamentLister(database, core.tournaments, known)
+        self.joiner = TournamentJoiner(database, core.ledger, core.tournaments, core.bans, core.changes)
+        self.prize_keeper = PrizeKeeper(database, core.prizes, core.outbox, core.changes)
         self.banner = PlayerBanner(
             database, core.ledger, core.bans, core.entries, core.tournaments, core.prizes, core.index, core.changes
         )
-        self.reader = TournamentReader(core.database, core.tournaments, core.prizes, core.reader)
+        self.reader = TournamentReader(core.database, core.tournaments, known, core.prizes, core.reader)
         self.settler = TournamentSettler(
             database, core.ledger, core.tournaments, core.rankings, core.prizes, core.outbox
         )

@@ -29,6 +29,8 @@ BEFORE_THERE_IS_A_SCHEMA = {
 """The only statements in Python: what must happen before the files' own can run."""
 
 FILLED = {
+    "storage/event_archives.py": 1,  # names of partitions, made of a date, which are looked at before
+    "storage/parquet.py": 1,  # paths of temporary files, quoted
     "storage/event_log.py": 1,  # a partition's name and bounds, which are made of a date and cannot be parameters
     "storage/migrate.py": 1,  # colons are escaped for SQLAlchemy
 }

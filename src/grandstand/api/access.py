@@ -105,6 +105,14 @@ def shown_to(principal: Principal, visibility: Visibility) -> Visibility:
     return "private" if principal.kind == "player" else visibility
 
 
+def shown_as_defined(principal: Principal, visibility: Visibility) -> Visibility:
+    """Return who may be shown a definition that this caller asked for.
+
+    Whoever may change it is shown what it is now, and no copy.
+    """
+    return "private" if principal.is_operator else visibility
+
+
 def actor_of(principal: Principal) -> str:
     """Return who speaks, as it is kept beside what was done: the kind, and the user or the id of the key."""
     return f"{principal.kind}:{principal.user_id or principal.key_id or ''}".rstrip(":")

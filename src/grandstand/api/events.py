@@ -1,11 +1,11 @@
-"""`POST /api/events` and `POST /api/events/import`."""
+"""`POST` and `GET /api/events`, and `POST /api/events/import`."""
 
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from litestar import Controller, Request, Response, post
+from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.types import HTTPScope, Receive
 
@@ -13,7 +13,8 @@ from grandstand.api.access import principal_of, require_operator, require_sender
 from grandstand.api.bodies import read_body, stream_body
 from grandstand.api.import_lines import ImportReport, import_lines
 from grandstand.api.limits import admit_events
-from grandstand.api.replies import JSON, NO_STORE, Reply, encode, json_reply
+from grandstand.api.parameters import Query
+from grandstand.api.replies import JSON, NO_STORE, PRIVATE, Reply, encode, json_reply
 from grandstand.api.services import Services
 from grandstand.domain.events import Rejection
 
@@ -48,9 +49,24 @@ async def take_events(scope: HTTPScope, receive: Receive, services: Services) ->
 
 
 class EventRoutes(Controller):
-    """The routes that take events in."""
+    """The routes that take events in, and the one that lists what is stored."""
 
     path = EVENTS_PATH
+
+    @get("/")
+    async def get_list(self, request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
+        """List stored events, the newest first."""
+        require_operator(principal_of(request.scope, services), "events:read")
+        query = Query(request.scope["query_string"])
+        found = await services.events.list(
+            user_id=query.text("user_id"),
+            event_type=query.text("event_type"),
+            since=query.moment("from"),
+            until=query.moment("to"),
+            limit=query.count("limit", 100),
+            cursor=query.text("cursor"),
+        )
+        return json_reply(found, headers=PRIVATE).as_response()
 
     @post("/", status_code=HTTPStatus.ACCEPTED)
     async def post_events(

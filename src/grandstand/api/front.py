@@ -15,9 +15,10 @@ from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
 from grandstand.api.limits import admit_request, with_headers
 from grandstand.api.live import Opening, open_board, open_tournament, stream_live
-from grandstand.api.pages import Pages, not_modified, page_name
+from grandstand.api.pages import Pages, page_name
 from grandstand.api.place_reads import find_place_read
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
+from grandstand.api.public_reads import not_modified
 from grandstand.api.replies import Headers, Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
 from grandstand.api.role_gate import closed_paths, is_served
@@ -70,7 +71,7 @@ class Front:
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send, headers: Headers) -> tuple[str, int]:
         """Answer a request that is within the limits, of which `headers` tell; return the route and the status."""
         method = scope["method"]
-        if self._is_not_here(scope["path"]):
+        if self._is_not_here(method, scope["path"]):
             route = UNKNOWN_ROUTE
             status = await _answer(_not_here(), scope, send, headers)
         elif method == "POST" and scope["path"] == EVENTS_PATH:
@@ -94,10 +95,10 @@ class Front:
             route, status = await self._pass_on(scope, receive, with_headers(send, headers))
         return route, status
 
-    def _is_not_here(self, path: str) -> bool:
+    def _is_not_here(self, method: str, path: str) -> bool:
         if self._closed and path.startswith(self._closed):
             return True
-        return self._is_partial and not is_served(path, self._services.roles)
+        return self._is_partial and not is_served(method, path, self._services.roles)
 
     async def _answer_page(self, scope: HTTPScope, send: Send, key: str, headers: Headers) -> int:
         held = None if has_credential(scope) else self._pages.cache.find(page_name(scope))

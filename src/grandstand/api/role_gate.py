@@ -8,11 +8,16 @@ _EVENTS = "/api/events"
 _SHARED = ("/api/health", "/metrics", "/schema", "/api/players/sessions")
 
 
-def is_served(path: str, roles: Collection[Role]) -> bool:
-    """Whether a process with these roles answers a path; sessions, health, metrics and the document are for both."""
+def is_served(method: str, path: str, roles: Collection[Role]) -> bool:
+    """Whether a process with these roles answers a path; sessions, health, metrics and the document are for both.
+
+    Events come in through `ingest`; `api` reads them.
+    """
     if path.startswith(_SHARED):
         return True
-    return ("ingest" if path.startswith(_EVENTS) else "api") in roles
+    if path.startswith(_EVENTS):
+        return ("api" if method in ("GET", "HEAD") else "ingest") in roles or (method == "OPTIONS" and bool(roles))
+    return "api" in roles
 
 
 def closed_paths(settings: Settings) -> tuple[str, ...]:

@@ -26,9 +26,10 @@ from grandstand.operations.stream_memory import StreamMemory
 from grandstand.operations.trust_index import IndexTrust
 from grandstand.settings import Settings
 from grandstand.storage.archive import ArchiveStore
+from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.bans import BanStore
 from grandstand.storage.buckets import BucketStore
-from grandstand.storage.changes import Changes
+from grandstand.storage.changes import ChangeFeed, Changes
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.erasures import ErasureStore
 from grandstand.storage.event_log import EventLog
@@ -80,6 +81,7 @@ class Core:
     valkey: Valkey
     ledger: Ledger
     event_log: EventLog
+    archived: ArchivedEvents
     entries: EntryStore
     leaderboards: LeaderboardStore
     rankings: RankingStore
@@ -121,9 +123,12 @@ class Core:
             grace_seconds=self.settings.tournament_grace_seconds,
         )  # fmt: skip
 
-    def prize_keeper(self) -> PrizeKeeper:
-        """Return what reads, claims, voids and expires prizes."""
-        return PrizeKeeper(self.database, self.prizes, self.outbox)
+    def prize_keeper(self, feed: ChangeFeed | None = None) -> PrizeKeeper:
+        """Return what reads, claims, voids and expires prizes; with a feed it remembers what it has read."""
+        return PrizeKeeper(
+            self.database, self.prizes, self.outbox, self.changes, feed,
+            age_max_seconds=self.settings.prize_cache_seconds,
+        )  # fmt: skip
 
     def banner(self) -> PlayerBanner:
         """Return what bans players."""
@@ -148,8 +153,8 @@ class Core:
     def replayer(self) -> LeaderboardReplayer:
         """Return what recomputes boards."""
         return LeaderboardReplayer(
-            self.database, self.ledger, self.leaderboards, self.rankings, self.entries, self.event_log, self.folder(),
-            self.index, self.changes,
+            self.database, self.ledger, self.leaderboards, self.rankings, self.entries, self.event_log, self.archived,
+            self.folder(), self.index, self.changes,
         )  # fmt: skip
 
 
@@ -176,6 +181,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
         valkey=valkey,
         ledger=Ledger(schema),
         event_log=EventLog(),
+        archived=ArchivedEvents(database, settings.archive_url),
         entries=EntryStore(),
         leaderboards=store,
         rankings=RankingStore(),

@@ -16,6 +16,7 @@ from typing import Any
 from grandstand.bootstrap.core import Core
 from grandstand.invariants.check import Subject
 from grandstand.operations.close_periods import PeriodCloser
+from grandstand.operations.count_events import EventCounter
 from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.deliver_webhooks import WebhookDeliverer
 from grandstand.operations.finish_erasures import ErasureFinisher
@@ -26,8 +27,12 @@ from grandstand.operations.run_tournaments import TournamentRunner
 from grandstand.operations.settle_tournament import TournamentSettler
 from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
+from grandstand.settings import as_environment
 from grandstand.storage.dead_letters import DeadLetterStore
+from grandstand.storage.event_archives import EventArchives
 from grandstand.storage.quarantine import QuarantineStore
+from grandstand.telemetry import metrics
+from grandstand.workers.archive_keeper import ArchiveKeeper
 from grandstand.workers.leader import Leader
 from grandstand.workers.loop import run_every
 from grandstand.workers.partition_keeper import PartitionKeeper
@@ -47,6 +52,8 @@ _RECONCILE_SECONDS = 1.0
 _STREAM_SECONDS = 0.5
 _ERASE_SECONDS = 1.0
 _PRUNE_SECONDS = 600.0
+_COUNT_SECONDS = 0.5
+_ARCHIVE_SECONDS = 60.0
 
 
 def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
@@ -69,6 +76,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     erasures = ErasureFinisher(
         core.database, core.ledger, core.erasures, core.stream, core.index, core.changes, fence=leader.fence
     )
+    counter = EventCounter(core.database, core.event_log, fence=leader.fence)
     judge = EventJudge(QuarantineStore())
     verifier = Verifier(Subject(core.database, core.valkey, core.settings.valkey_prefix))
     loops = [
@@ -84,14 +92,27 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         run_every("sweep", _SWEEP_SECONDS, leader.while_leading(sweeper.sweep), stop),
         run_every("reconcile", _RECONCILE_SECONDS, leader.while_leading(reconciler.reconcile), stop),
         run_every("erasures", _ERASE_SECONDS, leader.while_leading(erasures.finish), stop),
+        run_every("rollups", _COUNT_SECONDS, leader.while_leading(counter.count), stop),
         run_every("prune webhooks", _PRUNE_SECONDS, leader.while_leading(pruner.prune), stop),
         run_every("prune dead letters", _PRUNE_SECONDS, leader.while_leading(letters.prune), stop),
         run_every("prune minutes", _PRUNE_SECONDS, leader.while_leading(partial(judge.prune, core.database)), stop),
     ]
     interval_seconds = core.settings.verify_interval_seconds
+    if core.settings.archive_url is not None:
+        keeper = ArchiveKeeper(
+            core.database, EventArchives(), timedelta(days=core.settings.archive_after_days),
+            _environment(core), stop,
+        )  # fmt: skip
+        loops.append(run_every("archive", _ARCHIVE_SECONDS, leader.while_leading(keeper.keep), stop))
     if interval_seconds:
         loops.append(run_every("verify", interval_seconds, leader.while_leading(verifier.verify), stop))
     return loops
+
+
+def _environment(core: Core) -> dict[str, str]:
+    """Return the environment of a round of archiving: this one's, but for the metrics, in which it is no process."""
+    inherited = {name: value for name, value in os.environ.items() if name != metrics.MULTIPROCESS_VARIABLE}
+    return inherited | as_environment(core.settings)
 
 
 def _runner(core: Core, leader: Leader) -> TournamentRunner:

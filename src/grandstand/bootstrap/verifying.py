@@ -23,6 +23,6 @@ async def verify(settings: Settings, scope: Scope, checks: Sequence[Check]) -> A
             await check_schema(core)
         except UnavailableError as error:
             raise EngineUnreachableError(error.detail) from error
-        subject = Subject(core.database, core.valkey, settings.valkey_prefix)
+        subject = Subject(core.database, core.valkey, settings.valkey_prefix, core.archived)
         async for report in run_checks(subject, scope, checks):
             yield report

@@ -30,6 +30,9 @@ async def _look(look: Look) -> None:
         async for user_ids in user_chunks(look, connection, "participants"):
             rows = await look.rows(connection, "participants_of_users", user_ids)
             async for candidates in recount.count(user_ids):
+                if candidates.is_partial:
+                    outcome.undecided += 1
+                    continue
                 for row in rows:
                     window = windows.get((row["tournament_id"], row["occurrence"]))
                     if row["user_id"] == candidates.user_id and window is not None:

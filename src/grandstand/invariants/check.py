@@ -13,6 +13,8 @@ import msgspec
 from valkey.asyncio import Valkey
 
 from grandstand.storage import queries
+from grandstand.storage.archive_reader import ArchivedEvents
+from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import EventStream
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
@@ -78,6 +80,8 @@ class Subject:
     database: Database
     valkey: Valkey
     prefix: str
+    archived: ArchivedEvents | None = None
+    """Reads archived events; without it nothing is decided of players who have some."""
 
     @property
     def stream(self) -> EventStream:
@@ -107,6 +111,7 @@ class Look:
         """
         async with self.subject.database.snapshot() as connection:
             # Recomputing reads much of large tables: what the planner is told for batches is not for it.
+            await EventLog().hold(connection)
             yield connection
 
     async def rows(self, connection: "Connection[Any]", name: str, *arguments: Any) -> Sequence[Any]:

@@ -49,6 +49,9 @@ class _Comparison:
         async for candidates in recount.count(user_ids):
             user_id = candidates.user_id
             held = stored.get(user_id, {})
+            if candidates.is_partial:
+                look.outcome.undecided += max(len(held), 1)
+                continue
             if user_id in banned:
                 for place in held:
                     look.outcome.looked_at += 1

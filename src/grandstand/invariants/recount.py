@@ -20,6 +20,7 @@ from grandstand.domain.scores import UnrankedError
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE
 from grandstand.invariants.check import Look
 from grandstand.invariants.stored_boards import CountedBoard, StoredBoards
+from grandstand.storage.event_archives import EventArchives
 from grandstand.storage.postgres import Connection
 
 _decode = msgspec.json.Decoder().decode
@@ -38,6 +39,8 @@ class Candidates(NamedTuple):
     """For each board of a tournament, how many events of whatever time it might have taken as attempts."""
     has_removals: bool
     """Whether the player was ever taken off a board, or a ban was lifted."""
+    is_partial: bool = False
+    """Whether the player has archived events that were not read: then nothing can be decided."""
 
 
 class Recount:
@@ -62,11 +65,26 @@ class Recount:
             self._events_left -= min(len(rows), self._events_left)
         events = {user_id: list(mine) for user_id, mine in groupby(rows, key=itemgetter("user_id"))}
         last = rows[-1]["user_id"] if is_cut else None
+        partial = await self._add_archived(events, user_ids)
         for user_id in user_ids:
             # The order of rows is that of the database's bytes: of a cut read, only what came before is whole.
             if last is not None and (user_id == last or user_id not in events):
                 continue
+            if user_id in partial:
+                yield Candidates(user_id, {}, set(), {}, False, is_partial=True)
+                continue
             yield self._candidates(user_id, events.get(user_id, []), removed.get(user_id, {}), held)
+
+    async def _add_archived(self, events: dict[str, list[Any]], user_ids: Sequence[str]) -> set[str]:
+        """Add archived events to those of the table; return the users whose archived events cannot be read here."""
+        archived = await EventArchives().archived_users(self._connection, user_ids)
+        reader = self._look.subject.archived
+        if not archived or reader is None or not reader.is_set_up:
+            return archived
+        async for chunk in reader.of_users(self._connection, archived):
+            for row in chunk:
+                events.setdefault(row["user_id"], []).append(row)
+        return set()
 
     async def _removals(self, user_ids: Sequence[str]) -> dict[str, dict[int, datetime]]:
         removed: dict[str, dict[int, datetime]] = defaultdict(dict)

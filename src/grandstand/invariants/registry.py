@@ -1,5 +1,6 @@
 """Every check, in the order in which they run: what is cheap comes first."""
 
+from grandstand.invariants.archived_events_whole import ARCHIVED_EVENTS_WHOLE
 from grandstand.invariants.archives_match import ARCHIVES_MATCH
 from grandstand.invariants.attempts_match import ATTEMPTS_MATCH
 from grandstand.invariants.check import Check
@@ -12,6 +13,7 @@ from grandstand.invariants.outbox_complete import OUTBOX_COMPLETE
 from grandstand.invariants.partitions_cover import PARTITIONS_COVER
 from grandstand.invariants.prizes_match_standings import PRIZES_MATCH_STANDINGS
 from grandstand.invariants.rank_index_matches_entries import RANK_INDEX_MATCHES_ENTRIES
+from grandstand.invariants.rollups_match_events import ROLLUPS_MATCH_EVENTS
 from grandstand.invariants.standings_frozen import STANDINGS_FROZEN
 
 CHECKS: tuple[Check, ...] = (
@@ -20,6 +22,7 @@ CHECKS: tuple[Check, ...] = (
     EVENTS_PROCESSED,
     DELIVERIES_OWNED,
     EVENTS_UNIQUE,
+    ARCHIVED_EVENTS_WHOLE,
     ENTRIES_MATCH_EVENTS,
     RANK_INDEX_MATCHES_ENTRIES,
     ARCHIVES_MATCH,
@@ -27,4 +30,5 @@ CHECKS: tuple[Check, ...] = (
     STANDINGS_FROZEN,
     PRIZES_MATCH_STANDINGS,
     OUTBOX_COMPLETE,
+    ROLLUPS_MATCH_EVENTS,
 )

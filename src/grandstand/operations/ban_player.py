@@ -118,6 +118,8 @@ class PlayerBanner:
         try:
             if ranking_ids:
                 await self._changes.rankings(ranking_ids)
+            await self._changes.tournaments()
+            await self._changes.prizes()
         except (ValkeyError, OSError) as error:
             _log.warning("change_not_announced", error=str(error))
 

@@ -14,6 +14,8 @@ from grandstand import clock
 from grandstand.domain.errors import NotFoundError
 from grandstand.domain.event_model import is_user_id
 from grandstand.operations.read_player import PlayerReader
+from grandstand.storage.archive_reader import ArchivedEvents
+from grandstand.storage.event_log import EventLog
 from grandstand.storage.player_exports import SECTIONS, PlayerExports
 from grandstand.storage.postgres import Connection, Database
 
@@ -26,11 +28,19 @@ _AT_ONCE = 2
 _encode = msgspec.json.Encoder().encode
 
 
+def _encode_event(event: dict[str, Any]) -> bytes:
+    names = ("id", "event_type", "occurred_at", "received_at")
+    return _encode({**{name: event[name] for name in names}, "payload": msgspec.Raw(event["payload"].encode())})
+
+
 class PlayerExporter:
     """Exports players for one process. Raises `UnavailableError` when PostgreSQL is out of reach."""
 
-    def __init__(self, database: Database, exports: PlayerExports, profiles: PlayerReader) -> None:
+    def __init__(
+        self, database: Database, exports: PlayerExports, archived: ArchivedEvents, profiles: PlayerReader
+    ) -> None:
         self._database = database
+        self._archived = archived
         self._exports = exports
         self._profiles = profiles
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -40,10 +50,12 @@ class PlayerExporter:
 
         Raises:
             NotFoundError: `player_not_found` when nothing is kept.
+            UnavailableError: also when the player has archived events that cannot be read here.
         """
         async with self._turns:
             ranks = await self._ranks(user_id)
             async with self._database.snapshot() as connection:
+                await EventLog().hold(connection)
                 if not is_user_id(user_id) or not await self._exports.is_known(connection, user_id):
                     raise NotFoundError("player_not_found", "Nothing is known of this player.")
                 document = SpooledTemporaryFile[bytes](MEMORY_BYTES_MAX)
@@ -71,6 +83,11 @@ class PlayerExporter:
         for section in SECTIONS:
             document.write(b',"%b":[' % section.encode())
             separator = b""
+            if section == "events":
+                async for chunk in self._archived.of_users(connection, [user_id]):
+                    for event in chunk:
+                        document.write(separator + _encode_event(event))
+                        separator = b","
             async for row in self._exports.rows(connection, section, user_id):
                 document.write(separator + row.encode())
                 separator = b","

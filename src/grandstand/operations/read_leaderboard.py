@@ -4,6 +4,7 @@ Which ranking it is says `find_ranking.py`, where its entries are read `ranking_
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -72,6 +73,17 @@ class LeaderboardReader:
         Of `part` only the period counts. Nothing read under another generation is current, so caches ask this first.
         """
         return self._finder.generation(key, part)
+
+    async def next_end(self, key: str) -> datetime | None:
+        """Return when the running period ends; None for never."""
+        return (await self._finder.board(key)).schedule.at(clock.now()).end
+
+    async def is_archived(self, key: str, part: Part) -> bool:
+        """Whether a read names a period that is archived: then only new names and erasures change what it says."""
+        if part.period is None:
+            return False
+        target = await self._finder.find(key, Part(part.period), None)
+        return target.ranking is not None and target.ranking.state == "archived"
 
     async def page(
         self,

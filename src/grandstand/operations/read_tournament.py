@@ -10,7 +10,7 @@ from grandstand.domain.errors import NotFoundError
 from grandstand.domain.leaderboards import Visibility, tournament_key
 from grandstand.domain.periods import period_id
 from grandstand.operations.find_ranking import Part
-from grandstand.operations.find_tournament import find_tournament
+from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.leaderboard_views import Lookup, Page, RankedEntry, UserRank
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.storage.postgres import Database
@@ -60,10 +60,16 @@ class TournamentReader:
     """Answers reads of tournaments for one process; raises what reads of boards raise, and `tournament_not_found`."""
 
     def __init__(
-        self, database: Database, tournaments: TournamentStore, prizes: PrizeStore, reader: LeaderboardReader
+        self,
+        database: Database,
+        tournaments: TournamentStore,
+        known: KnownTournaments,
+        prizes: PrizeStore,
+        reader: LeaderboardReader,
     ) -> None:
         self._database = database
         self._tournaments = tournaments
+        self._known = known
         self._prizes = prizes
         self._reader = reader
 
@@ -140,7 +146,7 @@ class TournamentReader:
 
     async def preview(self, tournament_id: str, *, occurrence: int | None = None) -> Preview:
         """Return who would get what if the occurrence were settled now; when it is, who was awarded what."""
-        item = await self._find(tournament_id, occurrence)
+        item = await self._known.read(tournament_id, occurrence)
         if item.status == "settled":
             return await self._awarded(item)
         players = (await self.page(tournament_id, occurrence=occurrence, limit=1)).total
@@ -190,8 +196,7 @@ class TournamentReader:
         return page.entries
 
     async def _find(self, tournament_id: str, occurrence: int | None) -> Tournament:
-        async with self._database.connection() as connection:
-            return await find_tournament(self._tournaments, connection, tournament_id, occurrence)
+        return await self._known.find(tournament_id, occurrence)
 
 
 def _part(item: Tournament) -> Part:

@@ -1,8 +1,9 @@
-"""Recomputes a board from the stored events, under its own or a new rule, and swaps the outcome in at once.
+"""Recomputes a board from its events, under its own or a new rule, and swaps the outcome in at once.
 
     1. With the ledger alone: take a snapshot of the events, and from then on let workers feed a new epoch too.
-    2. Without it: read the snapshot's events and fold them into the new epoch. Folds do not mind the order, so what
-       workers add meanwhile and what the replay adds come to the same as one after the other.
+    2. Without it: read the snapshot's events, from the table and from archives, and fold them into the new epoch. Folds
+       do not mind the order, so what workers add meanwhile and what the replay adds come to the same as one after the
+       other.
     3. With the ledger alone: put the rule and the epoch in force. Readers change over in one step.
 
 Periods that are archived stay as they are, and no event counts a second time: a replay covers what occurred after the
@@ -28,6 +29,7 @@ from grandstand.operations.audit import record
 from grandstand.operations.catalog import ScoredBoard
 from grandstand.operations.fold_scores import ScoreFolder
 from grandstand.operations.score_events import Scored, score_event
+from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.changes import Changes
 from grandstand.storage.entries import EntryStore, Move
 from grandstand.storage.event_log import EventLog
@@ -66,6 +68,7 @@ class LeaderboardReplayer:
         rankings: RankingStore,
         entries: EntryStore,
         event_log: EventLog,
+        archived: ArchivedEvents,
         folder: ScoreFolder,
         index: RankingIndex,
         changes: Changes,
@@ -76,6 +79,7 @@ class LeaderboardReplayer:
         self._rankings = rankings
         self._entries = entries
         self._event_log = event_log
+        self._archived = archived
         self._folder = folder
         self._index = index
         self._changes = changes
@@ -96,7 +100,8 @@ class LeaderboardReplayer:
             NotFoundError: `leaderboard_not_found`.
             ConflictError: `replay_under_way` when another one is, `leaderboard_changed` when the board was reset or
                 redefined meanwhile.
-            UnavailableError: the database is out of reach; what was made is given up at the next replay.
+            UnavailableError: the database is out of reach, or archived events are; what was made is given up at the
+                next replay.
         """
         async with AsyncExitStack() as stack:
             board, snapshot = await self._begin(key, definition, stack)
@@ -132,6 +137,7 @@ class LeaderboardReplayer:
                 raise NotFoundError("leaderboard_not_found", f"There is no leaderboard {key!r}.")
             # Batches wait, so this snapshot holds every event that was stored before workers feed the new epoch.
             snapshot = await stack.enter_async_context(self._database.snapshot())
+            await self._event_log.hold(snapshot)
             if not await self._ledger.try_claim(snapshot, f"replay {board.leaderboard_id}"):
                 raise ConflictError("replay_under_way", f"The leaderboard {key!r} is being replayed already.")
             if board.pending is not None:
@@ -157,11 +163,18 @@ class LeaderboardReplayer:
         async for rows in self._event_log.read_types(
             snapshot, types, pending.leaderboard_id, chunk_events=_CHUNK_EVENTS, timeout_seconds=_READ_TIMEOUT_SECONDS
         ):
-            await self._fold(scored_board, rows)
-            count += len(rows)
-            if on_events is not None:
-                on_events(count)
+            count = await self._take(scored_board, rows, count, on_events)
+        async for chunk in self._archived.of_types(snapshot, types, pending.leaderboard_id):
+            count = await self._take(scored_board, chunk, count, on_events)
         return count
+
+    async def _take(
+        self, target: ScoredBoard, rows: Sequence[Any], count: int, on_events: Callable[[int], None] | None
+    ) -> int:
+        await self._fold(target, rows)
+        if on_events is not None:
+            on_events(count + len(rows))
+        return count + len(rows)
 
     async def _fold(self, target: ScoredBoard, rows: Sequence[Any]) -> None:
         async with self._database.transaction() as connection:

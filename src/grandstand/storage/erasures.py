@@ -60,6 +60,13 @@ class ErasureStore:
         )
         return found
 
+    async def has_archived_events(self, connection: "Connection[Any]", erasure: Erasure) -> bool:
+        """Return whether archived files still name the player."""
+        found: bool = await connection.fetchval(
+            queries.load("erasures/has_archived_events.sql"), erasure.user_id, erasure.requested_at
+        )
+        return found
+
     async def rename_finals(self, connection: "Connection[Any]", erasure: Erasure) -> None:
         """Rename in what tournaments ended with: in one transaction, for all of it is compared with each other."""
         _, user_id, pseudonym, moment = erasure

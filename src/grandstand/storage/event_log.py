@@ -52,7 +52,7 @@ class EventLog:
     """Stores events; every method runs on the caller's connection."""
 
     async def find_known(self, connection: "Connection[Any]", ids: Sequence[str]) -> set[str]:
-        """Return those of `ids` that are stored already, in any partition."""
+        """Return those of `ids` that are stored already, in any partition or in an archive."""
         return {str(row[0]) for row in await connection.fetch(queries.load("events/find_known_ids.sql"), ids)}
 
     async def store(self, connection: "Connection[Any]", month: date, events: Sequence[StoredEvent]) -> None:
@@ -75,6 +75,10 @@ class EventLog:
         stored = int(status.rpartition(" ")[2])
         if stored != len(events):
             raise RowsNotStoredError(f"The database stored {stored} of {len(events)} events and did not say why.")
+
+    async def hold(self, connection: "Connection[Any]") -> None:
+        """Let no partition leave until the transaction ends. Call it first in a transaction that reads a snapshot."""
+        await connection.execute(queries.load("events/hold.sql"))
 
     async def read_types(
         self,

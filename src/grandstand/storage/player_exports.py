@@ -16,6 +16,7 @@ SECTIONS = (
     "prizes",
     "dead_letters",
     "audit_log",
+    "first_events",
     "events",
 )
 """What a player has any number of, in the order of an export."""

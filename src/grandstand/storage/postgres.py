@@ -181,6 +181,17 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def frozen_transaction(self) -> "AsyncIterator[Connection[Any]]":
+        """Lend a connection inside a transaction whose statements all see the database as of the first that reads it.
+
+        Raises:
+            UnavailableError: as for `connection`.
+            asyncpg.SerializationError: another transaction changed a row meanwhile that this one changes, too.
+        """
+        async with self.connection() as connection, _transaction(connection, isolation="repeatable_read"):
+            yield connection
+
+    @asynccontextmanager
     async def snapshot(self) -> "AsyncIterator[Connection[Any]]":
         """Lend a connection whose statements all see the database as of the first one; it cannot write.
 

@@ -80,6 +80,12 @@ EVENTS_REFUSED = Counter(
     registry=REGISTRY,
 )
 
+CACHE_READS = Counter(
+    "grandstand_cache_reads",
+    "Answers asked of a cache, by outcome: hit, shared (with a read that was under way), miss.",
+    ["cache", "outcome"],
+    registry=REGISTRY,
+)
 STREAM_DEPTH = Gauge(
     "grandstand_stream_depth",
     "Acknowledged events that are not processed yet, as a scheduler saw last.",
@@ -89,6 +95,12 @@ STREAM_DEPTH = Gauge(
 STREAM_LAG_SECONDS = Gauge(
     "grandstand_stream_lag_seconds",
     "Age of the oldest event that is not processed yet, as a scheduler saw last; 0 when none waits.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+ROLLUP_LAG_SECONDS = Gauge(
+    "grandstand_rollup_lag_seconds",
+    "Age of the oldest batch that rollups do not count yet, as the leading scheduler saw last; 0 when all is counted.",
     registry=REGISTRY,
     multiprocess_mode="mostrecent",
 )
@@ -193,6 +205,10 @@ WEBHOOK_ATTEMPTS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+ARCHIVE_ROUNDS = Counter(
+    "grandstand_archive_rounds", "Rounds of archiving that had something to do, by outcome: done, failed.", ["outcome"],
+    registry=REGISTRY,
+)  # fmt: skip
 INVARIANT_FINDINGS = Gauge(
     "grandstand_invariant_findings",
     "What the last look at a promise found that is not as promised; anything but 0 is a reason to look at the log.",
@@ -218,6 +234,7 @@ for _counter, _values in (
     (EVENTS_REFUSED, ("full", "unavailable", "busy")),
     (DEAD_LETTERS, ("unreadable", "refused", "failed", "worker_lost")),
     (WEBHOOK_ATTEMPTS, ("delivered", "retried", "dead")),
+    (ARCHIVE_ROUNDS, ("done", "failed")),
 ):
     for _value in _values:
         _counter.labels(_value)

@@ -1,9 +1,11 @@
 """What every route takes and answers, as operations of the document. A test holds this list beside the routes."""
 
 from grandstand.api.schema import examples, tournament_examples
+from grandstand.api.schema.analytics import ANALYTICS
 from grandstand.api.schema.audit import AUDIT
 from grandstand.api.schema.boards import LEADERBOARDS, USER
 from grandstand.api.schema.dead_letters import DEAD_LETTERS
+from grandstand.api.schema.event_list import EVENT_LIST
 from grandstand.api.schema.key_operations import KEYS
 from grandstand.api.schema.parts import (
     ANYONE,
@@ -27,6 +29,7 @@ from grandstand.api.schema.webhook_operations import WEBHOOKS
 
 _EVENTS: Json = {
     "/api/events": {
+        "get": EVENT_LIST,
         "post": operation(
             "postEvents",
             "Events",
@@ -44,7 +47,7 @@ _EVENTS: Json = {
                     "object": {"events": [examples.EVENT]},
                 },
             ),
-        )
+        ),
     },
     "/api/events/import": {
         "post": operation(
@@ -255,5 +258,6 @@ PATHS: Json = (
     | QUARANTINE
     | KEYS
     | AUDIT
+    | ANALYTICS
     | _HEALTH
 )

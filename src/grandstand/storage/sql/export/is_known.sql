@@ -1,6 +1,7 @@
 SELECT
     EXISTS (SELECT FROM players WHERE user_id = $1)
     OR EXISTS (SELECT FROM events WHERE user_id = $1)
+    OR EXISTS (SELECT FROM archived_users WHERE user_id = $1)
     OR EXISTS (SELECT FROM player_devices WHERE user_id = $1)
     OR EXISTS (SELECT FROM prizes WHERE user_id = $1)
     OR EXISTS (SELECT FROM dead_letters WHERE user_id = $1)

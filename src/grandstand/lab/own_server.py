@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from bench.http_connection import HttpClient, request_of
+from grandstand.lab.http_connection import HttpClient, request_of
 from grandstand.settings import ENV_PREFIX
 from grandstand.supervisor.state import State, read_state
 
@@ -63,7 +63,8 @@ class Deployment:
         }
         command = [sys.executable, "-m", "grandstand", "up", "--data-dir", str(self.data_dir), "--port", "0"]
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
+            # Milliseconds, before anything else goes on.
+            self._process = subprocess.Popen(  # noqa: ASYNC220
                 [*command, "--workers", str(self.workers)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -101,7 +102,8 @@ class Deployment:
         return self.state.pid
 
     async def _wait_until_ready(self) -> None:
-        assert self._process is not None
+        if self._process is None:
+            raise DeploymentError("It was not started.")
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:

@@ -6,6 +6,7 @@ from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
+_WITHOUT_BODY = (b"204", b"304")
 
 
 class AnswerError(Exception):
@@ -22,9 +23,11 @@ class HttpConnection(asyncio.Protocol):
         self._missing_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        """Collect an answer until it is complete."""
         if self._missing_bytes:
             self._parts.append(data)
             self._missing_bytes -= len(data)
@@ -36,15 +39,17 @@ class HttpConnection(asyncio.Protocol):
             if head_end < 0:
                 return
             length = _LENGTH.search(data, 0, head_end)
-            if length is None:
+            if length is None and data[9:12] not in _WITHOUT_BODY:
                 self.failed(AnswerError(f"An answer without Content-Length: {data[:head_end]!r}"))
                 return
-            self._missing_bytes = head_end + len(_HEAD_END) + int(length[1]) - len(data)
+            body_bytes = int(length[1]) if length is not None else 0
+            self._missing_bytes = head_end + len(_HEAD_END) + body_bytes - len(data)
         if self._missing_bytes == 0:
             parts, self._parts = self._parts, []
             self.answered(int(parts[0][9:12]), parts)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Hear that the connection is closed."""
         self.failed(exc or ConnectionResetError("The server closed the connection."))
 
     def answered(self, status: int, parts: list[bytes]) -> None:
@@ -80,17 +85,19 @@ class HttpClient(HttpConnection):
         self.transport.abort()
 
     def answered(self, status: int, parts: list[bytes]) -> None:
+        """Hand the answer to whoever asked."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result((status, b"".join(parts)))
 
     def failed(self, error: Exception) -> None:
+        """Tell whoever asked."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(error)
 
 
 def request_of(method: str, path: str, *, key: str | None = None, body: bytes | None = None) -> bytes:
     """Return the bytes of a request as a usual client would send it."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "User-Agent: grandstand-bench", "Accept: */*"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "User-Agent: grandstand-lab", "Accept: */*"]
     if key is not None:
         lines.append(f"Authorization: Bearer {key}")
     if body is not None:

@@ -1,0 +1,120 @@
+"""`grandstand archive …`: events that left PostgreSQL, on the engines and files of a deployment."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from grandstand.cli.connecting import AsJson
+from grandstand.cli.showing import show_json, show_table
+
+REFUSED = 1
+_T = TypeVar("_T")
+_COLUMNS = ("archive_id", "partition", "state", "events", "files", "bytes", "first_received_at", "last_received_at")
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Find the engines of a running `grandstand up` by its data folder.")
+]
+
+app = typer.Typer(
+    help="List, restore and ask archived events (GRANDSTAND_ARCHIVE_URL), or archive what is due.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command("list")
+def list_all(data_dir: DataDir = None, json: AsJson = False) -> None:
+    """List what was archived, the oldest first.
+
+    Exit codes: 2 wrong setting, 4 PostgreSQL or Valkey out of reach.
+    """
+    from grandstand.bootstrap.archiving import list_archives
+
+    rows = [_plain(row) for row in _run(list_archives(_settings(data_dir)))]
+    if json:
+        show_json({"archives": rows})
+        return
+    show_table(_COLUMNS, rows)
+
+
+@app.command("run")
+def run(data_dir: DataDir = None) -> None:
+    """Archive what is due, once. The scheduler does the same by itself.
+
+    Exit codes: 1 files do not hold what was written, 2 wrong setting, 4 an engine or the archive out of reach.
+    """
+    from grandstand.bootstrap.archiving import archive_once
+
+    done = _run(archive_once(_settings(data_dir)))
+    if not done.is_first:
+        typer.echo("Another process archives right now.")
+        return
+    typer.echo(f"{done.partitions} partitions archived, {done.rewritten} files written anew.")
+
+
+@app.command("restore")
+def restore(
+    archive_id: Annotated[int, typer.Argument(metavar="ID", help="The archive, as `list` has it.", show_default=False)],
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How long it stays before it is archived anew.")] = 30,
+    data_dir: DataDir = None,
+) -> None:
+    """Bring an archive back into PostgreSQL, for a while.
+
+    Exit codes: 1 no such archive, or its files do not hold what was archived, 2 wrong setting, 4 an engine or the
+    archive out of reach.
+    """
+    from grandstand.bootstrap.archiving import restore_archive
+
+    typer.echo(f"{_run(restore_archive(_settings(data_dir), archive_id, days)):,} events are back for {days} days.")
+
+
+@app.command("query")
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="A statement over the view `events`.", show_default=False)],
+    data_dir: DataDir = None,
+    json: AsJson = False,
+) -> None:
+    """Ask the archived events in DuckDB's SQL. It can read them and change nothing.
+
+    Exit codes: 1 the statement is refused, 2 wrong setting, 4 an engine or the archive out of reach.
+    """
+    from grandstand.bootstrap.archiving import query_archive
+
+    found = _run(query_archive(_settings(data_dir), sql))
+    rows = [_plain(dict(zip(found.columns, row, strict=True))) for row in found.rows]
+    if json:
+        show_json(rows)
+        return
+    show_table(found.columns, rows)
+
+
+def _settings(data_dir: Path | None) -> Any:
+    from grandstand.cli.engines import with_engines
+    from grandstand.settings import load_settings
+    from grandstand.telemetry import logs
+
+    settings = with_engines(load_settings(), data_dir)
+    logs.configure(settings.log_format, settings.log_level, "archive")
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, _T]) -> _T:
+    from grandstand.bootstrap.archiving import AnotherAtWorkError
+    from grandstand.operations.archive_events import ArchiveDiffersError
+    from grandstand.operations.query_archive import QueryRefusedError
+    from grandstand.operations.restore_archive import NotRestorableError
+
+    try:
+        return asyncio.run(work)
+    except (AnotherAtWorkError, ArchiveDiffersError, NotRestorableError, QueryRefusedError) as error:
+        typer.echo(f"grandstand: {error}", err=True)
+        raise typer.Exit(REFUSED) from None
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Return values as JSON has them."""
+    return {name: value if isinstance(value, int | float | bool | None) else str(value) for name, value in row.items()}

@@ -1,0 +1,327 @@
+"""The manifest of archived events in PostgreSQL, and the statements that a partition leaves by.
+
+Every method runs on the caller's connection. Names of partitions are made by code, never from input.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from grandstand.storage import queries
+from grandstand.storage.erasures import Erasure
+from grandstand.storage.postgres import Connection
+
+LONG_SECONDS = 24 * 3600.0
+"""Limit of statements that read a whole partition; they hold back nobody."""
+
+LOCK_WAIT_MILLISECONDS = 200
+"""Longest wait for a lock. Whoever comes meanwhile waits behind it: an attempt holds others back for two of these."""
+
+_FIT = re.compile(r"[a-z0-9_]+|[0-9T:+-]+")
+_BOUNDS = re.compile(r"FROM \('([^']+)'\) TO \('([^']+)'\)")
+
+
+class PartitionRange(NamedTuple):
+    """A partition and the `received_at` that it holds: [starts_at, ends_at)."""
+
+    name: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+class Measure(NamedTuple):
+    """What a set of events comes to. `checksum` is a sum of hashes, so it does not depend on the order."""
+
+    events: int
+    checksum: int
+
+
+class EventArchive(NamedTuple):
+    """A partition on its way out, or out."""
+
+    archive_id: int
+    partition: str
+    starts_at: datetime
+    ends_at: datetime
+    state: str
+    is_stale: bool
+    events: int | None
+    checksum: int | None
+
+    @property
+    def leaving(self) -> str:
+        """Name of the table between its detachment and its end."""
+        return f"leaving_{self.archive_id}_{self.partition}"
+
+    @property
+    def restoring(self) -> str:
+        """Name of the table into which it is restored."""
+        return f"restoring_{self.archive_id}_{self.partition}"
+
+
+class ArchiveFile(NamedTuple):
+    """A file of an archive: the events of one type that were received on one day."""
+
+    day: date
+    event_type: str
+    name: str
+    events: int
+    checksum: int
+    size_bytes: int
+    sha256: bytes
+
+
+class EventArchives:
+    """Reads and writes the manifest."""
+
+    async def list_partitions(self, connection: "Connection[Any]") -> list[PartitionRange]:
+        """Return the partitions of events, the oldest first."""
+        found = []
+        for row in await connection.fetch(queries.load("event_archives/list_partitions.sql")):
+            bounds = _BOUNDS.search(row["bounds"])
+            if bounds is not None:
+                first, last = (datetime.fromisoformat(text).astimezone(UTC) for text in bounds.groups())
+                found.append(PartitionRange(row["name"], first, last))
+        return found
+
+    async def list_due(self, connection: "Connection[Any]", ends_by: datetime, now: datetime) -> list[PartitionRange]:
+        """Return partitions whose range was over at `ends_by` and of which nothing is needed in the table any more."""
+        needed_from = await connection.fetchval(queries.load("event_archives/earliest_need.sql"))
+        limit = ends_by if needed_from is None else min(ends_by, needed_from)
+        held = {row[0] for row in await connection.fetch(queries.load("event_archives/held_partitions.sql"), now)}
+        return [
+            each for each in await self.list_partitions(connection) if each.ends_at <= limit and each.name not in held
+        ]
+
+    async def under_way(self, connection: "Connection[Any]") -> list[EventArchive]:
+        """Return archives that have a step left to do, the oldest first."""
+        rows = await connection.fetch(queries.load("event_archives/under_way.sql"))
+        return [_archive(row) for row in rows]
+
+    async def begin(self, connection: "Connection[Any]", partition: PartitionRange) -> int:
+        """Write an archive down, and let every change of the partition be noticed from now on; return its number.
+
+        Raises:
+            asyncpg.LockNotAvailableError: somebody writes into the partition; nothing has changed.
+        """
+        await self.limit_lock_waits(connection)
+        archive_id: int = await connection.fetchval(queries.load("event_archives/begin.sql"), *partition)
+        statement = _filled("seal", archive_id=archive_id, partition=partition.name)
+        await connection.execute(statement)
+        return archive_id
+
+    async def give_up(self, connection: "Connection[Any]", archive: EventArchive) -> bool:
+        """Give up an archive whose events are still those of the table; return whether it was still to be given up."""
+        await self.limit_lock_waits(connection)
+        if not await self.move(connection, archive.archive_id, archive.state, "abandoned"):
+            return False
+        if await connection.fetchval(queries.load("event_archives/has_partition.sql"), archive.partition):
+            statement = _filled("unseal", archive_id=archive.archive_id, partition=archive.partition)
+            await connection.execute(statement)
+        return True
+
+    async def measure(
+        self, connection: "Connection[Any]", table: str
+    ) -> tuple[Measure, datetime | None, datetime | None]:
+        """Return what a table of events comes to, and its first and last `received_at`."""
+        statement = _filled("measure", partition=table)
+        row = await connection.fetchrow(statement, timeout=LONG_SECONDS)
+        if row is None:
+            raise RuntimeError("PostgreSQL answered a count with nothing.")
+        return Measure(row["events"], int(row["checksum"])), row["first_at"], row["last_at"]
+
+    async def copy_out(self, connection: "Connection[Any]", table: str, target: Path) -> None:
+        """Write a table of events into a file, as `parquet.write_files` takes it."""
+        await connection.copy_from_query(
+            _filled("export", partition=table), output=target, format="csv", force_quote=True, timeout=LONG_SECONDS
+        )
+
+    async def add_files(self, connection: "Connection[Any]", archive_id: int, files: Sequence[ArchiveFile]) -> None:
+        """Write down files, before they are where they belong: what is given up later is found by it."""
+        columns = [list(column) for column in zip(*files, strict=True)] or [[]] * len(ArchiveFile._fields)
+        await connection.execute(queries.load("event_archives/add_files.sql"), archive_id, *columns)
+
+    async def list_files(self, connection: "Connection[Any]", archive_id: int) -> list[tuple[int, ArchiveFile]]:
+        """Return the files of an archive with their numbers."""
+        rows = await connection.fetch(queries.load("event_archives/list_files.sql"), archive_id)
+        return [
+            (
+                row["file_id"],
+                ArchiveFile(
+                    row["day"], row["event_type"], row["name"], row["events"], int(row["checksum"]), row["bytes"],
+                    bytes(row["sha256"]),
+                ),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    async def add_users_and_ids(self, connection: "Connection[Any]", archive: EventArchive) -> None:
+        """Write down who and which ids are in an archive, from the table."""
+        for name in ("add_users", "add_ids"):
+            statement = _filled(name, partition=archive.partition)
+            await connection.execute(statement, archive.archive_id, timeout=LONG_SECONDS)
+
+    async def mark_verified(
+        self,
+        connection: "Connection[Any]",
+        archive_id: int,
+        measure: Measure,
+        first_at: datetime | None,
+        last_at: datetime | None,
+    ) -> bool:
+        """Write down that the files were read back and hold this; return whether the archive was still under way."""
+        statement = queries.load("event_archives/mark_verified.sql")
+        return await connection.fetchval(statement, archive_id, *measure, first_at, last_at) is not None
+
+    async def detach(self, connection: "Connection[Any]", archive: EventArchive) -> bool:
+        """Take a verified partition out of `events` and let its files speak for it; both, or neither.
+
+        Needs the ledger alone, so that no batch is under way. Returns whether it was done: not when the partition has
+        changed since it was exported, or somebody else has done it.
+
+        Raises:
+            asyncpg.LockNotAvailableError: somebody reads the partition; nothing has changed.
+        """
+        names = {"partition": archive.partition, "leaving": archive.leaving}
+        await connection.execute(_filled("lock_for_detaching", **names))
+        if await connection.fetchval(queries.load("event_archives/mark_detached.sql"), archive.archive_id) is None:
+            return False
+        await connection.execute(_filled("detach", **names))
+        return True
+
+    async def drop(self, connection: "Connection[Any]", archive: EventArchive) -> None:
+        """Drop the table of a detached archive."""
+        await connection.execute(_filled("drop", leaving=archive.leaving))
+        await self.move(connection, archive.archive_id, "detached", "dropped")
+
+    async def move(self, connection: "Connection[Any]", archive_id: int, before: str, after: str) -> bool:
+        """Change a state; return whether it was the one before."""
+        statement = queries.load("event_archives/mark_state.sql")
+        return await connection.fetchval(statement, archive_id, before, after) is not None
+
+    async def forget(self, connection: "Connection[Any]", archive_id: int) -> None:
+        """Forget files, users and ids of an archive that does not speak for its events."""
+        for name in ("delete_files", "delete_users", "delete_ids"):
+            statement = queries.load(f"event_archives/{name}.sql")
+            await connection.execute(statement, archive_id, timeout=LONG_SECONDS)
+
+    async def has_work(self, connection: "Connection[Any]", ends_by: datetime, now: datetime) -> bool:
+        """Return whether a round of archiving would do something."""
+        if await connection.fetchval(queries.load("event_archives/has_work.sql")):
+            return True
+        return bool(await self.list_due(connection, ends_by, now))
+
+    async def find(self, connection: "Connection[Any]", archive_id: int) -> EventArchive | None:
+        """Return an archive."""
+        row = await connection.fetchrow(queries.load("event_archives/find.sql"), archive_id)
+        return None if row is None else _archive(row)
+
+    async def files_of(self, connection: "Connection[Any]", archive_id: int) -> list[tuple[int, str]]:
+        """Return numbers and names of an archive's files."""
+        rows = await connection.fetch(queries.load("event_archives/files_of_archive.sql"), archive_id)
+        return [(row["file_id"], row["name"]) for row in rows]
+
+    async def create_restoring(self, connection: "Connection[Any]", archive: EventArchive) -> None:
+        """Make an empty table for the events of an archive."""
+        await connection.execute(_filled("create_restoring", **_range(archive)))
+
+    async def index_restoring(self, connection: "Connection[Any]", archive: EventArchive) -> None:
+        """Give the filled table the indexes of a partition."""
+        statement = _filled("index_restoring", table=archive.restoring)
+        await connection.execute(statement, timeout=LONG_SECONDS)
+
+    async def attach(self, connection: "Connection[Any]", archive: EventArchive, until: datetime) -> bool:
+        """Let the filled table speak for its events again, instead of the files; return whether nothing had changed.
+
+        Needs the ledger alone.
+        """
+        statement = queries.load("event_archives/mark_restored.sql")
+        if await connection.fetchval(statement, archive.archive_id, archive.checksum, until) is None:
+            return False
+        names = {each.name for each in await self.list_partitions(connection)}
+        name = "merge_restored" if archive.partition in names else "attach_restored"
+        statement = _filled(name, **_range(archive))
+        await connection.execute(statement, timeout=LONG_SECONDS)
+        return True
+
+    async def users_to_rewrite(self, connection: "Connection[Any]") -> list[tuple[Erasure, int]]:
+        """Return erasures under way, each with an archive that names the player from before the request."""
+        rows = await connection.fetch(queries.load("event_archives/users_to_rewrite.sql"))
+        return [(Erasure(*tuple(row)[:4]), row["archive_id"]) for row in rows]
+
+    async def replace_file(
+        self, connection: "Connection[Any]", file_id: int, old: ArchiveFile, new: ArchiveFile
+    ) -> None:
+        """Let a file that was written anew stand for the old one, whose name is to go."""
+        statement = queries.load("event_archives/replace_file.sql")
+        found = await connection.fetchval(
+            statement, file_id, old.name, new.name, new.checksum, new.size_bytes, new.sha256
+        )  # fmt: skip
+        if found is not None:
+            await self.mark_for_deletion(connection, old.name)
+            await self.mark_deleted(connection, new.name)
+
+    async def rename_user(
+        self, connection: "Connection[Any]", archive_id: int, erasure: Erasure, later: int, later_from: datetime | None
+    ) -> None:
+        """Give an archive's events of a player to the pseudonym, but for `later` ones, the first at `later_from`."""
+        _, user_id, pseudonym, moment = erasure
+        statement = queries.load("event_archives/rename_user.sql")
+        await connection.execute(statement, archive_id, user_id, pseudonym, later, later_from, moment)
+
+    async def sum_files(self, connection: "Connection[Any]", archive_id: int) -> EventArchive:
+        """Make the checksum of an archive that of its files, and return it."""
+        return _archive(await connection.fetchrow(queries.load("event_archives/sum_files.sql"), archive_id))
+
+    async def mark_for_deletion(self, connection: "Connection[Any]", name: str) -> None:
+        """Write down a file that is to go, unless an archive has it by then."""
+        await connection.execute(queries.load("event_archives/mark_for_deletion.sql"), name)
+
+    async def to_delete(self, connection: "Connection[Any]") -> list[str]:
+        """Return the names of files that are to go."""
+        return [row[0] for row in await connection.fetch(queries.load("event_archives/to_delete.sql"))]
+
+    async def mark_deleted(self, connection: "Connection[Any]", name: str) -> None:
+        """Forget the name of a file."""
+        await connection.execute(queries.load("event_archives/mark_deleted.sql"), name)
+
+    async def limit_lock_waits(self, connection: "Connection[Any]") -> None:
+        """Let no statement of this transaction wait long for a lock."""
+        statement = queries.load("event_archives/limit_lock_waits.sql")
+        await connection.execute(statement, f"{LOCK_WAIT_MILLISECONDS}ms")
+
+    async def list_all(self, connection: "Connection[Any]") -> list[dict[str, Any]]:
+        """Return every archive that was not given up, for people."""
+        return [dict(row) for row in await connection.fetch(queries.load("event_archives/list.sql"))]
+
+    async def archived_users(self, connection: "Connection[Any]", user_ids: Collection[str]) -> set[str]:
+        """Return which of these users have archived events."""
+        statement = queries.load("event_archives/archived_of_users.sql")
+        return {row[0] for row in await connection.fetch(statement, list(user_ids))}
+
+
+def _filled(name: str, **values: object) -> str:
+    """Return a statement with names and moments put in, which cannot be parameters; made by code, and looked at."""
+    for value in values.values():
+        if not _FIT.fullmatch(str(value)):
+            raise ValueError(f"{value!r} is no name of a table, number or moment.")
+    return queries.load(f"event_archives/{name}.sql").format(**values)
+
+
+def _range(archive: EventArchive) -> dict[str, str]:
+    return {
+        "table": archive.restoring,
+        "partition": archive.partition,
+        "from_": archive.starts_at.isoformat(),
+        "to": archive.ends_at.isoformat(),
+    }
+
+
+def _archive(row: Any) -> EventArchive:
+    checksum = row["checksum"]
+    return EventArchive(
+        row["archive_id"], row["partition"], row["starts_at"], row["ends_at"], row["state"], row["is_stale"],
+        row["events"], None if checksum is None else int(checksum),
+    )  # fmt: skip

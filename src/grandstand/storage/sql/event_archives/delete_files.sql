@@ -1,0 +1,1 @@
+DELETE FROM archive_files WHERE archive_id = $1

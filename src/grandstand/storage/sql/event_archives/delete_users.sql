@@ -1,0 +1,1 @@
+DELETE FROM archived_users WHERE archive_id = $1

@@ -1,0 +1,1 @@
+SELECT name FROM archive_files WHERE file_id = $1

@@ -1,0 +1,1 @@
+DELETE FROM archive_files_to_delete WHERE name = $1

@@ -1,0 +1,3 @@
+-- The partition is there again, for what came late.
+INSERT INTO {partition} SELECT * FROM {table};
+DROP TABLE {table}

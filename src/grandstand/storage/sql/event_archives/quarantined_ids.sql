@@ -1,0 +1,1 @@
+SELECT event_id FROM quarantine WHERE leaderboard_id = $1 AND NOT counts

@@ -1,0 +1,1 @@
+DROP TRIGGER IF EXISTS archive_{archive_id} ON {partition}

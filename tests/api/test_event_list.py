@@ -1,0 +1,79 @@
+"""`GET /api/events`: every stored event once, the newest first, of a player or of a type."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Site, problem
+from tests.support.core import NOON, event
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/api/events"
+
+
+async def walk(site: Site, query: str, limit: int) -> list[dict[str, Any]]:
+    """Every page of a list."""
+    found, cursor = [], ""
+    while True:
+        answer = await site.get(f"{PATH}?{query}&limit={limit}{cursor}", "server")
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        assert len(page["events"]) <= limit
+        found += page["events"]
+        if page["next_cursor"] is None:
+            return found
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+async def test_pages_give_each_event_once(site: Site) -> None:
+    sent = []
+    for number in range(23):
+        item = event("ann" if number % 3 else "bob", payload={"score": number, "deep": {"a": [1.5, None]}})
+        # Several share a moment: the id decides between them.
+        await site.core.apply(item, received_at=NOON + timedelta(seconds=number // 4))
+        sent.append((NOON + timedelta(seconds=number // 4), item))
+    sent.sort(key=lambda pair: (pair[0], pair[1].id.bytes), reverse=True)
+    for limit in (1, 4, 100):
+        assert [each["id"] for each in await walk(site, "event_type=game_ended", limit)] == [
+            str(item.id) for _, item in sent
+        ]
+        assert [each["id"] for each in await walk(site, "user_id=ann", limit)] == [
+            str(item.id) for _, item in sent if item.user_id == "ann"
+        ]
+    newest = next(item for _, item in sent if item.user_id == "ann")
+    shown = (await walk(site, "user_id=ann&event_type=game_ended", 100))[0]
+    assert shown.pop("processed_at")
+    assert shown == {
+        "id": str(newest.id), "event_type": "game_ended", "user_id": "ann", "received_at": "2026-11-24T12:00:05Z",
+        "occurred_at": "2026-11-24T12:00:00Z", "payload": json.loads(bytes(newest.payload)),
+    }  # fmt: skip
+
+
+async def test_times_bound_the_list(site: Site) -> None:
+    for second in range(5):
+        await site.core.apply(event("tom", second), received_at=NOON + timedelta(seconds=second))
+    found = await walk(site, "user_id=tom&from=2026-11-24T12:00:01Z&to=2026-11-24T12:00:03Z", 100)
+    assert [each["payload"]["score"] for each in found] == [2, 1]
+    assert await walk(site, "user_id=nobody", 100) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("", "user_id"),
+        ("from=2026-11-24T12:00:00Z", "user_id"),
+        ("user_id=a%00b", "user_id"),
+        ("event_type=" + "t" * 51, "event_type"),
+        ("user_id=ann&limit=0", "limit"),
+        ("user_id=ann&limit=1001", "limit"),
+        ("user_id=ann&from=yesterday", "from"),
+        ("user_id=ann&to=2026-11-24", "to"),
+        ("user_id=ann&cursor=nonsense", "cursor"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(site: Site, query: str, path: str) -> None:
+    answer = await site.get(f"{PATH}?{query}", "server")
+    assert problem(answer, 422, "invalid")["errors"][0]["path"] == path

@@ -1,0 +1,44 @@
+"""Killed with `kill -9` at any step, archiving loses nothing and drops nothing that is not verified."""
+
+import asyncio
+import signal
+import sys
+
+import pytest
+
+from tests.archive.year import Archive, live_through, partition
+from tests.support.core import Core
+
+pytestmark = pytest.mark.anyio
+
+STEPS = {
+    "sealed": "exporting",
+    "exported": "exporting",
+    "first file kept": "exporting",
+    "files kept": "exporting",
+    "verified": "verified",
+    "detached": "detached",
+    "dropped": "dropped",
+}
+"""After which step the process dies, and the state that it leaves."""
+
+
+@pytest.mark.parametrize("step", list(STEPS))
+async def test_killed_after(core: Core, core_database_url: str, valkey_url: str, archive: Archive, step: str) -> None:
+    accepted = await live_through(core, 60, months=[1])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.archive.mortal_archiver", core_database_url, valkey_url, core.prefix, archive.url,
+        step,
+    )  # fmt: skip
+    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    assert await archive.states() == {partition(1): [STEPS[step]]}
+    await archive.check(accepted)
+    if STEPS[step] in ("exporting", "verified"):
+        assert len(await archive.live()) == len(accepted), "nothing leaves before it is verified"
+    await archive.run()
+    await archive.check(accepted)
+    assert await archive.live() == []
+    left = await core.database.pool.fetchval("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'leaving%'")
+    assert left == 0
+    named = {row[0] for row in await core.database.pool.fetch("SELECT name FROM archive_files")}
+    assert {str(path.relative_to(archive.url)) for path in archive.files() if path.suffix != ".json"} == named
