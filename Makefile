@@ -61,7 +61,7 @@ years: setup ## Archive a year of YEAR_EVENTS events and replay a board from bot
 	@YEAR_EVENTS=$(YEAR_EVENTS) $(BIN)/python -m pytest -s --timeout 7200 -k year tests/archive/test_time_travel.py $(ARGS)
 
 fuzz: setup ## Fuzz decoders and cursors, FUZZ_SECONDS each; uses atheris where it is installed (extra `fuzz`)
-	@for target in events lines cursors encodings; do \
+	@for target in events lines cursors encodings signatures; do \
 		$(BIN)/python -m tests.fuzz $$target $(FUZZ_SECONDS) || exit 1; \
 	done
 

@@ -26,7 +26,7 @@ from grandstand.operations.run_tournaments import TournamentRunner
 from grandstand.operations.settle_tournament import TournamentSettler
 from grandstand.operations.tournament_views import PrizeView, TournamentView
 from grandstand.storage.event_stream import HIGH
-from grandstand.storage.postgres import Database
+from grandstand.storage.postgres import WAITING_PER_CONNECTION_MAX, Database
 from tests.support.core import Core, event
 
 START = datetime(2026, 11, 2, 18, tzinfo=UTC)
@@ -214,9 +214,19 @@ def score(
     return event(user_id, at=at, payload={"score": value, "tournament_id": cup}, event_id=event_id)
 
 
+TOGETHER_MAX = 5 * WAITING_PER_CONNECTION_MAX
+"""Calls at once: beyond what may wait for the connections of the tests' pools they are refused."""
+
+
 async def together(*calls: Any) -> list[Any]:
-    """Run calls at once; return what each returned or raised."""
-    return await asyncio.gather(*calls, return_exceptions=True)
+    """Run calls at once, as many as every pool lets wait; return what each returned or raised."""
+    turns = asyncio.Semaphore(TOGETHER_MAX)
+
+    async def take_turn(call: Any) -> Any:
+        async with turns:
+            return await call
+
+    return await asyncio.gather(*map(take_turn, calls), return_exceptions=True)
 
 
 @pytest.fixture

@@ -23,11 +23,23 @@ def principal_of(scope: HTTPScope, services: Services) -> Principal:
 
 
 def authorization_of(scope: HTTPScope) -> str | None:
-    """Return the `Authorization` header."""
+    """Return the `Authorization` header.
+
+    Raises:
+        UnauthorizedError: there are several: a proxy may have looked at another than we would.
+    """
+    found = None
     for name, value in scope["headers"]:
         if name == b"authorization":
-            return value.decode("latin-1")
-    return None
+            if found is not None:
+                raise UnauthorizedError("Send one `Authorization` header.")
+            found = value
+    return None if found is None else found.decode("latin-1")
+
+
+def has_credential(scope: HTTPScope) -> bool:
+    """Tell whether there is a credential, good or not."""
+    return any(name == b"authorization" for name, _ in scope["headers"])
 
 
 def require_operator(principal: Principal, scope: Scope) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Mapping
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from grandstand.api.access import authorization_of
+from grandstand.api.access import has_credential
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
 from grandstand.api.limits import admit_request, with_headers
@@ -104,7 +104,7 @@ class Front:
         return self._is_partial and not is_served(method, path, self._services.roles)
 
     async def _answer_page(self, scope: HTTPScope, send: Send, key: str, headers: Headers) -> int:
-        held = None if _has_credential(scope) else self._pages.cache.find(page_name(scope))
+        held = None if has_credential(scope) else self._pages.cache.find(page_name(scope))
         if held is None:
             return await _answer(self._pages.answer(scope, key), scope, send, headers)
         reply = not_modified(held, scope)
@@ -204,7 +204,3 @@ def _live_key(scope: HTTPScope, under: str) -> str | None:
         return None
     key = path[len(under) : -len(LIVE_SUFFIX)]
     return key if key and "/" not in key else None
-
-
-def _has_credential(scope: HTTPScope) -> bool:
-    return authorization_of(scope) is not None

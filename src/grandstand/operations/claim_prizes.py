@@ -166,7 +166,8 @@ class PrizeKeeper:
             is_voided = await self._prizes.void(connection, number, clock.now(), actor, reason)
             held, _ = await self._find(connection, number)
             if is_voided:
-                await record(connection, "prize.void", prize_id, after={"user_id": held.user_id, "reason": reason})
+                after = {"status": held.status, "user_id": held.user_id, "reason": reason}
+                await record(connection, "prize.void", prize_id, before={"status": "pending"}, after=after)
         await self._tell()
         if not is_voided:
             raise ConflictError("prize_not_pending", f"This prize is {held.status}.")
