@@ -1,6 +1,6 @@
 # Everything a person or a machine runs here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup programs up test lint types format bench soak years fuzz conform audit lock clean
+.PHONY: help setup programs up test lint types format bench soak years fuzz conform screenshots audit lock clean
 .SUFFIXES:
 
 PYTHON ?= python3
@@ -10,6 +10,7 @@ UV ?= uv
 TEST_PROCESSES ?= 2
 FUZZ_SECONDS ?= 300
 CASES ?= 2000
+PICTURES ?= build/screenshots
 YEAR_EVENTS ?= 2000000
 
 help: ## List the targets
@@ -49,6 +50,9 @@ bench: setup ## Measure the whole path and each stage beside its ceiling
 soak: setup ## Strike a running tree with faults under load and audit it; flags go into ARGS="--runs 200"
 	@$(BIN)/python -m soak $(ARGS)
 
+screenshots: programs ## Take a picture of every page of the console into PICTURES (build/screenshots)
+	@$(BIN)/python scripts/screenshots.py $(PICTURES)
+
 audit: setup ## Look for known holes in the locked packages (needs uv and the network) and for unsafe code
 	@$(BIN)/ruff check --select S --ignore S603,S607 src
 	@$(UV) tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
@@ -57,7 +61,7 @@ years: setup ## Archive a year of YEAR_EVENTS events and replay a board from bot
 	@YEAR_EVENTS=$(YEAR_EVENTS) $(BIN)/python -m pytest -s --timeout 7200 -k year tests/archive/test_time_travel.py $(ARGS)
 
 fuzz: setup ## Fuzz decoders and cursors, FUZZ_SECONDS each; uses atheris where it is installed (extra `fuzz`)
-	@for target in events lines cursors encodings; do \
+	@for target in events lines cursors encodings signatures; do \
 		$(BIN)/python -m tests.fuzz $$target $(FUZZ_SECONDS) || exit 1; \
 	done
 

@@ -15,7 +15,6 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from bench.deployment import DeploymentError
 from bench.jobs import JobError
 from bench.load import UnexpectedAnswersError
 from bench.machine import describe_code, describe_machine, load_average
@@ -37,6 +36,7 @@ from bench.rows import (
     whole_path,
 )
 from bench.suite import MeasuredWrongError, Suite, open_suite
+from grandstand.lab.own_server import DeploymentError
 
 ROWS: dict[str, Callable[[Suite], Awaitable[list[Row]]]] = {
     "generator": generator.measure,

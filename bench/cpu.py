@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import psutil
 
-from bench.deployment import Deployment
+from grandstand.lab.own_server import Deployment
 
 OTHERS = "others"
 """Everything that runs on the machine beside the deployment and the benchmark."""

@@ -22,8 +22,8 @@ from itertools import cycle, islice
 
 import uvloop
 
-from bench.http_connection import HttpConnection, request_of
 from bench.workload import Workload, batches, body_of
+from grandstand.lab.http_connection import HttpConnection, request_of
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from typing import Any, Literal
 import uvicorn
 import uvloop
 
-from bench.http_connection import HttpClient, request_of
 from bench.jobs import end_process
 from grandstand.api.server import BACKLOG, KEEP_ALIVE_SECONDS
+from grandstand.lab.http_connection import HttpClient, request_of
 
 Headers = tuple[tuple[bytes, bytes], ...]
 Message = MutableMapping[str, Any]

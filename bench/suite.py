@@ -11,13 +11,13 @@ import psycopg
 from valkey.asyncio import Valkey
 
 from bench.cpu import CpuMeter
-from bench.deployment import Deployment
-from bench.http_connection import HttpClient, body_in, request_of
 from bench.jobs import Job
 from bench.load import LoadOrder, LoadResult, expect, prepare_load
 from bench.plan import Plan
 from bench.raw_http import RawAnswer, RawServer
 from bench.workload import Workload, batches, body_of
+from grandstand.lab.http_connection import HttpClient, body_in, request_of
+from grandstand.lab.own_server import Deployment
 from grandstand.storage.event_stream import EventStream
 from grandstand.storage.valkey import open_valkey
 

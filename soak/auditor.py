@@ -3,20 +3,23 @@
 import asyncio
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from soak.boards import BOARDS
+from soak.boards import BOARDS, SEASON
 from soak.client import Client
 from soak.cups import Cup
 from soak.findings import Findings, Kind
 from soak.happenings import DIRECT, Event
 from soak.inspection import Inspector, Stored
 from soak.model import Model, Ranking, Standing, board_of
+from soak.periods import name_of
 from soak.weather import Weather
+from soak.workload import Reset
 
 PAGE_SIZES = (37, 100, 1000)
 CACHE_SECONDS = 0.25
@@ -36,20 +39,45 @@ class Auditor:
     stored: int = 0
     excused: set[str] = field(default_factory=set)
     """Acknowledged events that went with a stream, and whose loss was told."""
+    resets: list[list[Reset]] = field(default_factory=list)
+    """Resets by hand that were asked for, by run."""
     _gone: set[str] = field(default_factory=set)
 
     async def audit(self, findings: Findings, dice: random.Random) -> None:
         """Compare everything, once nothing is under way: the workload has its replies and the stream is empty."""
+        await self._settle_resets(findings)
+        await self._settle_outlaws(findings)
         await self._settle(findings)
+        self.model.settle_outlaws()
         await asyncio.sleep(CACHE_SECONDS)
-        await self._compare_entries(findings)
+        archived = await self._compare_entries(findings)
         for ranking in self.model.rankings():
+            # What is archived stays as it is when a player is banned later.
+            if self.model.is_blurred(ranking) or (ranking in archived and ranking.key != SEASON):
+                continue
             await self._compare_board(ranking, findings, dice.choice(PAGE_SIZES))
 
     def excuse(self, gone: bytes) -> None:
         """Take in what was in a stream that is gone; an event that was in it may be missing."""
         if gone:
             self._gone |= {event_id for event_id in self.open if event_id.encode() in gone}
+
+    async def _settle_resets(self, findings: Findings) -> None:
+        """Look up when boards were reset: as often as was answered, and besides as often as nobody heard at most."""
+        asked = [reset for run in self.resets for reset in run]
+        least, unheard = sum(reset.answered for reset in asked), sum(reset.unheard for reset in asked)
+        for key, moments in await self.inspector.fetch("resets", [board.key for board in BOARDS]):
+            if key == SEASON and not least <= len(moments) <= least + unheard:
+                kind: Kind = "lost" if len(moments) < least else "doubled"
+                findings.add(kind, f"{key} was reset {len(moments)} times, {least} were answered, {unheard} unheard")
+            self.model.resets[key] = list(moments)
+
+    async def _settle_outlaws(self, findings: Findings) -> None:
+        outlaws = self.model.outlaws
+        rows = await self.inspector.fetch("bans", list(outlaws.each))
+        found = {user_id: (banned_at, unbanned_at) for user_id, banned_at, unbanned_at in rows}
+        for user_id in outlaws.each:
+            outlaws.settle(user_id, *found.get(user_id, (None, None)), time.monotonic(), findings)
 
     async def _settle(self, findings: Findings) -> None:
         """Look up the fate of every open event. What nobody acknowledged may be stored or not, but not twice."""
@@ -70,7 +98,7 @@ class Auditor:
             self._check_content(event, row, findings)
             self.excused.discard(event_id)
             event.occurred_at, event.is_stored = row.occurred_at, True
-            self.model.settle(event)
+            self.model.settle(event, row.received_at)
             cup = self.cups.get(event.payload.get("tournament_id", ""))
             if cup is not None:
                 cup.take(event, row.received_at)
@@ -90,18 +118,30 @@ class Auditor:
         if (row.user_id, row.event_type, payload) != (event.user_id, event.event_type, event.payload):
             findings.add("lost", f"stored with other content: {event.event_id}: {row}")
 
-    async def _compare_entries(self, findings: Findings) -> None:
-        """Compare what PostgreSQL holds: a sum or a count that is too large counted something twice."""
+    async def _compare_entries(self, findings: Findings) -> set[Ranking]:
+        """Compare what PostgreSQL holds: a sum or a count that is too large counted something twice.
+
+        Returns those rankings that are archived by now, of which there are no entries to compare.
+        """
+        keys = [board.key for board in BOARDS]
         found: dict[Ranking, dict[str, tuple[int, datetime]]] = {ranking: {} for ranking in self.model.rankings()}
-        for key, part, *entry in await self.inspector.fetch("entries", [board.key for board in BOARDS]):
+        for key, part, started_at, *entry in await self.inspector.fetch("entries", keys):
             user_id, score, achieved_at = entry
-            found.setdefault((key, part.removeprefix("s:")), {})[user_id] = (score, achieved_at)
+            ranking = Ranking(key, part.removeprefix("s:"), name_of(started_at))
+            found.setdefault(ranking, {})[user_id] = (score, achieved_at)
+        archived = {
+            Ranking(key, part.removeprefix("s:"), name_of(started_at))
+            for key, part, started_at in await self.inspector.fetch("archived", keys)
+        }
         for ranking, entries in found.items():
+            if ranking in archived or self.model.is_blurred(ranking):
+                continue
             expected = {line.user_id: (line.score, line.achieved_at) for line in self.model.standings(ranking)}
             for user_id in entries.keys() | expected.keys():
                 held, due = entries.get(user_id), expected.get(user_id)
                 if held != due:
                     findings.add(_blame(ranking, held, due), f"entry of {user_id} on {ranking}: {held}, due is {due}")
+        return archived
 
     async def _compare_board(self, ranking: Ranking, findings: Findings, page_size: int) -> None:
         expected = self.model.standings(ranking)
@@ -117,8 +157,10 @@ class Auditor:
 
     async def _read_board(self, ranking: Ranking, findings: Findings, page_size: int) -> tuple[list[Standing], int]:
         """Read a whole board page by page."""
-        key, segment = ranking
+        key, segment, period = ranking
         query: dict[str, Any] = {"limit": page_size} | ({"segment": segment} if segment else {})
+        if board_of(ranking).has_periods:
+            query["period"] = period
         lines: list[Standing] = []
         total = 0
         while True:

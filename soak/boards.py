@@ -22,7 +22,7 @@ class Worth(NamedTuple):
 
 @dataclass(frozen=True)
 class Board:
-    """One definition, all time."""
+    """One definition. A `is_season` board is reset by hand now and then."""
 
     key: str
     operator: Operator
@@ -32,6 +32,13 @@ class Board:
     where: tuple[tuple[str, Any], ...] = ()
     segment_by: str | None = None
     tie_break: str | None = None
+    is_hourly: bool = False
+    is_season: bool = False
+
+    @property
+    def has_periods(self) -> bool:
+        """Whether what is served depends on the moment."""
+        return self.is_hourly or self.is_season
 
     @property
     def sign(self) -> int:
@@ -47,6 +54,7 @@ class Board:
             "order": self.order,
             "where": dict(self.where) or None,
             "segment_by": self.segment_by,
+            "period": "hourly" if self.is_hourly else "all_time",
         }
         if self.tie_break is not None:
             body["tie_breaks"] = [{"field": self.tie_break, "order": "desc"}]
@@ -100,5 +108,8 @@ BOARDS = (
     Board("soak-rating", "latest", "rating_changed", "rating", order="asc"),
     Board("soak-laps", "best", "lap_done", "seconds", order="asc", segment_by="country", tie_break="style"),
     Board("soak-direct", "sum", "never_sent", "score", order="asc"),
+    Board("soak-hourly", "best", "game_ended", "score", is_hourly=True),
+    Board("soak-season", "sum", "coins_found", "coins", is_season=True),
 )
+SEASON = "soak-season"
 BY_KEY = {board.key: board for board in BOARDS}

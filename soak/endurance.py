@@ -19,9 +19,10 @@ GENTLE = tuple(
     kind
     for kind, fault in FAULTS.items()
     if fault.layout in (None, "embedded")
-    and kind.startswith(("pause-", "cut-http", "mute-http", "delay-http", "flicker-http", "lose-", "calm"))
+    and kind.startswith(("pause-", "cut-http", "mute-http", "delay-http", "flicker-http", "lose-index", "calm"))
 )
-"""Faults that leave every process alive: only of a process that lives long does its memory tell anything."""
+"""Faults that leave every process alive, and every event: only of a process that lives long does its memory tell
+anything, and a lost stream would make the rest of the hour the story of that loss."""
 
 
 @dataclass

@@ -13,6 +13,7 @@ import psutil
 from soak.cluster import ClusteredEngines, Node
 from soak.inspection import Inspector
 from soak.proxy import Mode, Proxy
+from soak.small_disk import can_mount
 from soak.tree import Layout, Tree
 
 PAUSE_SECONDS = (0.5, 3.0)
@@ -20,6 +21,7 @@ AWAY_SECONDS = (0.3, 2.5)
 JUMP_SECONDS = (30.0, 300.0)
 NODE_AWAY_SECONDS = (0.5, 1.5, 4.0, 8.0)
 """Some shorter and some longer than it takes until a replica takes over."""
+FULL_SECONDS = (1.0, 6.0)
 GONE_SECONDS = 30.0
 TOLD_SECONDS = 30.0
 ROLLED_SECONDS = 90.0
@@ -190,6 +192,18 @@ async def _roll(strike: Strike) -> None:
     strike.failure = f"SIGUSR2 did not replace every child within {ROLLED_SECONDS:.0f} s"
 
 
+def _fill_disk(which: str) -> Action:
+    async def action(strike: Strike) -> None:
+        disk = strike.tree.disk(which)
+        await asyncio.to_thread(disk.fill)
+        try:
+            await asyncio.sleep(strike.dice.uniform(*FULL_SECONDS))
+        finally:
+            await asyncio.to_thread(disk.free)
+
+    return action
+
+
 def _jump(sign: int) -> Action:
     async def action(strike: Strike) -> None:
         strike.tree.set_clock(sign * strike.dice.uniform(*JUMP_SECONDS))
@@ -268,6 +282,12 @@ FAULTS = {
         Fault("kill-node", _kill_node, "cluster", is_short=False),
         Fault("pause-node", _pause_node, "cluster", is_short=False),
         Fault("cut-node", _cut_node, "cluster", is_short=False),
+        *(
+            Fault(f"full-disk-{which}", _fill_disk(which), "disks", is_short=False)
+            for which in ("postgres", "valkey")
+            # Otherwise there is no disk to fill: a harness without root has every other fault.
+            if can_mount()
+        ),
         Fault("lose-index", _lose_index),
         Fault("lose-stream", _lose_stream, is_short=False),
         Fault("clock-forward", _jump(1)),

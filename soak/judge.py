@@ -11,8 +11,12 @@ from soak.cups import Claim
 from soak.findings import Findings
 from soak.happenings import Event
 from soak.model import Model, Ranking, board_of
+from soak.outlaws import Sentence
+from soak.periods import ALL_TIME
 from soak.weather import Weather
-from soak.workload import Read, Write
+from soak.workload import Read, Reset, Write
+
+Request = Write | Read | Claim | Sentence | Reset
 
 
 @dataclass
@@ -27,7 +31,7 @@ class Judge:
     replies: int = 0
     failures: int = 0
 
-    def about_to_send(self, request: Write | Read | Claim) -> None:
+    def about_to_send(self, request: Request) -> None:
         """Hear of a request before its first byte leaves: from now on its events may count."""
         if isinstance(request, Write):
             for event in request.events:
@@ -35,22 +39,27 @@ class Judge:
                     self.open[event.event_id] = event
                     self.model.send(event)
 
-    def replied(self, request: Write | Read | Claim, reply: Reply) -> None:
+        elif isinstance(request, Sentence):
+            request.begin()
+
+    def replied(self, request: Request, reply: Reply) -> None:
         """Judge one reply."""
         self.replies += 1
         if reply.status is None or reply.status == 503:
             self.failures += 1
+            if isinstance(request, Sentence | Reset):
+                request.fail()
             if not self.weather.touched(reply.sent_at, reply.ended_at):
                 self._wrong(request, reply, "no fault is on")
-        elif isinstance(request, Claim):
+        elif isinstance(request, Claim | Sentence | Reset):
             if not request.take(reply):
-                self._wrong(request, reply, "no reply to a claim")
+                self._wrong(request, reply, f"no reply to a {type(request).__name__.lower()}")
         elif isinstance(request, Write):
             self._judge_write(request, reply)
         else:
             self._judge_read(request, reply)
 
-    def gave_up(self, request: Write | Read | Claim, reply: Reply) -> None:
+    def gave_up(self, request: Request, reply: Reply) -> None:
         """Hear that a write that never gives up was refused for longer than any healing takes."""
         self.findings.add("not_healed", f"{_short(request)} was refused for too long, last with {reply.status}")
 
@@ -75,32 +84,34 @@ class Judge:
                 event.is_acknowledged = True
 
     def _judge_read(self, read: Read, reply: Reply) -> None:
-        ranking = (read.board, read.segment)
+        period = reply.body.get("period", ALL_TIME) if isinstance(reply.body, dict) else ALL_TIME
+        ranking = Ranking(read.board, read.segment, period)
         if reply.status == 404 and reply.code == "not_ranked" and read.kind in ("user", "nearby"):
-            possible = self.model.possible(ranking, read.users[0])
+            # The problem does not say in which period, and of a board that has them that may be a new one.
+            possible = None if board_of(ranking).has_periods else self.model.possible(ranking, read.users[0])
             if possible is not None and not possible.may_be_absent:
                 self.findings.add("wrong_rank", f"{_short(read)}: not_ranked, and an entry was served before")
         elif reply.status != 200:
             self._wrong(read, reply, "200 was due")
         elif read.kind == "user":
-            self._check_rows(read, ranking, [reply.body], reply.body["total"])
+            self._check_rows(read, ranking, [reply.body], reply.body["total"], reply.sent_at)
             if reply.body["user_id"] != read.users[0]:
                 self._wrong(read, reply, "it is another user's")
         elif read.kind == "lookup":
             entries = reply.body["entries"]
-            self._check_rows(read, ranking, entries, None)
+            self._check_rows(read, ranking, entries, None, reply.sent_at)
             if {entry["user_id"] for entry in entries} | set(reply.body["not_ranked"]) != set(read.users):
                 self._wrong(read, reply, "entries and not_ranked are not who was asked for")
             for user_id in reply.body["not_ranked"]:
                 possible = self.model.possible(ranking, user_id)
-                if possible is not None and not possible.may_be_absent:
+                if possible is not None and not possible.may_be_absent and not self.model.is_blurred(ranking):
                     self.findings.add("wrong_rank", f"{_short(read)}: {user_id} is not there any more")
         else:
             self._judge_page(read, ranking, reply)
 
     def _judge_page(self, read: Read, ranking: Ranking, reply: Reply) -> None:
         entries, total = reply.body["entries"], reply.body["total"]
-        self._check_rows(read, ranking, entries, total)
+        self._check_rows(read, ranking, entries, total, reply.sent_at)
         ranks = [entry["rank"] for entry in entries]
         if ranks and ranks != list(range(ranks[0], ranks[0] + len(ranks))):
             self.findings.add("wrong_rank", f"{_short(read)}: ranks with gaps {ranks}")
@@ -112,14 +123,20 @@ class Judge:
             if len(entries) != due or (entries and ranks[0] != read.from_rank):
                 self.findings.add("wrong_rank", f"{_short(read)}: {len(entries)} entries of {total}, {due} were due")
 
-    def _check_rows(self, read: Read, ranking: Ranking, rows: Sequence[dict[str, Any]], total: int | None) -> None:
+    def _check_rows(
+        self, read: Read, ranking: Ranking, rows: Sequence[dict[str, Any]], total: int | None, sent_at: float
+    ) -> None:
         """Check that rows are in order, of different players, and that each score and rank can be right."""
         board = board_of(ranking)
+        is_blurred = self.model.is_blurred(ranking)
+        possibles = self.model.possible_of(ranking, [row["user_id"] for row in rows])
         places = []
         for row in rows:
             user_id, score = row["user_id"], row["score"]
-            possible = self.model.possible(ranking, user_id)
-            if possible is None or not possible.allows(score):
+            possible = possibles.get(user_id)
+            if self.model.outlaws.is_gone(user_id, sent_at):
+                self.findings.add("wrong_rank", f"{_short(read)}: {user_id} is banned, and is shown")
+            if not is_blurred and (possible is None or not possible.allows(score)):
                 self.findings.add("wrong_rank", f"{_short(read)}: {user_id} with {score}, possible is {possible}")
             places.append((board.sign * score, datetime.fromisoformat(row["achieved_at"]), user_id.encode()))
         users = [row["user_id"] for row in rows]
@@ -128,6 +145,8 @@ class Judge:
         keys = [place[:1] for place in places] if board.tie_break else places
         if keys != sorted(keys) or [row["rank"] for row in rows] != sorted({row["rank"] for row in rows}):
             self.findings.add("wrong_rank", f"{_short(read)}: not in order")
+        if is_blurred:
+            return
         if rows:
             row = self.dice.choice(rows)
             best, worst = self.model.rank_bounds(ranking, row["user_id"], row["score"])
@@ -138,12 +157,12 @@ class Judge:
             if not least <= total <= most:
                 self.findings.add("wrong_rank", f"{_short(read)}: total {total} lies not in {least}..{most}")
 
-    def _wrong(self, request: Write | Read | Claim, reply: Reply, why: str) -> None:
+    def _wrong(self, request: Request, reply: Reply, why: str) -> None:
         text = f"{_short(request)}: {reply.status} {reply.error}{str(reply.body)[:200]} ({why})"
         self.findings.add("wrong_reply", text)
 
 
-def _short(request: Write | Read | Claim) -> str:
+def _short(request: Request) -> str:
     if isinstance(request, Write):
         return f"a write of {len(request.events)} events"
     return str(request)[:160]

@@ -1,15 +1,26 @@
 """What every ranking must show: exactly, of what is stored for certain, and within bounds, while more is on its way."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from soak.boards import BOARDS, BY_KEY, Board, Worth
 from soak.happenings import Event
+from soak.outlaws import Outlaws
+from soak.periods import ALL_TIME, end_of, is_late, may_lie_in, period_of, start_of
 
-Ranking = tuple[str, str]
-"""A board's key and a segment ('' for the whole)."""
+BLUR = timedelta(minutes=10)
+"""About how far a moved clock reaches: the jump, the grace, and what a period waits for before it is closed."""
+
+
+class Ranking(NamedTuple):
+    """One ranking of a board: a segment ('' for the whole) in one of its periods, by its name."""
+
+    key: str
+    segment: str = ""
+    period: str = ALL_TIME
 
 
 class Standing(NamedTuple):
@@ -34,41 +45,76 @@ class Possible(NamedTuple):
         return score in self.values if self.values is not None else self.lowest <= score <= self.highest
 
 
+class Waiting(NamedTuple):
+    """What an event that may count already is worth."""
+
+    score: int
+    occurred_at: datetime | None
+
+
 @dataclass
 class Model:
     """Rankings of certain events (`settle`), and the events that may count already (`send`)."""
 
     certain: dict[Ranking, dict[str, Worth]] = field(default_factory=lambda: defaultdict(dict))
-    open: dict[Ranking, dict[str, dict[str, int]]] = field(
+    open: dict[tuple[str, str], dict[str, dict[str, Waiting]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(dict))
     )
+    outlaws: Outlaws = field(default_factory=Outlaws)
+    resets: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    """When boards were reset by hand, as far as audits have found it."""
+    _blurred: list[tuple[datetime, datetime]] = field(default_factory=list)
+    _theirs: dict[str, list[tuple[Event, datetime]]] = field(default_factory=lambda: defaultdict(list))
+    """All stored events of players who may be banned."""
 
     def send(self, event: Event) -> None:
         """Hear that an event is about to be sent: from now on it may count. Twice is once."""
-        for board in BOARDS:
-            worth = board.worth(event)
-            if worth is not None:
-                for part in board.parts(event):
-                    self.open[board.key, part][event.user_id][event.event_id] = worth.score
+        for board, part, worth in _worths(event):
+            self.open[board.key, part][event.user_id][event.event_id] = Waiting(worth.score, event.occurred_at)
 
-    def settle(self, event: Event) -> None:
-        """Hear that an event is stored for certain: from now on it must count, once."""
-        for board in BOARDS:
-            worth = board.worth(event)
-            if worth is None:
-                continue
-            for part in board.parts(event):
-                ranking = (board.key, part)
-                mine = self.open[ranking].get(event.user_id, {})
-                mine.pop(event.event_id, None)
-                if not mine:
-                    self.open[ranking].pop(event.user_id, None)
-                held = self.certain[ranking].get(event.user_id)
-                self.certain[ranking][event.user_id] = worth if held is None else board.merge(held, worth)
+    def settle(self, event: Event, received_at: datetime) -> None:
+        """Hear that an event is stored for certain: from now on it must count, once, where it came in time."""
+        for board, part, _ in _worths(event):
+            mine = self.open[board.key, part].get(event.user_id, {})
+            mine.pop(event.event_id, None)
+            if not mine:
+                self.open[board.key, part].pop(event.user_id, None)
+        if event.user_id in self.outlaws.each:
+            self._theirs[event.user_id].append((event, received_at))
+        else:
+            self._count(event, received_at)
+
+    def settle_outlaws(self) -> None:
+        """Count their stored events anew, by what is known of bans now."""
+        for user_id, events in self._theirs.items():
+            for entries in self.certain.values():
+                entries.pop(user_id, None)
+            for event, received_at in events:
+                if self.outlaws.counts(user_id, received_at):
+                    self._count(event, received_at)
+
+    def _count(self, event: Event, received_at: datetime) -> None:
+        for board, part, worth in _worths(event):
+            period = period_of(board, event.occurred_at, self.resets[board.key])
+            if not is_late(board, period, received_at, self.resets[board.key]):
+                entries = self.certain[Ranking(board.key, part, period)]
+                held = entries.get(event.user_id)
+                entries[event.user_id] = worth if held is None else board.merge(held, worth)
+
+    def _waiting(self, ranking: Ranking) -> dict[str, list[int]]:
+        """Return the scores that may count in a ranking already, by player."""
+        board, resets = BY_KEY[ranking.key], self.resets[ranking.key]
+        found = {
+            user_id: [
+                each.score for each in events.values() if may_lie_in(board, ranking.period, each.occurred_at, resets)
+            ]
+            for user_id, events in self.open[ranking.key, ranking.segment].items()
+        }
+        return {user_id: scores for user_id, scores in found.items() if scores}
 
     def standings(self, ranking: Ranking) -> list[Standing]:
         """Return the ranking of what is certain, first rank first."""
-        board = BY_KEY[ranking[0]]
+        board = BY_KEY[ranking.key]
         lines = sorted(self.certain[ranking].items(), key=lambda line: board.place(*line))
         return [
             Standing(rank, user_id, worth.score, _known(worth.at)) for rank, (user_id, worth) in enumerate(lines, 1)
@@ -76,36 +122,61 @@ class Model:
 
     def possible(self, ranking: Ranking, user_id: str) -> Possible | None:
         """Return what a player's score may be, or None when nobody has sent anything of this player."""
-        board = BY_KEY[ranking[0]]
+        return self._possible(ranking, user_id, self._waiting(ranking).get(user_id, []))
+
+    def possible_of(self, ranking: Ranking, user_ids: Iterable[str]) -> dict[str, Possible]:
+        """Return what the scores of several players may be; those are left out of whom nobody has sent anything."""
+        waiting = self._waiting(ranking)
+        found = {user_id: self._possible(ranking, user_id, waiting.get(user_id, [])) for user_id in user_ids}
+        return {user_id: possible for user_id, possible in found.items() if possible is not None}
+
+    def blur(self, now: datetime) -> None:
+        """Hear that clocks were moved: periods that end about now may be closed early, or take what comes late."""
+        self._blurred.append((now - BLUR, now + BLUR))
+
+    def is_blurred(self, ranking: Ranking) -> bool:
+        """Whether clocks were moved about the end of a period, so that who was in time is anybody's guess."""
+        board = BY_KEY[ranking.key]
+        if not board.has_periods:
+            return False
+        end = end_of(board, start_of(ranking.period), self.resets[ranking.key])
+        return end is not None and any(since <= end <= until for since, until in self._blurred)
+
+    def _possible(self, ranking: Ranking, user_id: str, on_the_way: list[int]) -> Possible | None:
+        board = BY_KEY[ranking.key]
         held = self.certain[ranking].get(user_id)
-        on_the_way = list(self.open[ranking].get(user_id, {}).values()) if user_id in self.open[ranking] else []
         if held is None and not on_the_way:
             return None
+        is_doubtful = self.outlaws.is_doubtful(user_id)
+        may_be_absent = held is None or is_doubtful
         if board.operator in ("sum", "count"):
-            base = held.score if held else 0
-            lowest, highest = (base + sum(way for way in on_the_way if (way > 0) is up) for up in (False, True))
-            if held is None and board.operator == "count":
+            bases = {held.score if held else 0} | ({0} if is_doubtful else set())
+            lowest = min(bases) + sum(way for way in on_the_way if way < 0)
+            highest = max(bases) + sum(way for way in on_the_way if way > 0)
+            if may_be_absent and board.operator == "count":
                 lowest = 1
-            return Possible(lowest, highest, None, held is None)
+            return Possible(lowest, highest, None, may_be_absent)
         values = set(on_the_way)
         if held is not None:
-            if board.operator == "best":
+            if board.operator == "best" and not is_doubtful:
                 values = {value for value in values if board.sign * value <= board.sign * held.score}
             values.add(held.score)
-        return Possible(min(values), max(values), frozenset(values), held is None)
+        return Possible(min(values), max(values), frozenset(values), may_be_absent)
 
     def totals(self, ranking: Ranking) -> tuple[int, int]:
         """Return the least and the most players that the ranking may have right now."""
-        certain = self.certain[ranking]
-        return len(certain), len(certain.keys() | self.open[ranking].keys())
+        certain = self.certain[ranking].keys()
+        least = sum(not self.outlaws.is_doubtful(user_id) for user_id in certain)
+        return least, len(certain | self._waiting(ranking).keys())
 
     def rank_bounds(self, ranking: Ranking, user_id: str, score: int) -> tuple[int, int]:
         """Return the best and the worst rank that a player with this score may have right now."""
-        board = BY_KEY[ranking[0]]
+        board = BY_KEY[ranking.key]
         mine = board.sign * score
+        waiting = self._waiting(ranking)
         best = worst = 1
-        for other in self.certain[ranking].keys() | self.open[ranking].keys():
-            possible = self.possible(ranking, other)
+        for other in self.certain[ranking].keys() | waiting.keys():
+            possible = self._possible(ranking, other, waiting.get(other, []))
             if other == user_id or possible is None:
                 continue
             ends = sorted((board.sign * possible.lowest, board.sign * possible.highest))
@@ -120,7 +191,15 @@ class Model:
 
 def board_of(ranking: Ranking) -> Board:
     """Return the board of a ranking."""
-    return BY_KEY[ranking[0]]
+    return BY_KEY[ranking.key]
+
+
+def _worths(event: Event) -> Iterator[tuple[Board, str, Worth]]:
+    for board in BOARDS:
+        worth = board.worth(event)
+        if worth is not None:
+            for part in board.parts(event):
+                yield board, part, worth
 
 
 def _known(at: datetime | None) -> datetime:

@@ -17,11 +17,12 @@ from soak.faults import Fault, Strike
 from soak.findings import Findings
 from soak.happenings import Event
 from soak.inspection import Inspector
-from soak.judge import Judge
-from soak.traffic import Request, Traffic
+from soak.judge import Judge, Request
+from soak.outlaws import Outlaws
+from soak.traffic import Traffic
 from soak.tree import Tree
 from soak.verification import verify
-from soak.workload import REMEMBERED, Workload, Write
+from soak.workload import OUTLAWS, REMEMBERED, Workload, Write
 
 HEAL_BOUND_SECONDS = 60.0
 QUIET_BOUND_SECONDS = 30.0
@@ -58,6 +59,7 @@ class Deployment:
         self.client = client
         self.inspector = Inspector(*tree.engine_urls)
         self.auditor = Auditor(client, self.inspector)
+        self.auditor.model.outlaws = Outlaws.of(OUTLAWS)
         self.cups = CupKeeper(client, self.inspector, self.auditor.cups)
         self._sent: deque[Event] = deque(maxlen=REMEMBERED)
 
@@ -83,8 +85,13 @@ class Deployment:
         if dice.random() < _CUP_SHARE:
             cup = await self.cups.create(f"cup-{seed}-{number}", dice, result.findings)
         workload = Workload(
-            f"{seed}:{number}", lambda: datetime.now(UTC), cup.cup_id if cup is not None else None, self._sent
+            f"{seed}:{number}",
+            lambda: datetime.now(UTC),
+            cup.cup_id if cup is not None else None,
+            self._sent,
+            None if fault.moves_clock else self.auditor.model.outlaws,
         )
+        self.auditor.resets += [workload.resets]
         judge = Judge(self.auditor.model, self.auditor.weather, result.findings, self.auditor.open, dice)
         traffic = Traffic(self.client, judge, events_per_second)
         sending = asyncio.create_task(traffic.run(self._requests(workload)))
@@ -95,6 +102,8 @@ class Deployment:
         finally:
             traffic.stop()
             await sending
+        # On a busy machine a run ends before every claim had its turn; those that were sent have a reply.
+        self.cups.races = [claim for claim in self.cups.races if not claim.replies]
         result.replies, result.failures = judge.replies, judge.failures
         result.acknowledged = sum(
             event.is_acknowledged and event_id not in excused for event_id, event in self.auditor.open.items()
@@ -105,8 +114,8 @@ class Deployment:
         return result
 
     def _requests(self, workload: Workload) -> Iterator[Request]:
-        """Mix the claims that wait into the workload."""
-        races, self.cups.races = self.cups.races, []
+        """Mix the claims that wait into the workload; those that it ends before wait again."""
+        races = self.cups.races
         endless = workload.requests()
         for claim in races:
             yield claim
@@ -121,6 +130,7 @@ class Deployment:
         strike = Strike(self.tree, self.inspector, dice)
         if fault.moves_clock:
             self.cups.blur()
+            self.auditor.model.blur(datetime.now(UTC))
         weather.begin()
         await fault.action(strike)
         self.auditor.excuse(strike.gone)
@@ -146,9 +156,11 @@ class Deployment:
         judge.replied(probe, reply)
         if reply.status != 202:
             return False
-        page = await self.client.ask("GET", "/api/leaderboards/global")
-        if page.status != 200:
-            return False
+        # Pages come from memory and ranks from Valkey; events and prizes of somebody new need each pool of PostgreSQL.
+        nobody = f"nobody-{time.monotonic_ns()}"
+        for path in ("/api/leaderboards/global", f"/api/events?user_id={nobody}", f"/api/prizes?user_id={nobody}"):
+            if (await self.client.ask("GET", path)).status != 200:
+                return False
         oldest = await self.inspector.oldest_waiting_at()
         return oldest is None or oldest > since
 

@@ -71,12 +71,12 @@ async def run_all(order: Order, say: Callable[[RunResult], None]) -> Outcome:
     """Do every run of the order; after a finding the rest goes on with a new tree, or not at all."""
     outcome = Outcome()
     waiting = plan(order)
-    proxied = [item for item in waiting if item[1].layout == "proxied"]
-    cluster = [item for item in waiting if item[1].layout == "cluster"]
-    others = [item for item in waiting if item[1].layout in (None, "embedded")]
     groups: list[tuple[Layout, list[tuple[int, Fault]]]] = [
-        ("embedded", others), ("proxied", proxied), ("cluster", cluster),
-    ]  # fmt: skip
+        ("embedded", [item for item in waiting if item[1].layout in (None, "embedded")]),
+        ("proxied", [item for item in waiting if item[1].layout == "proxied"]),
+        ("disks", [item for item in waiting if item[1].layout == "disks"]),
+        ("cluster", [item for item in waiting if item[1].layout == "cluster"]),
+    ]
     for layout, items in groups:
         done = 0
         while done < len(items):

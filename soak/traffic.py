@@ -8,10 +8,10 @@ from typing import Any
 
 from soak.client import Client, Reply
 from soak.cups import Claim
-from soak.judge import Judge
-from soak.workload import Read, Write
+from soak.judge import Judge, Request
+from soak.outlaws import Sentence
+from soak.workload import Read, Reset, Write
 
-Request = Write | Read | Claim
 CLIENTS = 16
 GIVE_UP_SECONDS = 90.0
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.4)
@@ -70,6 +70,11 @@ class Traffic:
         if isinstance(request, Claim):
             headers = {"Idempotency-Key": request.key} if request.key else None
             return await self.client.ask("POST", f"/api/prizes/{request.prize_id}/claim", headers=headers)
+        if isinstance(request, Sentence):
+            path = f"/api/players/{request.outlaw.user_id}/{request.action}"
+            return await self.client.ask("POST", path, {"reason": "soak"} if request.action == "ban" else None)
+        if isinstance(request, Reset):
+            return await self.client.ask("POST", f"/api/leaderboards/{request.board}/reset")
         if isinstance(request, Write):
             path = "/api/events" if request.board is None else f"/api/leaderboards/{request.board}/scores"
             return await self.client.ask("POST", path, request.body)

@@ -24,10 +24,12 @@ from soak.cluster import ClusteredEngines
 from soak.cups import GRACE_SECONDS, SLACK_SECONDS
 from soak.engines import ProxiedEngines
 from soak.proxy import Proxy, to_port
+from soak.small_disk import Disk, on_disks_with_copies
 
-Layout = Literal["embedded", "proxied", "cluster"]
-"""embedded: the tree runs its engines · proxied: the harness does, and the tree reaches them through proxies · cluster:
-so, with a Valkey Cluster."""
+Layout = Literal["embedded", "proxied", "disks", "cluster"]
+"""embedded: the tree runs its engines · proxied: the harness does, and the tree reaches them through proxies ·
+disks: the tree runs them, each on a small disk; such a tree cannot be started a second time · cluster: as proxied, with
+a Valkey Cluster."""
 
 STARTUP = Path(__file__).with_name("startup")
 START_TIMEOUT_SECONDS = 90.0
@@ -61,6 +63,7 @@ class Tree:
             self.engines = ProxiedEngines(self.folder / "engines")
         elif layout == "cluster":
             self.engines = ClusteredEngines(self.folder / "engines")
+        self._prefix: list[str] = []
         self._clock = self.folder / "clock"
         self._clock.write_bytes(struct.pack("d", 0.0))
         self._environment = {**(environment or {}), **({"SOAK_PLANTED": str(planted)} if planted else {})}
@@ -78,6 +81,11 @@ class Tree:
         if self.engines is not None:
             await self.engines.start()
         await self.start()
+        if self.layout == "disks":
+            # The folders have to be there before disks can take their places.
+            await self.stop()
+            self._prefix = on_disks_with_copies([self.data_dir / engine for engine in ("postgres", "valkey")])
+            await self.start()
 
     async def close(self) -> None:
         """End everything; the folder stays when `keep` is set."""
@@ -123,6 +131,8 @@ class Tree:
         environment |= {
             "GRANDSTAND_SERVER_KEY": self.server_key,
             "GRANDSTAND_ADMIN_KEY": f"gs_admin_{secrets.token_hex(16)}",
+            # Set, so that none is shown in the log that tests search for keys.
+            "GRANDSTAND_CLIENT_KEY": f"gs_client_{secrets.token_hex(16)}",
             "GRANDSTAND_STOP_WITH_PARENT": "1",
             "GRANDSTAND_LOG_FORMAT": "json",
             # Short, so that a run of seconds meets what else takes a minute.
@@ -137,6 +147,7 @@ class Tree:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *self._prefix,
                     *(sys.executable, "-m", "grandstand", "up", "--data-dir", str(self.data_dir)),
                     *("--port", str(self.port), "--workers", "2"),
                 ],
@@ -190,6 +201,12 @@ class Tree:
         records = self.state.get("processes", [])
         pids = {record["pid"] for record in records if str(record["name"]).startswith(role)}
         return [process for process in mine if process.pid in pids]
+
+    def disk(self, engine: str) -> Disk:
+        """Return the small disk of an engine, postgres or valkey, in the layout that has them."""
+        assert self.layout == "disks"
+        assert self._process is not None
+        return Disk(self._process.pid, self.data_dir / engine)
 
     def set_clock(self, ahead_seconds: float) -> None:
         """Put the clock of every process of the tree ahead of the true time (negative: behind)."""

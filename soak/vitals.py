@@ -15,6 +15,10 @@ from soak.tree import Tree
 
 INTERVAL_SECONDS = 10.0
 WARM_UP_SHARE = 0.25
+WARM_UP_SECONDS = 660.0
+"""By then every loop has run twice: the checks of invariants, every five minutes, hold up to 50,000 events at once, and
+what they took at their worst stays with the process."""
+
 SLOPE_MAX_MB_PER_HOUR = 20.0
 """What a least-squares line through a process's memory may rise by, beyond its noise."""
 
@@ -83,6 +87,8 @@ class Vitals:
 def report(samples: list[Sample]) -> dict[str, Any]:
     """Return slopes of memory (MB an hour), connections, files and lag, and what is too much, as sentences."""
     settled = samples[int(len(samples) * WARM_UP_SHARE) :]
+    # In a soak that ends before, what comes of a line is not judged anyway.
+    settled = [sample for sample in settled if sample.at_seconds >= WARM_UP_SECONDS] or settled
     slopes = {name: round(slope(points), 2) for name, points in _series(settled, "memory_mb").items()}
     trouble = [
         f"{name} grows by {rise} MB an hour"

@@ -12,14 +12,29 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from soak.boards import BOARDS, COUNTRIES
+from soak.boards import BOARDS, COUNTRIES, SEASON
+from soak.client import Reply
 from soak.happenings import DIRECT, Event, make_id
+from soak.outlaws import Outlaws, Sentence
 
 PLAYERS = 250
 BATCH_MAX = 20
 REMEMBERED = 2_000
 _READS_A_WRITE = 0.6
+_SENTENCES_A_STEP = 0.03
+_RESET_SHARE = 0.3
 _OVERSIZED = 101
+
+
+def by_activity() -> list[str]:
+    """Return every player, the one who plays most first."""
+    order = [f"player-{number:04d}" for number in range(PLAYERS)]
+    random.Random(PLAYERS).shuffle(order)
+    return order
+
+
+OUTLAWS = tuple(by_activity()[2:22:4])
+"""Those who are banned now and then."""
 
 
 @dataclass
@@ -51,33 +66,69 @@ class Read:
     from_rank: int = 1
 
 
-Request = Write | Read
+@dataclass
+class Reset:
+    """A reset by hand of a board. It is asked for until it is answered, so it may be done more than once."""
+
+    board: str
+    answered: int = 0
+    unheard: int = 0
+    persistent: bool = True
+
+    def fail(self) -> None:
+        """Hear that there was no reply, or none that says what came of it."""
+        self.unheard += 1
+
+    def take(self, reply: Reply) -> bool:
+        """Note a reply; False when a reset must never be answered so."""
+        self.answered += 1
+        return reply.status == 200 and bool(reply.body["key"] == self.board)
+
+
+Request = Write | Read | Sentence | Reset
 
 
 class Workload:
     """The requests of one run.
 
     `now` gives the client's time, `cup` the tournament to play in, when there is one; `sent` holds events of earlier
-    runs, some of which are sent again, and takes those of this one.
+    runs, some of which are sent again, and takes those of this one. `outlaws` are banned and let in again; without them
+    those players rest, and no board is reset.
     """
 
     def __init__(
-        self, seed: str, now: Callable[[], datetime], cup: str | None = None, sent: deque[Event] | None = None
+        self,
+        seed: str,
+        now: Callable[[], datetime],
+        cup: str | None = None,
+        sent: deque[Event] | None = None,
+        outlaws: Outlaws | None = None,
     ) -> None:
         self._dice = random.Random(seed)
         self._now = now
         self._cup = cup
+        self._outlaws = outlaws
+        for outlaw in outlaws.each.values() if outlaws is not None else ():
+            # What the last run drew and did not send any more.
+            outlaw.is_waiting = False
+        self.resets: list[Reset] = []
+        self._reset_after = self._dice.randrange(20, 200)
         self._sent: deque[Event] = deque(maxlen=REMEMBERED) if sent is None else sent
-        self._users = [f"player-{number:04d}" for number in range(PLAYERS)]
-        order = self._users.copy()
-        random.Random(PLAYERS).shuffle(order)
-        self._by_activity = order
+        self._by_activity = by_activity()
         self._weights = list(itertools.accumulate(1 / (place + 5) for place in range(PLAYERS)))
 
     def requests(self) -> Iterator[Request]:
         """Yield requests without end."""
-        while True:
+        for number in itertools.count():
             draw = self._dice.random()
+            if self._outlaws is not None and number == self._reset_after and self._dice.random() < _RESET_SHARE:
+                self.resets.append(Reset(SEASON))
+                yield self.resets[-1]
+            if self._outlaws is not None and self._dice.random() < _SENTENCES_A_STEP:
+                outlaw = self._outlaws.each[self._dice.choice(OUTLAWS)]
+                if not outlaw.is_waiting:
+                    outlaw.is_waiting = True
+                    yield Sentence(outlaw, "unban" if outlaw.is_banned else "ban")
             if draw < 0.05:
                 yield self._direct()
             elif draw < 0.06:
@@ -137,7 +188,9 @@ class Workload:
         if "tournament_id" not in payload and self._dice.random() < 0.2:
             # Late reports; whole minutes, so that times are equal now and then.
             at = now.replace(second=0, microsecond=0) - timedelta(minutes=self._dice.randrange(1, 120))
-        return Event(make_id(self._dice, now), event_type, self._user(), payload, at)
+        # Bans void prizes, and archives keep who was banned later: those players stay out of both.
+        may_be_outlaw = self._outlaws is not None and "tournament_id" not in payload and event_type != "coins_found"
+        return Event(make_id(self._dice, now), event_type, self._user(may_be_outlaw=may_be_outlaw), payload, at)
 
     def _invalid(self) -> tuple[str, Any]:
         good = self._event_of("game_ended", {"score": 99_999}).as_json()
@@ -174,8 +227,11 @@ class Workload:
         if kind == "page":
             from_rank = self._dice.choice((1, 1, 1, 11, 101))
             return Read("page", board.key, segment, limit=self._dice.choice((10, 50, 100)), from_rank=from_rank)
-        users = tuple(dict.fromkeys(self._user() for _ in range(20 if kind == "lookup" else 1)))
+        users = tuple(dict.fromkeys(self._user(may_be_outlaw=True) for _ in range(20 if kind == "lookup" else 1)))
         return Read("lookup" if kind == "lookup" else "user" if kind == "user" else "nearby", board.key, "", users)
 
-    def _user(self) -> str:
-        return self._dice.choices(self._by_activity, cum_weights=self._weights)[0]
+    def _user(self, *, may_be_outlaw: bool = False) -> str:
+        while True:
+            (user_id,) = self._dice.choices(self._by_activity, cum_weights=self._weights)
+            if may_be_outlaw or user_id not in OUTLAWS:
+                return user_id

@@ -3,11 +3,11 @@
 The responder is as simple as Python allows but needs a core of its own, so the figure is a lower bound.
 """
 
-from bench.http_connection import request_of
 from bench.load import LoadOrder
 from bench.measures import Row
 from bench.raw_http import responding
 from bench.suite import OK, Suite, raw_rate
+from grandstand.lab.http_connection import request_of
 
 
 async def measure(suite: Suite) -> list[Row]:

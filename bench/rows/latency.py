@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from bench.http_connection import HttpClient, body_in, request_of
 from bench.measures import Row, percentile
 from bench.suite import ACCEPTED, BOARD, OK, MeasuredWrongError, Suite
 from bench.workload import SCORE_MAX, Workload, body_of
+from grandstand.lab.http_connection import HttpClient, body_in, request_of
 
 VISIBLE_P99_LIMIT_MS = 1_000.0
 _POLL_PAUSE_SECONDS = 0.002

@@ -12,10 +12,10 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from bench.http_connection import HttpClient, request_of
 from bench.load import LoadOrder
 from bench.measures import Row
 from bench.suite import BOARD, OK, MeasuredWrongError, Suite, run_load
+from grandstand.lab.http_connection import HttpClient, request_of
 from grandstand.settings import ENV_PREFIX
 
 TARGET = 0.9

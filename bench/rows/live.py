@@ -15,13 +15,13 @@ from itertools import count
 
 import msgspec
 
-from bench.http_connection import HttpClient, request_of
 from bench.jobs import Job
 from bench.listeners import Heard, ListenOrder, prepare_listeners
 from bench.load import LoadResult
 from bench.measures import Row
 from bench.suite import ACCEPTED, BOARD, Suite, run_load
 from bench.workload import SCORE_MAX
+from grandstand.lab.http_connection import HttpClient, request_of
 
 TARGET = 0.8
 _LISTEN_SECONDS_MIN = 3.0

@@ -7,13 +7,13 @@ connections as the load has: one round trip a call, no HTTP, no total, no score,
 import msgspec
 from valkey.asyncio import Valkey
 
-from bench.http_connection import request_of
 from bench.jobs import Job
 from bench.load import LoadOrder, LoadResult
 from bench.measures import Row, mean_cores
 from bench.raw_ranks import RANKS_KEY, RankOrder, prepare_ranks
 from bench.suite import BOARD, OK, Suite, run_load
 from bench.workload import Workload
+from grandstand.lab.http_connection import request_of
 
 _LOOKUP_PLAYERS = 20
 _REQUESTS = 2_000

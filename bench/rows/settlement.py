@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from bench.deployment import SETTLED_AFTER_SECONDS
-from bench.http_connection import HttpClient, body_in, request_of
 from bench.measures import Row, percentile
 from bench.suite import ACCEPTED, MeasuredWrongError, Suite
 from bench.workload import Workload, batches, body_of
+from grandstand.lab.http_connection import HttpClient, body_in, request_of
+from grandstand.lab.own_server import SETTLED_AFTER_SECONDS
 
 LIMIT_SECONDS = 5.0
 NEAR_SECONDS = 0.4

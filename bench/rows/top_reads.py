@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from bench.http_connection import HttpClient, body_in, headers_in, request_of
 from bench.jobs import Job
 from bench.load import LoadOrder, LoadResult
 from bench.measures import Row, mean_cores
 from bench.raw_http import answering
 from bench.suite import BOARD, OK, MeasuredWrongError, Suite, raw_rate, run_load
 from bench.workload import Workload, body_of
+from grandstand.lab.http_connection import HttpClient, body_in, headers_in, request_of
 
 TARGET = 0.4
 PLAYERS_MIN = 1_000

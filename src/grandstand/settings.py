@@ -62,6 +62,16 @@ class Settings(BaseSettings):
     database_statement_timeout_seconds: float = Field(
         10.0, gt=0, le=3600, description="Longest that PostgreSQL lets a transaction stand still (then it ends it)."
     )
+    database_replica_url: SecretStr | None = Field(
+        None, description="Read replicas of it, separated by commas: they answer reads that decide nothing."
+    )
+    database_replica_lag_max_seconds: float = Field(
+        5.0, gt=0, le=3600, description="Age of what a replica lacks at which reads go to the primary."
+    )
+    database_pooler: Literal["none", "pgbouncer"] = Field(
+        "none",
+        description="`pgbouncer` when the URLs lead to one that pools transactions: nothing is then kept in a session.",
+    )
     valkey_url: SecretStr | None = Field(
         None,
         description="Valkey (or Redis 7 or newer) to use; `grandstand up` runs its own when unset. "
@@ -140,12 +150,18 @@ class Settings(BaseSettings):
     )
     rate_limit_server_requests: int = Field(0, ge=0, le=1_000_000_000, description="Requests with one server key.")
 
+    rate_limit_log_ins: int = Field(
+        10, ge=1, le=1_000_000, description="Log-ins to the console by name in a window; twice as many by address."
+    )
     signed_events_required: bool = Field(
         False, description="Whether the events that a player's token sends must be signed."
     )
 
     connections_max: int = Field(
         50_000, ge=10, le=1_000_000, description="Connections of one HTTP process; further ones are answered 503."
+    )
+    console_secure_cookies: bool = Field(
+        False, description="Whether the console's cookie is for HTTPS only, as behind a proxy that speaks it."
     )
     cors_allow_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins (comma-separated, or `*`) whose web pages may call the API."
@@ -198,8 +214,23 @@ class Settings(BaseSettings):
     read_cache_seconds: float = Field(
         0.1, ge=0, le=60, description="Age at which a cached leaderboard page is computed anew; 0 turns the cache off."
     )
+    tournament_cache_seconds: float = Field(
+        1.0, ge=0, le=60, description="Greatest age of what a process remembers of a tournament; 0 for no memory."
+    )
+    prize_cache_seconds: float = Field(
+        1.0, ge=0, le=60, description="Greatest age of what a process remembers of prizes; 0 for no memory."
+    )
     public_max_age_seconds: int = Field(
-        5, ge=0, le=3600, description="`max-age` that browsers may keep a public leaderboard page."
+        5, ge=0, le=3600, description="`max-age`: how long a browser may keep a public answer."
+    )
+    edge_max_age_seconds: int = Field(
+        60, ge=0, le=3600, description="`s-maxage`: how long nginx or a CDN may keep a public answer."
+    )
+    edge_stale_seconds: int = Field(
+        30, ge=0, le=3600, description="`stale-while-revalidate`: how long it may be served while a new one is fetched."
+    )
+    archive_max_age_seconds: int = Field(
+        3600, ge=0, le=31_536_000, description="How long browsers and edges may keep public pages of archived periods."
     )
 
     tournament_grace_seconds: int = Field(

@@ -25,6 +25,7 @@ from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.limits_in_force import RateLimits
 from grandstand.operations.list_tournaments import TournamentLister
@@ -36,12 +37,15 @@ from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.put_player import PlayerKeeper
+from grandstand.operations.read_analytics import AnalyticsReader
 from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
+from grandstand.operations.route_reads import Reads
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
+from grandstand.storage.analytics import AnalyticsStore
 from grandstand.storage.audit import AuditStore
 from grandstand.storage.event_reads import EventReads
 from grandstand.storage.player_exports import PlayerExports
@@ -133,7 +137,8 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
     await core.stream.create_group()
     authenticator = Authenticator(core.database, refresh_seconds=60, token_ttl_seconds=3600, session_seconds=86_400)
     await authenticator.start()
-    ranks = TournamentReader(core.database, core.tournaments, core.prizes, core.reader)
+    known = KnownTournaments(core.database, core.tournaments, core.feed, settings.tournament_cache_seconds)
+    ranks = TournamentReader(core.database, core.tournaments, known, core.prizes, core.reader)
     profiles = PlayerReader(
         core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
     )
@@ -170,17 +175,25 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
             core.changes,
             grace_seconds=settings.tournament_grace_seconds,
         ),
-        tournament_list=TournamentLister(core.database, core.tournaments),
-        tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans),
+        tournament_list=TournamentLister(core.database, core.tournaments, known),
+        tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans, core.changes),
         tournament_ranks=ranks,
         live_tournaments=live_tournaments,
-        prizes=PrizeKeeper(core.database, core.prizes, core.outbox),
+        prizes=PrizeKeeper(
+            core.database,
+            core.prizes,
+            core.outbox,
+            core.changes,
+            core.feed,
+            age_max_seconds=settings.prize_cache_seconds,
+        ),
         webhooks=WebhookManager(core.database, WebhookStore(), core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, core.letters, core.stream),
         events=EventReader(core.database, EventReads()),
         quarantine=core.new_quarantine_manager(),
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),
+        analytics=AnalyticsReader(core.database, AnalyticsStore()),
         health=HealthChecker(
             core.database,
             StreamHistory(),
@@ -188,8 +201,9 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
             core.new_memory(),
             core.index,
             ("ingest", "api"),
-            reads=core.database,
+            reads=Reads(core.database),
         ),
+        reads=Reads(core.database),
     )
     app = build_app(services)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
@@ -253,9 +267,10 @@ async def module_site(
 async def module_keeping_site(
     anyio_backend: Any, engines: RunningEngines, template_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Site]:
-    """The app for this module's tests, which hears of changes and keeps pages for a minute."""
+    """The app for this module's tests, which hears of changes and keeps what it reads for a minute."""
     folder = tmp_path_factory.mktemp("data")
-    async with open_deployment(engines, template_database, folder, read_cache_seconds=60) as opened:
+    ages = {"read_cache_seconds": 60, "tournament_cache_seconds": 60, "prize_cache_seconds": 60}
+    async with open_deployment(engines, template_database, folder, **ages) as opened:
         listening = asyncio.create_task(opened.core.feed.run())
         await eventually_async(lambda: opened.core.feed.periods_generation() is not None)
         yield opened

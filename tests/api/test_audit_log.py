@@ -94,7 +94,29 @@ async def test_definitions_and_tournaments_with_what_was_there_before(site: Site
     entry = await newest(site, target="audited-cup")
     assert (entry["action"], entry["before"]["title"], entry["after"]["title"]) == ("tournament.change", "One", "Two")
     await site.post("/api/tournaments/audited-cup/cancel", {}, "server")
-    assert (await newest(site, target="audited-cup"))["action"] == "tournament.cancel"
+    entry = await newest(site, target="audited-cup")
+    assert (entry["action"], entry["after"]["status"]) == ("tournament.cancel", "cancelled")
+    assert entry["before"]["status"] != "cancelled"
+
+
+async def test_what_was_there_before_is_told_of_what_is_undone(site: Site) -> None:
+    await site.post("/api/players/rex/ban", {"reason": "one"}, "server")
+    await site.post("/api/players/rex/ban", {"reason": "two"}, "server")
+    entry = await newest(site, target="rex")
+    assert (entry["before"]["reason"], entry["after"]["reason"]) == ("one", "two")
+    await site.post("/api/players/rex/unban", {}, "server")
+    assert (await newest(site, target="rex"))["before"]["reason"] == "two"
+
+    for name in ("Rex", "King"):
+        await site.put("/api/players/rex", {"display_name": name, "metadata": {"clan": name}})
+    entry = await newest(site, target="rex")
+    assert (entry["before"]["metadata"], entry["after"]["metadata"]) == ({"clan": "Rex"}, {"clan": "King"})
+
+    hook = (await site.post("/api/webhooks", {"url": "https://93.184.216.34/told"}, "server")).json()
+    await site.delete(f"/api/webhooks/{hook['id']}")
+    entry = await newest(site, target=hook["id"])
+    assert (entry["action"], entry["before"]["url"]) == ("webhook.delete", "https://93.184.216.34/told")
+    assert hook["secret"] not in (await site.get("/api/audit-log", "admin")).text
 
 
 async def test_what_fails_is_not_in_it(site: Site) -> None:

@@ -111,6 +111,17 @@ async def test_strange_credentials_are_401(site: Site, value: str) -> None:
     problem(answer, 401, "unauthorized")
 
 
+@pytest.mark.parametrize("path", ["/api/keys", "/api/events", "/api/leaderboards/global", "/api/health"])
+async def test_two_credentials_are_none(site: Site, path: str) -> None:
+    for first, second in (("admin", "client"), ("client", "admin"), ("admin", "admin")):
+        headers = [("authorization", f"Bearer {KEYS[who]}") for who in (first, second)]
+        body = b'{"event_type":"t","user_id":"ann"}'
+        method = "POST" if path == "/api/events" else "GET"
+        problem(await site.client.request(method, path, headers=headers, content=body), 401, "unauthorized")
+    both = [("authorization", f"Bearer {await site.token('ann')}")] * 2
+    problem(await site.client.post("/api/players/sessions/refresh", headers=both), 401, "unauthorized")
+
+
 async def test_what_is_remembered_of_a_token_does_not_grow_with_its_spellings(site: Site) -> None:
     token = await site.token("ann")
     tokens = site.services.authenticator.tokens

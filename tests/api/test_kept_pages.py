@@ -61,6 +61,24 @@ async def test_a_page_is_kept_until_something_changes(keeping_site: Site, reads:
     assert (await keeping_site.get(path)).content == first.content
 
 
+async def test_a_page_of_a_past_period_is_kept_until_its_players_change(
+    keeping_site: Site, reads: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await board(keeping_site, "past")
+    monkeypatch.setattr(clock, "now", lambda: NOON + timedelta(days=1, hours=1))
+    await keeping_site.core.new_closer().close()
+    await keeping_site.hear()
+    past = f"{path}?period=20261124T000000Z"
+    await keeping_site.get(past)
+    first = await keeping_site.get(past)
+    reads.clear()
+    assert (await keeping_site.get(past)).content == first.content
+    assert reads["past"] == 0
+    await renamed(keeping_site, "past")
+    await keeping_site.hear()
+    assert (await keeping_site.get(past)).json()["entries"][0]["display_name"] == "Ann of past"
+
+
 async def scored(site: Site, key: str) -> None:
     await site.core.apply(event("bob", 50, event_type=key))
 

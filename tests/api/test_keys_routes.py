@@ -1,5 +1,6 @@
 """Keys through the API: made, narrowed, rotated, ended and revoked, on every process; player sessions that end."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,8 +8,10 @@ import pytest
 
 from grandstand.clock import now
 from grandstand.domain.credentials import SCOPES
+from grandstand.domain.errors import UnauthorizedError
 from grandstand.operations.authenticate import Authenticator
 from tests.api.conftest import KEYS, Site, problem
+from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 EVENT = {"event_type": "t", "user_id": "ann"}
@@ -167,6 +170,47 @@ async def test_a_ban_ends_the_tokens_of_before_and_gives_no_new_ones(site: Site)
     assert (await site.post("/api/players/cheat/unban", {}, "server")).status_code == 200
     problem(await site.post("/api/events", sent, token), 401, "unauthorized")
     assert (await site.post("/api/events", sent, await site.token("cheat"))).status_code == 202
+
+
+async def test_a_token_renewed_where_a_revocation_is_not_known_yet_ends_with_it(site: Site) -> None:
+    for end in ("ban", "sessions"):
+        user_id = f"quick-{end}"
+        elsewhere = Authenticator(site.core.database, refresh_seconds=600, token_ttl_seconds=60, session_seconds=600)
+        await elsewhere.start()
+        try:
+            token = await site.token(user_id)
+            if end == "ban":
+                assert (await site.post(f"/api/players/{user_id}/ban", {"reason": "x"}, "server")).status_code == 200
+            else:
+                assert (await site.delete(f"/api/players/{user_id}/sessions")).status_code == 204
+            _, (renewed, *_) = elsewhere.tokens.renew(token)
+            await elsewhere.refresh()
+            with pytest.raises(UnauthorizedError, match="revoked"):
+                elsewhere.principal(f"Bearer {renewed}")
+            problem(await site.post("/api/events", EVENT | {"user_id": user_id}, renewed), 401, "unauthorized")
+        finally:
+            await elsewhere.stop()
+
+
+async def test_no_session_slips_through_a_ban_that_is_under_way(site: Site) -> None:
+    database = site.core.database
+    async with database.transaction() as blocking:
+        # Of what a ban does, it waits here for the prizes, behind having looked for sessions that are open.
+        await blocking.execute("LOCK TABLE prizes IN ACCESS EXCLUSIVE MODE")
+        banning = asyncio.create_task(site.post("/api/players/slippery/ban", {"reason": "x"}, "server"))
+        waits = (
+            "SELECT count(*) > 0 FROM pg_locks AS l INNER JOIN pg_database AS d ON l.database = d.oid "
+            "WHERE d.datname = current_database() AND NOT l.granted AND "
+        )
+        await eventually_async(lambda: blocking.fetchval(waits + "l.relation = 'prizes'::regclass"))
+        opening = asyncio.create_task(site.post("/api/players/sessions", {"user_id": "slippery"}, "server"))
+
+        async def is_waiting_or_done() -> bool:
+            return opening.done() or bool(await blocking.fetchval(waits + "l.locktype = 'advisory'"))
+
+        await eventually_async(is_waiting_or_done)
+    assert (await banning).status_code == 200
+    problem(await opening, 409, "player_banned")
 
 
 async def test_a_token_is_renewed_until_its_session_is_over(site: Site) -> None:

@@ -1,12 +1,12 @@
 """The page cache: when a kept page is served, when it is not, and that callers share one rendering."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
-from grandstand.api import page_cache
-from grandstand.api.page_cache import PageCache, Rendered
-from grandstand.api.replies import Reply
+from grandstand.operations import answer_cache
+from grandstand.operations.answer_cache import AnswerCache
 from tests.api.conftest import Site, problem
 from tests.support.core import event
 
@@ -16,26 +16,29 @@ pytestmark = pytest.mark.anyio
 class Board:
     """A board whose generation and rendering the test decides."""
 
-    def __init__(self, age_max_seconds: float = 60) -> None:
+    def __init__(self, age_max_seconds: float = 60, weight_max: int = 100) -> None:
         self.generation: int | None = 1
         self.rendered = 0
         self.may_end = asyncio.Event()
         self.may_end.set()
-        self.cache = PageCache(lambda _: self.generation, age_max_seconds)
+        self.cache: AnswerCache[bytes, bytes] = AnswerCache(
+            "tests", age_max_seconds=age_max_seconds, weight_max=weight_max
+        )
 
-    async def render(self) -> Rendered:
-        generation = self.generation
+    def mark(self) -> int | None:
+        return self.generation
+
+    async def render(self) -> bytes:
         self.rendered += 1
         number = self.rendered
         await self.may_end.wait()
-        return Rendered(Reply(200, b"%d" % number), generation)
+        return b"%d" % number
 
     async def compute(self) -> bytes:
-        return (await self.cache.compute(b"name", "board", self.render)).body
+        return await self.cache.compute(b"name", self.mark, self.render)
 
     def held(self) -> bytes | None:
-        reply = self.cache.find(b"name")
-        return None if reply is None else reply.body
+        return self.cache.find(b"name")
 
 
 async def test_a_page_is_kept_until_the_board_changes() -> None:
@@ -82,30 +85,52 @@ async def test_callers_at_once_share_one_rendering_and_one_that_leaves_harms_non
 async def test_a_failure_reaches_every_caller_and_is_not_kept() -> None:
     board = Board()
 
-    async def fail() -> Rendered:
+    async def fail() -> bytes:
         raise ZeroDivisionError
 
-    failed = [asyncio.create_task(board.cache.compute(b"name", "board", fail)) for _ in range(2)]
+    failed = [asyncio.create_task(board.cache.compute(b"name", board.mark, fail)) for _ in range(2)]
     for task in failed:
         with pytest.raises(ZeroDivisionError):
             await task
     assert await board.compute() == b"1"
 
 
-async def test_the_oldest_pages_go_when_there_are_too_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_cache, "BYTES_MAX", 3 * (page_cache.ENTRY_BYTES + 2))
+async def test_what_was_used_longest_ago_goes_when_there_is_too_much() -> None:
+    board = Board(weight_max=3)
+    for name in (b"a", b"b", b"c"):
+        await board.cache.compute(name, board.mark, board.render)
+    assert board.cache.find(b"a") is not None
+    await board.cache.compute(b"d", board.mark, board.render)
+    assert [board.cache.find(name) is not None for name in (b"a", b"b", b"c", b"d")] == [True, False, True, True]
+
+
+async def test_nothing_is_older_than_the_stated_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever changes unheard: an answer was begun to be read at most so long ago."""
+    now = 0.0
+    monkeypatch.setattr(answer_cache, "time", SimpleNamespace(monotonic=lambda: now))
+    board = Board(age_max_seconds=1)
+
+    async def load() -> bytes:
+        return str(now).encode()
+
+    ages = []
+    for step in range(100):
+        now = step * 0.13
+        ages.append(now - float(await board.cache.get(b"name", board.mark, load)))
+    assert 0.8 < max(ages) <= 1
+
+
+async def test_while_changes_go_unheard_every_caller_reads_anew() -> None:
     board = Board()
-    for name in (b"a", b"b", b"c", b"d"):
-        await board.cache.compute(name, "board", board.render)
-    assert [board.cache.find(name) is not None for name in (b"a", b"b", b"c", b"d")] == [False, True, True, True]
+    board.generation = None
+    assert [await board.cache.get(b"name", board.mark, board.render) for _ in range(2)] == [b"1", b"2"]
 
 
 async def test_the_app_serves_kept_pages_and_drops_them_on_a_change(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generation = 1
-    monkeypatch.setattr(site.app._pages.cache, "_generation", lambda _: generation)  # type: ignore[attr-defined]
-    monkeypatch.setattr(site.core.reader, "generation", lambda _: generation)
+    monkeypatch.setattr(site.core.reader, "generation", lambda *_: generation)
     monkeypatch.setattr(site.app._pages.cache, "_age_max_seconds", 60)  # type: ignore[attr-defined]
     path = "/api/leaderboards/global?limit=7"
     first = await site.get(path)
@@ -122,14 +147,18 @@ async def test_the_app_serves_kept_pages_and_drops_them_on_a_change(
     assert changed.json()["total"] == first.json()["total"] + 1
 
 
-async def test_a_flood_of_names_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_flood_of_names_does_not_fill_the_memory(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every query string is a name of its own, and whoever asks chooses it."""
-    monkeypatch.setattr(page_cache, "BYTES_MAX", 100_000)
-    board = Board()
-    for number in range(200):
-        await board.cache.compute(b"?%d" % number, "board", board.render)
-    kept = sum(board.cache.find(b"?%d" % number) is not None for number in range(200))
-    assert 50 < kept < 100
-    await board.cache.compute(b"?" + b"a" * 5_000, "board", board.render)
-    assert board.cache.find(b"?" + b"a" * 5_000) is None
-    assert board.cache.find(b"?199") is not None
+    monkeypatch.setattr(site.core.reader, "generation", lambda *_: 1)
+    cache = site.app._pages.cache  # type: ignore[attr-defined]
+    monkeypatch.setattr(cache, "_age_max_seconds", 60)
+    monkeypatch.setattr(cache, "_weight_max", 40_000)
+    path = "/api/leaderboards/global"
+    for number in range(50):
+        assert (await site.get(f"{path}?limit=1&user_id={number}")).status_code == 200
+    kept = sum(cache.find(f"{path}?limit=1&user_id={number}".encode()) is not None for number in range(50))
+    assert 10 < kept < 45
+    assert cache.find(f"{path}?limit=1&user_id=49".encode()) is not None
+    long = f"{path}?limit=1&from_rank={'0' * 1_100}1"
+    assert (await site.get(long)).status_code in (200, 422)
+    assert cache.find(long.encode()) is None

@@ -190,7 +190,8 @@ async def test_the_limit_is_exact_over_several_processes(limited: Site, monkeypa
         return [status for _ in range(10) for status in await asyncio.gather(*(one(client) for _ in range(30)))]
 
     async def one(client: httpx.AsyncClient) -> int:
-        return (await client.get(BOARD, headers=headers)).status_code
+        # What asks no database: so many at once would find its pool full.
+        return (await client.get("/schema/openapi.json", headers=headers)).status_code
 
     try:
         seen = Counter(chain.from_iterable(await asyncio.gather(*map(ask_much, fronts))))

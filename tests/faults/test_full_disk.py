@@ -1,56 +1,25 @@
 """A disk that fills up under the engines: clear errors, nothing lost, and all is well when there is room again."""
 
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from soak.small_disk import NEEDS, Disk, can_mount, on_a_new_disk, on_disks_with_copies
 
 from tests.faults.load import Load, client_of, define_ticks
 from tests.support.server import Server, end, start_up
 from tests.support.waiting import eventually
 
 DISK_BYTES = 160 * 1024 * 1024
-NEEDS = "needs root and a mount namespace of its own (Linux)"
-IN_A_MOUNT = ("unshare", "-m", "sh", "-c")
-
-
-def can_mount() -> bool:
-    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("unshare") is None:
-        return False
-    return subprocess.run([*IN_A_MOUNT, "mount -t tmpfs none /mnt"], capture_output=True, check=False).returncode == 0
-
-
-class Disk:
-    """A small disk that only the tree sees; the test reaches it through the supervisor's root."""
-
-    def __init__(self, server: Server, folder: Path) -> None:
-        self._ballast = Path(f"/proc/{server.pid}/root{folder}/ballast")
-
-    def fill(self) -> None:
-        with self._ballast.open("ab", buffering=0) as file:
-            for size in (1 << 20, 4096, 1):
-                try:
-                    while file.write(b"x" * size):
-                        pass
-                except OSError:
-                    continue
-
-    def free(self) -> None:
-        self._ballast.unlink(missing_ok=True)
 
 
 @contextmanager
 def on_a_small_disk(folder: Path) -> Iterator[tuple[Server, Disk]]:
     """A tree whose data folder is on a small disk."""
     folder.mkdir()
-    mount = f'mount -t tmpfs -o size={DISK_BYTES},mode=755 none {folder} && exec "$@"'
-    server = start_up(folder / "data", "--workers", "1", prefix=(*IN_A_MOUNT, mount, "sh"))
-    disk = Disk(server, folder)
+    server = start_up(folder / "data", "--workers", "1", prefix=on_a_new_disk(folder, DISK_BYTES))
+    disk = Disk(server.pid, folder)
     try:
         yield server, disk
     finally:
@@ -63,12 +32,8 @@ def with_postgresql_on_a_small_disk(data_dir: Path) -> Iterator[tuple[Server, Di
     """A tree whose PostgreSQL alone is on a small disk: the folder of a first start is copied there."""
     end(start_up(data_dir, "--workers", "1"))
     folder = data_dir / "postgres"
-    mount = (
-        f"cp -a {folder} {folder}.copy && mount -t tmpfs -o size={DISK_BYTES} none {folder} && "
-        f'cp -a {folder}.copy/. {folder} && rm -r {folder}.copy && exec "$@"'
-    )
-    server = start_up(data_dir, "--workers", "1", prefix=(*IN_A_MOUNT, mount, "sh"))
-    disk = Disk(server, folder)
+    server = start_up(data_dir, "--workers", "1", prefix=on_disks_with_copies([folder], DISK_BYTES))
+    disk = Disk(server.pid, folder)
     try:
         yield server, disk
     finally:

@@ -7,6 +7,7 @@ import pytest
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.check_health import HealthChecker
+from grandstand.operations.route_reads import Reads
 from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.storage.event_stream import HIGH
 from grandstand.storage.postgres import Database
@@ -125,7 +126,9 @@ async def test_a_loss_is_said_while_postgresql_is_away_and_written_down_afterwar
     memory = watched.core.new_memory()
     cut_off = Database(database.pool, 0.05)
     watcher = StreamWatcher(cut_off, stream, watched.history, memory)
-    health = HealthChecker(cut_off, watched.history, stream, memory, watched.core.index, ("ingest",), reads=cut_off)
+    health = HealthChecker(
+        cut_off, watched.history, stream, memory, watched.core.index, ("ingest",), reads=Reads(cut_off)
+    )
     async with _all_connections(database):
         await stream.append([event()] * 3, [event()] * 4, NOON)
         await watcher.look()

@@ -65,7 +65,7 @@ def test_a_worker_that_cannot_finish_ends_in_time_and_another_takes_over(
         }
         worker = processes.start("worker", database_url=far, reclaim_idle_seconds=600, **limits)
         client.post("/api/events", json={"event_type": "tick", "user_id": "ann"}).raise_for_status()
-        eventually(lambda: depth(client) == 0)
+        eventually(lambda: depth(client) == 0, 30, "the worker is at work")
         way.hold()
         client.post("/api/events", json={"event_type": "tick", "user_id": "ann"}).raise_for_status()
         assert depth(client) == 1

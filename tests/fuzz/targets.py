@@ -5,10 +5,14 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from msgspec import UNSET
+
 from grandstand.api.decoding import DECODERS
 from grandstand.api.problems import REJECTION_CODES
 from grandstand.domain.cursors import read_cursor, write_cursor
 from grandstand.domain.errors import InvalidError, MalformedError, TooLargeError
+from grandstand.domain.event_model import NOT_SIGNED, Event
+from grandstand.domain.event_signatures import SignatureCheck, sign_event, signing_key_of
 from grandstand.domain.events import Accepted, EventLimits, decode_events, encode_events, judge, read_batch
 from grandstand.domain.payloads import PAYLOAD_DEPTH_MAX
 
@@ -18,6 +22,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SCORES = {"game_ended": (("score",), ("a", "b"))}
 LIMITS = EventLimits(5, 2_000, timedelta(days=30), timedelta(seconds=600), SCORES)
 HISTORY = EventLimits(1_000, 2_000, None, None, SCORES)
+SECRET = b"k" * 32
 DECODED_MAX = 4 * 1_048_576
 
 
@@ -66,6 +71,37 @@ def cursors(data: bytes) -> None:
             assert read_cursor(write_cursor(1, place), 1, tie_bytes) == place
 
 
+def signatures(data: bytes) -> None:
+    """What a session sends: taken as signed by the signature of this session over what it says, and by no other."""
+    try:
+        unsigned = read_batch(data, LIMITS, NOW, "ann", _check())
+        needed = read_batch(data, LIMITS, NOW, "ann", _check(is_required=True))
+    except (MalformedError, InvalidError, TooLargeError):
+        return
+    check(unsigned)
+    # Whatever stands there as a signature, nobody made one.
+    assert needed.high + needed.low == []
+    for event in (*unsigned.high, *unsigned.low):
+        assert event.signature == NOT_SIGNED
+        for session in ("session", "other"):
+            event.signature = sign_event(event, signing_key_of(session, "ann", SECRET))
+            taken = _taken(event)
+            assert len(taken) == (session == "session")
+            assert all(found.signature is UNSET for found in taken)
+        event.signature = sign_event(event, signing_key_of("session", "ann", SECRET))
+        event.event_type = "other" if event.event_type != "other" else "another"
+        assert _taken(event) == [], "it was changed on its way"
+
+
+def _check(*, is_required: bool = False) -> SignatureCheck:
+    return SignatureCheck("session", "ann", SECRET, is_required=is_required)
+
+
+def _taken(event: Event) -> list[Event]:
+    outcome = read_batch(encode_events([event]), LIMITS, NOW, "ann", _check(is_required=True))
+    return [*outcome.high, *outcome.low]
+
+
 def encodings(data: bytes) -> None:
     """A compressed body: pieces of bounded size, or malformed."""
     decoder = DECODERS[b"gzip" if data[:1] < b"\x80" else b"zstd"]()
@@ -82,4 +118,4 @@ def encodings(data: bytes) -> None:
         return
 
 
-TARGETS: dict[str, Target] = {target.__name__: target for target in (events, lines, cursors, encodings)}
+TARGETS: dict[str, Target] = {target.__name__: target for target in (events, lines, cursors, encodings, signatures)}

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from bench.http_connection import HttpClient, request_of
 
+from grandstand.lab.http_connection import HttpClient, request_of
 from tests.hostile.attacks import ATTACKS
 from tests.support.server import Server
 

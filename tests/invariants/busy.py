@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from grandstand.domain.leaderboards import TieBreak
+from grandstand.operations.count_events import EventCounter
 from tests.support.core import Core, event
 from tests.tournaments.cups import HOUR, START, Cups, score
 
@@ -105,4 +106,5 @@ async def build(cups: Cups) -> Busy:
     async with core.database.connection() as connection:
         for month in (time.now.date().replace(day=1), time.now.date().replace(month=time.now.month + 1, day=1)):
             await core.event_log.create_partition(connection, month)
+    await EventCounter(core.database, core.event_log).count()
     return busy

@@ -160,10 +160,10 @@ FIRST_PRIZE = "prize_id = (SELECT min(prize_id::text)::uuid FROM prizes WHERE st
 
 DAMAGES: dict[str, tuple[set[str], Damage]] = {
     "an event is lost": (
-        {"entries_match_events"}, sql("DELETE FROM events WHERE user_id = 'lone'")
+        {"entries_match_events", "rollups_match_events"}, sql("DELETE FROM events WHERE user_id = 'lone'")
     ),
     "an event is in two partitions": (
-        {"events_unique"},
+        {"events_unique", "rollups_match_events"},
         sql(
             "INSERT INTO events (id, received_at, occurred_at, event_type, user_id, payload) SELECT id, "
             "received_at + interval '1 month', occurred_at, event_type, user_id, payload FROM events "
@@ -295,6 +295,20 @@ DAMAGES: dict[str, tuple[set[str], Damage]] = {
         sql("DELETE FROM webhook_events WHERE event_id = (SELECT min(event_id::text)::uuid FROM webhook_events "
             "WHERE type = 'prize.awarded')"),
     ),
+    "events of an hour are miscounted": (
+        {"rollups_match_events"},
+        sql(
+            "UPDATE rollups SET events = events + 1",
+            "UPDATE rollup_months SET events = events + (SELECT count(*) FROM rollups WHERE grain = 'hour')",
+        ),
+    ),
+    "users of a day are miscounted": (
+        {"rollups_match_events"}, sql("UPDATE rollups SET users = users + 1 WHERE grain = 'day' AND event_type = ''")
+    ),
+    "a user was not seen in an hour": (
+        {"rollups_match_events"}, sql("DELETE FROM rollup_users WHERE user_id = 'lone' AND event_type <> ''")
+    ),
+    "a first event is lost": ({"rollups_match_events"}, sql("DELETE FROM first_events WHERE user_id = 'p05'")),
     "the next month has no partition": ({"partitions_cover"}, sql("DROP TABLE {next_month}")),
     "the count of the stream is off": ({"events_processed"}, count_too_many),
     "a block is lost from the stream": ({"events_processed"}, lose_a_block),

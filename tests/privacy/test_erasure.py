@@ -1,9 +1,11 @@
 """Erasure: no byte of the id stays, what is counted stays counted, and the id begins anew."""
 
+import json
 from typing import Any
 
 import pytest
 
+from grandstand.operations.audit import record
 from grandstand.operations.finish_erasures import ErasureFinisher
 from grandstand.storage.fencing import Fence
 from tests.privacy.life import NAME, Life, places_in_postgres, places_in_valkey
@@ -119,6 +121,29 @@ async def test_twice_is_the_same_as_once(life: Life) -> None:
     assert await life.core.new_erasure_finisher().finish() == 1
     assert await life.core.new_erasure_finisher().finish() == 0
     assert (await life.core.new_eraser().erase(NAME)).erasure_id != first.erasure_id
+
+
+async def test_the_audit_log_and_the_outbox_lose_the_id_and_nothing_else(cups: Cups) -> None:
+    """Whoever is called as a field is must not take that field out of all that was written down."""
+    core, time = cups.core, cups.time
+    time.at(START)
+    said = {"user_id": "reason", "status": "pending"}
+    async with core.database.transaction() as connection:
+        void = said | {"reason": "reason told us, in the reason"}
+        await record(connection, "prize.void", "1", before={"status": "pending"}, after=void)
+        await record(connection, "leaderboard.put", "b", before={"reason": ["x", "reason"]}, after={"reason": "y"})
+        await core.outbox.add(connection, "prize.claimed", said | {"reason": 1})
+    await core.new_eraser().erase("reason")
+    time.forward(seconds=1)
+    assert await core.new_erasure_finisher().finish() == 1
+    rows = await cups.fetch("SELECT before, after FROM audit_log WHERE target IN ('1', 'b') ORDER BY audit_id")
+    (status, void), (listed, put) = [map(json.loads, row) for row in rows]
+    pseudonym = void["user_id"]
+    assert pseudonym.startswith("erased-")
+    assert (status, void) == ({"status": "pending"}, {"user_id": pseudonym, "status": "pending"})
+    assert (listed, put) == ({"reason": ["x", pseudonym]}, {"reason": "y"})
+    [(payload,)] = await cups.fetch("SELECT payload FROM webhook_events WHERE type = 'prize.claimed'")
+    assert json.loads(payload) == {"user_id": pseudonym, "status": "pending", "reason": 1}
 
 
 @pytest.mark.parametrize("is_archived", [True, False])

@@ -15,6 +15,9 @@ from soak.cups import Cup, prizes_of
 from soak.findings import Findings
 from soak.happenings import Event
 from soak.inspection import Stored
+from soak.outlaws import Outlaws
+from soak.periods import BEGINNING
+from soak.workload import Reset
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
@@ -24,10 +27,13 @@ class State:
     """What is stored and served; a test spoils a part of it."""
 
     rows: list[Stored] = field(default_factory=list)
-    entries: list[tuple[str, str, str, int, datetime]] = field(default_factory=list)
+    entries: list[tuple[str, str, datetime, str, int, datetime]] = field(default_factory=list)
     served: list[dict[str, Any]] = field(default_factory=list)
     standings: list[dict[str, Any]] = field(default_factory=list)
     prizes: list[dict[str, Any]] = field(default_factory=list)
+    resets: list[tuple[str, list[datetime]]] = field(default_factory=list)
+    bans: list[tuple[str, datetime | None, datetime | None]] = field(default_factory=list)
+    archived: list[tuple[str, str, datetime]] = field(default_factory=list)
 
     async def events(self, event_ids: Sequence[str]) -> list[Stored]:
         return [row for row in self.rows if row.event_id in event_ids]
@@ -35,7 +41,8 @@ class State:
     async def fetch(self, name: str, *arguments: Any) -> Sequence[Any]:
         if name == "count_events":
             return [(len(self.rows),)]
-        return {"entries": self.entries, "standings": self.standings, "prizes": self.prizes}[name]
+        found: Sequence[Any] = getattr(self, name)
+        return found
 
     async def ask(self, method: str, path: str, body: Any = None, **query: Any) -> Reply:
         if path.startswith("/api/tournaments"):
@@ -59,14 +66,23 @@ def state() -> State:
         state.rows.append(
             Stored(event.event_id, event.user_id, event.event_type, NOON, NOON, json.dumps(event.payload))
         )
-        state.entries.append(("soak-coins", "", event.user_id, coins, NOON))
+        for key in ("soak-coins", "soak-season"):
+            state.entries.append((key, "", BEGINNING, event.user_id, coins, NOON))
         state.served.append({"rank": rank, "user_id": event.user_id, "score": coins, "achieved_at": NOON.isoformat()})
     return state
 
 
-async def audited(state: State, *unacknowledged: Event, gone: bytes = b"") -> set[str]:
+async def audited(
+    state: State,
+    *unacknowledged: Event,
+    gone: bytes = b"",
+    outlaws: Outlaws | None = None,
+    reset: Reset | None = None,
+) -> set[str]:
     findings = Findings()
     auditor = Auditor(state, state)
+    auditor.model.outlaws = outlaws or Outlaws()
+    auditor.resets = [[reset]] if reset else []
     for event in [*EVENTS, *unacknowledged]:
         event.is_stored = False
         auditor.open[event.event_id] = event
@@ -87,8 +103,9 @@ async def test_what_nobody_acknowledged_may_be_missing(state: State) -> None:
 
 
 def _lose_a_row(state: State) -> None:
-    for part in (state.rows, state.entries, state.served):
+    for part in (state.rows, state.served):
         part.pop()
+    del state.entries[-2:]
 
 
 def _double_a_row(state: State) -> None:
@@ -100,7 +117,7 @@ def _store_a_stranger(state: State) -> None:
 
 
 def _count_twice(state: State) -> None:
-    state.entries[0] = (*state.entries[0][:3], 20, NOON)
+    state.entries[0] = (*state.entries[0][:4], 20, NOON)
 
 
 def _forget_an_entry(state: State) -> None:
@@ -141,6 +158,49 @@ async def test_what_is_wrong_is_found(state: State, spoil: Callable[[State], Non
     spoil(state)
 
     assert await audited(state) == {kind}
+
+
+def _ban(state: State, user_id: str) -> None:
+    state.bans.append((user_id, NOON, None))
+    state.entries = [entry for entry in state.entries if entry[3] != user_id]
+    state.served = [row for row in state.served if row["user_id"] != user_id]
+
+
+async def test_a_ban_that_nobody_heard_of_may_be_done_or_not(state: State) -> None:
+    outlaws = Outlaws.of(["user-2"])
+    outlaws.each["user-2"].was_unheard = True
+    assert await audited(state, outlaws=outlaws) == set()
+
+    outlaws.each["user-2"].was_unheard = True
+    _ban(state, "user-2")
+    assert await audited(state, outlaws=outlaws) == set()
+
+
+async def test_a_ban_that_was_answered_must_be_done(state: State) -> None:
+    outlaws = Outlaws.of(["user-2"])
+    outlaws.each["user-2"].is_banned = True
+
+    assert await audited(state, outlaws=outlaws) == {"lost"}
+
+
+async def test_a_banned_player_who_is_left_on_a_board_is_found(state: State) -> None:
+    outlaws = Outlaws.of(["user-2"])
+    outlaws.each["user-2"].is_banned = True
+    served = state.served.copy()
+    _ban(state, "user-2")
+    state.served = served
+
+    assert await audited(state, outlaws=outlaws) == {"wrong_rank"}
+
+
+@pytest.mark.parametrize(
+    ("times", "answered", "unheard", "kinds"),
+    [(1, 1, 0, set()), (1, 0, 1, set()), (0, 1, 0, {"lost"}), (2, 1, 0, {"doubled"}), (2, 1, 1, set())],
+)
+async def test_resets_are_counted(state: State, times: int, answered: int, unheard: int, kinds: set[str]) -> None:
+    state.resets = [("soak-season", [NOON + timedelta(seconds=number + 1) for number in range(times)])]
+
+    assert await audited(state, reset=Reset("soak-season", answered, unheard)) == kinds
 
 
 def _settled_cup(state: State) -> Cup:

@@ -11,6 +11,7 @@ from soak.findings import Findings
 from soak.happenings import Event
 from soak.judge import Judge
 from soak.model import Model
+from soak.outlaws import Outlaws, Sentence
 from soak.weather import Weather
 from soak.workload import Read, Write
 
@@ -32,7 +33,7 @@ def judge() -> Judge:
     """Three players are settled: ann 9, bob 7, cyd 5."""
     model = Model()
     for number, (user, score) in enumerate((("ann", 9), ("bob", 7), ("cyd", 5))):
-        model.settle(game(number, user, score))
+        model.settle(game(number, user, score), NOON)
     return Judge(model, Weather(), Findings(), {})
 
 
@@ -144,3 +145,43 @@ def test_replies_to_claims(judge: Judge) -> None:
 
     judge.replied(claim, reply(404, {"code": "prize_not_found"}))
     assert found(judge) == {"wrong_reply"}
+
+
+def test_a_banned_player_must_not_be_shown_any_more(judge: Judge) -> None:
+    judge.model.outlaws = Outlaws.of(["ann"])
+    ban = Sentence(judge.model.outlaws.each["ann"], "ban")
+    judge.about_to_send(ban)
+    answer = reply(200, {"is_banned": True, "prizes_voided": 0})
+    judge.replied(ban, answer)
+
+    soon, later = (page(RIGHT)._replace(sent_at=answer.ended_at + seconds) for seconds in (0.1, 9.0))
+    judge.replied(PAGE, soon)
+    assert found(judge) == set()
+
+    judge.replied(PAGE, later)
+    assert found(judge) == {"wrong_rank"}
+
+
+def test_who_is_let_in_again_may_be_shown_or_not(judge: Judge) -> None:
+    judge.model.outlaws = Outlaws.of(["ann"])
+    outlaw = judge.model.outlaws.each["ann"]
+    outlaw.is_banned, outlaw.gone_since = True, 0.0
+    judge.about_to_send(Sentence(outlaw, "unban"))
+
+    judge.replied(PAGE, page(RIGHT))
+    judge.replied(PAGE, page([row(1, "bob", 7, 1), row(2, "cyd", 5, 2)], 2))
+
+    assert found(judge) == set()
+
+
+def test_only_a_sentence_that_was_asked_for_again_may_be_refused(judge: Judge) -> None:
+    judge.model.outlaws = Outlaws.of(["ann"])
+    unban = Sentence(judge.model.outlaws.each["ann"], "unban")
+    refused = reply(404, {"code": "player_not_banned"})
+    judge.replied(unban, refused)
+    assert found(judge) == {"wrong_reply"}
+
+    judge.findings = Findings()
+    unban.fail()
+    judge.replied(unban, refused)
+    assert found(judge) == set()

@@ -29,6 +29,15 @@ def test_flat_memory_is_no_trouble_and_growing_memory_is() -> None:
     assert len(report(samples(100))["trouble"]) == 1
 
 
+def test_what_the_first_checks_take_and_keep_is_no_growth() -> None:
+    stepped = samples(0)
+    for sample in stepped:
+        sample.memory_mb["worker-1"] += 30 * (sample.at_seconds >= 300) + 8 * (sample.at_seconds >= 600)
+
+    assert report(stepped)["trouble"] == []
+    assert report(stepped[:150])["trouble"] == []
+
+
 def test_more_and_more_connections_are_trouble() -> None:
     assert report(samples(0, connections=(5, 40)))["trouble"] == ["postgres_connections: 5 became 40"]
 

@@ -53,6 +53,26 @@ async def test_generations_follow_changes(core: Core) -> None:
     assert feed.generation(1) is None
 
 
+async def test_years_of_rankings_take_bounded_memory_and_no_change_is_missed(core: Core) -> None:
+    """Thousands of rankings begin and end each day; a process that listens for a year must not remember them all."""
+    feed = ChangeFeed(core.valkey, core.prefix, lambda: None, rankings_max=100)
+    async with running(feed):
+        await eventually_async(lambda: feed.generation(1) is not None)
+        kept_by_caches = {ranking: feed.generation(ranking) for ranking in range(1, 1001)}
+        for first in range(1, 1001, 50):
+            await core.changes.rankings(range(first, first + 50))
+        names = feed.names_generation()
+        await core.changes.names()
+        await eventually_async(lambda: feed.names_generation() != names, what="all of it is heard")
+        assert feed.rankings_remembered <= 100
+        assert not [ranking for ranking, seen in kept_by_caches.items() if feed.generation(ranking) == seen]
+        # What changed last is told apart, and a ranking whose change was forgotten one by one is heard of again.
+        newest, forgotten = feed.generation(1000), feed.generation(1)
+        await core.changes.rankings([1])
+        await eventually_async(lambda: feed.generation(1) != forgotten)
+        assert feed.generation(1000) == newest
+
+
 async def test_an_applied_batch_changes_the_generation_of_its_boards_only(core: Core) -> None:
     """It is known once a board was read, and read anew after rankings were made."""
     await core.define("spend", event_type="purchase")

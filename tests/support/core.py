@@ -336,6 +336,8 @@ class Core:
         async with self.database.transaction() as connection:
             await self.ledger.seize(connection)
             await connection.execute(
+                "DELETE FROM rollup_queue; DELETE FROM rollups; DELETE FROM rollup_users; DELETE FROM first_events; "
+                "DELETE FROM rollup_months;"
                 "DELETE FROM quarantine; DELETE FROM plausibility_minutes; DELETE FROM events; "
                 "DELETE FROM entries; DELETE FROM bucket_members; DELETE FROM rankings"
             )
@@ -418,6 +420,8 @@ async def empty(database: Database) -> None:
             await connection.execute(f"DROP TABLE {name}")
         await connection.execute(
             "DELETE FROM entries; DELETE FROM archived_entries; DELETE FROM bucket_members; DELETE FROM removals;"
+            "DELETE FROM rollup_queue; DELETE FROM rollups; DELETE FROM rollup_users; DELETE FROM first_events; "
+            "DELETE FROM rollup_months;"
             "DELETE FROM quarantine; DELETE FROM plausibility_minutes;"
             "DELETE FROM archived_ids; DELETE FROM archived_users; DELETE FROM archive_files;"
             "DELETE FROM event_archives;"

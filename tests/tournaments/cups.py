@@ -18,6 +18,7 @@ from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.claim_prizes import PrizeKeeper
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.list_tournaments import TournamentLister
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.read_tournament import TournamentReader
@@ -25,7 +26,7 @@ from grandstand.operations.run_tournaments import TournamentRunner
 from grandstand.operations.settle_tournament import TournamentSettler
 from grandstand.operations.tournament_views import PrizeView, TournamentView
 from grandstand.storage.event_stream import HIGH
-from grandstand.storage.postgres import Database
+from grandstand.storage.postgres import WAITING_PER_CONNECTION_MAX, Database
 from tests.support.core import Core, event
 
 START = datetime(2026, 11, 2, 18, tzinfo=UTC)
@@ -75,13 +76,14 @@ class Cups:
             database, core.ledger, core.store, core.rankings, core.tournaments, core.changes,
             grace_seconds=int(GRACE.total_seconds()),
         )  # fmt: skip
-        self.lister = TournamentLister(database, core.tournaments)
-        self.joiner = TournamentJoiner(database, core.ledger, core.tournaments, core.bans)
-        self.prize_keeper = PrizeKeeper(database, core.prizes, core.outbox)
+        known = KnownTournaments(database, core.tournaments, core.feed, age_max_seconds=0)
+        self.lister = TournamentLister(database, core.tournaments, known)
+        self.joiner = TournamentJoiner(database, core.ledger, core.tournaments, core.bans, core.changes)
+        self.prize_keeper = PrizeKeeper(database, core.prizes, core.outbox, core.changes)
         self.banner = PlayerBanner(
             database, core.ledger, core.bans, core.entries, core.tournaments, core.prizes, core.index, core.changes
         )
-        self.reader = TournamentReader(core.database, core.tournaments, core.prizes, core.reader)
+        self.reader = TournamentReader(core.database, core.tournaments, known, core.prizes, core.reader)
         self.settler = TournamentSettler(
             database, core.ledger, core.tournaments, core.rankings, core.prizes, core.outbox
         )
@@ -212,9 +214,19 @@ def score(
     return event(user_id, at=at, payload={"score": value, "tournament_id": cup}, event_id=event_id)
 
 
+TOGETHER_MAX = 5 * WAITING_PER_CONNECTION_MAX
+"""Calls at once: beyond what may wait for the connections of the tests' pools they are refused."""
+
+
 async def together(*calls: Any) -> list[Any]:
-    """Run calls at once; return what each returned or raised."""
-    return await asyncio.gather(*calls, return_exceptions=True)
+    """Run calls at once, as many as every pool lets wait; return what each returned or raised."""
+    turns = asyncio.Semaphore(TOGETHER_MAX)
+
+    async def take_turn(call: Any) -> Any:
+        async with turns:
+            return await call
+
+    return await asyncio.gather(*map(take_turn, calls), return_exceptions=True)
 
 
 @pytest.fixture

@@ -115,6 +115,43 @@ async def test_whatever_a_dead_worker_left_behind_each_event_has_one_end(core: C
     assert await core.valkey.hlen(f"{core.prefix}:{{events}}:trials") == 0
 
 
+@pytest.mark.parametrize("damage", ["another type", "nonsense"])
+@pytest.mark.parametrize("when", ["before", "while trying"])
+async def test_damaged_marks_stall_no_take_over(core: Core, damage: str, when: str) -> None:
+    """What a dead worker left is stored and ranked, and what nobody here has put there is gone."""
+    await core.define("sum", operator="sum")
+    await core.stream.create_group()
+    events = [event(f"p{number % 4}", number) for number in range(10)]
+    await append(core, [text_of(item) for item in events])
+    blocks = await core.stream.read("dead", HIGH, 1)
+    key = f"{core.prefix}:{{events}}:trials"
+
+    async def spoil() -> None:
+        await core.valkey.delete(key)
+        if damage == "another type":
+            await core.valkey.set(key, "not ours")
+        else:
+            field = f"{blocks[0].priority}:{blocks[0].block_id.decode()}"
+            await core.valkey.hset(key, mapping={field: "[not ours"})  # type: ignore[misc]
+
+    worker = consumer(core, reclaim_idle_seconds=0.2, retry_seconds=0.05)
+    if when == "before":
+        await spoil()
+    else:
+        apply = worker._isolator._applier.apply
+
+        async def spoiling(blocks: Any) -> Any:
+            await spoil()
+            return await apply(blocks)
+
+        worker._isolator._applier.apply = spoiling  # type: ignore[method-assign]
+    async with running(worker):
+        await eventually_async(lambda: is_drained(core))
+    await core.check("sum", events)
+    assert await core.database.pool.fetchval("SELECT count(*) FROM dead_letters") == 0
+    assert not await core.valkey.exists(key)
+
+
 async def test_many_stalled_blocks_are_all_taken_over_soon(core: Core) -> None:
     """Far more than one look takes, behind many that a living worker holds."""
     await core.stream.create_group()

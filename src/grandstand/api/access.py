@@ -23,11 +23,23 @@ def principal_of(scope: HTTPScope, services: Services) -> Principal:
 
 
 def authorization_of(scope: HTTPScope) -> str | None:
-    """Return the `Authorization` header."""
+    """Return the `Authorization` header.
+
+    Raises:
+        UnauthorizedError: there are several: a proxy may have looked at another than we would.
+    """
+    found = None
     for name, value in scope["headers"]:
         if name == b"authorization":
-            return value.decode("latin-1")
-    return None
+            if found is not None:
+                raise UnauthorizedError("Send one `Authorization` header.")
+            found = value
+    return None if found is None else found.decode("latin-1")
+
+
+def has_credential(scope: HTTPScope) -> bool:
+    """Tell whether there is a credential, good or not."""
+    return any(name == b"authorization" for name, _ in scope["headers"])
 
 
 def require_operator(principal: Principal, scope: Scope) -> None:
@@ -91,6 +103,14 @@ def require_reader(principal: Principal, scope: Scope, visibility: Visibility, o
 def shown_to(principal: Principal, visibility: Visibility) -> Visibility:
     """Return who may be shown an answer to this caller: what a player's token adds is for nobody else."""
     return "private" if principal.kind == "player" else visibility
+
+
+def shown_as_defined(principal: Principal, visibility: Visibility) -> Visibility:
+    """Return who may be shown a definition that this caller asked for.
+
+    Whoever may change it is shown what it is now, and no copy.
+    """
+    return "private" if principal.is_operator else visibility
 
 
 def actor_of(principal: Principal) -> str:

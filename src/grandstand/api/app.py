@@ -7,6 +7,7 @@ from litestar.di import Provide
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
+from grandstand.api.analytics import AnalyticsRoutes
 from grandstand.api.audit import AuditRoutes
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.cors import Cors
@@ -37,6 +38,7 @@ CONTROLLERS = (
     QuarantineRoutes,
     KeyRoutes,
     AuditRoutes,
+    AnalyticsRoutes,
     HealthRoutes,
     SchemaRoutes,
 )

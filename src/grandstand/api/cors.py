@@ -44,7 +44,9 @@ class Cors:
         """Answer a preflight, or let the app answer and add what browsers ask for."""
         origin = _header(scope, b"origin") if scope["type"] == ScopeType.HTTP else None
         if origin is None:
-            await self._app(scope, receive, self._sender(send, ()))
+            # An edge may keep this answer for pages of any origin, so it has to say that they may read it.
+            allows_all = scope["type"] == ScopeType.HTTP and self._config.is_allow_all_origins
+            await self._app(scope, receive, self._sender(send, self._simple if allows_all else ()))
             return
         allowed = self._config.is_origin_allowed(origin.decode("latin-1").lower())
         if _is_preflight(scope):

@@ -10,14 +10,15 @@ from collections.abc import Awaitable, Mapping
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from grandstand.api.access import authorization_of
+from grandstand.api.access import has_credential
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
 from grandstand.api.limits import admit_request, with_headers
 from grandstand.api.live import Opening, open_board, open_tournament, stream_live
-from grandstand.api.pages import Pages, not_modified, page_name
+from grandstand.api.pages import Pages, page_name
 from grandstand.api.place_reads import find_place_read
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
+from grandstand.api.public_reads import not_modified
 from grandstand.api.replies import Headers, Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
 from grandstand.api.role_gate import closed_paths, is_served
@@ -28,6 +29,9 @@ BOARDS_PATH = "/api/leaderboards/"
 TOURNAMENTS_PATH = "/api/tournaments/"
 RESERVED_PATH = BOARDS_PATH + "user"
 LIVE_SUFFIX = "/live"
+UNMARKED_SUFFIXES = ("/lookup", "/scores")
+"""Of what is posted: the ends of paths that change nothing in PostgreSQL before they are answered."""
+
 LIVE_ROUTE = "/api/leaderboards/{key}/live"
 TOURNAMENT_LIVE_ROUTE = "/api/tournaments/{tournament_id}/live"
 PAGE_ROUTE = "/api/leaderboards/{key}"
@@ -100,7 +104,7 @@ class Front:
         return self._is_partial and not is_served(method, path, self._services.roles)
 
     async def _answer_page(self, scope: HTTPScope, send: Send, key: str, headers: Headers) -> int:
-        held = None if _has_credential(scope) else self._pages.cache.find(page_name(scope))
+        held = None if has_credential(scope) else self._pages.cache.find(page_name(scope))
         if held is None:
             return await _answer(self._pages.answer(scope, key), scope, send, headers)
         reply = not_modified(held, scope)
@@ -138,12 +142,16 @@ class Front:
         is_head, is_options = scope["method"] == "HEAD", scope["method"] == "OPTIONS"
         if is_head:
             scope["method"] = "GET"
+        is_write = not is_options and scope["method"] != "GET" and not scope["path"].endswith(UNMARKED_SUFFIXES)
         status = 0
 
         async def send_counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if is_write:
+                    # Whatever the answer is: a write that failed may have been done all the same.
+                    await self._services.reads.note_write()
                 if is_options and (allowed := self._methods_by_route.get(scope.get("path_template", ""))):
                     message["headers"] = [(b"allow", allowed.encode())]
             elif is_head and message["type"] == "http.response.body":
@@ -196,7 +204,3 @@ def _live_key(scope: HTTPScope, under: str) -> str | None:
         return None
     key = path[len(under) : -len(LIVE_SUFFIX)]
     return key if key and "/" not in key else None
-
-
-def _has_credential(scope: HTTPScope) -> bool:
-    return authorization_of(scope) is not None

@@ -8,16 +8,16 @@ from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from grandstand.api.access import principal_of, require_operator, require_reader
+from grandstand.api.access import principal_of, require_operator, require_reader, shown_as_defined
 from grandstand.api.bodies import read_body
 from grandstand.api.live import HEADERS, MEDIA_TYPE, read_topic
 from grandstand.api.pages import Pages
 from grandstand.api.parameters import Query, check_user_id, read_key, read_new_key, read_path_user_id
-from grandstand.api.place_reads import board_nearby, board_user
+from grandstand.api.place_reads import board_nearby, board_user, read_reply
 from grandstand.api.replies import PRIVATE, Reply, json_reply
 from grandstand.api.services import Services
 from grandstand.domain.json_bodies import decode_body
-from grandstand.domain.leaderboards import GLOBAL_KEY
+from grandstand.domain.leaderboards import GLOBAL_KEY, Visibility
 from grandstand.operations.define_leaderboard import LeaderboardView
 from grandstand.operations.list_leaderboards import LIST_MAX
 
@@ -43,7 +43,9 @@ class LeaderboardRoutes(Controller):
     path = "/api/leaderboards"
 
     @get("/")
-    async def get_list(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
+    async def get_list(
+        self, request: AnyRequest, services: NamedDependency[Services], pages: NamedDependency[Pages]
+    ) -> Response[bytes]:
         """List the definitions that the caller may see."""
         principal = principal_of(request.scope, services)
         query = Query(request.scope["query_string"])
@@ -52,7 +54,7 @@ class LeaderboardRoutes(Controller):
             limit=query.count("limit", LIST_MAX),
             cursor=query.text("cursor"),
         )
-        return json_reply(found).as_response()
+        return read_reply(request.scope, pages, found, shown_as_defined(principal, "public")).as_response()
 
     @put("/{key:str}")
     async def put_definition(
@@ -75,13 +77,18 @@ class LeaderboardRoutes(Controller):
 
     @get("/{key:str}/definition")
     async def get_definition(
-        self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str]
+        self,
+        request: AnyRequest,
+        services: NamedDependency[Services],
+        pages: NamedDependency[Pages],
+        key: FromPath[str],
     ) -> Response[bytes]:
         """Read a definition."""
         principal = principal_of(request.scope, services)
         view = await services.definer.get(read_key(key))
-        require_reader(principal, "leaderboards:read", "public" if view.visibility == "public" else "private")
-        return json_reply(view).as_response()
+        visibility: Visibility = "public" if view.visibility == "public" else "private"
+        require_reader(principal, "leaderboards:read", visibility)
+        return read_reply(request.scope, pages, view, shown_as_defined(principal, visibility)).as_response()
 
     @get("/{key:str}")
     async def get_page(self, request: AnyRequest, pages: NamedDependency[Pages], key: FromPath[str]) -> Response[bytes]:
@@ -138,16 +145,21 @@ class LeaderboardRoutes(Controller):
 
     @get("/{key:str}/periods")
     async def get_periods(
-        self, request: AnyRequest, services: NamedDependency[Services], key: FromPath[str]
+        self,
+        request: AnyRequest,
+        services: NamedDependency[Services],
+        pages: NamedDependency[Pages],
+        key: FromPath[str],
     ) -> Response[bytes]:
         """List the periods that have ended."""
         board = read_key(key)
-        require_reader(
-            principal_of(request.scope, services), "leaderboards:read", await services.reader.visibility(board)
-        )
+        principal, visibility = principal_of(request.scope, services), await services.reader.visibility(board)
+        require_reader(principal, "leaderboards:read", visibility)
         query = Query(request.scope["query_string"])
         found = await services.reader.periods(board, limit=query.count("limit", 100), cursor=query.text("cursor"))
-        return json_reply(found).as_response()
+        changes_at = await services.reader.next_end(board)
+        shown = shown_as_defined(principal, visibility)
+        return read_reply(request.scope, pages, found, shown, changes_at=changes_at).as_response()
 
     @get("/{key:str}/live")
     async def get_live(

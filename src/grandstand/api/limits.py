@@ -36,23 +36,26 @@ def admit_request(scope: HTTPScope, services: Services) -> Headers | Awaitable[H
         RateLimitedError: it is over a limit; at once, or from what is awaited.
     """
     limits = services.limiter.limits
-    authorization = authorization_of(scope)
-    if authorization is None:
-        limit, principal = limits.anonymous, None
-    else:
-        try:
-            principal = services.authenticator.principal(authorization)
-        except UnauthorizedError:
-            # Whoever guesses credentials is a client like any other.
-            principal = None
-        if principal is not None and principal.is_operator:
-            limit = limits.server if principal.kind == "server" else None
-        elif principal is not None and principal.user_id is not None:
-            if scope["path"] in EXEMPT:
-                return ()
-            return _admit_player(scope, services, principal.user_id)
+    principal, is_anonymous = None, False
+    try:
+        authorization = authorization_of(scope)
+        if authorization is None:
+            is_anonymous = True
         else:
-            limit = limits.client
+            principal = services.authenticator.principal(authorization)
+    except UnauthorizedError:
+        # Whoever guesses credentials is a client like any other.
+        pass
+    if is_anonymous:
+        limit = limits.anonymous
+    elif principal is not None and principal.is_operator:
+        limit = limits.server if principal.kind == "server" else None
+    elif principal is not None and principal.user_id is not None:
+        if scope["path"] in EXEMPT:
+            return ()
+        return _admit_player(scope, services, principal.user_id)
+    else:
+        limit = limits.client
     if limit is None or scope["path"] in EXEMPT:
         return ()
     if limit is limits.server and principal is not None:

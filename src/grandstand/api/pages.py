@@ -1,23 +1,27 @@
-"""Leaderboard pages as replies: read, encoded, with the headers that let browsers and edges keep public ones."""
+"""Leaderboard pages as replies; those that everyone may see are kept, encoded, until something changes."""
 
-import hashlib
-from datetime import UTC, datetime
+from collections.abc import Hashable
 
-import msgspec
 from litestar.types import HTTPScope
 
-from grandstand import clock
 from grandstand.api.access import principal_of, require_reader
-from grandstand.api.page_cache import PageCache, Rendered
 from grandstand.api.parameters import Query, read_key
-from grandstand.api.replies import JSON, PRIVATE, Headers, Reply, encode
+from grandstand.api.public_reads import PublicReads, not_modified
+from grandstand.api.replies import Reply
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
 from grandstand.domain.leaderboards import Visibility
-from grandstand.operations.leaderboard_views import Page
-from grandstand.operations.read_leaderboard import WHOLE_BOARD
+from grandstand.operations.answer_cache import AnswerCache
+from grandstand.operations.find_ranking import Part
 
-_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+BYTES_MAX = 33_554_432
+"""Bytes that are kept, of bodies and of names; those used longest ago go first."""
+
+NAME_BYTES_MAX = 1024
+"""A longer name is no page that two clients ask for, and is not kept."""
+
+ENTRY_BYTES = 1024
+"""What a page costs beside its name and body, roughly: headers, tuples, its place in the dictionary."""
 
 
 class Pages:
@@ -25,9 +29,13 @@ class Pages:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self.cache = PageCache(services.reader.generation, services.settings.read_cache_seconds)
-        self._max_age = services.settings.public_max_age_seconds
-        self._public = _public(self._max_age)
+        self.public = PublicReads(services.settings)
+        self.cache: AnswerCache[bytes, Reply] = AnswerCache(
+            "pages",
+            age_max_seconds=services.settings.read_cache_seconds,
+            weight_max=BYTES_MAX,
+            weigh=lambda name, reply: len(name) + len(reply.body) + ENTRY_BYTES,
+        )
 
     async def answer(self, scope: HTTPScope, encoded_key: str) -> Reply:
         """Answer `GET /api/leaderboards/{key}`.
@@ -49,26 +57,28 @@ class Pages:
         query = Query(scope["query_string"])
         if visibility != "public":
             return await self._read(principal, encoded_key, query)
-        name = page_name(scope)
+        name, part = page_name(scope), query.part()
         held = self.cache.find(name)
         if held is not None:
             return held
 
-        async def render() -> Rendered:
-            # Asked before reading: what changes meanwhile makes the page old at once, instead of never.
-            generation = self._services.reader.generation(key) if query.part() == WHOLE_BOARD else None
-            return Rendered(self._reply(await self._page(key, query, query.user_id()), "public"), generation)
+        def mark() -> Hashable | None:
+            # Only of a whole board it is known what changes it.
+            is_kept = part == Part(part.period) and len(name) <= NAME_BYTES_MAX
+            return self._services.reader.generation(key, part) if is_kept else None
 
-        return await self.cache.compute(name, key, render)
+        async def render() -> Reply:
+            return await self._page(key, query, query.user_id(), "public")
+
+        return await self.cache.compute(name, mark, render)
 
     async def _read(self, principal: Principal, encoded_key: str, query: Query) -> Reply:
         key = read_key(encoded_key)
         require_reader(principal, "leaderboards:read", await self._services.reader.visibility(key))
-        page = await self._page(key, query, query.user_id() or principal.user_id)
-        return self._reply(page, "private")
+        return await self._page(key, query, query.user_id() or principal.user_id, "private")
 
-    async def _page(self, key: str, query: Query, user_id: str | None) -> Page:
-        return await self._services.reader.page(
+    async def _page(self, key: str, query: Query, user_id: str | None, visibility: Visibility) -> Reply:
+        page = await self._services.reader.page(
             key,
             limit=query.count("limit", 100),
             cursor=query.text("cursor"),
@@ -76,51 +86,10 @@ class Pages:
             user_id=user_id,
             part=query.part(),
         )
-
-    def _reply(self, page: Page, visibility: Visibility) -> Reply:
-        return Reply(200, encode(page), JSON, self.headers(page, visibility))
-
-    def _cache_control(self, content: msgspec.Struct) -> bytes:
-        """Return for how long a public read may be kept: never beyond the end of its period."""
-        ends_at: datetime | None = getattr(content, "period_ends_at", None)
-        if ends_at is None:
-            return self._public
-        left = int((ends_at - clock.now()).total_seconds())
-        return self._public if left >= 5 * self._max_age or left < 0 else _public(min(self._max_age, left // 5))
-
-    def headers(self, content: msgspec.Struct, visibility: Visibility) -> Headers:
-        """Return the headers of a read: cacheable for what everyone may see, and not at all for the rest."""
-        if visibility != "public":
-            return PRIVATE
-        return (
-            (b"cache-control", self._cache_control(content)),
-            (b"etag", _entity_tag(content)),
-            # A player token adds that player's own entry, so an edge must keep those answers apart from this one.
-            (b"vary", b"Authorization"),
-        )
+        is_archived = await self._services.reader.is_archived(key, query.part())
+        return self.public.reply(page, visibility, is_archived=is_archived)
 
 
 def page_name(scope: HTTPScope) -> bytes:
     """Return the name under which a request's page is cached."""
     return scope["raw_path"] + b"?" + scope["query_string"]
-
-
-def _public(max_age: int) -> bytes:
-    return f"public, max-age={max_age}, s-maxage={max_age}, stale-while-revalidate={4 * max_age}".encode()
-
-
-def not_modified(reply: Reply, scope: HTTPScope) -> Reply:
-    """Return 304 in place of a reply that the client has already (`If-None-Match`)."""
-    for name, value in scope["headers"]:
-        if name == b"if-none-match":
-            for header, tag in reply.headers:
-                if header == b"etag" and (value.strip() == b"*" or tag in [part.strip() for part in value.split(b",")]):
-                    return Reply(304, b"", reply.media_type, reply.headers)
-    return reply
-
-
-def _entity_tag(content: msgspec.Struct) -> bytes:
-    """Return a weak tag of what a read says, whenever it was read: `as_of` does not count."""
-    if hasattr(content, "as_of"):
-        content = msgspec.structs.replace(content, as_of=_NO_TIME)
-    return b'W/"' + hashlib.blake2b(encode(content), digest_size=12).hexdigest().encode() + b'"'

@@ -5,15 +5,16 @@ All raise the `GrandstandError` of every refusal of the contract.
 """
 
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
+from datetime import datetime
 
 import msgspec
 from litestar.types import HTTPScope
 
 from grandstand.api.access import principal_of, require_reader, shown_to
-from grandstand.api.pages import Pages, not_modified
+from grandstand.api.pages import Pages
 from grandstand.api.parameters import Query, read_key, read_path_user_id, read_tournament_id
-from grandstand.api.replies import JSON, Reply, encode
+from grandstand.api.public_reads import not_modified
+from grandstand.api.replies import Reply
 from grandstand.api.services import Services
 from grandstand.domain.leaderboards import Visibility
 
@@ -28,8 +29,10 @@ async def board_user(scope: HTTPScope, services: Services, pages: Pages, encoded
     visibility = await services.reader.visibility(key)
     user_id = read_path_user_id(encoded_user)
     require_reader(principal, "leaderboards:read", visibility, user_id)
-    rank = await services.reader.user(key, user_id, part=Query(scope["query_string"]).part())
-    return read_reply(scope, pages, rank, shown_to(principal, visibility))
+    part = Query(scope["query_string"]).part()
+    rank = await services.reader.user(key, user_id, part=part)
+    is_archived = await services.reader.is_archived(key, part)
+    return read_reply(scope, pages, rank, shown_to(principal, visibility), is_archived=is_archived)
 
 
 async def board_nearby(
@@ -48,7 +51,8 @@ async def board_nearby(
         below=query.count("below", 5),
         part=query.part(),
     )
-    return read_reply(scope, pages, page, shown_to(principal, visibility))
+    is_archived = await services.reader.is_archived(key, query.part())
+    return read_reply(scope, pages, page, shown_to(principal, visibility), is_archived=is_archived)
 
 
 async def tournament_user(
@@ -84,9 +88,18 @@ async def tournament_nearby(
     return read_reply(scope, pages, page, shown_to(principal, visibility))
 
 
-def read_reply(scope: HTTPScope, pages: Pages, content: msgspec.Struct, visibility: Visibility) -> Reply:
-    """Return a read as a reply: 304 when the client has it already."""
-    return not_modified(Reply(HTTPStatus.OK, encode(content), JSON, pages.headers(content, visibility)), scope)
+def read_reply(
+    scope: HTTPScope,
+    pages: Pages,
+    content: msgspec.Struct,
+    visibility: Visibility,
+    *,
+    changes_at: datetime | None = None,
+    is_archived: bool = False,
+) -> Reply:
+    """Return a read as a reply (see `PublicReads.reply`): 304 when the client has it already."""
+    reply = pages.public.reply(content, visibility, changes_at=changes_at, is_archived=is_archived)
+    return not_modified(reply, scope)
 
 
 _BOARD, _TOURNAMENT = "/api/leaderboards/{key}", "/api/tournaments/{tournament_id}"

@@ -23,11 +23,13 @@ from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
 from grandstand.operations.put_player import PlayerKeeper
+from grandstand.operations.read_analytics import AnalyticsReader
 from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
+from grandstand.operations.route_reads import Reads
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role, Settings
 
@@ -57,11 +59,13 @@ class Services:
     tournament_ranks: TournamentReader
     live_tournaments: LiveTournaments
     prizes: PrizeKeeper
+    reads: Reads
     webhooks: WebhookManager
     dead_letters: DeadLetterManager
     events: EventReader
     quarantine: QuarantineManager
     keys: KeyManager
     audit: AuditReader
+    analytics: AnalyticsReader
     health: HealthChecker
     roles: frozenset[Role] = frozenset(("ingest", "api"))

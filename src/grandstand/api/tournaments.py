@@ -8,13 +8,22 @@ from litestar import Controller, Request, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from grandstand.api.access import principal_of, require_operator, require_reader, require_self, require_sender, shown_to
+from grandstand.api.access import (
+    principal_of,
+    require_operator,
+    require_reader,
+    require_self,
+    require_sender,
+    shown_as_defined,
+    shown_to,
+)
 from grandstand.api.bodies import read_body
 from grandstand.api.leaderboards import read_lookup
 from grandstand.api.live import HEADERS, MEDIA_TYPE, read_tournament_topic
 from grandstand.api.pages import Pages
 from grandstand.api.parameters import Query, check_user_id, read_tournament_id
 from grandstand.api.place_reads import read_reply, tournament_nearby, tournament_user
+from grandstand.api.public_reads import earliest
 from grandstand.api.replies import PRIVATE, Reply, json_reply
 from grandstand.api.services import Services
 from grandstand.domain.errors import FieldError, InvalidError
@@ -45,7 +54,9 @@ class TournamentRoutes(Controller):
         return json_reply(await services.tournaments.create(body), HTTPStatus.CREATED).as_response()
 
     @get("/")
-    async def get_list(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
+    async def get_list(
+        self, request: AnyRequest, services: NamedDependency[Services], pages: NamedDependency[Pages]
+    ) -> Response[bytes]:
         """List the tournaments that the caller may see."""
         principal = principal_of(request.scope, services)
         query = Query(request.scope["query_string"])
@@ -55,18 +66,28 @@ class TournamentRoutes(Controller):
             cursor=query.text("cursor"),
             public_only=not principal.may("tournaments:read"),
         )
-        return json_reply(found).as_response()
+        shown = shown_as_defined(principal, "public")
+        changes_at = earliest(*(moment for each in found.tournaments for moment in (each.starts_at, each.ends_at)))
+        return read_reply(request.scope, pages, found, shown, changes_at=changes_at).as_response()
 
     @get("/{tournament_id:str}")
     async def get_tournament(
-        self, request: AnyRequest, services: NamedDependency[Services], tournament_id: FromPath[str]
+        self,
+        request: AnyRequest,
+        services: NamedDependency[Services],
+        pages: NamedDependency[Pages],
+        tournament_id: FromPath[str],
     ) -> Response[bytes]:
         """Read a tournament."""
         principal = principal_of(request.scope, services)
         occurrence = Query(request.scope["query_string"]).occurrence()
-        view = await services.tournament_list.get(read_tournament_id(tournament_id), occurrence)
-        require_reader(principal, "tournaments:read", "public" if view.visibility == "public" else "private")
-        return json_reply(view).as_response()
+        view = await services.tournament_list.get(
+            read_tournament_id(tournament_id), occurrence, is_fresh=principal.is_operator
+        )
+        require_reader(principal, "tournaments:read", view.visibility)
+        shown = shown_as_defined(principal, view.visibility)
+        changes_at = earliest(view.starts_at, view.ends_at)
+        return read_reply(request.scope, pages, view, shown, changes_at=changes_at).as_response()
 
     @patch("/{tournament_id:str}")
     async def patch_tournament(

@@ -1,6 +1,7 @@
 """What every role is made of: connections to both engines, and the stores and operations on top of them."""
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,7 @@ from grandstand.operations.manage_quarantine import QuarantineManager
 from grandstand.operations.manage_tournaments import TournamentKeeper
 from grandstand.operations.replay_leaderboard import LeaderboardReplayer
 from grandstand.operations.resolve_rankings import RankingResolver
+from grandstand.operations.route_reads import Reads
 from grandstand.operations.stream_memory import StreamMemory
 from grandstand.operations.trust_index import IndexTrust
 from grandstand.settings import Settings
@@ -29,7 +31,7 @@ from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.bans import BanStore
 from grandstand.storage.buckets import BucketStore
-from grandstand.storage.changes import Changes
+from grandstand.storage.changes import ChangeFeed, Changes
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.erasures import ErasureStore
 from grandstand.storage.event_log import EventLog
@@ -44,7 +46,10 @@ from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.quarantine import QuarantineStore
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
+from grandstand.storage.recent_writers import RecentWriters
+from grandstand.storage.replicas import Replica, ReplicaWatch
 from grandstand.storage.schema_version import newest_version, read_version
+from grandstand.storage.sessions import local_settings, session_settings
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.tournaments import TournamentStore
 from grandstand.storage.valkey import OUT_OF_REACH, Replication, memory_max_bytes, open_valkey, server_of
@@ -52,6 +57,13 @@ from grandstand.storage.valkey_servers import ask_primaries
 from grandstand.storage.webhooks import WebhookStore
 
 _CLOSE_TIMEOUT_SECONDS = 2.0
+_WATCHING = "watch"
+_MARK_MARGIN_SECONDS = 1.0
+"""What clocks of two machines may come to differ by, within the life of a writer's mark."""
+
+_POOLER_HINT = "; behind PgBouncer set GRANDSTAND_DATABASE_POOLER=pgbouncer"
+_COMMA_BEFORE_URL = re.compile(r",\s*(?=postgres(?:ql)?://)")
+"""A comma inside a URL stands between the hosts of one server."""
 
 
 class EngineUnreachableError(Exception):
@@ -78,7 +90,8 @@ class Core:
 
     settings: Settings
     database: Database
-    reads: Database
+    primary_reads: Database
+    reads: Reads
     valkey: Valkey
     ledger: Ledger
     event_log: EventLog
@@ -124,9 +137,12 @@ class Core:
             grace_seconds=self.settings.tournament_grace_seconds,
         )  # fmt: skip
 
-    def prize_keeper(self) -> PrizeKeeper:
-        """Return what reads, claims, voids and expires prizes."""
-        return PrizeKeeper(self.database, self.prizes, self.outbox)
+    def prize_keeper(self, feed: ChangeFeed | None = None) -> PrizeKeeper:
+        """Return what reads, claims, voids and expires prizes; with a feed it remembers what it has read."""
+        return PrizeKeeper(
+            self.database, self.prizes, self.outbox, self.changes, feed,
+            age_max_seconds=self.settings.prize_cache_seconds,
+        )  # fmt: skip
 
     def banner(self) -> PlayerBanner:
         """Return what bans players."""
@@ -176,7 +192,8 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
     return Core(
         settings=settings,
         database=database,
-        reads=reads,
+        primary_reads=reads,
+        reads=await _open_reads(settings, stack, reads, valkey),
         valkey=valkey,
         ledger=Ledger(schema),
         event_log=EventLog(),
@@ -225,15 +242,37 @@ def first_line(error: BaseException) -> str:
 
 
 async def _open_database(settings: Settings, stack: AsyncExitStack, name: Literal["write", "read"]) -> Database:
-    only_reads = name == "read"
+    return await _open_at(require_url(settings, "database_url"), settings, stack, name)
+
+
+async def _open_reads(settings: Settings, stack: AsyncExitStack, primary: Database, valkey: Valkey) -> Reads:
+    """Return what reads go through; a replica that is away now is found when it is there."""
+    if settings.database_replica_url is None:
+        return Reads(primary)
+    urls = _COMMA_BEFORE_URL.split(settings.database_replica_url.get_secret_value())
+    pools = [
+        await _open_at(url.strip(), settings, stack, f"replica-{number}") for number, url in enumerate(urls, start=1)
+    ]
+    lag_max = settings.database_replica_lag_max_seconds
+    watching = await _open_at(require_url(settings, "database_url"), settings, stack, _WATCHING)
+    watch = ReplicaWatch(watching, [Replica(pool) for pool in pools], lag_max)
+    return Reads(primary, watch, RecentWriters(valkey, settings.valkey_prefix, lag_max + _MARK_MARGIN_SECONDS))
+
+
+async def _open_at(url: str, settings: Settings, stack: AsyncExitStack, name: str) -> Database:
+    only_reads = name != "write"
     size_min, size_max = (
         (settings.database_read_pool_min, settings.database_read_pool_max)
         if only_reads
         else (settings.database_pool_min, settings.database_pool_max)
     )
+    if name not in ("write", "read"):
+        size_min = 0
+    if name == _WATCHING:
+        size_max = 1
     try:
         pool = await open_pool(
-            require_url(settings, "database_url"),
+            url,
             schema=settings.database_schema,
             size_min=min(size_min, size_max),
             size_max=size_max,
@@ -243,11 +282,33 @@ async def _open_database(settings: Settings, stack: AsyncExitStack, name: Litera
             uses_max=settings.database_pool_uses_max,
             application_name="grandstand",
             only_reads=only_reads,
+            keeps_sessions=keeps_sessions(settings),
         )
+    except asyncpg.ProtocolViolationError as error:
+        hint = _POOLER_HINT if "startup parameter" in str(error) else ""
+        raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}{hint}.") from error
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error
     stack.push_async_callback(_close_pool, pool)
-    return Database(pool, settings.database_acquire_timeout_seconds, name)
+    return Database(pool, settings.database_acquire_timeout_seconds, name, said_first(settings, only_reads=only_reads))
+
+
+def keeps_sessions(settings: Settings) -> bool:
+    """Whether what is set or prepared on a connection to PostgreSQL stays there for the next transaction."""
+    return settings.database_pooler == "none"
+
+
+def said_first(settings: Settings, *, only_reads: bool = False) -> str:
+    """Return what begins each transaction where no session is kept, for a `Database`; else nothing."""
+    if keeps_sessions(settings):
+        return ""
+    return local_settings(
+        session_settings(
+            settings.database_schema,
+            statement_timeout_seconds=settings.database_statement_timeout_seconds,
+            only_reads=only_reads,
+        )
+    )
 
 
 async def _close_pool(pool: asyncpg.Pool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 from valkey.exceptions import ValkeyError
 
-from grandstand.bootstrap.core import first_line, require_url
+from grandstand.bootstrap.core import first_line, keeps_sessions, require_url, said_first
 from grandstand.diagnosis.advice import Advice
 from grandstand.diagnosis.environment import look_at_names
 from grandstand.diagnosis.machine import look_at_machine
@@ -38,9 +38,10 @@ async def _postgres(settings: Settings) -> AsyncIterator[Advice]:
             size_max=1,
             statement_timeout_seconds=settings.database_statement_timeout_seconds,
             application_name="grandstand doctor",
+            keeps_sessions=keeps_sessions(settings),
         )
         try:
-            database = Database(pool, settings.database_acquire_timeout_seconds)
+            database = Database(pool, settings.database_acquire_timeout_seconds, local_settings=said_first(settings))
             async for advice in look_at_postgres(database, settings):
                 yield advice
         finally:

@@ -8,6 +8,8 @@ from grandstand.api.app import build_app
 from grandstand.api.services import Services
 from grandstand.bootstrap.core import Core
 from grandstand.bootstrap.listening import Listening
+from grandstand.console.app import ConsoleApp
+from grandstand.console.services import ConsoleServices
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
@@ -15,6 +17,7 @@ from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.limits_in_force import RateLimits
 from grandstand.operations.list_leaderboards import LeaderboardLister
@@ -23,23 +26,30 @@ from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.manage_keys import KeyManager
+from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
+from grandstand.operations.operator_sessions import OperatorSessions
+from grandstand.operations.passwords import Passwords
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.put_player import PlayerKeeper
+from grandstand.operations.read_analytics import AnalyticsReader
 from grandstand.operations.read_audit_log import AuditReader
 from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
+from grandstand.operations.watch_load import LOOK_SECONDS, LoadWatch
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role
+from grandstand.storage.analytics import AnalyticsStore
 from grandstand.storage.audit import AuditStore
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.event_reads import EventReads
+from grandstand.storage.operators import OperatorStore
 from grandstand.storage.player_exports import PlayerExports
 from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.workers.loop import run_every
@@ -61,11 +71,14 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
     )
     await authenticator.start()
     limiter = RateLimiter(RateLimitStore(core.valkey, settings.valkey_prefix), RateLimits.of(settings))
-    finder = RankingFinder(core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed)
+    finder = RankingFinder(
+        core.catalog, core.database, core.leaderboards, core.rankings, core.buckets, feed, core.reads
+    )
     reader = _reader(core, finder, feed)
-    tournament_ranks = TournamentReader(core.reads, core.tournaments, core.prizes, reader)
+    known = KnownTournaments(core.reads, core.tournaments, feed, settings.tournament_cache_seconds)
+    tournament_ranks = TournamentReader(core.reads, core.tournaments, known, core.prizes, reader)
     profiles = PlayerReader(
-        core.reads, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
+        core.primary_reads, core.players, core.bans, core.prizes, core.rankings, core.catalog, reader, tournament_ranks
     )
     live, live_tournaments = LiveBoards(reader), LiveTournaments(reader, tournament_ranks)
     resolver = SystemResolver()
@@ -78,6 +91,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         sessions=SessionOpener(authenticator, core.database, core.bans),
         keys=KeyManager(core.database),
         audit=AuditReader(core.reads, AuditStore()),
+        analytics=AnalyticsReader(core.primary_reads, AnalyticsStore()),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
         lister=LeaderboardLister(core.catalog, core.database),
@@ -90,11 +104,12 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         exporter=PlayerExporter(core.database, PlayerExports(), core.archived, profiles),
         eraser=core.eraser(),
         tournaments=core.tournament_keeper(),
-        tournament_list=TournamentLister(core.reads, core.tournaments),
-        tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans),
+        tournament_list=TournamentLister(core.reads, core.tournaments, known),
+        tournament_entry=TournamentJoiner(core.database, core.ledger, core.tournaments, core.bans, core.changes),
         tournament_ranks=tournament_ranks,
         live_tournaments=live_tournaments,
-        prizes=core.prize_keeper(),
+        prizes=core.prize_keeper(feed),
+        reads=core.reads,
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
         events=EventReader(core.reads, EventReads()),
@@ -103,15 +118,25 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
             core.database, core.stream_history, core.stream, core.stream_memory, core.index, roles, reads=core.reads
         ),
     )
+    operators, passwords = OperatorStore(), Passwords()
+    console = ConsoleServices(
+        api=services,
+        operators=OperatorManager(core.database, operators, passwords),
+        sessions=OperatorSessions(core.database, operators, passwords),
+        load=LoadWatch(core.stream),
+    )
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
         asyncio.create_task(feed.run()),
         asyncio.create_task(core.follower.run()),
         asyncio.create_task(run_every("stream", _STREAM_SECONDS, core.trust.look, stop)),
+        asyncio.create_task(run_every("load", LOOK_SECONDS, console.load.look, stop)),
+        *_watching(core, stop),
         asyncio.create_task(_close_at(stop, live, live_tournaments)),
     ]
     try:
-        listening.app.begin(build_app(services))
+        rest = build_app(services)
+        listening.app.begin(ConsoleApp(console, rest) if "api" in roles else rest)
         await listening.start()
         with contextlib.suppress(TimeoutError):
             # What is not written by then was not acknowledged either.
@@ -124,6 +149,13 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         await limiter.close()
         await authenticator.stop()
         resolver.close()
+
+
+def _watching(core: Core, stop: asyncio.Event) -> list["asyncio.Task[None]"]:
+    watch = core.reads.watch
+    if watch is None:
+        return []
+    return [asyncio.create_task(run_every("replicas", watch.interval_seconds, watch.look, stop))]
 
 
 def _reader(core: Core, finder: RankingFinder, feed: ChangeFeed) -> LeaderboardReader:

@@ -16,6 +16,7 @@ from typing import Any
 from grandstand.bootstrap.core import Core
 from grandstand.invariants.check import Subject
 from grandstand.operations.close_periods import PeriodCloser
+from grandstand.operations.count_events import EventCounter
 from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.deliver_webhooks import WebhookDeliverer
 from grandstand.operations.finish_erasures import ErasureFinisher
@@ -51,6 +52,7 @@ _RECONCILE_SECONDS = 1.0
 _STREAM_SECONDS = 0.5
 _ERASE_SECONDS = 1.0
 _PRUNE_SECONDS = 600.0
+_COUNT_SECONDS = 0.5
 _ARCHIVE_SECONDS = 60.0
 
 
@@ -74,6 +76,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     erasures = ErasureFinisher(
         core.database, core.ledger, core.erasures, core.stream, core.index, core.changes, fence=leader.fence
     )
+    counter = EventCounter(core.database, core.event_log, fence=leader.fence)
     judge = EventJudge(QuarantineStore())
     verifier = Verifier(Subject(core.database, core.valkey, core.settings.valkey_prefix))
     loops = [
@@ -89,6 +92,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         run_every("sweep", _SWEEP_SECONDS, leader.while_leading(sweeper.sweep), stop),
         run_every("reconcile", _RECONCILE_SECONDS, leader.while_leading(reconciler.reconcile), stop),
         run_every("erasures", _ERASE_SECONDS, leader.while_leading(erasures.finish), stop),
+        run_every("rollups", _COUNT_SECONDS, leader.while_leading(counter.count), stop),
         run_every("prune webhooks", _PRUNE_SECONDS, leader.while_leading(pruner.prune), stop),
         run_every("prune dead letters", _PRUNE_SECONDS, leader.while_leading(letters.prune), stop),
         run_every("prune minutes", _PRUNE_SECONDS, leader.while_leading(partial(judge.prune, core.database)), stop),

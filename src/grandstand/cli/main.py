@@ -5,7 +5,18 @@ from collections.abc import Callable
 
 import typer
 
-from grandstand.cli import archive, boards, dead_letters, keys, prizes, quarantine, tournaments
+from grandstand.cli import (
+    archive,
+    boards,
+    dead_letters,
+    keys,
+    lab,
+    operators,
+    prizes,
+    quarantine,
+    rollups,
+    tournaments,
+)
 from grandstand.cli.describe import settings, version
 from grandstand.cli.doctor import doctor
 from grandstand.cli.importing import import_events
@@ -43,8 +54,11 @@ app.add_typer(tournaments.app, name="tournaments")
 app.add_typer(prizes.app, name="prizes")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(rollups.app, name="rollups")
 app.add_typer(archive.app, name="archive")
 app.add_typer(keys.app, name="keys")
+app.add_typer(lab.app, name="lab")
+app.add_typer(operators.app, name="operators")
 
 
 def main() -> None:

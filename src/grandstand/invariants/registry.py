@@ -13,6 +13,7 @@ from grandstand.invariants.outbox_complete import OUTBOX_COMPLETE
 from grandstand.invariants.partitions_cover import PARTITIONS_COVER
 from grandstand.invariants.prizes_match_standings import PRIZES_MATCH_STANDINGS
 from grandstand.invariants.rank_index_matches_entries import RANK_INDEX_MATCHES_ENTRIES
+from grandstand.invariants.rollups_match_events import ROLLUPS_MATCH_EVENTS
 from grandstand.invariants.standings_frozen import STANDINGS_FROZEN
 
 CHECKS: tuple[Check, ...] = (
@@ -29,4 +30,5 @@ CHECKS: tuple[Check, ...] = (
     STANDINGS_FROZEN,
     PRIZES_MATCH_STANDINGS,
     OUTBOX_COMPLETE,
+    ROLLUPS_MATCH_EVENTS,
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 from grandstand.invariants.check import Look
 from grandstand.storage import queries
-from grandstand.storage.postgres import Connection
+from grandstand.storage.postgres import Connection, open_cursor
 
 _PAGE_BYTES = 8192
 _PAGES_MIN = 2_000
@@ -34,7 +34,7 @@ async def user_chunks(look: Look, connection: "Connection[Any]", kind: str) -> A
             yield users[start : start + _CHUNK_USERS]
         return
     timeout = look.scope.statement_timeout_seconds
-    cursor = await connection.cursor(queries.load(f"invariants/all_{kind}.sql"), timeout=timeout)
+    cursor = await open_cursor(connection, queries.load(f"invariants/all_{kind}.sql"), timeout_seconds=timeout)
     while rows := await cursor.fetch(_CHUNK_USERS, timeout=timeout):
         yield [row[0] for row in rows]
 

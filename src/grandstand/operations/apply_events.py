@@ -26,6 +26,7 @@ from grandstand.storage.event_stream import Block
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.rollups import RollupStore
 
 _ATTEMPTS_MAX = 5
 _ANNOUNCED_MAX = 200_000
@@ -77,6 +78,7 @@ class EventApplier:
         self._folder = folder
         self._index = index
         self._changes = changes
+        self._rollups = RollupStore()
         self._announced: set[int] = set()
         self.rehearse = EventRehearsal(database, ledger, event_log).run
         """Whether any event could be stored, whatever becomes of a certain one."""
@@ -160,6 +162,7 @@ class EventApplier:
             )
         for first_day in sorted(rows):
             await self._event_log.store(connection, first_day, rows[first_day])
+            await self._rollups.enqueue(connection, first_day, rows[first_day])
 
 
 class _Batch:

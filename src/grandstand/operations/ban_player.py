@@ -78,15 +78,19 @@ class PlayerBanner:
         """
         _check(user_id)
         reason = _read(body)
-        now = clock.now()
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
+            await self._bans.hold(connection, user_id)
+            # Now that nobody can open a session: those that are open began before this moment.
+            now = clock.now()
+            before = await self._bans.get(connection, user_id)
             since = await self._bans.put(connection, user_id, now, reason)
             await revoke_player(connection, user_id, now)
             removed = await self._entries.remove_everywhere(connection, user_id)
             await self._tournaments.remove_participant(connection, user_id)
             voided = await self._prizes.void_of_user(connection, user_id, now, actor, reason)
-            await record(connection, "player.ban", user_id, after={"reason": reason, "prizes_voided": voided})
+            after = {"reason": reason, "prizes_voided": voided}
+            await record(connection, "player.ban", user_id, before=_told(before), after=after)
             # Before the commit: were it lost after it, the player would stay in the rank indexes.
             try:
                 await self._index.remove(removed)
@@ -104,17 +108,24 @@ class PlayerBanner:
         _check(user_id)
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
+            before = await self._bans.get(connection, user_id)
             if not await self._bans.lift(connection, user_id, clock.now()):
                 raise NotFoundError("player_not_banned", "This player is not banned.")
-            await record(connection, "player.unban", user_id)
+            await record(connection, "player.unban", user_id, before=_told(before))
         return BanView(user_id=user_id, is_banned=False, banned_at=None, prizes_voided=0)
 
     async def _announce(self, ranking_ids: set[int]) -> None:
         try:
             if ranking_ids:
                 await self._changes.rankings(ranking_ids)
+            await self._changes.tournaments()
+            await self._changes.prizes()
         except (ValkeyError, OSError) as error:
             _log.warning("change_not_announced", error=str(error))
+
+
+def _told(ban: tuple[datetime, str] | None) -> dict[str, datetime | str] | None:
+    return None if ban is None else {"banned_at": ban[0], "reason": ban[1]}
 
 
 def _check(user_id: str) -> None:

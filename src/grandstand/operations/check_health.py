@@ -1,7 +1,8 @@
 """Says how the deployment is doing, quickly: an engine that does not answer within two seconds is unreachable.
 
 Ready means that all roles of a process can do their work: `ingest` needs Valkey alone, so that events are taken while
-PostgreSQL is away; `api` needs both (reads fall back to PostgreSQL, and private boards and definitions live there).
+PostgreSQL is away; `api` needs both (reads fall back to PostgreSQL, and private boards and definitions live there), or
+a read replica in place of the primary.
 A process with both roles is ready when both engines answer, and goes on taking events while it is not. A load balancer
 that sends nothing to processes that are not ready would cut that off: give it `ingest` processes of their own, or
 `/api/health/live` to ask (docs/faults.md).
@@ -16,6 +17,7 @@ import msgspec
 
 from grandstand import __version__, clock
 from grandstand.domain.errors import UnavailableError
+from grandstand.operations.route_reads import Reads
 from grandstand.operations.stream_memory import StreamMemory
 from grandstand.settings import Role
 from grandstand.storage.event_stream import EventStream
@@ -103,10 +105,10 @@ class HealthChecker:
         index: RankingIndex,
         roles: Collection[Role],
         *,
-        reads: Database,
+        reads: Reads,
     ) -> None:
         self._database = database
-        self._pools = {"write": database, "read": reads}
+        self._reads = reads
         self._history = history
         self._stream = stream
         self._memory = memory
@@ -133,13 +135,14 @@ class HealthChecker:
     async def ready(self) -> bool:
         """Tell whether every engine that the roles of this process need answers."""
         needed: list[Awaitable[Any]] = [_ask(self._stream.depth())]
-        if self._roles - {"ingest"}:
+        watch = self._reads.watch
+        if self._roles - {"ingest"} and not (watch is not None and watch.up()):
             needed.append(_ask(self._ask_postgres()))
         return None not in await asyncio.gather(*needed)
 
     def pools(self) -> PoolHealth:
         """Return how this process uses its connections to PostgreSQL."""
-        uses = {name: _use_of(database) for name, database in self._pools.items()}
+        uses = {name: _use_of(database) for name, database in self._all_pools()}
         return PoolHealth(
             total=sum(use.total for use in uses.values()),
             idle=sum(use.idle for use in uses.values()),
@@ -147,6 +150,10 @@ class HealthChecker:
             max=sum(use.max for use in uses.values()),
             pools=uses,
         )
+
+    def _all_pools(self) -> list[tuple[str, Database]]:
+        primary, *replicas = self._reads.databases
+        return [("write", self._database), ("read", primary), *((replica.name, replica) for replica in replicas)]
 
     def _own_loss(self) -> StreamLossNotice | None:
         loss = self._memory.newest

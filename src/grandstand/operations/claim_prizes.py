@@ -1,13 +1,16 @@
 """Reads, claims, voids and expires prizes. A claim is one statement on the primary: it happens once or not at all."""
 
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 from uuid import UUID
 
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, FieldError, ForbiddenError, GoneError, InvalidError, NotFoundError
 from grandstand.domain.tournaments import PrizeStatus, is_tournament_id
+from grandstand.operations.announce import announce
+from grandstand.operations.answer_cache import AnswerCache
 from grandstand.operations.audit import record
 from grandstand.operations.tournament_views import PrizeList, PrizeView, prize_view
+from grandstand.storage.changes import ChangeFeed, Changes
 from grandstand.storage.outbox import Outbox
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.prizes import Prize, PrizeStore
@@ -15,17 +18,45 @@ from grandstand.storage.prizes import Prize, PrizeStore
 LIST_MAX = 1000
 KEY_LENGTH_MAX = 255
 _EXPIRED_AT_ONCE = 5_000
+_KEPT_MAX = 50_000
 _STATUSES: tuple[PrizeStatus, ...] = get_args(PrizeStatus)
 _FIRST = UUID(int=0)
+
+
+class _Asked(NamedTuple):
+    user_id: str | None
+    status: str | None
+    tournament_id: str | None
+    after: UUID
+    limit: int
 
 
 class PrizeKeeper:
     """Serves prizes for one process. Every method raises `UnavailableError` without the database."""
 
-    def __init__(self, database: Database, prizes: PrizeStore, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        database: Database,
+        prizes: PrizeStore,
+        outbox: Outbox,
+        changes: Changes,
+        feed: ChangeFeed | None = None,
+        *,
+        age_max_seconds: float = 0,
+    ) -> None:
+        """`feed` tells of changes elsewhere; lists are kept for `age_max_seconds`, and not at all without it."""
         self._database = database
         self._prizes = prizes
         self._outbox = outbox
+        self._changes = changes
+        self._feed = feed
+        self._own_changes = 0
+        self._cache: AnswerCache[_Asked, PrizeList] = AnswerCache(
+            "prizes",
+            age_max_seconds=age_max_seconds,
+            weight_max=_KEPT_MAX,
+            weigh=lambda _, found: 1 + len(found.prizes),
+        )
 
     async def list(
         self, *, user_id: str | None, status: str | None, tournament_id: str | None, limit: int, cursor: str | None
@@ -47,19 +78,33 @@ class PrizeKeeper:
             raise InvalidError(
                 [FieldError("cursor", "is not a cursor of this list; begin again without one")]
             ) from None
+        asked = _Asked(user_id, status, tournament_id, after, limit)
+        return await self._cache.get(asked, self._mark, lambda: self._list(asked))
+
+    async def _list(self, asked: "_Asked") -> PrizeList:
+        limit = asked.limit
         async with self._database.connection() as connection:
             prizes = await self._prizes.list_all(
                 connection,
-                user_id=user_id,
-                status=status,
-                tournament_id=tournament_id,
-                after=after,
+                user_id=asked.user_id,
+                status=asked.status,
+                tournament_id=asked.tournament_id,
+                after=asked.after,
                 count_max=limit + 1,
             )
         return PrizeList(
             prizes=[prize_view(prize) for prize in prizes[:limit]],
             next_cursor=str(prizes[limit - 1].prize_id) if len(prizes) > limit else None,
         )
+
+    def _mark(self) -> tuple[int, int] | None:
+        generation = None if self._feed is None else self._feed.prizes_generation()
+        return None if generation is None else (generation, self._own_changes)
+
+    async def _tell(self) -> None:
+        # Whoever claims here and then lists here must not have to wait until this process hears of itself.
+        self._own_changes += 1
+        await announce(self._changes.prizes)
 
     async def claim(self, prize_id: str, *, key: str | None, only_user_id: str | None, actor: str) -> PrizeView:
         """Claim a prize. A repeat with the same idempotency key gets the same answer.
@@ -74,6 +119,11 @@ class PrizeKeeper:
         if key is not None and not (0 < len(key) <= KEY_LENGTH_MAX and key.isprintable()):
             raise InvalidError([FieldError("Idempotency-Key", f"must be 1 to {KEY_LENGTH_MAX} printable characters")])
         number = _read_id(prize_id)
+        prize = await self._claim(number, key, only_user_id, actor)
+        await self._tell()
+        return prize
+
+    async def _claim(self, number: UUID, key: str | None, only_user_id: str | None, actor: str) -> PrizeView:
         now = clock.now()
         async with self._database.transaction() as connection:
             held, _ = await self._find(connection, number)
@@ -116,7 +166,9 @@ class PrizeKeeper:
             is_voided = await self._prizes.void(connection, number, clock.now(), actor, reason)
             held, _ = await self._find(connection, number)
             if is_voided:
-                await record(connection, "prize.void", prize_id, after={"user_id": held.user_id, "reason": reason})
+                after = {"status": held.status, "user_id": held.user_id, "reason": reason}
+                await record(connection, "prize.void", prize_id, before={"status": "pending"}, after=after)
+        await self._tell()
         if not is_voided:
             raise ConflictError("prize_not_pending", f"This prize is {held.status}.")
         return prize_view(held)
@@ -129,6 +181,8 @@ class PrizeKeeper:
             async with self._database.transaction() as connection:
                 expired = await self._prizes.expire(connection, now, _EXPIRED_AT_ONCE)
             count += expired
+            if expired:
+                await self._tell()
             if expired < _EXPIRED_AT_ONCE:
                 return count
 

@@ -131,7 +131,7 @@ class LeaderboardDefiner:
             revision = await self._ledger.next_leaderboards_revision(connection)
             await self._rankings.end_running(connection, board.leaderboard_id, board.epoch, moment)
             board = await self._store.reset(connection, board.leaderboard_id, moment, revision)
-            await record(connection, "leaderboard.reset", key)
+            await record(connection, "leaderboard.reset", key, after={"period_began_at": moment})
         await self._announce()
         return view(board)
 
@@ -150,7 +150,8 @@ class LeaderboardDefiner:
             if not removed:
                 raise NotFoundError("not_ranked", f"This player has no entry on the leaderboard {key!r}.")
             await self._entries.record_removal(connection, board.leaderboard_id, user_id, clock.now())
-            await record(connection, "leaderboard.remove_user", key, after={"user_id": user_id})
+            before = {"user_id": user_id, "scores": [entry.score for entry in removed]}
+            await record(connection, "leaderboard.remove_user", key, before=before, after={"user_id": user_id})
             # Before the commit: were it lost after it, the user would stay in the rank index.
             try:
                 await self._index.remove(removed)

@@ -96,9 +96,10 @@ class WebhookDeliverer:
         gone = {attempt.claim.endpoint_id for attempt in attempts if attempt.http_status == HTTPStatus.GONE}
         async with self._database.connection() as connection:
             await self._webhooks.record_attempts(connection, attempts)
-            # By itself: another dispatcher may be recording the rows that this gives up. Lost, it is made up for by the
-            # next 410.
-            if gone:
+        # By itself: another dispatcher may be recording the rows that this gives up. Lost, it is made up for by the
+        # next 410.
+        if gone:
+            async with self._database.connection() as connection:
                 await self._webhooks.disable_endpoints(connection, list(gone), _GONE_REASON)
         for attempt in attempts:
             metrics.WEBHOOK_ATTEMPTS.labels("retried" if attempt.status == "pending" else attempt.status).inc()

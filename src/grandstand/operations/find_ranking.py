@@ -1,23 +1,27 @@
 """Finds which ranking a read is about: by board, period, segment and bucket."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from grandstand import clock
 from grandstand.domain.definitions import is_key
-from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
+from grandstand.domain.errors import FieldError, InvalidError, NotFoundError, UnavailableError
 from grandstand.domain.leaderboards import TOURNAMENT_PREFIX, Leaderboard
 from grandstand.domain.periods import Period, parse_period_id, period_id
 from grandstand.domain.rankings import WHOLE, Ranking, RankingName, bucket_part, segment_part
 from grandstand.domain.scoring import SEGMENT_LENGTH_MAX
 from grandstand.operations.catalog import LeaderboardCatalog
+from grandstand.operations.route_reads import Reads
 from grandstand.storage.buckets import BucketStore
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.leaderboards import LeaderboardStore
-from grandstand.storage.postgres import Database
+from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.rankings import RankingStore
 
 BUCKET_MAX = 2**31 - 1
 OWN_BUCKET = "own"
+T = TypeVar("T")
 _KNOWN_MAX = 50_000
 _ARCHIVED_MAX = 5_000
 
@@ -58,6 +62,7 @@ class RankingFinder:
         rankings: RankingStore,
         buckets: BucketStore,
         feed: ChangeFeed,
+        stand_in: Reads | None = None,
     ) -> None:
         self._catalog = catalog
         self._database = database
@@ -65,6 +70,7 @@ class RankingFinder:
         self._rankings = rankings
         self._buckets = buckets
         self._feed = feed
+        self._stand_in = stand_in
         self._known: dict[RankingName, Ranking | None] = {}
         self._known_generation: int | None = None
         self._archived: dict[int, Leaderboard] = {}
@@ -79,8 +85,7 @@ class RankingFinder:
         board = self._catalog.get(key)
         if board is None and (is_key(key) or key.startswith(TOURNAMENT_PREFIX)):
             # It may have been made a moment ago through another process.
-            async with self._database.connection() as connection:
-                board = await self._leaderboards.find(connection, key)
+            board = await self._read(lambda connection: self._leaderboards.find(connection, key))
         if board is None:
             raise NotFoundError("leaderboard_not_found", f"There is no leaderboard {key!r}.")
         return board
@@ -137,8 +142,9 @@ class RankingFinder:
             return board
         found = self._archived.get(whole.ranking_id)
         if found is None:
-            async with self._database.connection() as connection:
-                definition = await self._rankings.find_definition(connection, whole.ranking_id)
+            definition = await self._read(
+                lambda connection: self._rankings.find_definition(connection, whole.ranking_id)
+            )
             if definition is None:
                 return board
             if len(self._archived) >= _ARCHIVED_MAX:
@@ -161,8 +167,20 @@ class RankingFinder:
 
     async def bucket_of(self, whole: Ranking, user_id: str) -> int | None:
         """Return the bucket that a user is in, or None while the user has no score."""
-        async with self._database.connection() as connection:
-            return (await self._buckets.find(connection, whole.ranking_id, [user_id])).get(user_id)
+        found = await self._read(lambda connection: self._buckets.find(connection, whole.ranking_id, [user_id]))
+        return found.get(user_id)
+
+    async def _read(self, work: "Callable[[Connection[Any]], Awaitable[T]]") -> T:
+        """Read from the primary; while that is out of reach a replica has to do, and does not say what is missing."""
+        try:
+            return await self._database.read(work)
+        except UnavailableError as error:
+            if self._stand_in is None:
+                raise
+            found = await self._stand_in.read_old(work, error)
+            if not found:
+                raise
+            return found
 
     def _name(self, board: Leaderboard, part: Part) -> tuple[RankingName, Period]:
         if part.period is None:
@@ -196,11 +214,20 @@ class RankingFinder:
             if name in self._known:
                 return self._known[name]
         known: dict[RankingName, Ranking | None] = self._known
-        async with self._database.connection() as connection:
-            found = await self._rankings.find(connection, [name])
+        try:
+            async with self._database.connection() as connection:
+                found = await self._rankings.find(connection, [name])
+                if not found:
+                    # Afterwards, so that the catalog knows at least what made the ranking go.
+                    await self._catalog.refresh(connection)
+        except UnavailableError as error:
+            if self._stand_in is None:
+                raise
+            found = await self._stand_in.read_old(lambda connection: self._rankings.find(connection, [name]), error)
             if not found:
-                # Afterwards, so that the catalog knows at least what made the ranking go.
-                await self._catalog.refresh(connection)
+                raise
+            # Not remembered: it may have changed since.
+            return found[0]
         ranking = found[0] if found else None
         if generation is not None:
             known[name] = ranking

@@ -18,8 +18,9 @@ from grandstand.storage.erasures import Erasure, ErasureStore
 from grandstand.storage.event_stream import EventStream
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
-from grandstand.storage.postgres import Database
+from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.rollups import RollupsBusyError, RollupStore
 
 _ROUND_MAX = 100
 _EVENTS = 2_000
@@ -55,6 +56,7 @@ class ErasureFinisher:
         self._changes = changes
         self._slack = slack
         self._fence = fence
+        self._rollups = RollupStore()
 
     async def finish(self) -> int:
         """Finish the erasures whose players' older events are all processed; return how many were finished.
@@ -72,7 +74,11 @@ class ErasureFinisher:
         depth = await self._stream.depth()
         processed_until = now - timedelta(seconds=depth.lag_seconds) - self._slack
         due = [erasure for erasure in pending if erasure.requested_at < processed_until]
-        return sum([await self._finish_one(erasure) for erasure in due])
+        try:
+            return sum([await self._finish_one(erasure) for erasure in due])
+        except RollupsBusyError:
+            # They are counted or rebuilt right now; the next round goes on.
+            return 0
 
     async def _finish_one(self, erasure: Erasure) -> bool:
         if await self._in_transaction(self._erasures.has_unarchived, erasure):
@@ -98,15 +104,28 @@ class ErasureFinisher:
                 last = await self._in_transaction(step, erasure, last, rows)
         await self._in_transaction(self._erasures.delete_unswept_entries, erasure)
         await self._clean_index(erasure)
+        # Before the ledger is held, so that little is left to count while batches wait for it.
+        while await self._in_transaction(self._count_rollups):
+            pass
         async with self._database.transaction() as connection:
             await self._fence(connection)
+            # Never waits, so nobody waits behind it for the ledger; a rebuild may hold it for long.
+            await self._rollups.lock(connection)
             # Alone: no replay is to have read events of before and not yet heard that they do not count.
             await self._ledger.seize(connection)
+            # No batch is under way: of what is counted, what was received after the request stays the player's.
+            while await self._rollups.count(connection):
+                pass
+            await self._rollups.rename(connection, erasure.user_id, erasure.pseudonym, erasure.requested_at)
             await self._erasures.end_player(connection, erasure)
             await self._erasures.finish(connection, erasure, clock.now())
         _log.info("player_erased", erasure_id=str(erasure.erasure_id))
         await self._announce()
         return True
+
+    async def _count_rollups(self, connection: "Connection[Any]") -> int:
+        await self._rollups.lock(connection)
+        return await self._rollups.count(connection)
 
     async def _in_transaction(self, step: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         async with self._database.transaction() as connection:

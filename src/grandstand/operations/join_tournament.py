@@ -3,9 +3,11 @@
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, FieldError, InvalidError
 from grandstand.domain.event_model import is_user_id
+from grandstand.operations.announce import announce
 from grandstand.operations.find_tournament import find_open_tournament
 from grandstand.operations.tournament_views import ParticipantView
 from grandstand.storage.bans import BanStore
+from grandstand.storage.changes import Changes
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Database
 from grandstand.storage.tournaments import TournamentStore
@@ -14,11 +16,14 @@ from grandstand.storage.tournaments import TournamentStore
 class TournamentJoiner:
     """Enters players for one process. Every method raises `UnavailableError` without the database."""
 
-    def __init__(self, database: Database, ledger: Ledger, tournaments: TournamentStore, bans: BanStore) -> None:
+    def __init__(
+        self, database: Database, ledger: Ledger, tournaments: TournamentStore, bans: BanStore, changes: Changes
+    ) -> None:
         self._database = database
         self._ledger = ledger
         self._tournaments = tournaments
         self._bans = bans
+        self._changes = changes
 
     async def join(self, tournament_id: str, user_id: str, occurrence: int | None = None) -> ParticipantView:
         """Enter a player into an occurrence: the named one, else the running one, else the next.
@@ -49,6 +54,7 @@ class TournamentJoiner:
                     raise ConflictError("tournament_full", f"The tournament {tournament_id!r} has {most} players.")
                 await self._tournaments.add_participants(connection, tournament_id, item.occurrence, [user_id], now)
                 known = await self._tournaments.find_participant(connection, tournament_id, item.occurrence, user_id)
+        await announce(self._changes.tournaments)
         if known is None:
             raise RuntimeError("A participant was added and is not there.")
         return ParticipantView(

@@ -112,8 +112,9 @@ class DeadLetterManager:
             if letter is None:
                 raise _not_found()
             if letter.status == "dead":
+                before = _told(letter)
                 letter = (await self._send(connection, [letter]))[0]
-                await record(connection, "dead_letter.replay", letter_id)
+                await record(connection, "dead_letter.replay", letter_id, before=before, after=_told(letter))
         return letter_view(letter)
 
     async def replay_all(self, body: bytes) -> DeadLettersReplayed:
@@ -150,9 +151,11 @@ class DeadLetterManager:
             NotFoundError: `dead_letter_not_found`.
         """
         async with self._database.transaction() as connection:
-            if not await self._letters.delete(connection, _read_id(letter_id)):
+            wanted = _read_id(letter_id)
+            letter = await self._letters.lock(connection, wanted)
+            if letter is None or not await self._letters.delete(connection, wanted):
                 raise _not_found()
-            await record(connection, "dead_letter.delete", letter_id)
+            await record(connection, "dead_letter.delete", letter_id, before=_told(letter))
 
     async def prune(self) -> None:
         """Forget what was replayed long ago."""
@@ -167,6 +170,17 @@ class DeadLetterManager:
             await self._stream.append_encoded(PRIORITY_NAMES.index(letter.priority), letter.events, data, now)
         await self._letters.mark_replayed(connection, [letter.dead_letter_id for letter in letters], now)
         return [letter._replace(status="replayed", replayed_at=now) for letter in letters]
+
+
+def _told(letter: Letter) -> dict[str, str | None]:
+    """Return what the audit log says of a letter: not the message, in which the player's id may stand."""
+    return {
+        "event_id": letter.event_id,
+        "event_type": letter.event_type,
+        "user_id": letter.user_id,
+        "error": letter.error,
+        "status": letter.status,
+    }
 
 
 def _filter(event_type: str | None, user_id: str | None, error: str | None) -> LetterFilter:

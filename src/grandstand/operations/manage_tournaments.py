@@ -125,11 +125,12 @@ class TournamentKeeper:
             item = await find_tournament(self._tournaments, connection, tournament_id)
             if item.status != "active" or now <= item.starts_at:
                 raise ConflictError("tournament_not_active", f"The tournament {tournament_id!r} is {item.status}.")
+            before = tournament_view(item)
             await self._move(connection, item, Window(item.occurrence, item.starts_at, min(now, item.ends_at)))
             await self._tournaments.end_all(connection, [item], now)
             await self._publish(connection, item)
-            await record(connection, "tournament.end", tournament_id, after={"occurrence": item.occurrence})
             item = await find_tournament(self._tournaments, connection, tournament_id, item.occurrence)
+            await record(connection, "tournament.end", tournament_id, before=before, after=tournament_view(item))
         await self._announce()
         return tournament_view(item)
 
@@ -147,8 +148,9 @@ class TournamentKeeper:
                 raise ConflictError("tournament_settled", f"The tournament {tournament_id!r} is {item.status}.")
             await self._tournaments.cancel(connection, tournament_id)
             await self._publish(connection, item)
-            await record(connection, "tournament.cancel", tournament_id, before=tournament_view(item))
+            before = tournament_view(item)
             item = await find_tournament(self._tournaments, connection, tournament_id, item.occurrence)
+            await record(connection, "tournament.cancel", tournament_id, before=before, after=tournament_view(item))
         await self._announce()
         return tournament_view(item)
 

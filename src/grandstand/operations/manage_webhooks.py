@@ -100,9 +100,10 @@ class WebhookManager:
         """
         endpoint_id = _read_id(webhook_id)
         async with self._database.transaction() as connection:
-            if endpoint_id is None or not await self._webhooks.delete_endpoint(connection, endpoint_id):
+            deleted = None if endpoint_id is None else await self._webhooks.delete_endpoint(connection, endpoint_id)
+            if deleted is None:
                 raise _not_found()
-            await record(connection, "webhook.delete", webhook_id)
+            await record(connection, "webhook.delete", webhook_id, before=webhook_view(deleted))
 
     async def enable(self, webhook_id: str) -> WebhookView:
         """Take an endpoint into use again after it answered 410. What was given up stays so until it is replayed.
@@ -115,7 +116,7 @@ class WebhookManager:
             async with self._database.transaction() as connection:
                 endpoint = await self._webhooks.enable_endpoint(connection, endpoint_id)
                 if endpoint is not None:
-                    await record(connection, "webhook.enable", webhook_id)
+                    await record(connection, "webhook.enable", webhook_id, after=webhook_view(endpoint))
             if endpoint is not None:
                 return webhook_view(endpoint)
         raise _not_found()

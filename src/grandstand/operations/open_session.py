@@ -81,10 +81,12 @@ class SessionOpener:
             user_id = await self._user_of_device(request.device_id)
         else:
             user_id = self._check_user(request, principal)
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
+            # A ban ends the sessions that began before it: none may begin between this look and the token.
+            await self._bans.share(connection, user_id)
             if await self._bans.get(connection, user_id) is not None:
                 raise ConflictError("player_banned", "This player is banned.")
-        return Session(user_id, *self._authenticator.tokens.issue(user_id))
+            return Session(user_id, *self._authenticator.tokens.issue(user_id))
 
     def renew(self, authorization: str | None) -> Session:
         """Return a new token of the session whose token is sent, without a new proof.

@@ -1,7 +1,8 @@
 """Player tokens: short-lived JWTs (HS256) that speak for one user id, checked without any look-up.
 
-A token is made anew from one that is still good, as long as the session that began with a proof is not too old. Tokens
-of before a player's revocation (a ban, or an operator's wish) are refused; those moments are kept in memory.
+A token is made anew from one that is still good, as long as the session that began with a proof is not too old.
+Sessions that began before a player's revocation (a ban, or an operator's wish) are refused; those moments are kept in
+memory.
 """
 
 import secrets
@@ -81,7 +82,7 @@ class PlayerTokens:
         return user_id, self.issue(user_id, began_at, claims.get("sid"))
 
     def revoke_before(self, revoked: Mapping[str, datetime], erased: Mapping[bytes, datetime] | None = None) -> None:
-        """Refuse the tokens that these users were given until these moments; `erased` has hashes of their ids."""
+        """Refuse the tokens of sessions that began until these moments; `erased` has hashes of their ids."""
         if (revoked, erased or {}) != (self._revoked, self._erased):
             self._revoked, self._erased = revoked, erased or {}
             self._checked = {}
@@ -110,12 +111,14 @@ class PlayerTokens:
         user_id = claims["sub"]
         if not is_user_id(user_id):
             raise UnauthorizedError("This player token names no valid user.")
+        # By when the session began: a token renewed where the revocation was not known yet is of before it, too.
+        began_at = min(claims["iat"], claims.get("auth_time", claims["iat"]))
         revoked_at = self._revoked.get(user_id)
-        if revoked_at is not None and claims["iat"] <= revoked_at.timestamp():
+        if revoked_at is not None and began_at <= revoked_at.timestamp():
             raise UnauthorizedError("This player token was revoked; open a new session.")
         # Hashed only while somebody was erased of late.
         erased_at = self._erased.get(hash_user_id(user_id, self._secret)) if self._erased else None
-        if erased_at is not None and claims["iat"] <= erased_at.timestamp():
+        if erased_at is not None and began_at <= erased_at.timestamp():
             raise UnauthorizedError("This player token was revoked; open a new session.")
         session_id = claims.get("sid")
         return Principal("player", user_id=user_id, session_id=session_id if isinstance(session_id, str) else None)

@@ -78,9 +78,11 @@ class PlayerKeeper:
         said = bytes(request.metadata).decode() if request.has_metadata() else "{}"
         metadata = None if by_player else said
         async with self._database.transaction() as connection:
+            before = None if by_player else await self._players.find(connection, user_id)
             player = await self._players.put(connection, user_id, request.display_name, request.country, metadata)
             if not by_player:
-                await record(connection, "player.put", user_id, after=_view(player))
+                was = None if before is None else _view(before)
+                await record(connection, "player.put", user_id, before=was, after=_view(player))
         try:
             await self._changes.names()
         except (ValkeyError, OSError) as error:

@@ -14,6 +14,7 @@ from grandstand.domain.cursors import Place
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.catalog import indexed
 from grandstand.operations.find_ranking import Target
+from grandstand.operations.route_reads import Reads
 from grandstand.operations.trust_index import IndexTrust
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.entry_reads import EntryReads
@@ -43,7 +44,7 @@ class RankingWindows:
 
     def __init__(
         self,
-        database: Database,
+        database: Database | Reads,
         rankings: RankingStore,
         index: RankingIndex,
         entry_reads: EntryReads,
@@ -146,7 +147,7 @@ class RankingWindows:
         entries: "Callable[[Connection[Any], Indexed], Awaitable[Window]]",
         archive: "Callable[[Connection[Any], Indexed, int], Awaitable[Window]]",
     ) -> Window:
-        async with self._database.snapshot() as connection:
+        async def read(connection: "Connection[Any]") -> Window:
             # In one snapshot with the read: live entries go away only after their archive is there.
             found = await self._rankings.find_by_ids(connection, [ranking.ranking_id])
             if not found or found[0].state == "dropped":
@@ -154,6 +155,8 @@ class RankingWindows:
             if found[0].state == "archived":
                 return await archive(connection, ranking, found[0].total or 0)
             return await entries(connection, ranking)
+
+        return await self._database.read(read, in_snapshot=True)
 
     async def _archived_page(
         self, connection: "Connection[Any]", ranking: Indexed, total: int, rank: int, count: int, own: str

@@ -8,6 +8,7 @@ import msgspec
 from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.list_cursors import read_list_cursor, write_list_cursor
 from grandstand.operations.audit import AuditAction
+from grandstand.operations.route_reads import Reads
 from grandstand.storage.audit import AuditFilter, AuditRow, AuditStore
 from grandstand.storage.postgres import Database
 
@@ -40,7 +41,7 @@ class AuditLog(msgspec.Struct):
 class AuditReader:
     """Reads the audit log for one process. Raises `UnavailableError` when the database is out of reach."""
 
-    def __init__(self, database: Database, store: AuditStore) -> None:
+    def __init__(self, database: Database | Reads, store: AuditStore) -> None:
         self._database = database
         self._store = store
 
@@ -52,8 +53,9 @@ class AuditReader:
         """
         _check(wanted, limit)
         before = _AFTER_ALL if cursor is None else int.from_bytes(read_list_cursor(cursor, _ID_BYTES)) & _AFTER_ALL
-        async with self._database.connection() as connection:
-            found = await self._store.list_newest(connection, wanted, before=before, count_max=limit + 1)
+        found = await self._database.read(
+            lambda connection: self._store.list_newest(connection, wanted, before=before, count_max=limit + 1)
+        )
         page = found[:limit]
         next_cursor = write_list_cursor(page[-1].audit_id.to_bytes(_ID_BYTES)) if len(found) > limit else None
         return AuditLog([_entry(row) for row in page], next_cursor)

@@ -8,6 +8,7 @@ import msgspec
 from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.event_model import is_user_id
 from grandstand.domain.list_cursors import read_list_cursor, write_list_cursor
+from grandstand.operations.route_reads import Reads
 from grandstand.storage.event_reads import EventFilter, EventReads, EventRow
 from grandstand.storage.postgres import Database
 
@@ -40,7 +41,7 @@ class EventList(msgspec.Struct):
 class EventReader:
     """Reads events for one process. Raises `UnavailableError` when PostgreSQL is out of reach or too slow."""
 
-    def __init__(self, database: Database, reads: EventReads) -> None:
+    def __init__(self, database: Database | Reads, reads: EventReads) -> None:
         self._database = database
         self._reads = reads
 
@@ -62,8 +63,9 @@ class EventReader:
         _check(user_id, event_type, limit)
         before = _AFTER_ALL if cursor is None else _read_place(cursor)
         wanted = EventFilter(user_id, event_type, since, until)
-        async with self._database.connection() as connection:
-            found = await self._reads.list_newest(connection, wanted, before=before, count_max=limit + 1)
+        found = await self._database.read(
+            lambda connection: self._reads.list_newest(connection, wanted, before=before, count_max=limit + 1)
+        )
         page = found[:limit]
         return EventList([_view(row) for row in page], _write_place(page[-1]) if len(found) > limit else None)
 

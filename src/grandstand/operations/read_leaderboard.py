@@ -4,6 +4,7 @@ Which ranking it is says `find_ranking.py`, where its entries are read `ranking_
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from grandstand.operations.find_ranking import Part, RankingFinder, Target, can_
 from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, UserRank
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.ranking_windows import RankingWindows
+from grandstand.operations.route_reads import Reads
 from grandstand.operations.trust_index import IndexTrust
 from grandstand.operations.view_entries import view_entries
 from grandstand.storage.archive import ArchiveStore
@@ -47,7 +49,7 @@ class LeaderboardReader:
     def __init__(
         self,
         finder: RankingFinder,
-        database: Database,
+        database: Database | Reads,
         rankings: RankingStore,
         index: RankingIndex,
         entry_reads: EntryReads,
@@ -72,6 +74,17 @@ class LeaderboardReader:
         Of `part` only the period counts. Nothing read under another generation is current, so caches ask this first.
         """
         return self._finder.generation(key, part)
+
+    async def next_end(self, key: str) -> datetime | None:
+        """Return when the running period ends; None for never."""
+        return (await self._finder.board(key)).schedule.at(clock.now()).end
+
+    async def is_archived(self, key: str, part: Part) -> bool:
+        """Whether a read names a period that is archived: then only new names and erasures change what it says."""
+        if part.period is None:
+            return False
+        target = await self._finder.find(key, Part(part.period), None)
+        return target.ranking is not None and target.ranking.state == "archived"
 
     async def page(
         self,
@@ -178,12 +191,15 @@ class LeaderboardReader:
         before = LATEST if cursor is None else parse_period_id(cursor)
         if before is None:
             raise InvalidError([FieldError("cursor", "is not a cursor of this list; begin again without one")])
-        async with self._database.connection() as connection:
+
+        async def read(connection: "Connection[Any]") -> PeriodList:
             rankings = await self._rankings.list_ended(
                 connection, board.leaderboard_id, board.epoch, now=clock.now(), before=before, count_max=limit + 1
             )
             views = [await self._period(connection, board, ranking) for ranking in rankings[:limit]]
-        return PeriodList(periods=views, next_cursor=views[-1].id if len(rankings) > limit else None)
+            return PeriodList(periods=views, next_cursor=views[-1].id if len(rankings) > limit else None)
+
+        return await self._database.read(read)
 
     async def _period(self, connection: "Connection[Any]", board: Leaderboard, ranking: Ranking) -> PeriodView:
         total = ranking.total

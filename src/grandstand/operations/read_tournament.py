@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -10,11 +11,12 @@ from grandstand.domain.errors import NotFoundError
 from grandstand.domain.leaderboards import Visibility, tournament_key
 from grandstand.domain.periods import period_id
 from grandstand.operations.find_ranking import Part
-from grandstand.operations.find_tournament import find_tournament
+from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.leaderboard_views import Lookup, Page, RankedEntry, UserRank
 from grandstand.operations.read_leaderboard import LeaderboardReader
-from grandstand.storage.postgres import Database
-from grandstand.storage.prizes import PrizeStore
+from grandstand.operations.route_reads import Reads
+from grandstand.storage.postgres import Connection, Database
+from grandstand.storage.prizes import Award, PrizeStore
 from grandstand.storage.tournaments import Tournament, TournamentStore
 
 PREVIEW_MAX = 1_000
@@ -60,10 +62,16 @@ class TournamentReader:
     """Answers reads of tournaments for one process; raises what reads of boards raise, and `tournament_not_found`."""
 
     def __init__(
-        self, database: Database, tournaments: TournamentStore, prizes: PrizeStore, reader: LeaderboardReader
+        self,
+        database: Database | Reads,
+        tournaments: TournamentStore,
+        known: KnownTournaments,
+        prizes: PrizeStore,
+        reader: LeaderboardReader,
     ) -> None:
         self._database = database
         self._tournaments = tournaments
+        self._known = known
         self._prizes = prizes
         self._reader = reader
 
@@ -98,8 +106,9 @@ class TournamentReader:
         item = await self._find(tournament_id, occurrence)
         with _named_as(item):
             rank: UserRank = await self._reader.user(tournament_key(tournament_id), user_id, part=_part(item))
-        async with self._database.connection() as connection:
-            participant = await self._tournaments.find_participant(connection, tournament_id, item.occurrence, user_id)
+        participant = await self._database.read(
+            lambda connection: self._tournaments.find_participant(connection, tournament_id, item.occurrence, user_id)
+        )
         return TournamentRank(
             tournament_id=tournament_id,
             occurrence=item.occurrence,
@@ -140,7 +149,7 @@ class TournamentReader:
 
     async def preview(self, tournament_id: str, *, occurrence: int | None = None) -> Preview:
         """Return who would get what if the occurrence were settled now; when it is, who was awarded what."""
-        item = await self._find(tournament_id, occurrence)
+        item = await self._known.read(tournament_id, occurrence, server="primary")
         if item.status == "settled":
             return await self._awarded(item)
         players = (await self.page(tournament_id, occurrence=occurrence, limit=1)).total
@@ -171,9 +180,12 @@ class TournamentReader:
     async def _awarded(self, item: Tournament) -> Preview:
         name = (item.tournament_id, item.occurrence)
         players = (await self.page(item.tournament_id, occurrence=item.occurrence, limit=1)).total
-        async with self._database.snapshot() as connection:
+
+        async def read(connection: "Connection[Any]") -> tuple[int, dict[str, int], Sequence[Award]]:
             count, amounts = await self._prizes.sum_of_occurrence(connection, *name)
-            awards = await self._prizes.list_of_occurrence(connection, *name, PREVIEW_MAX)
+            return count, amounts, await self._prizes.list_of_occurrence(connection, *name, PREVIEW_MAX)
+
+        count, amounts, awards = await self._database.read(read, in_snapshot=True, server="primary")
         return Preview(
             tournament_id=item.tournament_id,
             occurrence=item.occurrence,
@@ -190,8 +202,7 @@ class TournamentReader:
         return page.entries
 
     async def _find(self, tournament_id: str, occurrence: int | None) -> Tournament:
-        async with self._database.connection() as connection:
-            return await find_tournament(self._tournaments, connection, tournament_id, occurrence)
+        return await self._known.find(tournament_id, occurrence)
 
 
 def _part(item: Tournament) -> Part:

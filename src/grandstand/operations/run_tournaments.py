@@ -20,6 +20,7 @@ from grandstand import clock
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.periods import LATEST
 from grandstand.domain.tournaments import Window, next_window
+from grandstand.operations.announce import announce
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.schedule_occurrences import OccurrenceScheduler
@@ -103,6 +104,8 @@ class TournamentRunner:
                 break
             taken = await self._take(items)
             count += len(taken)
+            if taken:
+                await announce(self._changes.tournaments, self._changes.prizes)
             next_due_at = min([next_due_at, *map(self._due_after, taken)])
         return count
 

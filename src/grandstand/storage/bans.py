@@ -26,6 +26,14 @@ class BanStore:
         since: datetime = await connection.fetchval(queries.load("bans/put.sql"), user_id, now, reason)
         return since
 
+    async def hold(self, connection: "Connection[Any]", user_id: str) -> None:
+        """Keep sessions of a user from being opened until the transaction ends, once those under way are open."""
+        await connection.execute(queries.load("bans/hold.sql"), user_id)
+
+    async def share(self, connection: "Connection[Any]", user_id: str) -> None:
+        """Keep a user from being banned until the transaction ends, once a ban that is under way is done."""
+        await connection.execute(queries.load("bans/share.sql"), user_id)
+
     async def lift(self, connection: "Connection[Any]", user_id: str, now: datetime) -> bool:
         """Lift a ban, so that what arrives after `now` counts; False when there is none. Needs the ledger alone."""
         return await connection.fetchval(queries.load("bans/lift.sql"), user_id, now) is not None

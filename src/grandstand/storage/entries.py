@@ -13,7 +13,7 @@ from grandstand.domain.leaderboards import Order
 from grandstand.domain.ranking import direction
 from grandstand.domain.scores import SCORE_MAX
 from grandstand.storage import queries
-from grandstand.storage.postgres import Connection
+from grandstand.storage.postgres import Connection, open_cursor
 
 
 class Entry(NamedTuple):
@@ -134,7 +134,7 @@ class EntryStore:
         self, connection: "Connection[Any]", ranking_id: int, chunk_entries: int
     ) -> AsyncGenerator[list[Entry], None]:
         """Yield every entry of a ranking in chunks, in no order. Needs a transaction around it."""
-        cursor = await connection.cursor(queries.load("entries/list_ranking.sql"), ranking_id)
+        cursor = await open_cursor(connection, queries.load("entries/list_ranking.sql"), ranking_id)
         while rows := await cursor.fetch(chunk_entries):
             yield [_entry(row) for row in rows]
 

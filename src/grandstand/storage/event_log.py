@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from grandstand.storage import queries
-from grandstand.storage.postgres import Connection
+from grandstand.storage.postgres import Connection, open_cursor
 
 _COLUMNS = ("id", "received_at", "occurred_at", "event_type", "user_id", "payload")
 
@@ -93,8 +93,12 @@ class EventLog:
 
         Needs a transaction around it.
         """
-        cursor = await connection.cursor(
-            queries.load("events/list_of_types.sql"), event_types, leaderboard_id, timeout=timeout_seconds
+        cursor = await open_cursor(
+            connection,
+            queries.load("events/list_of_types.sql"),
+            event_types,
+            leaderboard_id,
+            timeout_seconds=timeout_seconds,
         )
         while rows := await cursor.fetch(chunk_events, timeout=timeout_seconds):
             yield rows

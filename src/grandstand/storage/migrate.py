@@ -8,7 +8,7 @@ from alembic import command, op
 from alembic.config import Config
 from alembic.util import CommandError
 from psycopg import sql
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 
@@ -47,12 +47,26 @@ def migrate(database_url: str, schema: str) -> None:
 
 
 def _migrate(database_url: str, schema: str) -> None:
-    with psycopg.connect(database_url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_SECONDS) as guard:
-        guard.execute("SELECT pg_advisory_lock(%s)", (_lock_number(schema),))
-        # Asked first: creating needs a right that the user of a schema made by somebody else may lack.
-        if guard.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None:
-            guard.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+    with _connect(database_url) as guard, guard.transaction():
+        # A lock of the transaction, which keeps nothing else open: behind a pooler nothing but that keeps a session.
+        guard.execute("SET LOCAL idle_in_transaction_session_timeout TO 0")
+        guard.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_number(schema),))
+        _make_schema(database_url, schema)
         _upgrade(database_url, schema)
+
+
+def _connect(database_url: str) -> psycopg.Connection:
+    # Nothing is prepared: the next transaction may run in another session.
+    return psycopg.connect(
+        database_url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_SECONDS, prepare_threshold=None
+    )
+
+
+def _make_schema(database_url: str, schema: str) -> None:
+    with _connect(database_url) as connection:
+        # Asked first: creating needs a right that the user of a schema made by somebody else may lack.
+        if connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None:
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
 
 
 def _refused(schema: str, error: psycopg.Error) -> MigrationRefusedError:
@@ -68,11 +82,15 @@ def run_sql(name: str) -> None:
 def _upgrade(database_url: str, schema: str) -> None:
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(
-            database_url, connect_timeout=_CONNECT_TIMEOUT_SECONDS, options=f"-c search_path={schema}"
-        ),
+        creator=lambda: psycopg.connect(database_url, connect_timeout=_CONNECT_TIMEOUT_SECONDS, prepare_threshold=None),
         poolclass=NullPool,
     )
+
+    @event.listens_for(engine, "begin")
+    def _see_schema(connection: Connection) -> None:
+        # In every transaction, for a pooler may run each in another session.
+        connection.exec_driver_sql("SELECT set_config('search_path', %s, true)", (schema,))
+
     config = _config()
     with engine.connect() as connection:
         config.attributes.update(connection=connection, schema=schema)

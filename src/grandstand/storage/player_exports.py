@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from grandstand.storage import queries
-from grandstand.storage.postgres import Connection
+from grandstand.storage.postgres import Connection, open_cursor
 
 SECTIONS = (
     "devices",
@@ -16,6 +16,7 @@ SECTIONS = (
     "prizes",
     "dead_letters",
     "audit_log",
+    "first_events",
     "events",
 )
 """What a player has any number of, in the order of an export."""
@@ -38,5 +39,7 @@ class PlayerExports:
 
     async def rows(self, connection: "Connection[Any]", section: str, user_id: str) -> AsyncIterator[str]:
         """Yield the rows of a section as JSON, a few hundred in memory at a time. Needs a transaction."""
-        async for row in connection.cursor(queries.load(f"export/{section}.sql"), user_id, prefetch=_ROWS):
-            yield row[0]
+        cursor = await open_cursor(connection, queries.load(f"export/{section}.sql"), user_id)
+        while rows := await cursor.fetch(_ROWS):
+            for row in rows:
+                yield row[0]

@@ -2,17 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import structlog
 
 from grandstand.domain.errors import UnavailableError
+from grandstand.storage.sessions import session_settings
 from grandstand.telemetry import metrics
 
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 Connection = asyncpg.pool.PoolConnectionProxy
 """A connection lent by a pool."""
@@ -49,8 +52,12 @@ async def open_pool(
     idle_seconds: float = 30.0,
     uses_max: int = 7_500,
     only_reads: bool = False,
+    keeps_sessions: bool = True,
 ) -> asyncpg.Pool:
     """Open a pool whose connections see `schema` first.
+
+    Without `keeps_sessions` a pooler stands before PostgreSQL that may run each transaction in another session: nothing
+    is set or prepared in one, and the `Database` of the pool says `local_settings` at the start of every transaction.
 
     A query is given up after `query_timeout_seconds` (`statement_timeout_seconds` when that is None) unless its caller
     names another time. With `only_reads` PostgreSQL refuses to write, and ends statements by itself after
@@ -60,19 +67,11 @@ async def open_pool(
         OSError, asyncpg.PostgresError: the server cannot be reached or refuses.
 
     """
-    settings = {
-        "search_path": schema,
-        "application_name": application_name,
-        "jit": "off",
-        # What disks have cost since they have no arms; the default makes the planner sort what an index has in order.
-        "random_page_cost": "1.1",
-        "TimeZone": "UTC",
-        # A process that stands still in the middle of a transaction gives its locks back, and the others go on.
-        "idle_in_transaction_session_timeout": str(int(statement_timeout_seconds * 1000)),
-    }
-    if only_reads:
-        settings["default_transaction_read_only"] = "on"
-        settings["statement_timeout"] = str(int(statement_timeout_seconds * 1000))
+    settings = session_settings(schema, statement_timeout_seconds=statement_timeout_seconds, only_reads=only_reads)
+    options: dict[str, Any] = {}
+    if not keeps_sessions:
+        settings = {}
+        options = {"statement_cache_size": 0, "reset": _leave_as_it_is}
     return await asyncpg.create_pool(
         database_url,
         min_size=size_min,
@@ -81,8 +80,24 @@ async def open_pool(
         max_queries=uses_max,
         command_timeout=query_timeout_seconds or statement_timeout_seconds,
         timeout=5,
-        server_settings=settings,
+        server_settings={"application_name": application_name, **settings},
+        **options,
     )
+
+
+async def _leave_as_it_is(_: "Connection[Any]") -> None:
+    """Stands for the library's own way of tidying a session, which would tidy somebody else's."""
+
+
+async def open_cursor(
+    connection: "Connection[Any]", query: str, *arguments: Any, timeout_seconds: float | None = None
+) -> "asyncpg.cursor.Cursor[Any]":
+    """Return a cursor over the rows of a query, inside the caller's transaction.
+
+    The library's own prepares a statement with a name, which outlives the transaction in the session that it ran in.
+    """
+    statement = await connection.prepare(query, name="", timeout=timeout_seconds)
+    return await statement.cursor(*arguments, timeout=timeout_seconds)
 
 
 _LAST_WORD_SECONDS = 1.0
@@ -98,16 +113,22 @@ class UnfitValueError(Exception):
     """A value cannot be sent to the database: it has no form in the type of its column. Trying again is of no use."""
 
 
-WAITING_PER_CONNECTION_MAX = 8
+WAITING_PER_CONNECTION_MAX = 20
 """Callers that may wait for each connection that a pool may open; further ones are refused without a wait."""
 
 
 class Database:
-    """A pool with a bounded wait, whose failures callers can answer with 503. Metrics call it `name`."""
+    """A pool with a bounded wait, whose failures callers can answer with 503. Metrics call it `name`.
 
-    def __init__(self, pool: asyncpg.Pool, acquire_timeout_seconds: float, name: str = "write") -> None:
+    With `local_settings` every connection is lent inside a transaction that begins with them.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, acquire_timeout_seconds: float, name: str = "write", local_settings: str = ""
+    ) -> None:
         self.pool = pool
         self.name = name
+        self._local_settings = local_settings
         self._acquire_timeout_seconds = acquire_timeout_seconds
         self.waiting = 0
         """How many callers wait for a connection right now."""
@@ -132,13 +153,18 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> "AsyncIterator[Connection[Any]]":
-        """Lend a connection.
+        """Lend a connection. Whether what it writes is there before the end of the block depends on the settings.
 
         Raises:
             UnavailableError: no connection came free in time, or the server is out of reach, now or during the block.
             UnfitValueError: a value has no form in the type of its column.
 
         """
+        async with self.transaction() if self._local_settings else self._lend() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _lend(self) -> "AsyncIterator[Connection[Any]]":
         try:
             lent = await self._acquire()
             try:
@@ -177,7 +203,18 @@ class Database:
 
         """
         # Named, whatever the server's default is: after waiting for a lock, a statement must see what others committed.
-        async with self.connection() as connection, _transaction(connection, isolation="read_committed"):
+        async with self._lend() as connection, self._begun(connection, isolation="read_committed"):
+            yield connection
+
+    @asynccontextmanager
+    async def frozen_transaction(self) -> "AsyncIterator[Connection[Any]]":
+        """Lend a connection inside a transaction whose statements all see the database as of the first that reads it.
+
+        Raises:
+            UnavailableError: as for `connection`.
+            asyncpg.SerializationError: another transaction changed a row meanwhile that this one changes, too.
+        """
+        async with self.connection() as connection, _transaction(connection, isolation="repeatable_read"):
             yield connection
 
     @asynccontextmanager
@@ -188,10 +225,32 @@ class Database:
             UnavailableError: as for `connection`.
         """
         async with (
-            self.connection() as connection,
-            _transaction(connection, isolation="repeatable_read", readonly=True),
+            self._lend() as connection,
+            self._begun(connection, isolation="repeatable_read", readonly=True),
         ):
             yield connection
+
+    async def read(
+        self,
+        work: "Callable[[Connection[Any]], Awaitable[T]]",
+        *,
+        in_snapshot: bool = False,
+        server: str = "primary",  # noqa: ARG002 - as callers say it to what has a choice
+    ) -> T:
+        """Return what `work` reads on a connection. There is no other `server` here.
+
+        Raises:
+            UnavailableError: as for `connection`.
+        """
+        async with self.snapshot() if in_snapshot else self.connection() as connection:
+            return await work(connection)
+
+    @asynccontextmanager
+    async def _begun(self, connection: "Connection[Any]", **options: Any) -> AsyncIterator[None]:
+        async with _transaction(connection, **options):
+            if self._local_settings:
+                await connection.execute(self._local_settings)
+            yield
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import msgspec
 
 from grandstand.domain.tournaments import Status, TournamentDefinition, Window
 from grandstand.storage import queries
-from grandstand.storage.postgres import Connection
+from grandstand.storage.postgres import Connection, open_cursor
 
 
 class Tournament(NamedTuple):
@@ -275,8 +275,12 @@ class TournamentStore:
 
         PostgreSQL sorts once, which may take `timeout_seconds`, and then writes so many rows with each statement.
         """
-        ranked = await connection.cursor(
-            queries.load("tournaments/rank_entries.sql"), ranking_id, direction, timeout=timeout_seconds
+        ranked = await open_cursor(
+            connection,
+            queries.load("tournaments/rank_entries.sql"),
+            ranking_id,
+            direction,
+            timeout_seconds=timeout_seconds,
         )
         count = 0
         while rows := await ranked.fetch(rows_at_once, timeout=timeout_seconds):

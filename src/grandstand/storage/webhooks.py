@@ -84,9 +84,10 @@ class WebhookStore:
         """Return all endpoints, the oldest first."""
         return [Endpoint(*row) for row in await connection.fetch(queries.load("webhooks/list_endpoints.sql"))]
 
-    async def delete_endpoint(self, connection: "Connection[Any]", endpoint_id: UUID) -> bool:
-        """Remove an endpoint with its deliveries; return whether there was one."""
-        return await connection.fetchval(queries.load("webhooks/delete_endpoint.sql"), endpoint_id) is not None
+    async def delete_endpoint(self, connection: "Connection[Any]", endpoint_id: UUID) -> Endpoint | None:
+        """Remove an endpoint with its deliveries; return it, or None when there was none."""
+        row = await connection.fetchrow(queries.load("webhooks/delete_endpoint.sql"), endpoint_id)
+        return None if row is None else Endpoint(*row)
 
     async def enable_endpoint(self, connection: "Connection[Any]", endpoint_id: UUID) -> Endpoint | None:
         """Take an endpoint into use again; return it, or None when there is none."""

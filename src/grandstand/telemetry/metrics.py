@@ -80,6 +80,12 @@ EVENTS_REFUSED = Counter(
     registry=REGISTRY,
 )
 
+CACHE_READS = Counter(
+    "grandstand_cache_reads",
+    "Answers asked of a cache, by outcome: hit, shared (with a read that was under way), miss.",
+    ["cache", "outcome"],
+    registry=REGISTRY,
+)
 STREAM_DEPTH = Gauge(
     "grandstand_stream_depth",
     "Acknowledged events that are not processed yet, as a scheduler saw last.",
@@ -89,6 +95,12 @@ STREAM_DEPTH = Gauge(
 STREAM_LAG_SECONDS = Gauge(
     "grandstand_stream_lag_seconds",
     "Age of the oldest event that is not processed yet, as a scheduler saw last; 0 when none waits.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+ROLLUP_LAG_SECONDS = Gauge(
+    "grandstand_rollup_lag_seconds",
+    "Age of the oldest batch that rollups do not count yet, as the leading scheduler saw last; 0 when all is counted.",
     registry=REGISTRY,
     multiprocess_mode="mostrecent",
 )
@@ -131,6 +143,26 @@ POOL_ACQUIRE_SECONDS = Histogram(
     ["pool"],
     buckets=_FAST_SECONDS,
     registry=REGISTRY,
+)
+DATABASE_READS = Counter(
+    "grandstand_database_reads",
+    "Reads of PostgreSQL that a replica may answer, by the pool that was asked: read (of the primary), replica-1 …",
+    ["pool"],
+    registry=REGISTRY,
+)
+REPLICA_LAG_SECONDS = Gauge(
+    "grandstand_replica_lag_seconds",
+    "For how long what a replica lacks may have been there, as the process sees it that is worst off; +Inf: unknown.",
+    ["pool"],
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+REPLICA_UP = Gauge(
+    "grandstand_replica_up",
+    "1 while every process finds that a replica answers and has the schema of this version.",
+    ["pool"],
+    registry=REGISTRY,
+    multiprocess_mode="livemin",
 )
 LIVE_LISTENERS = Gauge(
     "grandstand_live_listeners",

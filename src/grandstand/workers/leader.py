@@ -106,19 +106,21 @@ class Leader:
     async def step(self) -> None:
         """Ask once: for the lease, or for its renewal. An engine that is out of reach is logged, not raised."""
         try:
+            held, term = self._term, None
             async with self._database.connection() as connection:
                 # Before asking: the lease may be running from any moment after it.
                 asked_at = self._monotonic()
-                if self._term is not None:
-                    if await self._leases.renew(connection, self._term):
-                        self._believe(self._term, asked_at)
-                    else:
-                        self._lose()
+                if held is not None:
+                    term = held if await self._leases.renew(connection, held) else None
                 elif not self._is_ending:
                     term = await self._leases.take(connection, self._name, self._holder, self._life_seconds)
-                    if term is not None:
-                        _log.info("lease_taken", lease=self._name, holder=self._holder, token=term.token)
-                        self._believe(term, asked_at)
+            # Afterwards: what was not committed is not to be believed.
+            if term is not None:
+                if held is None:
+                    _log.info("lease_taken", lease=self._name, holder=self._holder, token=term.token)
+                self._believe(term, asked_at)
+            elif held is not None:
+                self._lose()
             self._is_away = False
         except ENGINE_ERRORS as error:
             if not self._is_away:

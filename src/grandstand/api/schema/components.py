@@ -8,6 +8,7 @@ from grandstand.api.events import EventsReceipt
 from grandstand.api.import_lines import ImportReport
 from grandstand.api.leaderboards import LeaderboardList
 from grandstand.api.problems import Problem
+from grandstand.api.schema.analytics import ANALYTICS_SCHEMAS, ANALYTICS_SERVED
 from grandstand.api.schema.audit import AUDIT_SERVED
 from grandstand.api.schema.dead_letters import DEAD_LETTERS_SCHEMAS, DEAD_LETTERS_SERVED
 from grandstand.api.schema.definition import describe
@@ -64,6 +65,7 @@ _SERVED = (
     *QUARANTINE_SERVED,
     *KEY_SERVED,
     *AUDIT_SERVED,
+    *ANALYTICS_SERVED,
     *PRIVACY_SERVED,
     Health,
     PoolHealth,
@@ -272,6 +274,7 @@ def schemas() -> Json:
         **DEAD_LETTERS_SCHEMAS,
         **KEY_SCHEMAS,
         **PRIVACY_SCHEMAS,
+        **ANALYTICS_SCHEMAS,
         "UserId": USER_ID,
         "Event": _EVENT,
         "EventBody": _EVENT_BODY,

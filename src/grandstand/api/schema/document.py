@@ -32,7 +32,17 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [
             {"name": name}
-            for name in ("Events", "Players", "Leaderboards", "Tournaments", "Prizes", "Webhooks", "Keys", "Operations")
+            for name in (
+                "Events",
+                "Players",
+                "Leaderboards",
+                "Tournaments",
+                "Prizes",
+                "Webhooks",
+                "Keys",
+                "Analytics",
+                "Operations",
+            )
         ],
         "paths": PATHS,
         "components": {"schemas": schemas(), "securitySchemes": SECURITY_SCHEMES},

@@ -1,6 +1,7 @@
 """What every route takes and answers, as operations of the document. A test holds this list beside the routes."""
 
 from grandstand.api.schema import examples, tournament_examples
+from grandstand.api.schema.analytics import ANALYTICS
 from grandstand.api.schema.audit import AUDIT
 from grandstand.api.schema.boards import LEADERBOARDS, USER
 from grandstand.api.schema.dead_letters import DEAD_LETTERS
@@ -257,5 +258,6 @@ PATHS: Json = (
     | QUARANTINE
     | KEYS
     | AUDIT
+    | ANALYTICS
     | _HEALTH
 )

@@ -1,5 +1,6 @@
 -- In entries behind $3; returns the last one looked at, null when there was none. Of what was done to the player or by
--- the player, the values go, too. Elsewhere the id may stand as a value of its own.
+-- the player, the values go, too, and words that people wrote about a prize. Elsewhere the id may stand as a value of its
+-- own; a key of the same letters (no text holds the character 1) stays.
 WITH allowed AS (
     SELECT set_config('grandstand.erasing', 'on', true) AS setting
 ),
@@ -19,11 +20,26 @@ renamed AS (
         address = CASE WHEN a.actor = 'player:' || $1::text THEN NULL ELSE a.address END,
         before = CASE
             WHEN a.target <> $1::text
-                THEN replace(a.before::text, to_json($1::text)::text, to_json($2::text)::text)::jsonb
+                THEN replace(
+                    replace(
+                        replace(a.before::text, to_json($1::text)::text || ':', chr(1)),
+                        to_json($1::text)::text, to_json($2::text)::text
+                    ),
+                    chr(1), to_json($1::text)::text || ':'
+                )::jsonb
         END,
         after = CASE
             WHEN a.target <> $1::text
-                THEN replace(a.after::text, to_json($1::text)::text, to_json($2::text)::text)::jsonb
+                THEN replace(
+                    replace(
+                        replace(
+                            CASE WHEN a.action = 'prize.void' THEN a.after - 'reason' ELSE a.after END::text,
+                            to_json($1::text)::text || ':', chr(1)
+                        ),
+                        to_json($1::text)::text, to_json($2::text)::text
+                    ),
+                    chr(1), to_json($1::text)::text || ':'
+                )::jsonb
         END
     FROM chunk AS s
     WHERE

@@ -1,0 +1,172 @@
+"""Pictures of every page of the console and of a public board: `python scripts/screenshots.py FOLDER`.
+
+Starts a deployment of its own, fills it, logs in and takes each page in light, in dark and as wide as a phone. It
+needs the programs of `make programs`.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+from programs import program
+
+PASSWORD = "screenshots-only"
+KEY = "gs_admin_screenshots-0123456789"
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 800}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 800}},
+    "phone": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}, "device_scale_factor": 2},
+}
+PAGES = {
+    "overview": "/console",
+    "leaderboards": "/console/leaderboards",
+    "leaderboard": "/console/leaderboards/weekly-race",
+    "leaderboard-player": "/console/leaderboards/weekly-race?user_id=player-07",
+    "leaderboard-new": "/console/leaderboards/new",
+    "tournaments": "/console/tournaments",
+    "tournament": "/console/tournaments/friday-cup",
+    "tournament-new": "/console/tournaments/new",
+    "prizes": "/console/prizes",
+    "player": "/console/players?user_id=player-07",
+    "players": "/console/players",
+    "events": "/console/events?event_type=game_ended",
+    "quarantine": "/console/quarantine",
+    "dead-letters": "/console/dead-letters",
+    "keys": "/console/keys",
+    "webhooks": "/console/webhooks",
+    "operators": "/console/operators",
+    "audit-log": "/console/audit-log",
+    "settings": "/console/settings",
+    "missing": "/console/leaderboards/nothing",
+    "board": "/boards/weekly-race",
+    "board-embedded": "/boards/weekly-race?embed=1",
+}
+NAMES = ("Ada Lovelace", "Grace", "Linus", "Margaret H.", "Радия", "藤井", "Edsger", "Barbara", "Katherine", "Alan")
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        sys.exit("Say where the pictures go: python scripts/screenshots.py FOLDER")
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="grandstand-pictures-") as data:
+        environment = {**os.environ, "GRANDSTAND_ADMIN_KEY": KEY, "GRANDSTAND_PORT": "0", "GRANDSTAND_DATA_DIR": data}
+        tree = subprocess.Popen(
+            [sys.executable, "-m", "grandstand", "up"], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            url = read_url(tree)
+            fill(url, environment)
+            take(url, folder)
+        finally:
+            tree.send_signal(signal.SIGTERM)
+            tree.wait()
+
+
+def read_url(tree: subprocess.Popen[str]) -> str:
+    """Wait until the deployment says that it is ready; return its address."""
+    for line in tree.stdout or ():
+        if found := re.search(r"is ready: (https?://\S+)", line):
+            return found[1]
+    sys.exit("The deployment did not start.")
+
+
+def call(url: str, method: str, body: Any = None) -> Any:
+    """Ask the API for something."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=10) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+def fill(url: str, environment: dict[str, str]) -> None:
+    """Make boards, a tournament, players and scores, an event in quarantine, and an operator."""
+    deadline = time.monotonic() + 60
+    add = [sys.executable, "-m", "grandstand", "operators", "add", "ann", "--role", "admin", "--password-stdin"]
+    data_dir = ["--data-dir", environment["GRANDSTAND_DATA_DIR"]]
+    subprocess.run([*add, *data_dir], input=PASSWORD, text=True, check=True, env=environment, stdout=subprocess.DEVNULL)
+    now = datetime.now(UTC)
+    board = {
+        "title": "Weekly race", "event_type": "game_ended", "field": "score", "operator": "best", "period": "weekly",
+        "tiers": [{"id": "gold", "top_percent": 10}, {"id": "silver", "top_percent": 30}],
+        "plausibility": {"score_max": 100_000},
+    }  # fmt: skip
+    call(f"{url}/api/leaderboards/weekly-race", "PUT", board)
+    call(f"{url}/api/leaderboards/daily-kills", "PUT",
+         {"title": "Kills today", "event_type": "kill", "operator": "count", "period": "daily"})  # fmt: skip
+    prizes = [{"from": 1, "kind": "coins", "amount": 500}, {"from": 2, "to": 5, "kind": "coins", "amount": 100}]
+    for number, name in enumerate(("friday-cup", "autumn-open", "finals")):
+        cup = {
+            "id": name, "title": name.replace("-", " ").title(), "event_type": "game_ended", "field": "score",
+            "operator": "best", "prizes": prizes,
+            "starts_at": (now + timedelta(days=3 * number)).isoformat(),
+            "ends_at": (now + timedelta(days=3 * number, hours=6)).isoformat(),
+        }  # fmt: skip
+        call(f"{url}/api/tournaments", "POST", cup)
+    events = []
+    for number in range(90):
+        user_id = f"player-{number:02}"
+        if number < len(NAMES):
+            call(f"{url}/api/players/{user_id}", "PUT", {"display_name": NAMES[number], "country": "DE"})
+        payload = {
+            "score": 9_000 - number * 73 + (number * number) % 61,
+            "mode": "ranked",
+            "tournament_id": "friday-cup",
+        }
+        events.append({"event_type": "game_ended", "user_id": user_id, "payload": payload})
+    events.append({"event_type": "game_ended", "user_id": "speedy", "payload": {"score": 900_000}})
+    call(f"{url}/api/events", "POST", {"events": events})
+    while time.monotonic() < deadline:
+        page = call(f"{url}/api/leaderboards/weekly-race", "GET")
+        if page["total"] >= 90 and call(f"{url}/api/health", "GET")["stream"]["depth"] == 0:
+            break
+        time.sleep(0.3)
+    call(f"{url}/api/players/player-42/ban", "POST", {"reason": "Speed hack, seen by three people"})
+
+
+def take(url: str, folder: Path) -> None:
+    """Take every page in every look; say which of them is wider than its window."""
+    chromium = program("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium.command, env={**os.environ, **chromium.environment}, args=["--no-sandbox"]
+        )
+        for look, options in LOOKS.items():
+            page = open_console(browser, url, options)
+            for name, path in PAGES.items():
+                page.goto(url + path, wait_until="load")
+                page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+                width = page.evaluate("document.documentElement.scrollWidth")
+                if width > options["viewport"]["width"]:
+                    print(f"{name} ({look}) is {width} px wide")
+            page.context.close()
+        page = browser.new_page(viewport=LOOKS["light"]["viewport"])
+        page.goto(url + "/console/log-in")
+        page.screenshot(path=folder / "log-in-light.png")
+        browser.close()
+    print(f"{len(PAGES) * len(LOOKS) + 1} pictures are in {folder}.")
+
+
+def open_console(browser: Browser, url: str, options: dict[str, Any]) -> Page:
+    """Return a page whose session is an admin's."""
+    page = browser.new_context(**options).new_page()
+    page.goto(url + "/console/log-in")
+    page.fill("#name", "ann")
+    page.fill("#password", PASSWORD)
+    page.click("button")
+    page.wait_for_url(url + "/console")
+    return page
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,2 @@
+-- When boards were reset by hand.
+SELECT key, resets FROM leaderboards WHERE deleted_at IS NULL AND key = ANY($1::text [])

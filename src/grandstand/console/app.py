@@ -1,0 +1,192 @@
+"""Puts the console together: routes, who is let in, and what is said when something is refused."""
+
+import time
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from grandstand.api.bodies import ClientGoneError
+from grandstand.api.client_address import client_address
+from grandstand.api.parameters import Query
+from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
+from grandstand.api.replies import Reply, send_reply
+from grandstand.api.request_counts import RequestCounts
+from grandstand.console import (
+    assets,
+    board_pages,
+    event_pages,
+    held_pages,
+    key_pages,
+    log_in,
+    operator_pages,
+    overview,
+    player_pages,
+    prize_pages,
+    public_board,
+    record_pages,
+    tournament_pages,
+    webhook_pages,
+)
+from grandstand.console.forms import Form, read_form
+from grandstand.console.limits import admit_visit
+from grandstand.console.live import find_live, stream_board, stream_tournament
+from grandstand.console.rendering import page
+from grandstand.console.routes import Route
+from grandstand.console.security import EMBEDDABLE, HEADERS, is_from_here, is_token_right, read_cookie
+from grandstand.console.services import ConsoleServices
+from grandstand.console.visit import NOBODY, Visit
+from grandstand.domain.errors import ForbiddenError, GrandstandError, NotFoundError
+from grandstand.operations.audit import Origin, set_origin
+
+
+async def _asset(visit: Visit) -> Reply:
+    return assets.answer_asset(str(visit.path["digest"]), str(visit.path["name"]))
+
+
+ROUTES: Sequence[Route] = (
+    Route("GET", "/console/static/{digest:str}/{name:str}", None, _asset),
+    *log_in.ROUTES,
+    *overview.ROUTES,
+    *board_pages.ROUTES,
+    *tournament_pages.ROUTES,
+    *prize_pages.ROUTES,
+    *player_pages.ROUTES,
+    *event_pages.ROUTES,
+    *held_pages.ROUTES,
+    *key_pages.ROUTES,
+    *webhook_pages.ROUTES,
+    *record_pages.ROUTES,
+    *operator_pages.ROUTES,
+    *public_board.ROUTES,
+)
+"""Every route of the console; `tests/console/test_access.py` has a row for each."""
+
+
+class ConsoleApp:
+    """An ASGI app for the console's paths; everything else goes to `rest`."""
+
+    def __init__(self, services: ConsoleServices, rest: ASGIApp) -> None:
+        self._services = services
+        self._rest = rest
+        self._counts = RequestCounts()
+        self._framework = Litestar(
+            route_handlers=[self._handler(route) for route in ROUTES],
+            exception_handlers={Exception: self._refuse},
+            openapi_config=None,
+            logging_config=None,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != ScopeType.HTTP or not is_console(scope["path"]):
+            await self._rest(scope, receive, send)
+            return
+        began_at = time.perf_counter()
+        status = 0
+
+        async def send_counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *_headers_of(scope["path"])]
+            await send(message)
+
+        # A copy: the framework writes into it, and the server looks at its own.
+        inner = scope.copy()
+        try:
+            await admit_visit(inner, self._services)
+            live = find_live(inner)
+            if live is None:
+                await self._framework(inner, receive, send_counted)
+            else:
+                await self._stream(live, inner, receive, send_counted)
+        except RateLimitedError as error:
+            await send_reply(send_counted, reply_of(error))
+        except ClientGoneError:
+            status = status or 499
+        self._counts.add(inner.get("path_template") or "console", status, time.perf_counter() - began_at)
+
+    def _handler(self, route: Route) -> HTTPRouteHandler:
+        async def answer(request: Request[Any, Any, Any]) -> Response[bytes]:
+            return (await self._answer(route, request.scope, request.receive, request.path_params)).as_response()
+
+        return HTTPRouteHandler(
+            route.path, http_method=route.method, status_code=HTTPStatus.OK, name=f"{route.method} {route.path}"
+        )(answer)
+
+    async def _answer(self, route: Route, scope: HTTPScope, receive: Receive, path: dict[str, Any]) -> Reply:
+        trusted = self._services.api.settings.trusted_proxies
+        address = str(client_address(scope, trusted) or "") or None
+        visit = Visit(self._services, scope, Query(scope["query_string"]), path, address=address)
+        form = await read_form(scope, receive) if route.method == "POST" else Form()
+        if route.method == "POST" and not is_from_here(scope):
+            raise ForbiddenError("This form was sent by another site.")
+        if route.role is None:
+            return await route.answer(Visit(self._services, scope, visit.query, path, form, address=address))
+        session = read_cookie(scope)
+        found = None if session is None else await self._services.sessions.find(session)
+        if found is None or session is None:
+            return log_in.ask(visit)
+        visit = Visit(
+            self._services, scope, visit.query, path, form, found.operator, found.form_token, session, address
+        )
+        set_origin(Origin("operator", found.operator.name, address))
+        if route.method == "POST" and not is_token_right(form.all("form_token"), found.form_token):
+            return _explain(visit, ForbiddenError("This form is of another session; load its page again."))
+        if not found.operator.may(route.role):
+            return _explain(visit, ForbiddenError(f"Your role ({found.operator.role}) does not reach this."))
+        try:
+            return await route.answer(visit)
+        except GrandstandError as error:
+            return _explain(visit, error)
+
+    async def _stream(self, live: tuple[str, str], scope: HTTPScope, receive: Receive, send: Send) -> None:
+        session = read_cookie(scope)
+        found = None if session is None else await self._services.sessions.find(session)
+        if found is None:
+            await send_reply(send, Reply(401, b"", "text/plain"))
+            return
+        stream = stream_board if live[0] == "leaderboards" else stream_tournament
+        try:
+            await stream(self._services.api, live[1], scope, receive, send)
+        except GrandstandError as error:
+            await send_reply(send, reply_of(error))
+
+    def _refuse(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        visit = Visit(self._services, request.scope, Query(b""), operator=NOBODY)
+        if isinstance(error, ClientGoneError):
+            raise error
+        if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            missing: GrandstandError = NotFoundError("not_found", "There is no such page.")
+            if error.status_code != HTTPStatus.NOT_FOUND:
+                missing = GrandstandError("This page does not take this method.")
+                missing.status, missing.title = error.status_code, HTTPStatus(error.status_code).phrase
+            return _explain(visit, missing).as_response()
+        if not isinstance(error, GrandstandError):
+            reply = reply_of_unexpected(error, request.method, request.url.path)
+            failure = GrandstandError("The fault is in the server's log; trying again may help.")
+            failure.status = reply.status
+            return _explain(visit, failure).as_response()
+        return _explain(visit, error).as_response()
+
+
+def is_console(path: str) -> bool:
+    """Whether a path is the console's or a public board's page."""
+    return path == "/console" or path.startswith(("/console/", "/boards/"))
+
+
+def _explain(visit: Visit, error: GrandstandError) -> Reply:
+    headers = ((b"retry-after", str(error.extra["retry_after"]).encode()),) if "retry_after" in error.extra else ()
+    return page(visit, "error.html", status=error.status, error=error)._replace(
+        headers=((b"cache-control", b"no-store"), *headers)
+    )
+
+
+def _headers_of(path: str) -> Any:
+    return EMBEDDABLE if path.startswith("/boards/") else HEADERS

@@ -1,0 +1,50 @@
+"""The form of a leaderboard: its fields, and what it says as the body of a definition."""
+
+from typing import Any
+
+import msgspec
+
+from grandstand.console.forms import FormField
+from grandstand.operations.define_leaderboard import LeaderboardView
+
+KEY = FormField("key", "Key", hint="In addresses: a-z A-Z 0-9 . _ -", is_required=True)
+FIELDS = (
+    FormField("title", "Title"),
+    FormField("event_type", "Event type", hint="Which events feed it, such as game_ended", is_required=True),
+    FormField("operator", "Operator", "select", "How a player's events become one score",
+              ("best", "latest", "sum", "count"), is_required=True),
+    FormField("field", "Field", hint="The payload field that is the score; empty counts events"),
+    FormField("order", "Order", "select", "desc: more is better", ("desc", "asc")),
+    FormField("period", "Period", hint="all_time, hourly, daily, weekly, monthly, or cron: 0 6 * * 1"),
+    FormField("timezone", "Time zone", hint="Where days begin, such as Europe/Berlin"),
+    FormField("visibility", "Visibility", "select", "Public boards have a page for everyone", ("public", "private")),
+    FormField("min_score", "Least score", "integer"),
+    FormField("max_score", "Greatest score", "integer"),
+    FormField("segment_by", "Segment by", hint="A payload field, or country"),
+    FormField("keep", "Kept payload fields", "words", "Shown with the entry; separated by spaces"),
+    FormField("bucket_size", "Bucket size", "integer", "Players of one bucket; empty for one board"),
+    FormField("where", "Only events where", "json", 'JSON, such as {"mode": "ranked"}'),
+    FormField("tiers", "Tiers", "json", 'JSON, such as [{"id": "gold", "top_percent": 5}]'),
+    FormField("tie_breaks", "Tie-breaks", "json", 'JSON, such as [{"field": "assists", "order": "desc"}]'),
+    FormField("plausibility", "Plausibility", "json", 'JSON, such as {"score_max": 100000}; others are quarantined'),
+)  # fmt: skip
+NEW: dict[str, str] = {
+    "event_type": "game_ended", "operator": "best", "field": "score", "order": "desc", "period": "all_time",
+    "timezone": "UTC", "visibility": "public",
+}  # fmt: skip
+
+
+def typed_of(board: LeaderboardView) -> dict[str, str]:
+    """Return a definition as it would be typed."""
+    document: dict[str, Any] = msgspec.to_builtins(board)
+    return {item.name: _typed(item, document.get(item.name)) for item in FIELDS} | {"key": board.key}
+
+
+def _typed(item: FormField, value: Any) -> str:
+    if value in (None, (), [], {}):
+        return ""
+    if item.kind == "json":
+        return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    if item.kind == "words":
+        return " ".join(value)
+    return str(value)

@@ -1,0 +1,214 @@
+"""Reads forms: bodies of `application/x-www-form-urlencoded` within a limit, and their fields as values.
+
+What was typed stays as it is, so that a form that is refused can be shown again with it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar.types import HTTPScope, Receive
+
+from grandstand.api.bodies import BODY_TIMEOUT_SECONDS, ClientGoneError
+from grandstand.api.problems import RequestTimeoutError
+from grandstand.domain.errors import FieldError, MalformedError, TooLargeError, UnsupportedMediaTypeError
+
+FORM_BYTES_MAX = 262_144
+FIELDS_MAX = 1_200
+_TYPE = b"application/x-www-form-urlencoded"
+
+FieldKind = Literal["text", "integer", "select", "json", "words", "moment", "prizes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a form, in their order; a name may come more than once."""
+
+    pairs: Sequence[tuple[str, str]] = ()
+
+    def text(self, name: str) -> str:
+        """Return what was typed into a field, without spaces around it; empty when it is missing."""
+        return self.raw(name).strip()
+
+    def raw(self, name: str) -> str:
+        """Return a field exactly as it was typed."""
+        return next((value for found, value in reversed(self.pairs) if found == name), "")
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of a field."""
+        return [value for found, value in self.pairs if found == name]
+
+    def values(self) -> dict[str, str]:
+        """Return the fields by their names."""
+        return dict(self.pairs)
+
+
+class FormField(NamedTuple):
+    """A field of a form: what it is called, what is typed into it, and how it is explained."""
+
+    name: str
+    label: str
+    kind: FieldKind = "text"
+    hint: str = ""
+    choices: tuple[str, ...] = ()
+    is_required: bool = False
+    is_fixed: bool = False
+
+
+async def read_form(scope: HTTPScope, receive: Receive) -> Form:
+    """Return the form of a request.
+
+    Raises:
+        UnsupportedMediaTypeError: it is no form, or it is compressed.
+        TooLargeError: `body_too_large`.
+        MalformedError: it cannot be read.
+        RequestTimeoutError: it did not arrive in time.
+        ClientGoneError: the client is gone.
+    """
+    _check_headers(scope)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise ClientGoneError
+                body += message["body"]
+                if len(body) > FORM_BYTES_MAX:
+                    raise TooLargeError("body_too_large", f"A form may have {FORM_BYTES_MAX} bytes.")
+                if not message.get("more_body"):
+                    break
+    except TimeoutError:
+        raise RequestTimeoutError(f"The form did not arrive within {BODY_TIMEOUT_SECONDS:.0f} seconds.") from None
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
+    except ValueError:
+        raise MalformedError("The form cannot be read.") from None
+    return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])
+
+
+def _check_headers(scope: HTTPScope) -> None:
+    media_type = b""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            media_type = value.partition(b";")[0].strip().lower()
+        elif name == b"content-encoding":
+            raise UnsupportedMediaTypeError("A form is not compressed.")
+        elif name == b"content-length" and value.isdigit() and int(value[:20]) > FORM_BYTES_MAX:
+            raise TooLargeError("body_too_large", f"A form may have {FORM_BYTES_MAX} bytes.")
+    if media_type not in (_TYPE, b""):
+        raise UnsupportedMediaTypeError("The console reads forms only.")
+
+
+def read_fields(form: Form, fields: Sequence[FormField]) -> tuple[dict[str, Any], list[FieldError]]:
+    """Return what a form says as the values of a JSON body, without empty fields, and what of it is no value at all."""
+    values: dict[str, Any] = {}
+    errors: list[FieldError] = []
+    for item in fields:
+        text = form.text(item.name)
+        if not text:
+            if item.is_required:
+                errors.append(FieldError(item.name, "is needed"))
+            continue
+        try:
+            values[item.name] = _read(item, text)
+        except ValueError as error:
+            errors.append(FieldError(item.name, str(error)))
+    return values, errors
+
+
+def by_field(errors: Sequence[FieldError], fields: Sequence[FormField]) -> dict[str, str]:
+    """Return the messages by the field that they belong beside; under the empty name what belongs to none."""
+    names = {item.name for item in fields}
+    told: dict[str, list[str]] = {}
+    for error in errors:
+        name = error.path.partition(".")[0].partition("[")[0]
+        inner = error.path[len(name) :].lstrip(".")
+        is_known = name in names
+        message = error.message if is_known and not inner else f"{error.path} {error.message}"
+        told.setdefault(name if is_known else "", []).append(message)
+    return {name: "; ".join(messages) for name, messages in told.items()}
+
+
+def _read(item: FormField, text: str) -> Any:
+    if item.kind == "integer":
+        try:
+            return int(text)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+    if item.kind == "json":
+        try:
+            return msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+            raise ValueError("must be JSON") from None
+    if item.kind == "words":
+        return [word for word in text.replace(",", " ").split() if word]
+    if item.kind == "moment":
+        return f"{read_moment(text).replace(tzinfo=None).isoformat()}Z"
+    if item.kind == "prizes":
+        return read_prizes(text)
+    return text
+
+
+def read_moment(text: str) -> datetime:
+    """Return a time of a form, which is in UTC.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text.removesuffix("Z").removesuffix("+00:00").strip())
+    except ValueError:
+        raise ValueError("must be a date and a time in UTC, such as 2027-01-31T18:00") from None
+    if moment.tzinfo is not None:
+        raise ValueError("must be in UTC, without another offset")
+    return moment.replace(tzinfo=UTC)
+
+
+def read_prizes(text: str) -> list[dict[str, Any]]:
+    """Return prize rules that are written one a line: `1 coins 500`, `2-10 coins 100`, `top 5% badge 1`.
+
+    Raises:
+        ValueError: a line is none; the message says which.
+    """
+    rules = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            rules.append(_read_prize(words))
+        except ValueError:
+            raise ValueError(
+                f"line {number} must be like `1 coins 500`, `2-10 coins 100` or `top 5% badge 1`"
+            ) from None
+    return rules
+
+
+def write_prizes(rules: Sequence[dict[str, Any]]) -> str:
+    """Return prize rules as `read_prizes` reads them; metadata is not part of it."""
+    lines = []
+    for rule in rules:
+        if rule.get("top_percent") is not None:
+            ranks = f"top {rule['top_percent']:g}%"
+        else:
+            first, last = rule.get("from"), rule.get("to")
+            ranks = f"{first}" if last in (None, first) else f"{first}-{last}"
+        lines.append(f"{ranks} {rule['kind']} {rule['amount']}")
+    return "\n".join(lines)
+
+
+def _read_prize(words: list[str]) -> dict[str, Any]:
+    if words[0].lower() == "top":
+        _, share, kind, amount = words
+        return {"top_percent": float(share.removesuffix("%")), "kind": kind, "amount": int(amount)}
+    ranks, kind, amount = words
+    first, _, last = ranks.partition("-")
+    rule: dict[str, Any] = {"from": int(first), "kind": kind, "amount": int(amount)}
+    if last:
+        rule["to"] = int(last)
+    return rule

@@ -1,0 +1,87 @@
+"""What was held back: implausible events in the quarantine, and events that could not be processed."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from grandstand.api.replies import Reply
+from grandstand.console.rendering import page, redirect
+from grandstand.console.routes import Route
+from grandstand.console.visit import Visit
+from grandstand.domain.errors import ConflictError, NotFoundError
+
+_AT_ONCE = 100
+"""The rows of a page, so what can be ticked."""
+
+
+async def get_quarantine(visit: Visit) -> Reply:
+    """List quarantined events."""
+    query = visit.query
+    found = await visit.services.api.quarantine.list(
+        leaderboard=query.text("leaderboard"),
+        user_id=query.text("user_id"),
+        status=query.text("status") or "held",
+        limit=_AT_ONCE,
+        cursor=query.text("cursor"),
+    )
+    return page(visit, "quarantine.html", found=found, query=query)
+
+
+async def post_release(visit: Visit) -> Reply:
+    """Let the ticked events count."""
+    return await _each(visit, visit.services.api.quarantine.release, "/console/quarantine", "released")
+
+
+async def post_reject(visit: Visit) -> Reply:
+    """Say that the ticked events never count."""
+    return await _each(visit, visit.services.api.quarantine.reject, "/console/quarantine", "rejected")
+
+
+async def get_letters(visit: Visit) -> Reply:
+    """List dead letters."""
+    query = visit.query
+    found = await visit.services.api.dead_letters.list(
+        status=query.text("status") or "dead",
+        event_type=query.text("event_type"),
+        user_id=query.text("user_id"),
+        error=query.text("error"),
+        limit=_AT_ONCE,
+        cursor=query.text("cursor"),
+    )
+    return page(visit, "dead_letters.html", found=found, query=query)
+
+
+async def get_letter(visit: Visit) -> Reply:
+    """Show a dead letter with what came."""
+    letter = await visit.services.api.dead_letters.get(str(visit.path["letter_id"]))
+    return page(visit, "dead_letter.html", letter=letter)
+
+
+async def post_replay(visit: Visit) -> Reply:
+    """Send the ticked events again."""
+    return await _each(visit, visit.services.api.dead_letters.replay, "/console/dead-letters", "replayed")
+
+
+async def post_delete(visit: Visit) -> Reply:
+    """Forget the ticked letters."""
+    return await _each(visit, visit.services.api.dead_letters.delete, "/console/dead-letters", "deleted")
+
+
+async def _each(visit: Visit, action: Callable[[str], Awaitable[Any]], back: str, note: str) -> Reply:
+    """Do it with each ticked row; what somebody else was quicker with is told, and does not stop the rest."""
+    for chosen in visit.form.all("id")[:_AT_ONCE]:
+        try:
+            await action(chosen)
+        except (NotFoundError, ConflictError):
+            note = "gone"
+    return redirect(back, note=note)
+
+
+ROUTES = (
+    Route("GET", "/console/quarantine", "viewer", get_quarantine),
+    Route("POST", "/console/quarantine/release", "live-ops", post_release),
+    Route("POST", "/console/quarantine/reject", "live-ops", post_reject),
+    Route("GET", "/console/dead-letters", "admin", get_letters),
+    Route("GET", "/console/dead-letters/{letter_id:str}", "admin", get_letter),
+    Route("POST", "/console/dead-letters/replay", "admin", post_replay),
+    Route("POST", "/console/dead-letters/delete", "admin", post_delete),
+)

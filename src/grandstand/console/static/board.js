@@ -1,0 +1,41 @@
+// A public board follows the API's own stream of updates. Names are put in as text, never as HTML.
+"use strict";
+
+const body = document.querySelector("tbody[data-live]");
+const numbers = new Intl.NumberFormat("en-US");
+
+function cell(text) {
+  const made = document.createElement("td");
+  made.textContent = text;
+  return made;
+}
+
+function row(entry) {
+  const made = document.createElement("tr");
+  if (entry.rank <= 3) made.classList.add("is-top");
+  const name = cell(entry.display_name ?? entry.user_id);
+  if (entry.tier) {
+    const tier = document.createElement("span");
+    tier.className = "tier";
+    tier.textContent = entry.tier;
+    name.append(tier);
+  }
+  made.append(cell(numbers.format(entry.rank)), name, cell(numbers.format(entry.score)));
+  return made;
+}
+
+if (body) {
+  const source = new EventSource(body.dataset.live);
+  source.addEventListener("update", (event) => {
+    const page = JSON.parse(event.data);
+    if (page.entries.length === 0) return;
+    body.closest(".ranks").classList.remove("is-empty");
+    body.closest("table").hidden = false;
+    const empty = document.querySelector(".empty");
+    if (empty) empty.hidden = true;
+    body.replaceChildren(...page.entries.map(row));
+    const total = document.getElementById("total");
+    if (total) total.textContent = numbers.format(page.total);
+  });
+  addEventListener("pagehide", () => source.close(), { once: true });
+}

@@ -1,0 +1,169 @@
+"""Tournaments: listed, made, watched, changed, ended, and what their prizes come to."""
+
+from typing import Any
+
+import msgspec
+
+from grandstand.api.parameters import check_user_id, read_tournament_id
+from grandstand.api.replies import Reply
+from grandstand.console.forms import FormField, by_field, read_fields, write_prizes
+from grandstand.console.rendering import page, redirect
+from grandstand.console.routes import Route
+from grandstand.console.visit import Visit
+from grandstand.domain.errors import ConflictError, FieldError, GrandstandError, InvalidError, NotFoundError
+from grandstand.operations.tournament_views import TournamentView
+
+_ROWS = 25
+ID = FormField("id", "Id", hint="In addresses and in payload.tournament_id; empty for a made one")
+RULES = (
+    FormField("event_type", "Event type", hint="Such as game_ended", is_required=True),
+    FormField("operator", "Operator", "select", "How a player's events become one score",
+              ("best", "latest", "sum", "count"), is_required=True),
+    FormField("field", "Field", hint="The payload field that is the score; empty counts events"),
+    FormField("order", "Order", "select", "desc: more is better", ("desc", "asc")),
+    FormField("where", "Only events where", "json", 'JSON, such as {"mode": "ranked"}'),
+)  # fmt: skip
+OTHERS = (
+    FormField("title", "Title"),
+    FormField("starts_at", "Starts (UTC)", "moment", is_required=True),
+    FormField("ends_at", "Ends (UTC)", "moment", is_required=True),
+    FormField("repeat", "Repeats", hint="Empty, or cron: 0 18 * * 5"),
+    FormField("join", "Entry", "select", "open: scoring enters; required: only who has joined", ("open", "required")),
+    FormField("max_players", "Most players", "integer"),
+    FormField("max_attempts", "Most attempts", "integer", "Of one player"),
+    FormField("visibility", "Visibility", "select", choices=("public", "private")),
+    FormField("claim_days", "Days to claim", "integer"),
+    FormField("prizes", "Prizes", "prizes", "One a line: 1 coins 500 · 2-10 coins 100 · top 5% badge 1"),
+)
+NEW = {"event_type": "game_ended", "operator": "best", "field": "score", "order": "desc", "join": "open",
+       "visibility": "public", "claim_days": "30"}  # fmt: skip
+STATUSES = ("scheduled", "active", "ended", "settled", "cancelled")
+
+
+async def get_list(visit: Visit) -> Reply:
+    """List tournaments."""
+    status = visit.query.text("status")
+    found = await visit.services.api.tournament_list.list(status, limit=50, cursor=visit.query.text("cursor"))
+    return page(visit, "tournaments.html", found=found, status_wanted=status, statuses=STATUSES)
+
+
+async def get_tournament(visit: Visit) -> Reply:
+    """Show a tournament with its standings, or only the rows for a live update."""
+    tournament_id, query = _id(visit), visit.query
+    api, occurrence = visit.services.api, query.occurrence()
+    item = await api.tournament_list.get(tournament_id, occurrence)
+    wanted, missing = query.text("user_id"), None
+    try:
+        if wanted is not None:
+            user_id = check_user_id(wanted)
+            ranks = await api.tournament_ranks.nearby(tournament_id, user_id, occurrence=occurrence, above=10, below=10)
+        else:
+            ranks = await api.tournament_ranks.page(
+                tournament_id, occurrence=occurrence, limit=_ROWS, cursor=query.text("cursor")
+            )
+    except (NotFoundError, InvalidError) as error:
+        missing = error.detail
+        ranks = await api.tournament_ranks.page(tournament_id, occurrence=occurrence, limit=_ROWS)
+    is_live = item.status == "active" and occurrence is None and wanted is None and query.text("cursor") is None
+    values: dict[str, Any] = {"item": item, "ranks": ranks, "wanted": wanted, "missing": missing, "is_live": is_live}
+    if visit.is_part:
+        return page(visit, "tournament_rows.html", **values)
+    preview = await api.tournament_ranks.preview(tournament_id, occurrence=occurrence)
+    return page(visit, "tournament.html", preview=preview, query=query, **values)
+
+
+async def get_new(visit: Visit) -> Reply:
+    """Show the form of a new tournament."""
+    fields = (ID, *RULES, *OTHERS)
+    return page(visit, "tournament_form.html", item=None, fields=fields, typed=NEW, errors={})
+
+
+async def post_new(visit: Visit) -> Reply:
+    """Make a tournament."""
+    fields = (ID, *RULES, *OTHERS)
+    values, wrong = read_fields(visit.form, fields)
+    if wrong:
+        return _again(visit, None, fields, InvalidError(wrong))
+    try:
+        made = await visit.services.api.tournaments.create(msgspec.json.encode(values))
+    except ConflictError as error:
+        return _again(visit, None, fields, InvalidError([FieldError("id", error.detail)]))
+    except InvalidError as error:
+        return _again(visit, None, fields, error)
+    return redirect(f"/console/tournaments/{made.id}", note="created")
+
+
+async def get_edit(visit: Visit) -> Reply:
+    """Show the form of a tournament."""
+    item = await visit.services.api.tournament_list.get(_id(visit), None)
+    return page(visit, "tournament_form.html", item=item, fields=OTHERS, typed=_typed(item), errors={})
+
+
+async def post_edit(visit: Visit) -> Reply:
+    """Change a tournament: the fields that were typed into; an empty one is put back to its default."""
+    tournament_id, keeper = _id(visit), visit.services.api.tournaments
+    item = await visit.services.api.tournament_list.get(tournament_id, None)
+    values, wrong = read_fields(visit.form, OTHERS)
+    if wrong:
+        return _again(visit, item, OTHERS, InvalidError(wrong))
+    cleared: dict[str, Any] = dict.fromkeys(("title", "repeat", "max_players", "max_attempts"))
+    held = _typed(item)
+    # What was not touched is not sent: times lose their parts of a second in a form, and prizes their metadata.
+    same = {name for name in ("starts_at", "ends_at", "prizes") if visit.form.text(name) == held[name].strip()}
+    patch = {name: value for name, value in (cleared | {"prizes": []} | values).items() if name not in same}
+    try:
+        await keeper.change(tournament_id, msgspec.json.encode(patch))
+    except (InvalidError, ConflictError) as error:
+        return _again(visit, item, OTHERS, error)
+    return redirect(f"/console/tournaments/{tournament_id}", note="saved")
+
+
+async def post_end(visit: Visit) -> Reply:
+    """End the running occurrence now."""
+    await visit.services.api.tournaments.end(_id(visit))
+    return redirect(f"/console/tournaments/{_id(visit)}", note="ended")
+
+
+async def post_cancel(visit: Visit) -> Reply:
+    """Cancel what is not settled."""
+    await visit.services.api.tournaments.cancel(_id(visit))
+    return redirect(f"/console/tournaments/{_id(visit)}", note="cancelled")
+
+
+async def post_join(visit: Visit) -> Reply:
+    """Enter a player."""
+    await visit.services.api.tournament_entry.join(_id(visit), visit.form.raw("user_id"))
+    return redirect(f"/console/tournaments/{_id(visit)}", note="entered")
+
+
+def _typed(item: TournamentView) -> dict[str, str]:
+    document: dict[str, Any] = msgspec.to_builtins(item)
+    typed = {entry.name: "" if document.get(entry.name) is None else str(document[entry.name]) for entry in OTHERS}
+    typed |= {name: f"{getattr(item, name):%Y-%m-%dT%H:%M:%S}" for name in ("starts_at", "ends_at")}
+    return typed | {"prizes": write_prizes(document["prizes"])}
+
+
+def _again(visit: Visit, item: TournamentView | None, fields: tuple[FormField, ...], error: GrandstandError) -> Reply:
+    """Show the form again, with what was typed and with what is wrong beside each field."""
+    errors = by_field(error.errors, fields) if isinstance(error, InvalidError) else {"": error.detail}
+    typed = visit.form.values()
+    return page(
+        visit, "tournament_form.html", status=error.status, item=item, fields=fields, typed=typed, errors=errors
+    )
+
+
+def _id(visit: Visit) -> str:
+    return read_tournament_id(str(visit.path["tournament_id"]))
+
+
+ROUTES = (
+    Route("GET", "/console/tournaments", "viewer", get_list),
+    Route("GET", "/console/tournaments/new", "live-ops", get_new),
+    Route("POST", "/console/tournaments/new", "live-ops", post_new),
+    Route("GET", "/console/tournaments/{tournament_id:str}", "viewer", get_tournament),
+    Route("GET", "/console/tournaments/{tournament_id:str}/edit", "live-ops", get_edit),
+    Route("POST", "/console/tournaments/{tournament_id:str}/edit", "live-ops", post_edit),
+    Route("POST", "/console/tournaments/{tournament_id:str}/end", "live-ops", post_end),
+    Route("POST", "/console/tournaments/{tournament_id:str}/cancel", "live-ops", post_cancel),
+    Route("POST", "/console/tournaments/{tournament_id:str}/join", "live-ops", post_join),
+)

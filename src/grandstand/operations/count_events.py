@@ -1,0 +1,77 @@
+"""Keeps the rollups: counts what the batches queued, and counts everything anew on demand.
+
+A batch queues its new events in its own transaction, and counting takes them off the queue in the transaction that
+adds them up: each is counted once, whoever is killed when. docs/decisions/0028 has the reasons.
+"""
+
+from typing import Any
+
+from grandstand.domain.errors import ConflictError
+from grandstand.storage.event_log import EventLog, partition_name
+from grandstand.storage.fencing import Fence, no_fence
+from grandstand.storage.postgres import Connection, Database
+from grandstand.storage.rollups import RollupsBusyError, RollupStore
+from grandstand.telemetry import metrics
+
+
+class EventCounter:
+    """Keeps the rollups for one process."""
+
+    def __init__(self, database: Database, event_log: EventLog, *, fence: Fence = no_fence) -> None:
+        self._database = database
+        self._event_log = event_log
+        self._store = RollupStore()
+        self._fence = fence
+
+    async def count(self) -> int:
+        """Count all batches that are queued, some a transaction; return how many there were.
+
+        While somebody else changes the rollups, as a rebuild does, it leaves them queued.
+
+        Raises:
+            UnavailableError: the database is out of reach; what is not counted stays queued.
+            LeaseLostError: the term is over.
+        """
+        total = 0
+        while found := await self._count_some():
+            total += found
+        return total
+
+    async def _count_some(self) -> int:
+        async with self._database.connection() as connection:
+            metrics.ROLLUP_LAG_SECONDS.set(await self._store.lag_seconds(connection))
+        try:
+            async with self._database.transaction() as connection:
+                await self._fence(connection)
+                await self._store.lock(connection)
+                return await self._store.count(connection)
+        except RollupsBusyError:
+            return 0
+
+    async def rebuild(self, timeout_seconds: float = 3_600.0) -> None:
+        """Count all stored events anew, as of one moment, beside the batches; what they queue meanwhile waits.
+
+        Raises:
+            ConflictError: `rollups_need_archive` when events that were counted are not in PostgreSQL any more: what is
+                left would not add up. `rollups_busy` when somebody else changes the rollups, as another rebuild.
+            UnavailableError: the database is out of reach, or a statement takes longer than `timeout_seconds`.
+        """
+        # A batch's events and its row in the queue come with one commit: whatever this snapshot sees of the queue it
+        # sees as events, too, and the rest is counted afterwards. Neither of the locks takes the snapshot.
+        try:
+            async with self._database.frozen_transaction() as connection:
+                await self._store.lock(connection, waits=True)
+                await self._event_log.hold(connection)
+                await self._check(connection)
+                await self._store.rebuild(connection, timeout_seconds)
+        except RollupsBusyError as error:
+            raise ConflictError("rollups_busy", "The rollups are being counted or rebuilt: try again.") from error
+
+    async def _check(self, connection: "Connection[Any]") -> None:
+        held = set(await self._event_log.partitions(connection))
+        months = await self._store.counted_months(connection)
+        if missing := [partition_name(month) for month in months if partition_name(month) not in held]:
+            raise ConflictError(
+                "rollups_need_archive",
+                f"Counted events are no longer stored ({', '.join(missing)}): restore them before a rebuild.",
+            )

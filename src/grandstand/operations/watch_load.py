@@ -1,0 +1,54 @@
+"""Keeps what people watch: how many events came in and how far processing is behind, for the last ten minutes.
+
+One look every few seconds serves every open overview of the process: watching costs the same for one browser or fifty.
+"""
+
+from collections import deque
+from datetime import datetime
+from typing import NamedTuple
+
+from valkey.exceptions import ValkeyError
+
+from grandstand import clock
+from grandstand.domain.errors import UnavailableError
+from grandstand.storage.event_stream import EventStream
+
+LOOK_SECONDS = 5.0
+_KEPT = 120
+
+
+class Look(NamedTuple):
+    """The stream at one moment. `events_per_second` is the mean since the look before; None where that is unknown."""
+
+    at: datetime
+    appended: int
+    depth: int
+    lag_seconds: float
+    events_per_second: float | None
+
+
+class LoadWatch:
+    """Looks at the stream for one process; `look` is called by a loop."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+        self._looks: deque[Look] = deque(maxlen=_KEPT)
+
+    @property
+    def looks(self) -> list[Look]:
+        """What was seen, the oldest first; looks while the stream was away are missing."""
+        return list(self._looks)
+
+    async def look(self) -> None:
+        """Look once."""
+        try:
+            seen, waiting = await self._stream.inspect(), await self._stream.depth()
+        except (ValkeyError, OSError, UnavailableError):
+            return
+        now, rate = clock.now(), None
+        if self._looks:
+            last = self._looks[-1]
+            seconds = (now - last.at).total_seconds()
+            if seconds > 0 and seen.appended >= last.appended:
+                rate = (seen.appended - last.appended) / seconds
+        self._looks.append(Look(now, seen.appended, waiting.depth, waiting.lag_seconds, rate))

@@ -1,0 +1,74 @@
+"""Rollups in PostgreSQL: the queue of batches to count, and the counts. All on the caller's connection."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import asyncpg
+
+from grandstand.storage import queries
+from grandstand.storage.event_log import StoredEvent
+from grandstand.storage.postgres import Connection
+
+_COUNTED_EVENTS = 50_000
+"""Events that one transaction counts: it must end within the statement time-out."""
+
+
+class RollupsBusyError(Exception):
+    """Somebody else changes the rollups right now; try again later."""
+
+
+class RollupStore:
+    """Queues batches, counts them, and counts anew."""
+
+    async def enqueue(self, connection: "Connection[Any]", month: date, events: Sequence[StoredEvent]) -> None:
+        """Leave events received in a month to be counted: they are, once, if and only if this transaction commits."""
+        ids, _, occurred_at, event_types, user_ids, _ = zip(*events, strict=True)
+        await connection.execute(
+            queries.load("rollups/enqueue.sql"), month, len(events), event_types, user_ids, occurred_at, ids
+        )
+
+    async def lock(self, connection: "Connection[Any]", *, waits: bool = False) -> None:
+        """Be the only one that changes rollups until the transaction ends.
+
+        Raises:
+            RollupsBusyError: somebody else is, with `waits` for as long as a query may take. The transaction is of no
+                use any more.
+        """
+        try:
+            await connection.execute(queries.load("rollups/lock_waiting.sql" if waits else "rollups/lock.sql"))
+        except (asyncpg.LockNotAvailableError, TimeoutError) as error:
+            raise RollupsBusyError from error
+
+    async def lag_seconds(self, connection: "Connection[Any]") -> float:
+        """Return how long the oldest batch that is not counted has been waiting; 0 when none is."""
+        lag: float = await connection.fetchval(queries.load("rollups/lag.sql"))
+        return lag
+
+    async def count(self, connection: "Connection[Any]") -> int:
+        """Count some queued batches and forget them; return how many. Needs the lock."""
+        batches = [row[0] for row in await connection.fetch(queries.load("rollups/take.sql"), _COUNTED_EVENTS)]
+        if batches:
+            await connection.execute(queries.load("rollups/plan.sql"))
+            for name in ("count", "keep_first", "count_months", "forget"):
+                await connection.execute(queries.load(f"rollups/{name}.sql"), batches)
+        return len(batches)
+
+    async def counted_months(self, connection: "Connection[Any]") -> list[date]:
+        """Return the months in which counted events were received."""
+        return [row[0] for row in await connection.fetch(queries.load("rollups/list_months.sql"))]
+
+    async def rebuild(self, connection: "Connection[Any]", timeout_seconds: float) -> None:
+        """Count all stored events anew, as of the transaction's snapshot, which must be younger than its lock."""
+        for name in ("empty", "rebuild_users", "rebuild_counts", "rebuild_first", "rebuild_months"):
+            await connection.execute(queries.load(f"rollups/{name}.sql"), timeout=timeout_seconds)
+
+    async def rename(
+        self, connection: "Connection[Any]", user_id: str, pseudonym: str, received_until: datetime
+    ) -> None:
+        """Give what was counted of a user to a pseudonym. Needs the ledger alone, the lock and an empty queue."""
+        await connection.execute(queries.load("rollups/rename_user.sql"), user_id, pseudonym, received_until)
+        await connection.execute(queries.load("rollups/rename_first.sql"), user_id, pseudonym, received_until)
+        # Whichever of the two has lost its first event to the other, or to nobody, gets the first that is stored.
+        for name in (user_id, pseudonym):
+            await connection.execute(queries.load("rollups/find_first.sql"), name)

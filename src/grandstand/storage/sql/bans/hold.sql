@@ -1,0 +1,1 @@
+SELECT pg_advisory_xact_lock(hashtextextended('grandstand ban ' || current_schema() || ' ' || $1::text, 0))

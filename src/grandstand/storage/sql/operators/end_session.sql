@@ -1,0 +1,1 @@
+DELETE FROM operator_sessions WHERE session_hash = $1

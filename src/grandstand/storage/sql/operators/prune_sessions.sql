@@ -1,0 +1,1 @@
+DELETE FROM operator_sessions WHERE expires_at <= $1

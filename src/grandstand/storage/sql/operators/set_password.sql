@@ -1,0 +1,1 @@
+UPDATE operators SET password_hash = $2 WHERE name = $1

@@ -1,0 +1,1 @@
+UPDATE operators SET role = $2 WHERE name = $1

@@ -1,0 +1,69 @@
+-- Counts the queued batches $1. Whoever was seen in that hour with that type before changes nothing but the number of events.
+-- Needs the lock: what is held must not change between the look at it and the write.
+WITH seen AS MATERIALIZED (
+    -- Users of a day and type have a `user_id` and an `event_type`, users of a day a `user_id`, and types of an hour none.
+    SELECT s.day, s.hour, s.event_type, s.user_id, bit_or(1 << s.hour) AS hours, count(*) AS events
+    FROM (
+        SELECT
+            (e.occurred_at AT TIME ZONE 'UTC')::date AS day,
+            date_part('hour', e.occurred_at AT TIME ZONE 'UTC')::int AS hour,
+            e.event_type, e.user_id
+        FROM rollup_queue AS q
+        CROSS JOIN LATERAL unnest(q.event_types, q.user_ids, q.occurred_at) AS e (event_type, user_id, occurred_at)
+        WHERE q.batch_id = ANY ($1::bigint [])
+    ) AS s
+    GROUP BY GROUPING SETS ((s.day, s.event_type, s.user_id), (s.day, s.user_id), (s.day, s.hour, s.event_type))
+),
+
+fresh AS MATERIALIZED (
+    SELECT s.day, coalesce(s.event_type, '') AS event_type, s.user_id, s.hours, coalesce(u.hours, 0) AS held, u.ctid AS place
+    FROM seen AS s
+    LEFT JOIN rollup_users AS u
+        ON s.day = u.day AND coalesce(s.event_type, '') = u.event_type AND s.user_id = u.user_id
+    WHERE s.user_id IS NOT NULL AND s.hours & ~coalesce(u.hours, 0) <> 0
+),
+
+-- Two statements, for an INSERT that may conflict looks every row up once more and locks it before it writes.
+changed AS (
+    UPDATE rollup_users AS u SET hours = f.held | f.hours
+    FROM fresh AS f
+    WHERE u.ctid = f.place
+),
+
+added AS (
+    INSERT INTO rollup_users (day, event_type, user_id, hours)
+    SELECT day, event_type, user_id, hours FROM fresh
+    WHERE held = 0
+    ORDER BY day, event_type, user_id
+),
+
+counted AS (
+    SELECT (day + make_interval(hours => hour)) AT TIME ZONE 'UTC' AS start, event_type, events FROM seen
+    WHERE user_id IS NULL
+)
+
+INSERT INTO rollups AS r (grain, start, event_type, events, users)
+SELECT grain, start, event_type, sum(events), sum(users)
+FROM (
+    SELECT 'hour' AS grain, start, event_type, events, 0 AS users FROM counted
+    UNION ALL
+    SELECT 'day', date_trunc('day', start, 'UTC'), event_type, events, 0 FROM counted
+    UNION ALL
+    SELECT 'day', date_trunc('day', start, 'UTC'), '', events, 0 FROM counted
+    UNION ALL
+    SELECT 'day', day::timestamp AT TIME ZONE 'UTC', event_type, 0, count(*) FROM fresh
+    WHERE held = 0
+    GROUP BY day, event_type
+    UNION ALL
+    SELECT 'hour', (m.day + make_interval(hours => h.hour)) AT TIME ZONE 'UTC', m.event_type, 0, m.users
+    FROM (
+        SELECT day, event_type, hours & ~held AS hours, count(*) AS users FROM fresh
+        WHERE event_type <> ''
+        GROUP BY 1, 2, 3
+    ) AS m
+    CROSS JOIN generate_series(0, 23) AS h (hour)
+    WHERE m.hours >> h.hour & 1 = 1
+) AS parts
+GROUP BY grain, start, event_type
+ON CONFLICT (grain, start, event_type)
+DO UPDATE SET events = r.events + excluded.events, users = r.users + excluded.users

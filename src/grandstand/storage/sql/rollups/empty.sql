@@ -1,0 +1,10 @@
+-- Deletes and does not truncate: readers go on with what was counted before.
+WITH users AS (DELETE FROM rollup_users),
+
+first AS (DELETE FROM first_events),
+
+months AS (DELETE FROM rollup_months),
+
+queue AS (DELETE FROM rollup_queue)
+
+DELETE FROM rollups

@@ -1,0 +1,1 @@
+LOCK TABLE rollup_lock IN EXCLUSIVE MODE

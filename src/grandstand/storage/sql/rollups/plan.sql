@@ -1,0 +1,7 @@
+-- Keeps the planner on the indexes of large tables, whatever it thinks of the size of a queue that fills and empties, and
+-- lets a few ten thousand events be grouped in memory.
+SELECT
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true),
+    set_config('work_mem', '64MB', true)

@@ -1,0 +1,127 @@
+"""Tournaments and prizes that a process remembers: read once, and never after a change that it hears of."""
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Site
+from tests.api.tournament_steps import HOUR, create, run, score, set_clock
+from tests.support.core import NOON
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_clock(monkeypatch, NOON)
+
+
+@pytest.fixture
+def reads(keeping_site: Site, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often tournaments and lists of prizes were read from PostgreSQL."""
+    counts: Counter[str] = Counter()
+    for store, name in ((keeping_site.core.tournaments, "find"), (keeping_site.core.prizes, "list_all")):
+        monkeypatch.setattr(store, name, counted(getattr(store, name), counts, name))
+    return counts
+
+
+def counted(read: Any, counts: Counter[str], name: str) -> Any:
+    async def counting(*values: Any, **more: Any) -> Any:
+        counts[name] += 1
+        return await read(*values, **more)
+
+    return counting
+
+
+async def test_a_tournament_is_read_once_for_many(keeping_site: Site, reads: Counter[str]) -> None:
+    path = await create(keeping_site, "kept-many")
+    await run(keeping_site)
+    await score(keeping_site, "kept-many", "ann", 10)
+    await keeping_site.hear()
+    reads.clear()
+    for _ in range(5):
+        for suffix in ("", "/leaderboard", "/users/ann", "/users/ann/nearby"):
+            assert (await keeping_site.get(path + suffix)).status_code == 200
+    assert reads["find"] == 1
+    await keeping_site.get(path, "server")
+    assert reads["find"] == 2, "whoever may change it is told how it is now"
+
+
+async def test_what_changes_a_tournament_is_shown(keeping_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"starts_at": (NOON + HOUR).isoformat(), "ends_at": (NOON + 2 * HOUR).isoformat()}
+    path = await create(keeping_site, "kept-life", **times, join="required")
+
+    async def shown(field: str) -> Any:
+        await keeping_site.hear()
+        first = (await keeping_site.get(path)).json()[field]
+        assert (await keeping_site.get(path)).json()[field] == first
+        return first
+
+    assert (await shown("title"), await shown("status"), await shown("players")) == ("Cup", "scheduled", 0)
+    changed = await keeping_site.client.patch(path, json={"title": "Bowl"}, headers=keeping_site.headers("server"))
+    assert changed.status_code == 200, changed.text
+    assert await shown("title") == "Bowl"
+    assert (await keeping_site.post(f"{path}/join", {"user_id": "ann"}, "server")).status_code == 200
+    assert await shown("players") == 1
+    assert (await keeping_site.post("/api/players/ann/ban", {"reason": "bot"}, "server")).status_code == 200
+    assert await shown("players") == 0
+    set_clock(monkeypatch, NOON + HOUR)
+    await run(keeping_site)
+    assert await shown("status") == "active"
+    assert (await keeping_site.post(f"{path}/cancel", b"", "server")).status_code == 200
+    assert await shown("status") == "cancelled"
+
+
+async def test_a_private_tournament_is_hidden_as_soon_as_it_is_heard_of(keeping_site: Site) -> None:
+    path = await create(keeping_site, "kept-hidden")
+    await keeping_site.hear()
+    assert (await keeping_site.get(path)).status_code == 200
+    hidden = {"visibility": "private"}
+    answer = await keeping_site.client.patch(path, json=hidden, headers=keeping_site.headers("server"))
+    assert answer.status_code == 200, answer.text
+    await keeping_site.hear()
+    for suffix in ("", "/leaderboard"):
+        assert (await keeping_site.get(path + suffix)).status_code == 401
+
+
+async def test_a_claim_is_seen_by_the_next_read(
+    keeping_site: Site, reads: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(keeping_site, "kept-prizes", claim_days=1)
+    await run(keeping_site)
+    for place, user in enumerate(("claimer", "voided", "late")):
+        await score(keeping_site, "kept-prizes", user, 100 - place)
+    path = f"/api/prizes?tournament_id={await prized(keeping_site, monkeypatch)}"
+    await keeping_site.hear()
+    reads.clear()
+
+    async def statuses() -> dict[str, str]:
+        return {each["user_id"]: each["status"] for each in (await keeping_site.get(path, "server")).json()["prizes"]}
+
+    assert [await statuses() for _ in range(3)] == [{"claimer": "pending", "voided": "pending"}] * 3
+    assert reads["list_all"] == 0
+    ids = {each["user_id"]: each["id"] for each in (await keeping_site.get(path, "server")).json()["prizes"]}
+    # Without waiting until this process has heard of itself.
+    token = await keeping_site.token("claimer")
+    own = f"{path}&user_id=claimer"
+    assert (await keeping_site.get(own, token)).json()["prizes"][0]["status"] == "pending"
+    assert (await keeping_site.post(f"/api/prizes/{ids['claimer']}/claim", b"", token)).status_code == 200
+    assert (await keeping_site.get(own, token)).json()["prizes"][0]["status"] == "claimed"
+    assert (await statuses())["claimer"] == "claimed"
+    assert (await keeping_site.post(f"/api/prizes/{ids['voided']}/void", b"", "server")).status_code == 200
+    assert (await statuses())["voided"] == "voided"
+
+
+async def prized(site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the tournament end and be settled; return its id."""
+    path = "/api/prizes?tournament_id=kept-prizes"
+    assert (await site.get(path, "server")).json()["prizes"] == []
+    set_clock(monkeypatch, NOON + HOUR)
+    await run(site)
+    set_clock(monkeypatch, NOON + HOUR + timedelta(seconds=site.services.settings.tournament_grace_seconds))
+    await run(site)
+    await site.hear()
+    assert len((await site.get(path, "server")).json()["prizes"]) == 2, "those of a settlement are heard of"
+    return "kept-prizes"

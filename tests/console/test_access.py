@@ -1,0 +1,251 @@
+"""Who may what in the console: every route beside every role, forms without a token, log-ins, and sessions that end."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from typing import Any
+
+import httpx
+import pyotp
+import pytest
+from argon2 import PasswordHasher
+
+from grandstand.console.app import ROUTES, ConsoleApp
+from grandstand.console.services import ConsoleServices
+from grandstand.operations.manage_operators import OperatorManager
+from grandstand.operations.operator_sessions import OperatorSessions
+from grandstand.operations.passwords import Passwords
+from grandstand.operations.watch_load import LoadWatch
+from grandstand.storage.operators import OperatorStore
+from tests.api.conftest import open_deployment
+from tests.console.conftest import PASSWORD, ROLES
+from tests.support.engines import RunningEngines
+
+pytestmark = pytest.mark.anyio
+
+VIEWER, LIVE_OPS, ADMIN, EVERYONE = "viewer", "live-ops", "admin", None
+TABLE: dict[str, str | None] = {
+    # The least role that may; a role includes those before it.
+    "GET /console/static/{digest}/{name}": EVERYONE,
+    "GET /console/log-in": EVERYONE,
+    "POST /console/log-in": EVERYONE,
+    "POST /console/log-out": VIEWER,
+    "GET /console": VIEWER,
+    "GET /console/charts/events.svg": VIEWER,
+    "GET /console/leaderboards": VIEWER,
+    "GET /console/leaderboards/new": LIVE_OPS,
+    "POST /console/leaderboards/new": LIVE_OPS,
+    "GET /console/leaderboards/{key}": VIEWER,
+    "GET /console/leaderboards/{key}/edit": LIVE_OPS,
+    "POST /console/leaderboards/{key}/edit": LIVE_OPS,
+    "POST /console/leaderboards/{key}/reset": LIVE_OPS,
+    "POST /console/leaderboards/{key}/delete": LIVE_OPS,
+    "POST /console/leaderboards/{key}/remove": LIVE_OPS,
+    "GET /console/tournaments": VIEWER,
+    "GET /console/tournaments/new": LIVE_OPS,
+    "POST /console/tournaments/new": LIVE_OPS,
+    "GET /console/tournaments/{tournament_id}": VIEWER,
+    "GET /console/tournaments/{tournament_id}/edit": LIVE_OPS,
+    "POST /console/tournaments/{tournament_id}/edit": LIVE_OPS,
+    "POST /console/tournaments/{tournament_id}/end": LIVE_OPS,
+    "POST /console/tournaments/{tournament_id}/cancel": LIVE_OPS,
+    "POST /console/tournaments/{tournament_id}/join": LIVE_OPS,
+    "GET /console/prizes": VIEWER,
+    "POST /console/prizes/{prize_id}/claim": LIVE_OPS,
+    "POST /console/prizes/{prize_id}/void": LIVE_OPS,
+    "GET /console/players": VIEWER,
+    "POST /console/players/ban": LIVE_OPS,
+    "POST /console/players/unban": LIVE_OPS,
+    "POST /console/players/export": LIVE_OPS,
+    "POST /console/players/erase": LIVE_OPS,
+    "GET /console/events": VIEWER,
+    "GET /console/quarantine": VIEWER,
+    "POST /console/quarantine/release": LIVE_OPS,
+    "POST /console/quarantine/reject": LIVE_OPS,
+    "GET /console/dead-letters": ADMIN,
+    "GET /console/dead-letters/{letter_id}": ADMIN,
+    "POST /console/dead-letters/replay": ADMIN,
+    "POST /console/dead-letters/delete": ADMIN,
+    "GET /console/keys": ADMIN,
+    "POST /console/keys": ADMIN,
+    "POST /console/keys/{key_id}/rotate": ADMIN,
+    "POST /console/keys/{key_id}/revoke": ADMIN,
+    "GET /console/webhooks": ADMIN,
+    "POST /console/webhooks": ADMIN,
+    "POST /console/webhooks/replay": ADMIN,
+    "POST /console/webhooks/{webhook_id}/delete": ADMIN,
+    "POST /console/webhooks/{webhook_id}/test": ADMIN,
+    "POST /console/webhooks/{webhook_id}/enable": ADMIN,
+    "GET /console/audit-log": ADMIN,
+    "GET /console/settings": ADMIN,
+    "GET /console/operators": ADMIN,
+    "POST /console/operators": ADMIN,
+    "POST /console/operators/{name}/role": ADMIN,
+    "POST /console/operators/{name}/disable": ADMIN,
+    "POST /console/operators/{name}/enable": ADMIN,
+    "POST /console/operators/{name}/password": ADMIN,
+    "POST /console/operators/{name}/end-sessions": ADMIN,
+    "POST /console/operators/{name}/totp": ADMIN,
+    "POST /console/operators/{name}/totp-off": ADMIN,
+    "GET /boards/{key}": EVERYONE,
+}
+ORDER = (VIEWER, LIVE_OPS, ADMIN)
+
+
+def rows() -> Iterator[tuple[str, str, str | None]]:
+    for name, role in TABLE.items():
+        method, _, template = name.partition(" ")
+        # Nothing has this name: who may is told so, and nothing changes.
+        yield method, re.sub(r"\{\w+\}", "nobody", template), role
+
+
+CHEAP = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+"""What a password costs is not what these tests are about."""
+
+
+class Door:
+    """The console in this process, and the sessions that tests share."""
+
+    def __init__(self, app: ConsoleApp, operators: OperatorManager) -> None:
+        self.operators = operators
+        self._transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
+        self._cookies: dict[str, str] = {}
+        self._addresses = count(1)
+
+    def client(self, cookie: str | None = None, address: str = "") -> httpx.AsyncClient:
+        headers = {"X-Forwarded-For": address or f"10.0.0.{next(self._addresses)}"}
+        if cookie is not None:
+            headers["Cookie"] = f"gs_console={cookie}"
+        return httpx.AsyncClient(transport=self._transport, base_url="http://grandstand", headers=headers)
+
+    async def enter(self, name: str | None) -> httpx.AsyncClient:
+        """A client with the session of an operator; the session is begun once."""
+        if name is not None and name not in self._cookies:
+            answer = await self.log_in(name)
+            assert answer.status_code == 303, answer.text
+            self._cookies[name] = answer.cookies["gs_console"]
+        return self.client(None if name is None else self._cookies[name])
+
+    async def log_in(self, name: str, password: str = PASSWORD, code: str = "", address: str = "") -> httpx.Response:
+        """Send the form of the log-in, from an address that nobody else has or from a given one."""
+        async with self.client(address=address) as client:
+            return await client.post("/console/log-in", data={"name": name, "password": password, "code": code})
+
+
+@pytest.fixture(scope="module")
+async def door(
+    anyio_backend: Any, engines: RunningEngines, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Door]:
+    folder = tmp_path_factory.mktemp("data")
+    # What httpx calls the peer's address is that of a proxy here, so that each client may have its own.
+    async with open_deployment(
+        engines, template_database, folder, trusted_proxies="127.0.0.0/8", rate_limit_log_ins=5
+    ) as site:
+        store, passwords, database = OperatorStore(), Passwords(CHEAP), site.core.database
+        operators = OperatorManager(database, store, passwords)
+        services = ConsoleServices(
+            api=site.services,
+            operators=operators,
+            sessions=OperatorSessions(database, store, passwords),
+            load=LoadWatch(site.core.stream),
+        )
+        for name, role in ROLES.items():
+            await operators.add(name, role, PASSWORD)
+        yield Door(ConsoleApp(services, site.app), operators)
+
+
+async def token_of(client: httpx.AsyncClient) -> str:
+    found = re.search(r'name="form_token" value="([0-9a-f]+)"', (await client.get("/console")).text)
+    assert found is not None
+    return found[1]
+
+
+def test_every_route_has_a_row_and_every_row_a_route() -> None:
+    assert {f"{route.method} {re.sub(r':str', '', route.path)}" for route in ROUTES} == set(TABLE)
+    assert len(ROUTES) == len(TABLE)
+
+
+@pytest.mark.parametrize("name", [None, *ROLES])
+async def test_every_route_answers_those_who_may_and_nobody_else(door: Door, name: str | None) -> None:
+    async with await door.enter(name) as client:
+        token = await token_of(client) if name else ""
+        for method, path, least in rows():
+            if path in ("/console/log-out", "/console/log-in"):
+                continue
+            answer = await client.request(method, path, data={"form_token": token} if method == "POST" else None)
+            where = f"{method} {path} as {name}: {answer.status_code}"
+            assert answer.status_code < 500, where
+            if least is None:
+                assert answer.status_code in (200, 404), where
+            elif name is None:
+                assert answer.headers.get("location", "").startswith("/console/log-in"), where
+            elif ORDER.index(ROLES[name]) < ORDER.index(least):
+                assert answer.status_code == 403, where
+                assert "does not reach this" in answer.text
+            else:
+                assert answer.status_code != 403, where
+                assert not answer.headers.get("location", "").startswith("/console/log-in"), where
+
+
+async def test_no_form_counts_without_the_token_of_its_session(door: Door) -> None:
+    async with await door.enter("liv") as other:
+        foreign = await token_of(other)
+    async with await door.enter("ann") as client:
+        token = {"form_token": await token_of(client)}
+        for method, path, least in rows():
+            if method == "POST" and least is not None:
+                for data in ({}, {"form_token": ""}, {"form_token": foreign}):
+                    assert (await client.post(path, data=data)).status_code == 403, path
+                for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+                    assert (await client.post(path, data=token, headers=headers)).status_code == 403, path
+
+
+async def test_a_session_ends_at_once(door: Door) -> None:
+    await door.operators.add("temp", "live-ops", PASSWORD)
+    answer = await door.log_in("temp")
+    assert "HttpOnly; SameSite=Strict" in answer.headers["set-cookie"]
+    assert "Path=/console" in answer.headers["set-cookie"]
+    async with door.client(answer.cookies["gs_console"]) as client:
+        assert (await client.get("/console/leaderboards/new")).status_code == 200
+        await door.operators.set_role("temp", "viewer")
+        assert (await client.get("/console/leaderboards/new")).status_code == 403
+        await door.operators.disable("temp")
+        assert (await client.get("/console")).status_code == 303
+        assert (await door.log_in("temp")).status_code == 401
+        await door.operators.enable("temp")
+        assert (await client.get("/console")).status_code == 303
+    assert (await door.log_in("temp")).status_code == 303
+
+
+async def test_logging_out_ends_the_session_and_not_only_the_cookie(door: Door) -> None:
+    cookie = (await door.log_in("vera")).cookies["gs_console"]
+    async with door.client(cookie) as client:
+        await client.post("/console/log-out", data={"form_token": await token_of(client)})
+    async with door.client(cookie) as client:
+        assert (await client.get("/console")).status_code == 303
+
+
+async def test_a_code_is_asked_for_and_counts_once(door: Door) -> None:
+    await door.operators.add("coded", "viewer", PASSWORD)
+    totp = pyotp.TOTP((await door.operators.make_totp("coded")).secret)
+    assert (await door.log_in("coded")).status_code == 401
+    assert (await door.log_in("coded", code="123")).status_code == 401
+    code = totp.now()
+    assert (await door.log_in("coded", code=code)).status_code == 303
+    assert (await door.log_in("coded", code=code)).status_code == 401
+
+
+async def test_refusals_are_alike_and_then_there_are_no_more(door: Door) -> None:
+    unknown, wrong = await door.log_in("nobody"), await door.log_in("vera", "a wrong password")
+    assert (unknown.status_code, wrong.status_code) == (401, 401)
+    assert unknown.text.replace("nobody", "vera") == wrong.text
+    assert "set-cookie" not in wrong.headers
+    assert [(await door.log_in("nobody")).status_code for _ in range(5)] == [401] * 4 + [429]
+    codes = [(await door.log_in(f"guess-{number}", address="10.1.1.1")).status_code for number in range(11)]
+    assert codes == [401] * 10 + [429]
+
+
+async def test_a_log_in_goes_on_to_pages_of_the_console_only(door: Door) -> None:
+    async with door.client() as client:
+        for target in ("https://evil.example", "//evil.example", "/console/\\evil.example", "/api"):
+            assert "evil" not in (await client.get("/console/log-in", params={"to": target})).text

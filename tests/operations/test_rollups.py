@@ -1,0 +1,171 @@
+"""Rollups equal a count over the stored events for every hour and day, whatever came late, twice or in pieces."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from grandstand.clock import now
+from grandstand.domain.errors import ConflictError
+from grandstand.domain.events import Event
+from grandstand.operations.count_events import EventCounter
+from grandstand.storage.rollups import RollupStore
+from tests.support.core import NOON, Core, block, event, split
+
+pytestmark = pytest.mark.anyio
+
+Counts = dict[tuple[str, datetime, str], tuple[int, int]]
+
+EVENTS = st.lists(
+    st.builds(
+        lambda user_id, at, event_type, number: event(
+            user_id, at=at, event_type=event_type, event_id=UUID(int=number), payload={"n": number % 7}
+        ),
+        st.sampled_from(["ann", "bob", "é", "\U00010000"]),
+        st.integers(0, 25 * 365 * 1440).map(lambda count: NOON - timedelta(minutes=count))
+        | st.integers(-90, 90).map(lambda count: NOON + timedelta(minutes=count)),
+        st.sampled_from(["game_ended", "game_ended", "level_up", "session.begin"]),
+        st.integers(1, 2**128 - 1),
+    ),
+    max_size=25,
+    unique_by=lambda item: item.id,
+)
+
+
+def expected(events: Iterable[Event]) -> Counts:
+    """What the rollups must be, from the set of events alone."""
+    users: dict[tuple[str, datetime, str], list[str]] = defaultdict(list)
+    for item in {item.id: item for item in events}.values():
+        at = item.occurred_at.astimezone(UTC)
+        day = datetime(at.year, at.month, at.day, tzinfo=UTC)
+        users["hour", day + timedelta(hours=at.hour), item.event_type].append(item.user_id)
+        users["day", day, item.event_type].append(item.user_id)
+        users["day", day, ""].append(item.user_id)
+    return {key: (len(found), len(set(found))) for key, found in users.items()}
+
+
+def first_of(events: Iterable[Event]) -> dict[str, UUID]:
+    """The id of each user's first event."""
+    found: dict[str, UUID] = {}
+    for item in sorted(events, key=lambda item: (item.occurred_at, item.id)):
+        found.setdefault(item.user_id, item.id)
+    return found
+
+
+async def stored(core: Core) -> tuple[Counts, dict[str, UUID]]:
+    rows = await core.database.pool.fetch("SELECT grain, start, event_type, events, users FROM rollups")
+    first = await core.database.pool.fetch("SELECT user_id, event_id FROM first_events")
+    counts = {(row["grain"], row["start"], row["event_type"]): (row["events"], row["users"]) for row in rows}
+    return counts, {row["user_id"]: UUID(str(row["event_id"])) for row in first}
+
+
+def counter(core: Core) -> EventCounter:
+    return EventCounter(core.database, core.event_log)
+
+
+@given(events=EVENTS, seed=st.integers(0, 2**32))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_rollups_equal_a_count_over_the_events(core: Core, events: list[Event], seed: int) -> None:
+    await core.reset()
+    chance = random.Random(seed)
+    repeated = events + [item for item in events if chance.random() < 0.5]
+    chance.shuffle(repeated)
+    for batch in split(repeated, chance):
+        await core.applier.apply([block(batch, NOON)])
+        step = chance.randrange(4)
+        if step == 0:
+            await counter(core).count()
+        elif step == 1:
+            await counter(core).rebuild()
+        elif step == 2:
+            await die_while_counting(core)
+    await counter(core).count()
+    assert await stored(core) == (expected(events), first_of(events))
+    await counter(core).rebuild()
+    assert await stored(core) == (expected(events), first_of(events))
+
+
+class _KilledError(Exception):
+    pass
+
+
+async def die_while_counting(core: Core) -> None:
+    """End a count before its commit, as a kill does."""
+    store = RollupStore()
+    with suppress(_KilledError):
+        async with core.database.transaction() as connection:
+            await store.lock(connection)
+            await store.count(connection)
+            raise _KilledError
+
+
+async def test_a_batch_that_fails_counts_nothing(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise _KilledError
+
+    monkeypatch.setattr(core.applier._folder, "fold", fail)
+    with pytest.raises(_KilledError):
+        await core.apply(event("ann"))
+    await counter(core).count()
+    assert (await stored(core))[0] == {}
+
+
+async def test_no_rebuild_from_less_than_was_counted(core: Core) -> None:
+    item = event("ann")
+    await core.apply(item)
+    await counter(core).count()
+    before = await stored(core)
+    async with core.database.transaction() as connection:
+        for name in await core.event_log.partitions(connection):
+            await connection.execute(f"DROP TABLE {name}")
+    with pytest.raises(ConflictError) as caught:
+        await counter(core).rebuild()
+    assert caught.value.code == "rollups_need_archive"
+    assert await stored(core) == before == (expected([item]), first_of([item]))
+
+
+async def test_batches_go_on_during_a_rebuild(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [event("ann"), event("bob", event_type="level_up")]
+    during = [event("ann", at=NOON - timedelta(hours=1)), event("cid")]
+    await core.apply(*before)
+    await counter(core).count()
+    rebuild_counts = RollupStore.rebuild
+
+    async def rebuild(store: RollupStore, connection: Any, timeout_seconds: float) -> None:
+        await rebuild_counts(store, connection, timeout_seconds)
+        # The rebuild has looked and is not committed: a batch goes through, what it queues waits, readers read.
+        async with asyncio.timeout(5):
+            await core.apply(*during)
+            assert await counter(core).count() == 0
+            assert await stored(core) == (expected(before), first_of(before))
+
+    monkeypatch.setattr(RollupStore, "rebuild", rebuild)
+    await counter(core).rebuild()
+    assert await stored(core) == (expected(before), first_of(before))
+    assert await counter(core).count() == 1
+    assert await stored(core) == (expected(before + during), first_of(before + during))
+
+
+async def test_an_erasure_takes_the_player_out_and_leaves_the_counts(core: Core) -> None:
+    events = [event("ann"), event("ann", event_type="level_up"), event("bob")]
+    await core.apply(*events)
+    await counter(core).count()
+    await core.new_eraser().erase("ann")
+    # Whoever comes back, within the same hour too, begins anew.
+    again = event("ann")
+    await core.apply(again, received_at=now() + timedelta(seconds=1))
+    assert await core.new_erasure_finisher().finish() == 1
+    await counter(core).count()
+    pseudonym = await core.database.pool.fetchval("SELECT user_id FROM first_events WHERE user_id LIKE 'erased-%'")
+    renamed = [replace(item, user_id=pseudonym) if item.user_id == "ann" else item for item in events] + [again]
+    assert await stored(core) == (expected(renamed), first_of(renamed))
+    assert await core.database.pool.fetchval("SELECT payload = '{}' FROM first_events WHERE user_id = $1", pseudonym)

@@ -1,0 +1,94 @@
+"""A real nginx with the configuration that is shipped: only address, port and folder are others."""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from scripts.programs import program
+
+from tests.support.waiting import eventually_async
+
+SHIPPED = Path(__file__).resolve().parents[2] / "deploy" / "nginx" / "grandstand.conf"
+MAIN = """
+pid {folder}/nginx.pid;
+error_log {folder}/error.log warn;
+worker_processes 1;
+daemon off;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/grandstand.conf;
+}}
+"""
+STARTS_MAX = 5
+
+
+@asynccontextmanager
+async def open_nginx(origin_url: str, origins: tuple[str, ...] = ()) -> AsyncIterator[str]:
+    """Run nginx in front of a server; yields its URL. `origins` are those that the configuration lists."""
+    # Directly under the system's folder: workers of an nginx that root starts are nobody and have to reach it.
+    folder = Path(tempfile.mkdtemp(prefix="grandstand-nginx-"))
+    folder.chmod(0o755)
+    found = program("nginx")
+    process = None
+    try:
+        for _ in range(STARTS_MAX):
+            port = _free_port()
+            _configure(folder, urlsplit(origin_url).netloc, port, origins)
+            process = subprocess.Popen(
+                [found.command, "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"],
+                env=os.environ | found.environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            await eventually_async(lambda port=port, one=process: one.poll() is not None or _listens(port), 20)
+            if process.poll() is None:
+                break
+            # Another process took the port in between.
+        assert process is not None
+        assert process.poll() is None, (folder / "error.log").read_text()
+        yield f"http://127.0.0.1:{port}"
+        log = (folder / "error.log").read_text()
+        assert not [line for line in log.splitlines() if "[emerg]" in line or "[alert]" in line]
+    finally:
+        if process is not None:
+            process.terminate()
+            await asyncio.to_thread(process.wait, 20)
+        shutil.rmtree(folder)
+
+
+def _configure(folder: Path, origin: str, port: int, origins: tuple[str, ...]) -> None:
+    text = SHIPPED.read_text()
+    for shipped, ours in (
+        ("server 127.0.0.1:8080;", f"server {origin};"),
+        ("listen 80;", f"listen 127.0.0.1:{port};"),
+        ("/var/cache/nginx/grandstand", f"{folder}/cache"),
+        ('default "";\n    #', "\n".join(['default "";', *(f'"{each}" "{each}";' for each in origins), "#"])),
+    ):
+        assert text.count(shipped) == 1, f"{shipped!r} is not there once"
+        text = text.replace(shipped, ours)
+    (folder / "grandstand.conf").write_text(text)
+    (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
