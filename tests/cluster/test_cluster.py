@@ -1,5 +1,7 @@
 """The core on a real Valkey Cluster: one that shards, fails over, and has replicas that are away."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -91,6 +93,22 @@ async def test_a_damaged_index_stops_no_other_on_any_shard(core: Core, cluster: 
         assert not await core.is_complete(key)
         await core.rebuild(key)
         await core.check(key, events)
+
+
+@pytest.mark.parametrize(
+    "told", [("tournaments", "tournaments_generation"), ("prizes", "prizes_generation"), ("names", "names_generation")]
+)
+async def test_a_change_is_told_whichever_node_a_listener_has(core: Core, told: tuple[str, str]) -> None:
+    tell, generation = getattr(core.changes, told[0]), getattr(core.feed, told[1])
+    listening = asyncio.create_task(core.feed.run())
+    try:
+        before = await eventually_async(generation, 20, what="the feed listens")
+        await tell()
+        await eventually_async(lambda: generation() > before, 20, what="it has heard")
+    finally:
+        listening.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await listening
 
 
 async def test_a_write_without_its_replica_is_not_acknowledged(core: Core, cluster: Cluster) -> None:

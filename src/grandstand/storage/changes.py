@@ -49,11 +49,11 @@ class Changes:
 
     async def tournaments(self) -> None:
         """Say that tournaments have taken a step, or players have joined or left one."""
-        await self._client.publish(self._channel, _TOURNAMENTS)
+        await publish(self._client, self._channel, _TOURNAMENTS)
 
     async def prizes(self) -> None:
         """Say that prizes were awarded, claimed, voided or have expired."""
-        await self._client.publish(self._channel, _PRIZES)
+        await publish(self._client, self._channel, _PRIZES)
 
 
 class ChangeFeed:
