@@ -101,13 +101,18 @@ async def test_older_ranks_are_not_served(deployment: Deployment, is_new_process
     assert await core.database.pool.fetchval("SELECT string_agg(reason, ',') FROM stream_losses") == "went_back"
 
 
-async def test_ranks_are_served_at_once_after_a_restart_that_lost_nothing(deployment: Deployment) -> None:
+async def test_ranks_are_served_from_the_index_after_a_restart_that_lost_nothing(deployment: Deployment) -> None:
     core = deployment.core
     await deployment.play("ann", 10)
     reader = _from_index_alone(core)
     before = standing(await reader.page("global"))
     await deployment.restart()
-    assert standing(await reader.page("global")) == before
+
+    async def is_served() -> bool:
+        # A machine that is slow to ask PostgreSQL for the mark reads from PostgreSQL, once.
+        return standing(await reader.page("global")) == before
+
+    await eventually_async(is_served)
     assert await core.database.pool.fetchval("SELECT count(*) FROM stream_losses") == 0
 
 
