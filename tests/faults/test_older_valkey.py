@@ -15,6 +15,7 @@ from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.postgres import Database
 from grandstand.storage.stream_history import StreamHistory
 from tests.support.core import NOON, Core, core, core_database_url, empty, event, open_core, standing
+from tests.support.waiting import eventually_async
 
 __all__ = ["core", "core_database_url"]
 pytestmark = pytest.mark.anyio
