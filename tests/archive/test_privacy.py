@@ -9,6 +9,7 @@ import pytest
 
 from grandstand import clock
 from grandstand.operations.export_player import PlayerExporter
+from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.rewrite_archives import ArchiveRewriter
@@ -81,7 +82,8 @@ async def test_an_export_has_archived_and_live_events(core: Core, archive: Archi
 
 
 async def export(core: Core, archive: Archive) -> Any:
-    ranks = TournamentReader(core.database, core.tournaments, core.prizes, core.reader)
+    known = KnownTournaments(core.database, core.tournaments, core.feed, age_max_seconds=0)
+    ranks = TournamentReader(core.database, core.tournaments, known, core.prizes, core.reader)
     profiles = PlayerReader(
         core.database, core.players, core.bans, core.prizes, core.rankings, core.catalog, core.reader, ranks
     )

@@ -17,6 +17,9 @@ from tests.support.waiting import eventually
 
 VALKEY_TIMEOUT_SECONDS = 1
 
+SPARE = 25
+"""Connections that loops which woke up together may keep in use; a leak has one for each of hundreds of requests."""
+
 
 @dataclass
 class Deployment:
@@ -141,7 +144,9 @@ def test_ingest_goes_on_while_postgresql_is_away(deployment: Deployment) -> None
     assert load.failures() == []
     eventually(deployment.is_well, 30, "all is processed")
     load.check(deployment.client)
-    eventually(lambda: deployment.connections() <= (before[0] + 5, before[1] + 5), 60, "no connection is left over")
+    eventually(
+        lambda: deployment.connections() <= (before[0] + SPARE, before[1] + SPARE), 60, "no connection is left over"
+    )
     assert "child_ended" not in deployment.server.log
 
 
@@ -187,7 +192,9 @@ def test_without_valkey_events_are_refused_at_once_and_ranks_are_right(deploymen
         deployment.valkey.mend()
         second.go_on()
     deployment.check(second)
-    eventually(lambda: deployment.connections() <= (before[0] + 5, before[1] + 5), 60, "no connection is left over")
+    eventually(
+        lambda: deployment.connections() <= (before[0] + SPARE, before[1] + SPARE), 60, "no connection is left over"
+    )
 
 
 def test_slow_engines_lose_nothing(deployment: Deployment) -> None:

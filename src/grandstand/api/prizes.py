@@ -48,6 +48,8 @@ class PrizeRoutes(Controller):
             tournament_id=query.text("tournament_id"),
             limit=query.count("limit", 100),
             cursor=query.text("cursor"),
+            # A server that was told of a settlement pays by what it reads next.
+            is_fresh=principal.user_id is None,
         )
         return json_reply(found, headers=PRIVATE).as_response()
 

@@ -59,9 +59,16 @@ class PrizeKeeper:
         )
 
     async def list(
-        self, *, user_id: str | None, status: str | None, tournament_id: str | None, limit: int, cursor: str | None
+        self,
+        *,
+        user_id: str | None,
+        status: str | None,
+        tournament_id: str | None,
+        limit: int,
+        cursor: str | None,
+        is_fresh: bool = True,
     ) -> PrizeList:
-        """Return prizes in the order in which they were awarded.
+        """Return prizes in the order in which they were awarded: as they are now, or a moment ago.
 
         Raises:
             InvalidError: an unknown status, a limit out of range, or a text that is no id or no cursor.
@@ -79,6 +86,8 @@ class PrizeKeeper:
                 [FieldError("cursor", "is not a cursor of this list; begin again without one")]
             ) from None
         asked = _Asked(user_id, status, tournament_id, after, limit)
+        if is_fresh:
+            return await self._list(asked)
         return await self._cache.get(asked, self._mark, lambda: self._list(asked))
 
     async def _list(self, asked: "_Asked") -> PrizeList:
