@@ -132,6 +132,11 @@ class Database:
         self._acquire_timeout_seconds = acquire_timeout_seconds
         self.waiting = 0
         """How many callers wait for a connection right now."""
+        # Found once: each connection that is lent is counted, and looking a series up costs more than setting it.
+        self._acquire_seconds = metrics.POOL_ACQUIRE_SECONDS.labels(name)
+        self._total, self._idle = (metrics.POOL_CONNECTIONS.labels(name, state) for state in ("total", "idle"))
+        self._waiting = metrics.POOL_WAITING.labels(name)
+        metrics.POOL_CONNECTIONS.labels(name, "max").set(pool.get_max_size())
 
     async def _acquire(self) -> "Connection[Any]":
         if self.waiting >= WAITING_PER_CONNECTION_MAX * self.pool.get_max_size():
@@ -142,14 +147,13 @@ class Database:
             return await self.pool.acquire(timeout=self._acquire_timeout_seconds)
         finally:
             self.waiting -= 1
-            metrics.POOL_ACQUIRE_SECONDS.labels(self.name).observe(time.monotonic() - began_at)
+            self._acquire_seconds.observe(time.monotonic() - began_at)
             self._show_use()
 
     def _show_use(self) -> None:
-        metrics.POOL_CONNECTIONS.labels(self.name, "total").set(self.pool.get_size())
-        metrics.POOL_CONNECTIONS.labels(self.name, "idle").set(self.pool.get_idle_size())
-        metrics.POOL_CONNECTIONS.labels(self.name, "max").set(self.pool.get_max_size())
-        metrics.POOL_WAITING.labels(self.name).set(self.waiting)
+        self._total.set(self.pool.get_size())
+        self._idle.set(self.pool.get_idle_size())
+        self._waiting.set(self.waiting)
 
     @asynccontextmanager
     async def connection(self) -> "AsyncIterator[Connection[Any]]":
