@@ -6,13 +6,12 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from grandstand import clock
-from grandstand.bootstrap.core import Core, EngineUnreachableError, check_schema, first_line, open_core
-from grandstand.domain.errors import UnavailableError
+from grandstand.bootstrap.core import Core, EngineUnreachableError, checked_core, first_line
 from grandstand.operations.archive_events import EventArchiver
 from grandstand.operations.query_archive import QueryResult, query
 from grandstand.operations.restore_archive import ArchiveRestorer
@@ -113,13 +112,9 @@ def _url(settings: Settings) -> str:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Core]:
-    async with AsyncExitStack() as stack:
-        core = await open_core(settings, stack, must_be_durable=False)
+    async with checked_core(settings, must_be_durable=False) as core:
         try:
-            await check_schema(core)
             yield core
-        except UnavailableError as error:
-            raise EngineUnreachableError(error.detail) from error
         except OSError as error:
             raise EngineUnreachableError(f"The archive cannot be reached: {first_line(error)}.") from error
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 from valkey.asyncio import Valkey
 from valkey.exceptions import ResponseError, ValkeyError
 
+from grandstand.domain.errors import UnavailableError
 from grandstand.operations.admit_attempts import AttemptKeeper
 from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.catalog import LeaderboardCatalog
@@ -82,6 +84,22 @@ async def check_schema(core: "Core") -> None:
         raise EngineUnreachableError(
             f"The schema {core.settings.database_schema!r} is not of this version; run `grandstand migrate` first."
         )
+
+
+@asynccontextmanager
+async def checked_core(settings: Settings, *, must_be_durable: bool = True) -> AsyncIterator["Core"]:
+    """Connect to a deployment of this version for a command; the block may find an engine out of reach as well.
+
+    Raises:
+        EngineUnreachableError: an engine is not set, out of reach or of another schema version.
+    """
+    async with AsyncExitStack() as stack:
+        core = await open_core(settings, stack, must_be_durable=must_be_durable)
+        try:
+            await check_schema(core)
+            yield core
+        except UnavailableError as error:
+            raise EngineUnreachableError(error.detail) from error
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,9 @@
 """Keys from the command line: on the database itself, so that an operator who has no key can make one."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from typing import TypeVar
 
-from grandstand.bootstrap.core import EngineUnreachableError, check_schema, open_core
-from grandstand.domain.errors import UnavailableError
+from grandstand.bootstrap.core import checked_core
 from grandstand.operations.audit import Origin, acting_as
 from grandstand.operations.manage_keys import KeyManager
 from grandstand.settings import Settings
@@ -20,11 +18,6 @@ async def with_keys(settings: Settings, action: Callable[[KeyManager], Awaitable
         EngineUnreachableError: an engine is not set, out of reach or of another schema version.
         GrandstandError: what the action raises.
     """
-    async with AsyncExitStack() as stack:
-        core = await open_core(settings, stack)
-        await check_schema(core)
-        try:
-            with acting_as(Origin("cli")):
-                return await action(KeyManager(core.database))
-        except UnavailableError as error:
-            raise EngineUnreachableError(error.detail) from error
+    async with checked_core(settings) as core:
+        with acting_as(Origin("cli")):
+            return await action(KeyManager(core.database))

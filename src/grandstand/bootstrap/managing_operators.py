@@ -1,11 +1,9 @@
 """Operators from the command line: on the database itself, so that the first one can be added."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from typing import TypeVar
 
-from grandstand.bootstrap.core import EngineUnreachableError, check_schema, open_core
-from grandstand.domain.errors import UnavailableError
+from grandstand.bootstrap.core import checked_core
 from grandstand.operations.audit import Origin, acting_as
 from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.passwords import Passwords
@@ -22,11 +20,6 @@ async def with_operators(settings: Settings, action: Callable[[OperatorManager],
         EngineUnreachableError: an engine is not set, out of reach or of another schema version.
         GrandstandError: what the action raises.
     """
-    async with AsyncExitStack() as stack:
-        core = await open_core(settings, stack)
-        await check_schema(core)
-        try:
-            with acting_as(Origin("cli")):
-                return await action(OperatorManager(core.database, OperatorStore(), Passwords()))
-        except UnavailableError as error:
-            raise EngineUnreachableError(error.detail) from error
+    async with checked_core(settings) as core:
+        with acting_as(Origin("cli")):
+            return await action(OperatorManager(core.database, OperatorStore(), Passwords()))

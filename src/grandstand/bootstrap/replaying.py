@@ -1,12 +1,10 @@
 """One replay of a board, in a process of its own: it may take long, and the servers' connections are not for it."""
 
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 
 from valkey.exceptions import ValkeyError
 
-from grandstand.bootstrap.core import EngineUnreachableError, check_schema, first_line, open_core
-from grandstand.domain.errors import UnavailableError
+from grandstand.bootstrap.core import EngineUnreachableError, checked_core, first_line
 from grandstand.domain.leaderboards import LeaderboardDefinition
 from grandstand.operations.audit import Origin, acting_as
 from grandstand.operations.replay_leaderboard import Replay
@@ -27,13 +25,9 @@ async def replay_board(
         EngineUnreachableError: an engine is not set, out of reach or of another schema version.
         NotFoundError, ConflictError: there is no such board, or it cannot be replayed now.
     """
-    async with AsyncExitStack() as stack:
-        core = await open_core(settings, stack)
-        await check_schema(core)
+    async with checked_core(settings) as core:
         try:
             with acting_as(Origin("cli")):
                 return await core.replayer().replay(key, definition, dry_run=dry_run, on_events=on_events)
-        except UnavailableError as error:
-            raise EngineUnreachableError(error.detail) from error
         except (ValkeyError, OSError) as error:
             raise EngineUnreachableError(f"Valkey cannot be reached: {first_line(error)}.") from error

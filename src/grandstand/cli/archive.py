@@ -2,21 +2,16 @@
 
 import asyncio
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from grandstand.cli.connecting import AsJson
+from grandstand.cli.engines import REFUSED, DataDir, load_for_engines
 from grandstand.cli.showing import show_json, show_table
 
-REFUSED = 1
 _T = TypeVar("_T")
 _COLUMNS = ("archive_id", "partition", "state", "events", "files", "bytes", "first_received_at", "last_received_at")
-
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Find the engines of a running `grandstand up` by its data folder.")
-]
 
 app = typer.Typer(
     help="List, restore and ask archived events (GRANDSTAND_ARCHIVE_URL), or archive what is due.",
@@ -34,7 +29,7 @@ def list_all(data_dir: DataDir = None, json: AsJson = False) -> None:
     """
     from grandstand.bootstrap.archiving import list_archives
 
-    rows = [_plain(row) for row in _run(list_archives(_settings(data_dir)))]
+    rows = [_plain(row) for row in _run(list_archives(load_for_engines(data_dir, "archive")))]
     if json:
         show_json({"archives": rows})
         return
@@ -49,7 +44,7 @@ def run(data_dir: DataDir = None) -> None:
     """
     from grandstand.bootstrap.archiving import archive_once
 
-    done = _run(archive_once(_settings(data_dir)))
+    done = _run(archive_once(load_for_engines(data_dir, "archive")))
     if not done.is_first:
         typer.echo("Another process archives right now.")
         return
@@ -69,7 +64,8 @@ def restore(
     """
     from grandstand.bootstrap.archiving import restore_archive
 
-    typer.echo(f"{_run(restore_archive(_settings(data_dir), archive_id, days)):,} events are back for {days} days.")
+    events = _run(restore_archive(load_for_engines(data_dir, "archive"), archive_id, days))
+    typer.echo(f"{events:,} events are back for {days} days.")
 
 
 @app.command("query")
@@ -84,22 +80,12 @@ def query(
     """
     from grandstand.bootstrap.archiving import query_archive
 
-    found = _run(query_archive(_settings(data_dir), sql))
+    found = _run(query_archive(load_for_engines(data_dir, "archive"), sql))
     rows = [_plain(dict(zip(found.columns, row, strict=True))) for row in found.rows]
     if json:
         show_json(rows)
         return
     show_table(found.columns, rows)
-
-
-def _settings(data_dir: Path | None) -> Any:
-    from grandstand.cli.engines import with_engines
-    from grandstand.settings import load_settings
-    from grandstand.telemetry import logs
-
-    settings = with_engines(load_settings(), data_dir)
-    logs.configure(settings.log_format, settings.log_level, "archive")
-    return settings
 
 
 def _run(work: Coroutine[Any, Any, _T]) -> _T:

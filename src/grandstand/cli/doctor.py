@@ -25,12 +25,9 @@ def doctor(
 
     Exit codes: 0 nothing failed, 1 something did, 2 wrong usage or setting.
     """
-    from grandstand.cli.engines import with_engines
-    from grandstand.settings import load_settings
-    from grandstand.telemetry import logs
+    from grandstand.cli.engines import load_for_engines
 
-    settings = with_engines(load_settings(), data_dir)
-    logs.configure(settings.log_format, settings.log_level, "doctor")
+    settings = load_for_engines(data_dir, "doctor")
     advices = asyncio.run(_ask(settings, data_dir, show=not json))
     failed = any(advice.status == "failed" for advice in advices)
     if json:

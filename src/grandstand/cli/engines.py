@@ -1,7 +1,43 @@
-"""Where a command that works on the engines themselves finds them."""
+"""Where a command that works on the engines themselves finds them, and how it ends when it is refused."""
 
+import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+REFUSED = 1
+_T = TypeVar("_T")
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Find the engines of a running `grandstand up` by its data folder.")
+]
+
+
+def load_for_engines(data_dir: Path | None, command: str) -> Any:
+    """Return the settings of a command that works on the engines, and begin its log.
+
+    Raises:
+        SettingsError: as for `with_engines`, or a setting is wrong.
+    """
+    from grandstand.settings import load_settings
+    from grandstand.telemetry import logs
+
+    settings = with_engines(load_settings(), data_dir)
+    logs.configure(settings.log_format, settings.log_level, command)
+    return settings
+
+
+def run_or_refuse(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run what a command is for; a refusal is one sentence, and ends the command with `REFUSED`."""
+    from grandstand.domain.errors import GrandstandError
+
+    try:
+        return asyncio.run(work)
+    except GrandstandError as error:
+        typer.echo(f"grandstand: {error.detail}", err=True)
+        raise typer.Exit(REFUSED) from None
 
 
 def with_engines(settings: Any, data_dir: Path | None) -> Any:

@@ -1,6 +1,5 @@
 """`grandstand keys …`: the keys of a deployment, on its database."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -9,18 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grandstand.cli.connecting import AsJson
+from grandstand.cli.engines import DataDir, load_for_engines, run_or_refuse
 from grandstand.cli.showing import show_json, show_table
 
 if TYPE_CHECKING:
     from grandstand.operations.manage_keys import KeyCreated, KeyManager
 
-REFUSED = 1
 _ACTOR = "cli"
 _COLUMNS = ("id", "kind", "name", "status", "scopes", "created_at", "expires_at", "last_used_at")
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Find the engines of a running `grandstand up` by its data folder.")
-]
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="The id of a key.", show_default=False)]
 
 app = typer.Typer(
@@ -97,18 +93,8 @@ def revoke(key_id: KeyId, data_dir: DataDir = None) -> None:
 
 def _run(data_dir: Path | None, action: "Callable[[KeyManager], Awaitable[Any]]") -> Any:
     from grandstand import bootstrap
-    from grandstand.cli.engines import with_engines
-    from grandstand.domain.errors import GrandstandError
-    from grandstand.settings import load_settings
-    from grandstand.telemetry import logs
 
-    settings = with_engines(load_settings(), data_dir)
-    logs.configure(settings.log_format, settings.log_level, "keys")
-    try:
-        return asyncio.run(bootstrap.with_keys(settings, action))
-    except GrandstandError as error:
-        typer.echo(f"grandstand: {error.detail}", err=True)
-        raise typer.Exit(REFUSED) from None
+    return run_or_refuse(bootstrap.with_keys(load_for_engines(data_dir, "keys"), action))
 
 
 def _show_made(made: "KeyCreated", *, as_json: bool) -> None:

@@ -26,12 +26,9 @@ def migrate(
 
     Exit codes: 2 a wrong setting, 4 PostgreSQL or Valkey out of reach.
     """
-    from grandstand.cli.engines import with_engines
-    from grandstand.settings import load_settings
-    from grandstand.telemetry import logs
+    from grandstand.cli.engines import load_for_engines
 
-    settings = with_engines(load_settings(), data_dir)
-    logs.configure(settings.log_format, settings.log_level, "migrate")
+    settings = load_for_engines(data_dir, "migrate")
     from grandstand import bootstrap
 
     if lifeline:

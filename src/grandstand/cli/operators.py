@@ -1,6 +1,5 @@
 """`grandstand operators …`: who may use the console, on the database of a deployment."""
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grandstand.cli.connecting import AsJson
-from grandstand.cli.keys import REFUSED, DataDir
+from grandstand.cli.engines import DataDir, load_for_engines, run_or_refuse
 from grandstand.cli.showing import show_json, show_table
 
 if TYPE_CHECKING:
@@ -134,15 +133,5 @@ def _read_password(*, from_stdin: bool) -> str:
 
 def _run(data_dir: Path | None, action: "Callable[[OperatorManager], Awaitable[Any]]") -> Any:
     from grandstand import bootstrap
-    from grandstand.cli.engines import with_engines
-    from grandstand.domain.errors import GrandstandError
-    from grandstand.settings import load_settings
-    from grandstand.telemetry import logs
 
-    settings = with_engines(load_settings(), data_dir)
-    logs.configure(settings.log_format, settings.log_level, "operators")
-    try:
-        return asyncio.run(bootstrap.with_operators(settings, action))
-    except GrandstandError as error:
-        typer.echo(f"grandstand: {error.detail}", err=True)
-        raise typer.Exit(REFUSED) from None
+    return run_or_refuse(bootstrap.with_operators(load_for_engines(data_dir, "operators"), action))

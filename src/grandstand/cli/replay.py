@@ -39,15 +39,12 @@ def replay(
     Exit codes: 0 done, 1 no such board or it cannot be replayed now, 2 wrong usage, setting or file, 4 PostgreSQL or
     Valkey out of reach, 130 Ctrl-C.
     """
-    from grandstand.cli.engines import with_engines
+    from grandstand.cli.engines import load_for_engines
     from grandstand.client.board_files import read_rule
     from grandstand.client.errors import StoppedError
     from grandstand.domain.errors import GrandstandError
-    from grandstand.settings import load_settings
-    from grandstand.telemetry import logs
 
-    settings = with_engines(load_settings(), data_dir)
-    logs.configure(settings.log_format, settings.log_level, "replay")
+    settings = load_for_engines(data_dir, "replay")
     try:
         definition = None if rule is None else read_rule(rule, board)
         outcome = asyncio.run(_run(settings, board, definition, dry_run=dry_run))

@@ -36,14 +36,11 @@ def verify(
     out of reach, or too slow.
     """
     from grandstand import bootstrap
-    from grandstand.cli.engines import with_engines
+    from grandstand.cli.engines import load_for_engines
     from grandstand.invariants.check import Scope
     from grandstand.invariants.run import UnknownCheckError, find_checks
-    from grandstand.settings import load_settings
-    from grandstand.telemetry import logs
 
-    settings = with_engines(load_settings(), data_dir)
-    logs.configure(settings.log_format, settings.log_level, "verify")
+    settings = load_for_engines(data_dir, "verify")
     try:
         checks = find_checks(check or [])
         scope = Scope(sample=None if everything else sample, seed=seed, statement_timeout_seconds=3600.0)
