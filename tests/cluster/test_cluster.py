@@ -7,17 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from grandstand.domain.errors import UnavailableError
-from grandstand.storage.event_stream import HIGH, EventStream
-from grandstand.storage.ranking_index import RankingIndex
-from grandstand.storage.valkey import Replication
-from tests.support.core import NOON, Core, core_database_url, empty, event, open_core
+from grandstand.storage.event_stream import HIGH
+from tests.cluster.replicated import open_replicated_core
+from tests.support.core import NOON, Core, core_database_url, event
 from tests.support.valkey_cluster import Cluster, running_cluster
 from tests.support.waiting import eventually, eventually_async
 
 pytestmark = pytest.mark.anyio
 __all__ = ["core_database_url"]
-
-SYNCED = Replication(1, 1500)
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +26,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture
 async def core(cluster: Cluster, core_database_url: str, valkey_prefix: str) -> AsyncIterator[Core]:
     eventually(cluster.is_replicated, 30)
-    async with open_core(core_database_url, cluster.url, valkey_prefix) as opened:
-        await empty(opened.database)
-        opened.stream = EventStream(opened.valkey, valkey_prefix, replication=SYNCED)
-        opened.index = RankingIndex(opened.valkey, valkey_prefix, SYNCED)
-        opened.applier = opened.new_applier()
-        opened.finder = opened.new_finder()
-        opened.reader = opened.new_reader(finder=opened.finder)
-        await opened.definer.ensure_global()
-        await opened.refresh()
-        await opened.stream.create_group()
+    async with open_replicated_core(core_database_url, cluster.url, valkey_prefix) as opened:
         yield opened
 
 
