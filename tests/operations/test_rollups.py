@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from grandstand.clock import now
 from grandstand.domain.errors import ConflictError
 from grandstand.domain.events import Event
-from grandstand.operations.count_events import EventCounter
+from grandstand.operations.count_events import BUSY_EVENTS, EventCounter
 from grandstand.storage.rollups import RollupStore
 from tests.support.core import NOON, Core, block, event, split
 
@@ -117,6 +117,23 @@ async def test_a_batch_that_fails_counts_nothing(core: Core, monkeypatch: pytest
         await core.apply(event("ann"))
     await counter(core).count()
     assert (await stored(core))[0] == {}
+
+
+async def test_counting_gives_way_to_workers_that_are_behind(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    polite = EventCounter(core.database, core.event_log, stream=core.stream)
+    await core.stream.create_group()
+    await core.apply(event("ann"))
+    waiting = [event("bob")] * (BUSY_EVENTS + 1)
+    await core.stream.append(waiting, [], NOON)
+    assert await polite.count() == 0
+    assert await stored(core) == ({}, {})
+    with monkeypatch.context() as patch:
+        patch.setattr("grandstand.operations.count_events.PATIENCE_SECONDS", 0)
+        assert await polite.count() == 1, "not for ever"
+    await core.apply(event("cid"))
+    assert await polite.count() == 0
+    await core.stream.acknowledge(await core.stream.read("w", 0, 10))
+    assert await polite.count() == 1
 
 
 async def test_no_rebuild_from_less_than_was_counted(core: Core) -> None:

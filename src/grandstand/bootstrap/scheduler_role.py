@@ -76,7 +76,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     erasures = ErasureFinisher(
         core.database, core.ledger, core.erasures, core.stream, core.index, core.changes, fence=leader.fence
     )
-    counter = EventCounter(core.database, core.event_log, fence=leader.fence)
+    counter = EventCounter(core.database, core.event_log, fence=leader.fence, stream=core.stream)
     judge = EventJudge(QuarantineStore())
     verifier = Verifier(Subject(core.database, core.valkey, core.settings.valkey_prefix))
     loops = [

@@ -8,20 +8,36 @@ from typing import Any
 
 from grandstand.domain.errors import ConflictError
 from grandstand.storage.event_log import EventLog, partition_name
+from grandstand.storage.event_stream import EventStream
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.rollups import RollupsBusyError, RollupStore
 from grandstand.telemetry import metrics
 
+PATIENCE_SECONDS = 30.0
+"""How long batches stay queued at most before they are counted beside workers that are behind. Counting an event costs
+the database about as much as storing it."""
+
+BUSY_EVENTS = 4_000
+
 
 class EventCounter:
     """Keeps the rollups for one process."""
 
-    def __init__(self, database: Database, event_log: EventLog, *, fence: Fence = no_fence) -> None:
+    def __init__(
+        self,
+        database: Database,
+        event_log: EventLog,
+        *,
+        fence: Fence = no_fence,
+        stream: EventStream | None = None,
+    ) -> None:
+        """With the `stream`, counting gives way to workers that are behind."""
         self._database = database
         self._event_log = event_log
         self._store = RollupStore()
         self._fence = fence
+        self._stream = stream
 
     async def count(self) -> int:
         """Count all batches that are queued, some a transaction; return how many there were.
@@ -31,15 +47,23 @@ class EventCounter:
         Raises:
             UnavailableError: the database is out of reach; what is not counted stays queued.
             LeaseLostError: the term is over.
+            valkey.exceptions.ValkeyError: the stream is out of reach.
         """
         total = 0
-        while found := await self._count_some():
+        while not await self._gives_way() and (found := await self._count_some()):
             total += found
         return total
 
-    async def _count_some(self) -> int:
+    async def _gives_way(self) -> bool:
+        """Whether ranks come first: more waits in the stream than a batch takes, and nothing is queued for long."""
         async with self._database.connection() as connection:
-            metrics.ROLLUP_LAG_SECONDS.set(await self._store.lag_seconds(connection))
+            lag_seconds = await self._store.lag_seconds(connection)
+        metrics.ROLLUP_LAG_SECONDS.set(lag_seconds)
+        if self._stream is None or lag_seconds >= PATIENCE_SECONDS:
+            return False
+        return (await self._stream.depth()).depth > BUSY_EVENTS
+
+    async def _count_some(self) -> int:
         try:
             async with self._database.transaction() as connection:
                 await self._fence(connection)
