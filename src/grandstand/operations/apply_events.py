@@ -21,7 +21,8 @@ from grandstand.operations.judge_events import EventJudge
 from grandstand.operations.rehearse_event import EventRehearsal
 from grandstand.operations.score_events import score_events
 from grandstand.storage.changes import Changes
-from grandstand.storage.event_log import EventLog, StoredEvent, month_of
+from grandstand.storage.event_log import EventLog, month_of
+from grandstand.storage.event_rows import EventRows
 from grandstand.storage.event_stream import Block
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
@@ -151,18 +152,16 @@ class EventApplier:
         return applied, folded
 
     async def _store_rows(self, connection: "Connection[Any]", new: list[Delivery]) -> None:
-        rows: dict[date, list[StoredEvent]] = defaultdict(list)
+        rows: dict[date, list[Delivery]] = defaultdict(list)
         # Blocks are few and events many: which month it is, is found once for each block.
         month = {received_at: rows[month_of(received_at)] for received_at in {item[1] for item in new}}
         # Ids in ascending order, so two batches cannot deadlock; their one form of text sorts like the ids.
-        for event, received_at in sorted(new, key=_by_id):
-            payload = str(event.payload, "utf-8")
-            month[received_at].append(
-                (event.id, received_at, event.occurred_at, event.event_type, event.user_id, payload)
-            )
+        for item in sorted(new, key=_by_id):
+            month[item[1]].append(item)
         for first_day in sorted(rows):
-            await self._event_log.store(connection, first_day, rows[first_day])
-            await self._rollups.enqueue(connection, first_day, rows[first_day])
+            events = EventRows(rows[first_day])
+            await self._event_log.store(connection, first_day, events)
+            await self._rollups.enqueue(connection, first_day, events)
 
 
 class _Batch:

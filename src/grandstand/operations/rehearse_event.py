@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, time
 
 from grandstand import clock
+from grandstand.domain.event_model import NO_PAYLOAD, StreamedEvent
 from grandstand.domain.ids import new_ids
 from grandstand.storage.entries import EntryStore
 from grandstand.storage.event_log import EventLog
+from grandstand.storage.event_rows import EventRows
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Database
 
@@ -37,8 +39,9 @@ class EventRehearsal:
                 async with connection.transaction():
                     if state.open_month is not None:
                         moment = datetime.combine(state.open_month, time(), UTC)
-                        row = (str(new_ids(1, clock.now())[0]), moment, moment, _NAME, _NAME, "{}")
-                        await self._event_log.store(connection, state.open_month, [row])
+                        event_id = str(new_ids(1, clock.now())[0])
+                        event = StreamedEvent(_NAME, _NAME, NO_PAYLOAD, event_id, moment)
+                        await self._event_log.store(connection, state.open_month, EventRows([(event, moment)]))
                     await self._entries.touch(connection)
                     raise _UndoneError
             except _UndoneError:

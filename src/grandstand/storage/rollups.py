@@ -1,13 +1,12 @@
 """Rollups in PostgreSQL: the queue of batches to count, and the counts. All on the caller's connection."""
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 import asyncpg
 
 from grandstand.storage import queries
-from grandstand.storage.event_log import StoredEvent
+from grandstand.storage.event_rows import EventRows
 from grandstand.storage.postgres import Connection
 
 _COUNTED_EVENTS = 50_000
@@ -21,11 +20,10 @@ class RollupsBusyError(Exception):
 class RollupStore:
     """Queues batches, counts them, and counts anew."""
 
-    async def enqueue(self, connection: "Connection[Any]", month: date, events: Sequence[StoredEvent]) -> None:
+    async def enqueue(self, connection: "Connection[Any]", month: date, events: EventRows) -> None:
         """Leave events received in a month to be counted: they are, once, if and only if this transaction commits."""
-        ids, _, occurred_at, event_types, user_ids, _ = zip(*events, strict=True)
-        await connection.execute(
-            queries.load("rollups/enqueue.sql"), month, len(events), event_types, user_ids, occurred_at, ids
+        await connection.copy_to_table(
+            "rollup_queue", source=events.for_queue(month), columns=EventRows.QUEUE_COLUMNS, format="binary"
         )
 
     async def lock(self, connection: "Connection[Any]", *, waits: bool = False) -> None:
