@@ -34,6 +34,11 @@ def events(data: bytes) -> None:
         return
     check(outcome)
     assert len(outcome.high) + len(outcome.low) + len(outcome.rejected) <= LIMITS.batch_max
+    # Each event fares alone as it does among others, which are looked at together first.
+    taken = [*outcome.high, *outcome.low]
+    for event in taken:
+        alone = judge([encode_events([event])[1:-1]], LIMITS, NOW)
+        assert len(alone.high) + len(alone.low) == 1
 
 
 def lines(data: bytes) -> None:

@@ -73,8 +73,7 @@ async def test_values_come_back_as_they_were(core: Core) -> None:
         stored, queued = future.result(30)
         found = [dict(zip(columns, row, strict=True)) for row in stored]
         assert [
-            (str(row["id"]), row["received_at"], row["occurred_at"], row["event_type"], row["user_id"])
-            for row in found
+            (str(row["id"]), row["received_at"], row["occurred_at"], row["event_type"], row["user_id"]) for row in found
         ] == [(event.id, RECEIVED, event.occurred_at, event.event_type, event.user_id) for event in events]
         assert [msgspec.json.decode(row["payload"]) for row in found] == [
             msgspec.json.decode(event.payload) for event in events
@@ -109,7 +108,9 @@ async def test_a_row_that_the_database_refuses_is_named(core: Core, changes: dic
     assert caught.value.event_id == bad.id
 
 
-@pytest.mark.parametrize("text", ["", "no id", "0" * 36, "0" * 32, "{0000000-0000-7000-8000-00000000000}", "\u0660" * 36])
+@pytest.mark.parametrize(
+    "text", ["", "no id", "0" * 36, "0" * 32, "{0000000-0000-7000-8000-00000000000}", "\u0660" * 36]
+)
 def test_an_id_in_another_form_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"UUID|hexadecimal"):
         EventRows([(event(1), RECEIVED), (event(2, id=text), RECEIVED)])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from grandstand.domain.errors import GrandstandError, InvalidError, MalformedError, TooLargeError
 from grandstand.domain.event_model import is_event_type
-from grandstand.domain.events import EventLimits, decode_events, encode_events, read_batch
+from grandstand.domain.events import Accepted, EventLimits, decode_events, encode_events, read_batch
 from grandstand.domain.ids import new_ids
 from grandstand.domain.json_slices import cut_elements, cut_members
 
@@ -98,6 +98,47 @@ def test_good_neighbours_are_taken_wherever_the_bad_ones_stand(parts: list[bytes
         return
     assert len(outcome.high) == good
     assert [each.index for each in outcome.rejected] == [place for place, part in enumerate(parts) if part != GOOD]
+
+
+ODD_EVENTS = [
+    GOOD,
+    b'{"event_type":"game_ended","user_id":"bob"}',
+    b'{"event_type":"a b","user_id":"ann"}',
+    b'{"event_type":"grandstand.score","user_id":"ann"}',
+    b'{"event_type":"x","user_id":""}',
+    b'{"event_type":"x","user_id":"a\xc2\x85"}',
+    b'{"event_type":"x","user_id":"\xc2\xad\xf0\x9f\x8f\x86"}',
+    b'{"event_type":"x","user_id":"' + b"u" * 256 + b'"}',
+    b'{"event_type":"x","user_id":"ann","occurred_at":"2026-10-01T00:00:00Z"}',
+    b'{"event_type":"x","user_id":"ann","occurred_at":"2026-11-24T12:10:00.000001Z"}',
+    b'{"event_type":"x","user_id":"ann","signature":null}',
+    b'{"event_type":"x","user_id":"ann","payload":[]}',
+    b'{"event_type":"x","user_id":"ann","payload":{"a":1e999}}',
+    b'{"event_type":"x","user_id":"ann","payload":{"a":"\\ud800"}}',
+    b'{"event_type":"x","user_id":"ann","payload":{"a":' + b"[" * 63 + b"]" * 63 + b"}}",
+    b'{"event_type":"x","user_id":"ann","payload":{"a":' + b"[" * 64 + b"]" * 64 + b"}}",
+    b'{"event_type":"x","user_id":"ann","payload":{"a":"' + b"x" * 16_384 + b'"}}',
+    b'{"event_type":"game_ended","user_id":"ann","payload":{"score":9007199254740992}}',
+    b'{"event_type":"other","user_id":"ann","payload":{"score":9007199254740992}}',
+]
+
+
+@pytest.mark.parametrize("only_user_id", [None, "ann"])
+@pytest.mark.parametrize("odd", ODD_EVENTS, ids=range(len(ODD_EVENTS)))
+def test_an_event_fares_the_same_alone_and_among_many_good_ones(odd: bytes, only_user_id: str | None) -> None:
+    """Large batches are looked at as a whole first; one event is not."""
+    fates = []
+    for before, after in ((0, 0), (9, 0), (0, 9), (5, 70)):
+        body = b"[" + b",".join([GOOD] * before + [odd] + [GOOD] * after) + b"]"
+        outcome = Accepted([], [], [])
+        try:
+            outcome = read_batch(body, LIMITS, NOW, only_user_id)
+        except MalformedError:
+            assert before + after == 0
+        assert len(outcome.high) + len(outcome.low) + len(outcome.rejected) in (before + after + 1, 0)
+        assert all(each.index == before for each in outcome.rejected)
+        fates.append([(each.code, each.message) for each in outcome.rejected])
+    assert fates[1:] == [fates[0]] * 3
 
 
 @given(st.lists(json_values, max_size=6))

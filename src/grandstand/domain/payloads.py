@@ -6,6 +6,7 @@ nesting that no parser's stack minds.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -62,6 +63,26 @@ def check_payload(payload: msgspec.Raw, bytes_max: int, *, nul_possible: bool) -
         raise unreadable() from None
 
 
+def are_small_objects(payloads: Sequence[msgspec.Raw], bytes_max: int) -> list[dict[str, Any]] | None:
+    """Check many payloads in one go, each as `check_payload` does; return them decoded, or None if one may not pass.
+
+    None of them may hold an escaped NUL.
+    """
+    if max(map(len, payloads)) > bytes_max:
+        return None
+    text = b"[" + b",".join(payloads) + b"]"
+    # The brackets of all of them together: where there are more, each has to be looked at by itself.
+    if text.count(b"{") + text.count(b"[") - len(payloads) > PAYLOAD_DEPTH_MAX and any(
+        len(payload) > PAYLOAD_DEPTH_MAX and _is_too_deep(bytes(payload)) for payload in payloads
+    ):
+        return None
+    try:
+        found = _decode_objects(text)
+    except (RecursionError, UnicodeDecodeError, msgspec.MsgspecError):
+        return None
+    return found if len(found) == len(payloads) else None
+
+
 def too_deep() -> EventError:
     """Return the refusal of a payload that is nested too deeply."""
     return EventError("payload_too_deep", f"`payload` nests deeper than {PAYLOAD_DEPTH_MAX} levels.")
@@ -98,6 +119,7 @@ def _read_float(text: str) -> float:
 
 
 _decode_object = msgspec.json.Decoder(dict[str, Any], float_hook=_read_float).decode
+_decode_objects = msgspec.json.Decoder(list[dict[str, Any]], float_hook=_read_float).decode
 
 
 def _is_too_deep(text: bytes) -> bool:
