@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import asyncpg
 import valkey.asyncio
+import zstandard
 from valkey.asyncio.cluster import ClusterNode, ValkeyCluster
 from valkey.exceptions import ValkeyClusterException, ValkeyError
 
@@ -21,6 +22,7 @@ OF_STREAMS = (*STREAMS, DEPTH, "gs:{events}:book", "gs:{events}:trials")
 INDEXES = "gs:{r*"
 _TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.05
+_ZSTD = b"\x28\xb5\x2f\xfd"
 _CLUSTER = "valkey+cluster://"
 _AWAY = (
     OSError,
@@ -106,7 +108,7 @@ class Inspector:
         return await _patiently(delete)
 
     async def lose_streams(self) -> bytes:
-        """Delete the streams and all that is kept of them, at one moment; return what was in them as it stood."""
+        """Delete the streams and all that is kept of them, at one moment; return their events as texts."""
 
         async def delete() -> list[Any]:
             async with self._valkey() as client, client.pipeline(transaction=True) as pipe:
@@ -117,7 +119,7 @@ class Inspector:
                 return replies
 
         *streams, _ = await _patiently(delete)
-        return b"\n".join(value for blocks in streams for _, block in blocks for value in block.values())
+        return b"\n".join(_text(value) for blocks in streams for _, block in blocks for value in block.values())
 
     async def connections(self) -> tuple[int, int]:
         """Return how many clients PostgreSQL and Valkey have."""
@@ -159,3 +161,8 @@ async def _patiently(look: Callable[[], Awaitable[T]]) -> T:
 @cache
 def _query(name: str) -> str:
     return (SQL / f"{name}.sql").read_text()
+
+
+def _text(kept: bytes) -> bytes:
+    """Return what a value of a block says; large ones are kept compressed."""
+    return zstandard.ZstdDecompressor().decompress(kept) if kept.startswith(_ZSTD) else kept

@@ -211,7 +211,7 @@ def _blocks(events: list[ClientEvent]) -> list[Block]:
     """Return the events as the stream would deliver them."""
     now = datetime.now(UTC)
     return [
-        Block(priority, b"0-0", len(part), now, encode_events(part))
+        Block(priority, b"0-0", len(part), now, data := encode_events(part), len(data))
         for group in batches(events, GROUP_EVENTS_MAX)
         for priority, part in zip((HIGH, LOW), _by_priority(group), strict=True)
         if part

@@ -8,7 +8,7 @@ from valkey.exceptions import ResponseError
 
 from grandstand import clock
 from grandstand.domain.errors import StreamFullError, UnavailableError
-from grandstand.domain.events import decode_events
+from grandstand.domain.events import decode_events, encode_events
 from grandstand.storage.event_stream import HIGH, LOW, Block, EventStream, StreamLimits
 from grandstand.storage.valkey import open_valkey
 from tests.support.core import NOON, Core, event
@@ -79,7 +79,7 @@ async def test_depth_counts_events_and_ends_at_zero(core: Core, stream: EventStr
 
 async def test_acknowledging_nothing_is_harmless(stream: EventStream) -> None:
     await stream.acknowledge([])
-    await stream.acknowledge([Block(HIGH, b"1-1", 5, NOON, b"[]")])
+    await stream.acknowledge([Block(HIGH, b"1-1", 5, NOON, b"[]", 2)])
     assert (await stream.depth()).depth == 0
 
 
@@ -191,3 +191,22 @@ async def test_streams_that_are_deleted_with_their_count_leave_a_depth_of_nothin
     await stream.correct(seen)
     assert (await stream.inspect())[2:] == (2, (0,) * 6)
     assert int(await core.valkey.get(stream.keys[2]) or 0) == 2
+
+
+async def test_large_blocks_are_kept_small_and_counted_as_kept(core: Core, stream: EventStream) -> None:
+    sent = [event() for _ in range(500)]
+    await stream.append(sent, [event()], NOON)
+    assert len(await core.valkey.dump(f"{core.prefix}:{{events}}:high") or b"") < len(encode_events(sent)) / 3
+    (block,) = await stream.read("w", HIGH, 1)
+    assert block.data == encode_events(sent)
+    await stream.acknowledge([block, *await stream.read("w", LOW, 1)])
+    book = await core.valkey.hgetall(f"{core.prefix}:{{events}}:book")
+    assert {book[name] for name in (b"bytes:1", b"bytes:2", b"events:1", b"events:2")} == {b"0"}
+
+
+@pytest.mark.parametrize("kept", [b"", b"no array", b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xfdjunk", b"[" * 5000])
+async def test_what_nobody_appended_is_delivered_as_it_is(core: Core, stream: EventStream, kept: bytes) -> None:
+    await stream.create_group()
+    await core.valkey.xadd(f"{core.prefix}:{{events}}:high", {"n": 1, "r": 0, "e": kept})
+    (block,) = await stream.read("w", HIGH, 1)
+    assert block.data == kept

@@ -90,7 +90,8 @@ def event(
 
 def block(events: Sequence[Event], received_at: datetime = NOON) -> Block:
     """The events as one delivery."""
-    return Block(HIGH, b"0-1", len(events), received_at, encode_events(events))
+    data = encode_events(events)
+    return Block(HIGH, b"0-1", len(events), received_at, data, len(data))
 
 
 def split(items: Sequence[Any], randomly: random.Random, size_max: int = 7) -> Iterator[Sequence[Any]]:

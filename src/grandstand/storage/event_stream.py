@@ -1,7 +1,7 @@
 """The event stream: acknowledged events wait here, durably, until a worker has stored and ranked them.
 
 Two Valkey streams, one a priority, read by one consumer group. An entry is a *block*: all events of one write, encoded
-once by ingest and decoded once by the worker.
+once by ingest and decoded once by the worker, compressed on the way (block_data.py).
 """
 
 import time
@@ -17,6 +17,7 @@ from grandstand import clock
 from grandstand.domain.errors import StreamFullError, UnavailableError
 from grandstand.domain.events import Event, encode_events
 from grandstand.domain.ranking import from_microseconds, to_microseconds
+from grandstand.storage.block_data import pack_block, unpack_block
 from grandstand.storage.valkey import ALONE, OUT_OF_REACH, Argument, Replication, Script, is_passing
 from grandstand.storage.valkey_servers import ask_primaries
 
@@ -47,13 +48,17 @@ class NotDurableError(Exception):
 
 
 class Block(NamedTuple):
-    """One delivery: the events of one write. `priority` is `HIGH` or `LOW`; `data` is for `decode_events`."""
+    """One delivery: the events of one write. `priority` is `HIGH` or `LOW`; `data` is for `decode_events`.
+
+    `kept_bytes` is the length of what the stream keeps of it, which may be less than that of `data`.
+    """
 
     priority: int
     block_id: bytes
     events: int
     received_at: datetime
     data: bytes
+    kept_bytes: int
 
 
 class StreamDepth(NamedTuple):
@@ -163,7 +168,8 @@ class EventStream:
             int(self._limits.age_seconds * 1000) if looks_at_age else 0,
         ]
         for priority, events, data in blocks:
-            arguments += (priority + 1, events, _size_bytes(data), data)
+            kept = pack_block(data)
+            arguments += (priority + 1, events, len(kept) + _BLOCK_OVERHEAD_BYTES, kept)
         keys = (*self._streams, self._depth_key, self._book_key)
         try:
             limit: bytes = await self._append.run_replicated(self._client, keys, arguments, *self._replication)
@@ -272,7 +278,7 @@ class EventStream:
             if mine:
                 arguments: list[Argument] = [GROUP, priority + 1]
                 for block in mine:
-                    arguments += (block.block_id, block.events, _size_bytes(block.data))
+                    arguments += (block.block_id, block.events, block.kept_bytes + _BLOCK_OVERHEAD_BYTES)
                 calls.append(((stream, self._depth_key, self._book_key), arguments))
         await self._acknowledge.run_many(self._client, calls)
 
@@ -321,8 +327,6 @@ class EventStream:
 
 def _block(priority: int, entry: Any) -> Block:
     block_id, fields = entry
-    return Block(priority, block_id, int(fields[b"n"]), from_microseconds(int(fields[b"r"])), fields[b"e"])
-
-
-def _size_bytes(data: bytes) -> int:
-    return len(data) + _BLOCK_OVERHEAD_BYTES
+    kept = fields[b"e"]
+    received_at = from_microseconds(int(fields[b"r"]))
+    return Block(priority, block_id, int(fields[b"n"]), received_at, unpack_block(kept), len(kept))

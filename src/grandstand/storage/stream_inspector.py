@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from valkey.asyncio import Valkey
 from valkey.exceptions import ResponseError
 
+from grandstand.storage.block_data import unpack_block
 from grandstand.storage.event_stream import GROUP, EventStream
 from grandstand.storage.valkey import Script
 
@@ -90,8 +91,7 @@ class StreamInspector:
     async def data(self, stream: str, block_id: str) -> bytes | None:
         """Return the events of a block, for `decode_events`; None when it is not in the stream any more."""
         found: Any = await self._client.xrange(stream, min=block_id, max=block_id, count=1)
-        data: bytes | None = found[0][1][b"e"] if found else None
-        return data
+        return unpack_block(found[0][1][b"e"]) if found else None
 
 
 def read_id(block_id: bytes | str) -> tuple[int, int]:
