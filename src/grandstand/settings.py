@@ -202,7 +202,10 @@ class Settings(BaseSettings):
     reclaim_idle_seconds: float = Field(
         5.0, ge=1, le=600, description="Age at which another worker takes over a delivery that is not done."
     )
-    partitions_ahead: int = Field(3, ge=1, le=60, description="Monthly partitions kept ready beyond this month.")
+    partition_every: Literal["month", "day"] = Field(
+        "month", description="What a new partition of events holds, by UTC; those that are there stay as they are."
+    )
+    partitions_ahead: int = Field(3, ge=1, le=60, description="Partitions kept ready beyond the present one.")
     archive_url: str | None = Field(
         None,
         description="Where old events go as Parquet files: a folder, or `s3://bucket/prefix`; "

@@ -5,7 +5,7 @@ not what the plan is called but what it visits: rows that scans return and rows 
 """
 
 import json
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -104,7 +104,7 @@ SEED = [
 
 
 async def seed(core: Core) -> None:
-    for month in (date(2026, 10, 1), date(2026, 11, 1)):
+    for month in (NOON - timedelta(days=31), NOON):
         async with core.database.connection() as connection:
             await core.event_log.create_partition(connection, month)
     async with core.database.transaction() as connection:

@@ -214,7 +214,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
         reads=await _open_reads(settings, stack, reads, valkey),
         valkey=valkey,
         ledger=Ledger(schema),
-        event_log=EventLog(),
+        event_log=EventLog(settings.partition_every),
         archived=ArchivedEvents(database, settings.archive_url),
         entries=EntryStore(),
         leaderboards=store,

@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 
+from grandstand.domain.partitions import PartitionRange
 from grandstand.storage import queries
 from grandstand.storage.event_log import StoredEvent
 from grandstand.storage.postgres import Connection
@@ -21,12 +22,15 @@ class RollupsBusyError(Exception):
 class RollupStore:
     """Queues batches, counts them, and counts anew."""
 
-    async def enqueue(self, connection: "Connection[Any]", month: date, events: Sequence[StoredEvent]) -> None:
-        """Leave events received in a month to be counted: they are, once, if and only if this transaction commits."""
+    async def enqueue(
+        self, connection: "Connection[Any]", partition: PartitionRange, events: Sequence[StoredEvent]
+    ) -> None:
+        """Leave events of a partition to be counted: they are, once, if and only if this transaction commits."""
         ids, _, occurred_at, event_types, user_ids, _ = zip(*events, strict=True)
         await connection.execute(
-            queries.load("rollups/enqueue.sql"), month, len(events), event_types, user_ids, occurred_at, ids
-        )
+            queries.load("rollups/enqueue.sql"), partition.starts_at.date(), partition.ends_at.date(), len(events),
+            event_types, user_ids, occurred_at, ids,
+        )  # fmt: skip
 
     async def lock(self, connection: "Connection[Any]", *, waits: bool = False) -> None:
         """Be the only one that changes rollups until the transaction ends.
@@ -54,9 +58,10 @@ class RollupStore:
                 await connection.execute(queries.load(f"rollups/{name}.sql"), batches)
         return len(batches)
 
-    async def counted_months(self, connection: "Connection[Any]") -> list[date]:
-        """Return the months in which counted events were received."""
-        return [row[0] for row in await connection.fetch(queries.load("rollups/list_months.sql"))]
+    async def missing_months(self, connection: "Connection[Any]", timeout_seconds: float) -> list[date]:
+        """Return the months of arrival of which fewer events are stored than were counted."""
+        rows = await connection.fetch(queries.load("rollups/missing_months.sql"), timeout=timeout_seconds)
+        return [row[0] for row in rows]
 
     async def rebuild(self, connection: "Connection[Any]", timeout_seconds: float) -> None:
         """Count all stored events anew, as of the transaction's snapshot, which must be younger than its lock."""
