@@ -107,9 +107,7 @@ async def measure_growth(plan: GrowthPlan, say: Callable[[str], None]) -> Growth
                     for applier, figures in sides if number % 2 else reversed(sides):
                         figures[version].append(await _rate(applier, version, number))
                     pair = growth.loaded[version][-1], growth.empty[version][-1]
-                    say(
-                        f"round {number + 1}: UUIDv{version} {pair[0]:,.0f}/s into the loaded set, {pair[1]:,.0f}/s empty"
-                    )
+                    say(f"round {number + 1}: UUIDv{version} {pair[0]:,.0f}/s, into the empty set {pair[1]:,.0f}/s")
     return growth
 
 
