@@ -223,6 +223,12 @@ class Settings(BaseSettings):
     prize_cache_seconds: float = Field(
         1.0, ge=0, le=60, description="Greatest age of what a process remembers of prizes; 0 for no memory."
     )
+    analytics_cache_seconds: float = Field(
+        15.0,
+        ge=0,
+        le=3600,
+        description="Greatest age of an answer of analytics that a process gives again; 0 for none.",
+    )
     public_max_age_seconds: int = Field(
         5, ge=0, le=3600, description="`max-age`: how long a browser may keep a public answer."
     )

@@ -57,8 +57,9 @@ class EventCounter:
     async def _gives_way(self) -> bool:
         """Whether ranks come first: more waits in the stream than a batch takes, and nothing is queued for long."""
         async with self._database.connection() as connection:
-            lag_seconds = await self._store.lag_seconds(connection)
+            lag_seconds, events = await self._store.waiting(connection)
         metrics.ROLLUP_LAG_SECONDS.set(lag_seconds)
+        metrics.ROLLUP_QUEUE_EVENTS.set(events)
         if self._stream is None or lag_seconds >= PATIENCE_SECONDS:
             return False
         return (await self._stream.depth()).depth > BUSY_EVENTS

@@ -44,10 +44,10 @@ class RollupStore:
         except (asyncpg.LockNotAvailableError, TimeoutError) as error:
             raise RollupsBusyError from error
 
-    async def lag_seconds(self, connection: "Connection[Any]") -> float:
-        """Return how long the oldest batch that is not counted has been waiting; 0 when none is."""
-        lag: float = await connection.fetchval(queries.load("rollups/lag.sql"))
-        return lag
+    async def waiting(self, connection: "Connection[Any]") -> tuple[float, int]:
+        """Return how many seconds the oldest batch that is not counted has been waiting, and how many events wait."""
+        (row,) = await connection.fetch(queries.load("rollups/lag.sql"))
+        return row["lag_seconds"], row["events"]
 
     async def count(self, connection: "Connection[Any]") -> int:
         """Count some queued batches and forget them; return how many. Needs the lock."""
