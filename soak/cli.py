@@ -71,12 +71,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--growth", action="store_true", help="measure what stored events cost ingest, instead")
     parser.add_argument("--events", type=int, default=GrowthPlan.events, help="of --growth: events that are stored")
     parser.add_argument("--months", type=int, default=GrowthPlan.months, help="of --growth: months that have them")
+    parser.add_argument("--players", type=int, default=GrowthPlan.players, help="of --growth: who has them")
     parser.add_argument("--partition-every", choices=("month", "day"), default="month", help="of --growth")
     return parser.parse_args(arguments)
 
 
 def _grow(options: argparse.Namespace) -> int:
-    plan = GrowthPlan(options.events, options.months, options.partition_every)
+    plan = GrowthPlan(options.events, options.months, options.partition_every, players=options.players)
     try:
         growth = asyncio.run(measure_growth(plan, lambda line: print(line, flush=True)))
     except NoRoomError as error:

@@ -42,7 +42,6 @@ BATCH_EVENTS = 4_000
 """As many as a worker aims to store in one transaction."""
 
 _BATCHES = 10
-_PLAYERS = 100_000
 _DISK_SHARE = 0.7
 _LONG_SECONDS = 4 * 3600.0
 _FILL = Path(__file__).parent / "sql" / "fill_events.sql"
@@ -56,6 +55,7 @@ class GrowthPlan:
     months: int = 12
     every: PartitionEvery = "month"
     rounds: int = 7
+    players: int = 100_000
 
 
 @dataclass
@@ -95,7 +95,7 @@ async def measure_growth(plan: GrowthPlan, say: Callable[[str], None]) -> Growth
             growth.bytes_each = await _load(loaded, plan, Path(name), say)
             growth.load_seconds = time.perf_counter() - began_at
             sides = [(_applier(loaded), growth.loaded), (_applier(empty), growth.empty)]
-            games = Workload(_PLAYERS, 0).games_of_everyone()
+            games = Workload(plan.players, 0).games_of_everyone()
             for core, (applier, _) in zip((loaded, empty), sides, strict=True):
                 await core.definer().ensure_global()
                 # Every player has an entry already, as in a game that has been running.
@@ -105,7 +105,7 @@ async def measure_growth(plan: GrowthPlan, say: Callable[[str], None]) -> Growth
                 for version in (7, 4):
                     # Who goes first changes, so that neither always meets the other's dirty pages.
                     for applier, figures in sides if number % 2 else reversed(sides):
-                        figures[version].append(await _rate(applier, version, number))
+                        figures[version].append(await _rate(applier, plan.players, version, number))
                     pair = growth.loaded[version][-1], growth.empty[version][-1]
                     say(f"round {number + 1}: UUIDv{version} {pair[0]:,.0f}/s, into the empty set {pair[1]:,.0f}/s")
     return growth
@@ -155,7 +155,7 @@ async def _load(core: Core, plan: GrowthPlan, folder: Path, say: Callable[[str],
             await archives.create_restoring(connection, table)
             statement = _FILL.read_text().format(table=table.restoring)
             last = min(span.ends_at, now)
-            await connection.execute(statement, each, span.starts_at, last, _PLAYERS, timeout=_LONG_SECONDS)
+            await connection.execute(statement, each, span.starts_at, last, plan.players, timeout=_LONG_SECONDS)
             await archives.index_restoring(connection, table)
             attach = queries.load("event_archives/attach_restored.sql").format(
                 table=table.restoring,
@@ -186,8 +186,8 @@ def _applier(core: Core) -> EventApplier:
     )  # fmt: skip
 
 
-async def _rate(applier: EventApplier, version: int, seed: int) -> float:
-    events = Workload(_PLAYERS, seed).events(_BATCHES * BATCH_EVENTS)
+async def _rate(applier: EventApplier, players: int, version: int, seed: int) -> float:
+    events = Workload(players, seed).events(_BATCHES * BATCH_EVENTS)
     if version == 4:
         for event in events:
             event.id = uuid4()
