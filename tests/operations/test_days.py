@@ -157,7 +157,7 @@ async def test_an_archive_comes_back_among_partitions_of_the_other_kind(
     await archive.verify()
     await EventCounter(core.database, core.event_log).count()
     await EventCounter(core.database, core.event_log).rebuild()
-    held = await names(core)
+    held = [name for name in await names(core) if name.startswith("events_2026_03")]
     assert await archive.run(YEAR_END + timedelta(days=2)) == len(held)
     await core.apply(old[0], late, received_at=days[0])
     await archive.check([*old, late])

@@ -75,7 +75,8 @@ def list_replaceable(
     months: dict[datetime, list[PartitionRange]] = {}
     for each in held:
         month = month_at(each.starts_at).starts_at
-        if month >= after and each.is_day != (every == "day"):
+        is_ours = each == between(each.starts_at.date(), each.ends_at.date())
+        if is_ours and month >= after and each.is_day != (every == "day"):
             months.setdefault(month, []).append(each)
     return list(months.values())
 

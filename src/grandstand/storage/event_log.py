@@ -128,10 +128,8 @@ class EventLog:
                 # Another process made it between the first look and the lock.
                 return None
             made = choose_partition(held, moment, self.every)
-            statement = queries.load("events/create_partition.sql").format(
-                partition=made.name, from_=made.starts_at.isoformat(), to=made.ends_at.isoformat()
-            )
-            await connection.execute(statement)
+            bounds = {"from_": made.starts_at.isoformat(), "to": made.ends_at.isoformat()}
+            await connection.execute(_filled("create_partition", made.name, **bounds))
         return made
 
     async def drop_empty(self, connection: "Connection[Any]", partitions: Sequence[PartitionRange]) -> bool:
@@ -142,12 +140,11 @@ class EventLog:
         """
         await connection.execute(queries.load("event_archives/limit_lock_waits.sql"), f"{LOCK_WAIT_MILLISECONDS}ms")
         for each in partitions:
-            names = {"partition": each.name}
-            await connection.execute(queries.load("events/lock_for_dropping.sql").format(**names))
-            if await connection.fetchval(queries.load("events/has_any.sql").format(**names)):
+            await connection.execute(_filled("lock_for_dropping", each.name))
+            if await connection.fetchval(_filled("has_any", each.name)):
                 return False
         for each in partitions:
-            await connection.execute(queries.load("events/drop_partition.sql").format(partition=each.name))
+            await connection.execute(_filled("drop_partition", each.name))
         return True
 
     async def partitions(self, connection: "Connection[Any]") -> list[PartitionRange]:
@@ -159,3 +156,8 @@ class EventLog:
                 first, last = (datetime.fromisoformat(text).astimezone(UTC) for text in bounds.groups())
                 found.append(PartitionRange(row["name"], first, last))
         return sorted(found, key=lambda each: each.starts_at)
+
+
+def _filled(name: str, partition: str, **bounds: str) -> str:
+    """Return a statement with a partition's name and bounds, which PostgreSQL gave or a date was made into."""
+    return queries.load(f"events/{name}.sql").format(partition=partition, **bounds)
