@@ -55,7 +55,8 @@ SEED = [
         body, error, message, attempts, first_failed_at, last_failed_at, status)
     SELECT lpad(to_hex(n), 32, '0')::uuid, n::text, 'event',
         CASE WHEN n % 500 = 1 THEN 'rare' ELSE 'game_ended' END, 'player-' || n % 2000, now(), 'high', 1, '',
-        CASE WHEN n % 500 = 0 THEN 'rare' ELSE 'failed' END, '', 1, now(), now(), CASE WHEN n % 100 = 0 THEN 'dead' ELSE 'replayed' END
+        CASE WHEN n % 500 = 0 THEN 'rare' ELSE 'failed' END, '', 1, now(), now(),
+        CASE WHEN n % 100 = 0 THEN 'dead' ELSE 'replayed' END
     FROM generate_series(1, 20000) n
     """,
     """
