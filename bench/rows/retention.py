@@ -1,8 +1,8 @@
 """The row of retention: what an archive round costs those who send events meanwhile.
 
 Batches of 100 are posted at fixed times, 5,000 events/s in all, whether or not earlier ones have been answered, and
-each latency counts from the time at which it was due. Old events were written straight into partitions of months ago; the
-round takes them out of PostgreSQL as `grandstand archive run` does, in a process of its own.
+each latency counts from the time at which it was due. Old events were written straight into partitions of
+months ago; the round takes them out of PostgreSQL as `grandstand archive run` does, in a process of its own.
 """
 
 import asyncio
