@@ -90,7 +90,10 @@ def _grow(options: argparse.Namespace) -> int:
         f"each; loaded in {growth.load_seconds:.0f} s"
     )
     for version, floor in ((7, f" (at least {FLOOR})"), (4, "")):
-        print(f"ingest with UUIDv{version} ids: {growth.ratio(version):.2f} of the rate into an empty table set{floor}")
+        print(
+            f"ingest with UUIDv{version} ids: {growth.ratio(version):.2f} of the rate into an empty table set{floor}, "
+            f"{growth.cpu_ratio(version):.2f} by CPU time"
+        )
     if options.json is not None:
         options.json.write_text(json.dumps({"plan": asdict(plan), "growth": asdict(growth)}, indent=1) + "\n")
     return 0 if growth.is_met else 1

@@ -6,6 +6,7 @@ the size of the tables. What is loaded is written straight into partitions, with
 """
 
 import asyncio
+import contextlib
 import shutil
 import statistics
 import tempfile
@@ -15,10 +16,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import msgspec
+import psutil
 from bench.workload import ClientEvent, Workload, batches
 
 from grandstand.bootstrap.core import Core, open_core
@@ -58,19 +60,31 @@ class GrowthPlan:
     players: int = 100_000
 
 
+class Taken(NamedTuple):
+    """Events a second of a round, and microseconds of CPU for each."""
+
+    rate: float
+    cpu_us: float
+
+
 @dataclass
 class Growth:
-    """Events a second by round: into the loaded set and into the empty one, by version of the ids."""
+    """What each round took, into the loaded set and into the empty one, by version of the ids."""
 
     bytes_each: float = 0.0
     load_seconds: float = 0.0
-    loaded: dict[int, list[float]] = field(default_factory=lambda: {7: [], 4: []})
-    empty: dict[int, list[float]] = field(default_factory=lambda: {7: [], 4: []})
+    loaded: dict[int, list[Taken]] = field(default_factory=lambda: {7: [], 4: []})
+    empty: dict[int, list[Taken]] = field(default_factory=lambda: {7: [], 4: []})
 
     def ratio(self, version: int) -> float:
         """Median of the rounds' ratios: two figures of one round share the machine's mood."""
         pairs = zip(self.loaded[version], self.empty[version], strict=True)
-        return statistics.median(loaded / empty for loaded, empty in pairs)
+        return statistics.median(loaded.rate / empty.rate for loaded, empty in pairs)
+
+    def cpu_ratio(self, version: int) -> float:
+        """Return the same by CPU time of this process and the engines, which other programs disturb less."""
+        pairs = zip(self.loaded[version], self.empty[version], strict=True)
+        return statistics.median(empty.cpu_us / loaded.cpu_us for loaded, empty in pairs)
 
     @property
     def is_met(self) -> bool:
@@ -105,9 +119,12 @@ async def measure_growth(plan: GrowthPlan, say: Callable[[str], None]) -> Growth
                 for version in (7, 4):
                     # Who goes first changes, so that neither always meets the other's dirty pages.
                     for applier, figures in sides if number % 2 else reversed(sides):
-                        figures[version].append(await _rate(applier, plan.players, version, number))
-                    pair = growth.loaded[version][-1], growth.empty[version][-1]
-                    say(f"round {number + 1}: UUIDv{version} {pair[0]:,.0f}/s, into the empty set {pair[1]:,.0f}/s")
+                        figures[version].append(await _take(applier, plan.players, version, number))
+                    mine, least = growth.loaded[version][-1], growth.empty[version][-1]
+                    say(
+                        f"round {number + 1}: UUIDv{version} {mine.rate:,.0f}/s ({mine.cpu_us:.0f} us of CPU each), "
+                        f"into the empty set {least.rate:,.0f}/s ({least.cpu_us:.0f} us)"
+                    )
     return growth
 
 
@@ -186,16 +203,28 @@ def _applier(core: Core) -> EventApplier:
     )  # fmt: skip
 
 
-async def _rate(applier: EventApplier, players: int, version: int, seed: int) -> float:
+async def _take(applier: EventApplier, players: int, version: int, seed: int) -> Taken:
     events = Workload(players, seed).events(_BATCHES * BATCH_EVENTS)
     if version == 4:
         for event in events:
             event.id = uuid4()
     blocks = [_block(batch) for batch in batches(events, BATCH_EVENTS)]
-    began_at = time.perf_counter()
+    began_at, cpu_before = time.perf_counter(), _cpu_seconds()
     for block in blocks:
         await applier.apply([block])
-    return len(events) / (time.perf_counter() - began_at)
+    seconds, cpu_seconds = time.perf_counter() - began_at, _cpu_seconds() - cpu_before
+    return Taken(len(events) / seconds, cpu_seconds / len(events) * 1e6)
+
+
+def _cpu_seconds() -> float:
+    """Return what this process and the engines have used."""
+    own = psutil.Process()
+    total = 0.0
+    for process in (own, *own.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):
+            # With that of children that have ended.
+            total += sum(process.cpu_times()[:4])
+    return total
 
 
 def _block(events: Sequence[ClientEvent]) -> Block:
