@@ -225,13 +225,14 @@ async def test_a_replica_that_lags_is_left_and_taken_up_again(pair: Pair) -> Non
 
 
 @pytest.mark.anyio
-async def test_the_doctor_looks_at_replicas(tree: Server, pair: Pair, engines: RunningEngines) -> None:
+async def test_the_doctor_looks_at_replicas(pair: Pair, engines: RunningEngines) -> None:
     """Reachable, a replica, of this primary, of the same version, and how far behind."""
+    migrate(pair.primary.url, SCHEMA)
 
     async def ask(*urls: str) -> dict[str, str]:
         settings = load_settings(
-            database_url=pair.primary.url, database_replica_url=",".join(urls), valkey_url=engines.valkey_url,
-            database_replica_lag_max_seconds=0.2,
+            database_url=pair.primary.url, database_replica_url=",".join(urls), database_schema=SCHEMA,
+            valkey_url=engines.valkey_url, database_replica_lag_max_seconds=0.2,
         )  # fmt: skip
         return {each.check: each.status async for each in diagnose(settings, None) if each.check.startswith("replica")}
 
