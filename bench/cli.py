@@ -29,6 +29,7 @@ from bench.rows import (
     live,
     poison,
     rank_reads,
+    retention,
     settlement,
     single_events,
     stages,
@@ -50,6 +51,7 @@ ROWS: dict[str, Callable[[Suite], Awaitable[list[Row]]]] = {
     "poison": poison.measure,
     "settlement": settlement.measure,
     "growth": growth.measure,
+    "retention": retention.measure,
     "live": live.measure,
 }
 WORKERS = 2

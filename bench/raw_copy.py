@@ -17,7 +17,7 @@ import uvloop
 
 from bench.jobs import Job
 from bench.workload import Workload, row_of
-from grandstand.storage.event_log import month_of, partition_name
+from grandstand.domain.partitions import month_at
 
 SIBLING = "bench_copy"
 COLUMNS = ("id", "received_at", "occurred_at", "event_type", "user_id", "payload")
@@ -47,7 +47,7 @@ async def create_sibling(database_url: str, schema: str) -> None:
     """Create the sibling of this month's partition anew, empty."""
     connection = await asyncpg.connect(database_url)
     try:
-        partition = f"{schema}.{partition_name(month_of(datetime.now(UTC)))}"
+        partition = f"{schema}.{month_at(datetime.now(UTC)).name}"
         # INCLUDING ALL brings the indexes too, the unique one among them.
         await connection.execute(
             f"DROP TABLE IF EXISTS {schema}.{SIBLING};CREATE TABLE {schema}.{SIBLING} (LIKE {partition} INCLUDING ALL)"

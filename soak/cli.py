@@ -6,6 +6,7 @@ import json
 import random
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from soak.endurance import endure
 from soak.faults import FAULTS
+from soak.growth import FLOOR, GrowthPlan, NoRoomError, measure_growth
 from soak.report import as_json, show, summarize
 from soak.run import RunResult
 from soak.session import Order, Outcome, run_all
@@ -23,6 +25,8 @@ _STOPPED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; return the exit code: 0, or 1 when there are findings."""
     options = _parse(arguments)
+    if options.growth:
+        return _grow(options)
     order = Order(
         seed=options.seed,
         runs=options.runs,
@@ -64,7 +68,35 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--planted", type=Path, help="Python file that patches a bug into every process of the tree")
     parser.add_argument("--stop-at-finding", action="store_true", help="do no more runs after a finding")
     parser.add_argument("--json", type=Path, help="write the report there, too")
+    parser.add_argument("--growth", action="store_true", help="measure what stored events cost ingest, instead")
+    parser.add_argument("--events", type=int, default=GrowthPlan.events, help="of --growth: events that are stored")
+    parser.add_argument("--months", type=int, default=GrowthPlan.months, help="of --growth: months that have them")
+    parser.add_argument("--players", type=int, default=GrowthPlan.players, help="of --growth: who has them")
+    parser.add_argument("--partition-every", choices=("month", "day"), default="month", help="of --growth")
     return parser.parse_args(arguments)
+
+
+def _grow(options: argparse.Namespace) -> int:
+    plan = GrowthPlan(options.events, options.months, options.partition_every, players=options.players)
+    try:
+        growth = asyncio.run(measure_growth(plan, lambda line: print(line, flush=True)))
+    except NoRoomError as error:
+        print(error)
+        return 1
+    except KeyboardInterrupt:
+        return _STOPPED
+    print(
+        f"{plan.events:,} events of {plan.months} months, a partition a {plan.every}, {growth.bytes_each:.0f} bytes "
+        f"each; loaded in {growth.load_seconds:.0f} s"
+    )
+    for version, floor in ((7, f" (at least {FLOOR})"), (4, "")):
+        print(
+            f"ingest with UUIDv{version} ids: {growth.ratio(version):.2f} of the rate into an empty table set{floor}, "
+            f"{growth.cpu_ratio(version):.2f} by CPU time"
+        )
+    if options.json is not None:
+        options.json.write_text(json.dumps({"plan": asdict(plan), "growth": asdict(growth)}, indent=1) + "\n")
+    return 0 if growth.is_met else 1
 
 
 def _kinds(text: str) -> tuple[str, ...]:

@@ -33,7 +33,6 @@ from grandstand.operations.accept_events import GROUP_EVENTS_MAX
 from grandstand.operations.apply_events import EventApplier
 from grandstand.operations.judge_events import EventJudge
 from grandstand.storage.entries import Entry
-from grandstand.storage.event_log import month_of
 from grandstand.storage.event_stream import HIGH, LOW, Block
 from grandstand.storage.quarantine import QuarantineStore
 from grandstand.storage.ranking_index import RankingIndex
@@ -105,7 +104,7 @@ class _Stages:
 
     async def prepare(self) -> None:
         async with self._core.database.connection() as connection:
-            await self._core.event_log.create_partition(connection, month_of(datetime.now(UTC)))
+            await self._core.event_log.create_partition(connection, datetime.now(UTC))
         await self._core.definer().ensure_global()
         await create_sibling(self._suite.database_url, self._schema)
         await self._applier.apply(_blocks(Workload(self._suite.plan.players, 0).events(100)))

@@ -202,7 +202,10 @@ class Settings(BaseSettings):
     reclaim_idle_seconds: float = Field(
         5.0, ge=1, le=600, description="Age at which another worker takes over a delivery that is not done."
     )
-    partitions_ahead: int = Field(3, ge=1, le=60, description="Monthly partitions kept ready beyond this month.")
+    partition_every: Literal["month", "day"] = Field(
+        "month", description="What a new partition of events holds, by UTC; those that are there stay as they are."
+    )
+    partitions_ahead: int = Field(3, ge=1, le=60, description="Partitions kept ready beyond the present one.")
     archive_url: str | None = Field(
         None,
         description="Where old events go as Parquet files: a folder, or `s3://bucket/prefix`; "
@@ -219,6 +222,12 @@ class Settings(BaseSettings):
     )
     prize_cache_seconds: float = Field(
         1.0, ge=0, le=60, description="Greatest age of what a process remembers of prizes; 0 for no memory."
+    )
+    analytics_cache_seconds: float = Field(
+        15.0,
+        ge=0,
+        le=3600,
+        description="Greatest age of an answer of analytics that a process gives again; 0 for none.",
     )
     public_max_age_seconds: int = Field(
         5, ge=0, le=3600, description="`max-age`: how long a browser may keep a public answer."

@@ -1,5 +1,6 @@
 """What browsers and edges are told of every public read: how long it may be kept, its tag, and for whom it is."""
 
+import re
 from datetime import timedelta
 
 import httpx
@@ -62,6 +63,21 @@ async def test_every_public_read_may_be_kept_and_is_sent_once(filled: Site) -> N
                 ]
             for other in ('"x"', tag.strip('W/"'), f"{tag[:-2]}", '"', ",", f'"{tag}"'):
                 assert (await filled.get(path, who, headers={"If-None-Match": other})).status_code == 200, other
+
+
+async def test_the_document_says_which_reads_have_tags(filled: Site) -> None:
+    """Every read that may be kept, and no other one, has the tag and 304 in the document."""
+    document = (await filled.get("/schema/openapi.json", "admin")).json()
+    described = {
+        path
+        for path, methods in document["paths"].items()
+        if "ETag" in methods.get("get", {}).get("responses", {}).get("200", {}).get("headers", {})
+    }
+    assert described == {path for path, methods in document["paths"].items() if "304" in str(methods.get("get"))}
+    shapes = [re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) + "$") for path in described]
+    asked = [path.partition("?")[0] for path in (*DEFINITIONS, *RANKS, "/api/leaderboards/user/ann")]
+    assert all(any(shape.match(path) for shape in shapes) for path in asked)
+    assert all(any(shape.match(path) for path in asked) for shape in shapes)
 
 
 async def test_several_lines_of_tags_are_one_list(filled: Site) -> None:

@@ -93,8 +93,8 @@ async def test_partitions_leave_under_load(
         f"{len(load.stored) - stored_before} stored meanwhile"
     )
     assert set(load.stored) == {BATCH}, "every event was stored once"
+    # That p99 at most doubles is measured by `make bench ARGS="--only retention"`: beside a suite it would be luck.
     assert longest < LOCK_WAIT_MAX
-    assert p99(during) < 4 * p99(quiet) + max(quiet)
 
 
 def p99(values: list[float]) -> float:

@@ -10,12 +10,12 @@ from uuid import UUID
 
 from grandstand.domain.events import Event
 from grandstand.domain.ids import new_ids
+from grandstand.domain.partitions import month_at
 from grandstand.invariants.check import Subject
 from grandstand.operations.archive_events import EventArchiver
 from grandstand.storage.archive_places import open_place
 from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.event_archives import EventArchives
-from grandstand.storage.event_log import month_of, partition_name
 from tests.support.core import Core, event
 from tests.support.invariants import check_invariants
 
@@ -78,7 +78,7 @@ async def live_through(core: Core, count: int, *, months: Sequence[int] = range(
     accepted: list[Event] = []
     for month in months:
         async with core.database.connection() as connection:
-            await core.event_log.create_partition(connection, month_of(datetime(2026, month, 1, tzinfo=UTC)))
+            await core.event_log.create_partition(connection, datetime(2026, month, 1, tzinfo=UTC))
         for _ in range(2):
             at = datetime(2026, month, randomly.randint(1, 28), randomly.randrange(24), tzinfo=UTC)
             events = [
@@ -95,4 +95,4 @@ async def live_through(core: Core, count: int, *, months: Sequence[int] = range(
 
 
 def partition(month: int) -> str:
-    return partition_name(month_of(datetime(2026, month, 1, tzinfo=UTC)))
+    return month_at(datetime(2026, month, 1, tzinfo=UTC)).name

@@ -9,8 +9,10 @@ import httpx
 import psycopg
 import pytest
 
+from grandstand.bootstrap.diagnosing import diagnose
 from grandstand.operations.audit import Origin, acting_as
 from grandstand.operations.route_reads import Reads
+from grandstand.settings import load_settings
 from grandstand.storage.migrate import migrate
 from grandstand.storage.postgres import Connection, Database, open_pool
 from grandstand.storage.replicas import Replica, ReplicaWatch
@@ -220,3 +222,36 @@ async def test_a_replica_that_lags_is_left_and_taken_up_again(pair: Pair) -> Non
     finally:
         for each in (primary, replica.database):
             await each.pool.close()
+
+
+@pytest.mark.anyio
+async def test_the_doctor_looks_at_replicas(pair: Pair, engines: RunningEngines) -> None:
+    """Reachable, a replica, of this primary, of the same version, and how far behind."""
+    migrate(pair.primary.url, SCHEMA)
+
+    async def ask(*urls: str) -> dict[str, str]:
+        settings = load_settings(
+            database_url=pair.primary.url, database_replica_url=",".join(urls), database_schema=SCHEMA,
+            valkey_url=engines.valkey_url, database_replica_lag_max_seconds=0.2,
+        )  # fmt: skip
+        return {each.check: each.status async for each in diagnose(settings, None) if each.check.startswith("replica")}
+
+    names = ("replica_1", "replica_1_source", "replica_1_version", "replica_1_lag")
+    well = dict.fromkeys(names, "ok")
+
+    async def is_well() -> bool:
+        return await ask(pair.replica.url) == well
+
+    await eventually_async(is_well, 30, "the replica has caught up")
+    pair.pause()
+    try:
+        with psycopg.connect(pair.primary.url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE public.unseen ()")
+        assert await ask(pair.replica.url) == well | {"replica_1_lag": "warning"}
+    finally:
+        pair.resume()
+    assert await ask("postgresql:///nowhere?host=/nowhere", pair.primary.url) == {
+        "replica_1": "warning", "replica_2": "warning", "replica_2_source": "ok", "replica_2_version": "ok",
+    }  # fmt: skip
+    stranger = await ask(engines.maintenance_url)
+    assert stranger["replica_1_source"] == "failed"

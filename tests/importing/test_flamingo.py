@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from grandstand.domain.partitions import month_at
 from grandstand.storage import queries
-from grandstand.storage.event_log import next_month, partition_name
 from grandstand.supervisor.state import read_state
 from tests.importing.board_model import Event, Expected, count_by_type, ranking, read_events, time_of
 from tests.importing.conftest import Run
@@ -158,10 +158,10 @@ def test_the_same_again_in_another_month_has_no_effect(
     import_log: Any, running_server: Server, client: httpx.Client, events: list[Event]
 ) -> None:
     # What a month later looks like to the next import: these events stand in another partition than the open one.
-    earlier = date(2020, 2, 1)
+    earlier = month_at(datetime(2020, 2, 1, tzinfo=UTC))
     statement = queries.load("events/create_partition.sql")
     with database(running_server) as connection:
-        connection.execute(statement.format(partition=partition_name(earlier), from_=earlier, to=next_month(earlier)))
+        connection.execute(statement.format(partition=earlier.name, from_=earlier.starts_at, to=earlier.ends_at))
         moved = connection.execute("UPDATE events SET received_at = '2020-02-29T12:00:00Z'")
         assert moved.rowcount == EVENTS
     before = effect(running_server)

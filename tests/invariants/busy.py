@@ -8,6 +8,7 @@ import msgspec
 
 from grandstand.domain.leaderboards import TieBreak
 from grandstand.operations.count_events import EventCounter
+from grandstand.workers.partition_keeper import PartitionKeeper
 from tests.support.core import Core, event
 from tests.tournaments.cups import HOUR, START, Cups, score
 
@@ -103,8 +104,6 @@ async def build(cups: Cups) -> Busy:
         await cups.send(*(score(user, 1, at=time.now, cup="late") for user in USERS[4:7]))
     await core.new_closer().close()
     await core.sweeper.sweep()
-    async with core.database.connection() as connection:
-        for month in (time.now.date().replace(day=1), time.now.date().replace(month=time.now.month + 1, day=1)):
-            await core.event_log.create_partition(connection, month)
+    await PartitionKeeper(core.database, core.event_log, ahead=1).keep()
     await EventCounter(core.database, core.event_log).count()
     return busy

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from grandstand.domain.partitions import month_at
 from grandstand.storage.entries import Entry
-from grandstand.storage.event_log import next_month, partition_name
 from grandstand.storage.event_stream import HIGH
 from tests.invariants.busy import Busy
 from tests.support.core import block, event
@@ -28,8 +28,8 @@ def sql(*statements: str, reindex: bool = False) -> Damage:
     """Damage PostgreSQL; with `reindex` the rank indexes follow, so that only the entries are wrong."""
 
     async def damage(busy: Busy) -> None:
-        month = busy.cups.time.now.date().replace(day=1)
-        names = {"{month}": partition_name(month), "{next_month}": partition_name(next_month(month))}
+        month = month_at(busy.cups.time.now)
+        names = {"{month}": month.name, "{next_month}": month_at(month.ends_at).name}
         for statement in statements:
             for name, partition in names.items():
                 statement = statement.replace(name, partition)

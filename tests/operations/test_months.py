@@ -2,13 +2,14 @@
 
 import asyncio
 import random
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
 from grandstand import clock
 from grandstand.domain.events import Event
-from grandstand.storage.event_log import month_of, next_month, partition_name
+from grandstand.domain.partitions import month_at
+from grandstand.storage.event_log import EventLog
 from tests.support.core import Core, block, event, split
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +49,7 @@ async def test_a_redelivery_in_another_month_counts_once(core: Core, moments: tu
     for moment in moments:
         await apply_at(core, events, moment)
     await check_once(core, events)
-    assert await ids_by_partition(core) == {partition_name(month_of(moments[0])): 2}
+    assert await ids_by_partition(core) == {month_at(moments[0]).name: 2}
 
 
 async def test_one_batch_with_both_months_counts_once_and_keeps_the_first_delivery(core: Core) -> None:
@@ -152,7 +153,9 @@ async def test_a_partition_can_be_made_while_others_read_and_write(core: Core) -
                 BEFORE,
             )
             async with core.database.connection() as connection:
-                made = await asyncio.wait_for(core.event_log.create_partition(connection, date(2030, 1, 1)), 10)
+                made = await asyncio.wait_for(
+                    core.event_log.create_partition(connection, AFTER + timedelta(days=1096)), 10
+                )
             assert made
     finally:
         await core.database.pool.release(writer)
@@ -161,25 +164,32 @@ async def test_a_partition_can_be_made_while_others_read_and_write(core: Core) -
 
 
 async def test_the_same_partition_made_by_many_at_once(core: Core) -> None:
-    async def create(month: date) -> bool:
+    async def create(moment: datetime) -> bool:
         async with core.database.connection() as connection:
-            return await core.event_log.create_partition(connection, month)
+            return await core.event_log.create_partition(connection, moment) is not None
 
-    month = date(2030, 1, 1)
+    moment = datetime(2030, 1, 1, tzinfo=UTC)
     for _ in range(5):
-        made = await asyncio.gather(*(create(month) for _ in range(8)))
+        made = await asyncio.gather(*(create(moment) for _ in range(8)))
         assert sum(made) == 1
-        month = next_month(month)
+        moment = month_at(moment).ends_at
     async with core.database.connection() as connection:
-        assert await core.event_log.partitions(connection) == [f"events_2030_0{number}" for number in range(1, 6)]
+        held = await core.event_log.partitions(connection)
+    assert [each.name for each in held] == [f"events_2030_0{number}" for number in range(1, 6)]
 
 
 async def test_a_partition_has_the_bounds_and_indexes_of_its_month(core: Core) -> None:
-    for month in (date(2028, 2, 1), date(2028, 12, 1)):
+    wanted = {
+        "events_2028_02": (date(2028, 2, 1), date(2028, 3, 1)),
+        "events_2028_12": (date(2028, 12, 1), date(2029, 1, 1)),
+    }
+    wanted["events_2028_11_30"] = date(2028, 11, 30), date(2028, 12, 1)
+    for name, (month, after) in wanted.items():
+        log = EventLog("day" if name.endswith("_30") else "month")
         async with core.database.connection() as connection:
-            assert await core.event_log.create_partition(connection, month)
-            assert not await core.event_log.create_partition(connection, month)
-        name, after = partition_name(month), next_month(month)
+            moment = datetime.combine(month, time(), UTC)
+            assert await log.create_partition(connection, moment)
+            assert not await log.create_partition(connection, moment)
         bounds = await core.database.pool.fetchval(
             "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = $1", name
         )

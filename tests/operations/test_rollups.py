@@ -142,8 +142,8 @@ async def test_no_rebuild_from_less_than_was_counted(core: Core) -> None:
     await counter(core).count()
     before = await stored(core)
     async with core.database.transaction() as connection:
-        for name in await core.event_log.partitions(connection):
-            await connection.execute(f"DROP TABLE {name}")
+        for each in await core.event_log.partitions(connection):
+            await connection.execute(f"DROP TABLE {each.name}")
     with pytest.raises(ConflictError) as caught:
         await counter(core).rebuild()
     assert caught.value.code == "rollups_need_archive"

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from grandstand.domain.event_model import NEWEST, OLDEST, StreamedEvent
+from grandstand.domain.partitions import month_at
 from grandstand.storage.event_log import EventLog, RowRefusedError
 from grandstand.storage.event_rows import EventRows
 from grandstand.storage.rollups import RollupStore
@@ -18,7 +19,7 @@ from tests.support.core import Core
 
 pytestmark = pytest.mark.anyio
 
-MONTH = date(2026, 7, 1)
+MONTH = month_at(datetime(2026, 7, 1, tzinfo=UTC))
 RECEIVED = datetime(2026, 7, 9, 12, 30, 15, 123_456, UTC)
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=255)
 MOMENTS = st.datetimes(
@@ -50,7 +51,7 @@ async def read_back(core: Core, events: Sequence[StreamedEvent]) -> tuple[list[t
             await RollupStore().enqueue(connection, MONTH, rows)
             stored = [tuple(row) for row in await connection.fetch("SELECT * FROM events ORDER BY id")]
             queued = tuple(await connection.fetchrow(
-                "SELECT received_month, events, event_types, user_ids, occurred_at, event_ids FROM rollup_queue"
+                "SELECT received_month, received_until, events, event_types, user_ids, occurred_at, event_ids FROM rollup_queue"
             ))  # fmt: skip
             raise _TakenBackError
     except _TakenBackError:
@@ -59,7 +60,7 @@ async def read_back(core: Core, events: Sequence[StreamedEvent]) -> tuple[list[t
 
 async def test_values_come_back_as_they_were(core: Core) -> None:
     async with core.database.connection() as connection:
-        await EventLog().create_partition(connection, MONTH)
+        await EventLog().create_partition(connection, MONTH.starts_at)
         columns = [row[0] for row in await connection.fetch(
             "SELECT attname FROM pg_attribute WHERE attrelid = 'events'::regclass AND attnum > 0 ORDER BY attnum"
         )]  # fmt: skip
@@ -78,8 +79,8 @@ async def test_values_come_back_as_they_were(core: Core) -> None:
         assert [msgspec.json.decode(row["payload"]) for row in found] == [
             msgspec.json.decode(event.payload) for event in events
         ]
-        month, count, types, users, moments, ids = queued
-        assert (month, count) == (MONTH, len(events))
+        first, until, count, types, users, moments, ids = queued
+        assert (first, until, count) == (date(2026, 7, 1), date(2026, 8, 1), len(events))
         assert types == [event.event_type for event in events]
         assert users == [event.user_id for event in events]
         assert moments == [event.occurred_at for event in events]
@@ -102,7 +103,7 @@ def event(number: int, **changes: Any) -> StreamedEvent:
 async def test_a_row_that_the_database_refuses_is_named(core: Core, changes: dict[str, Any]) -> None:
     bad = event(2, **changes)
     async with core.database.connection() as connection:
-        await EventLog().create_partition(connection, MONTH)
+        await EventLog().create_partition(connection, MONTH.starts_at)
     with pytest.raises(RowRefusedError) as caught:
         await read_back(core, [event(1), bad, event(3)])
     assert caught.value.event_id == bad.id

@@ -1,7 +1,7 @@
 """The statements of every batch find their rows by index, however large the tables are."""
 
 import re
-from datetime import date
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,7 @@ ROWS = 100_000
 @pytest.fixture
 async def large(core: Core) -> Core:
     """100,000 entries of two boards and as many events in two months."""
-    for month in (date(2026, 10, 1), date(2026, 11, 1)):
+    for month in (NOON - timedelta(days=31), NOON):
         async with core.database.connection() as connection:
             await core.event_log.create_partition(connection, month)
     await core.database.pool.execute(

@@ -5,7 +5,7 @@ not what the plan is called but what it visits: rows that scans return and rows 
 """
 
 import json
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +36,7 @@ SEED = [
     INSERT INTO occurrences (tournament_id, occurrence, starts_at, ends_at, status, definition)
     SELECT 'b' || n / 10 + 1, n % 10, $1::timestamptz + n * interval '1 minute',
         $1::timestamptz + n * interval '2 minutes',
-        CASE WHEN n % 10 < 9 THEN 'settled' ELSE 'active' END, '{}'
+        CASE WHEN n % 10 < 9 THEN 'settled' WHEN n % 1000 = 999 THEN 'cancelled' ELSE 'active' END, '{}'
     FROM generate_series(0, 19999) n
     """,
     """
@@ -53,8 +53,10 @@ SEED = [
     """
     INSERT INTO dead_letters (dead_letter_id, source, form, event_type, user_id, received_at, priority, events,
         body, error, message, attempts, first_failed_at, last_failed_at, status)
-    SELECT lpad(to_hex(n), 32, '0')::uuid, n::text, 'event', 'game_ended', 'player-' || n % 2000, now(), 'high', 1, '',
-        'failed', '', 1, now(), now(), CASE WHEN n % 100 = 0 THEN 'dead' ELSE 'replayed' END
+    SELECT lpad(to_hex(n), 32, '0')::uuid, n::text, 'event',
+        CASE WHEN n % 500 = 1 THEN 'rare' ELSE 'game_ended' END, 'player-' || n % 2000, now(), 'high', 1, '',
+        CASE WHEN n % 500 = 0 THEN 'rare' ELSE 'failed' END, '', 1, now(), now(),
+        CASE WHEN n % 100 = 0 THEN 'dead' ELSE 'replayed' END
     FROM generate_series(1, 20000) n
     """,
     """
@@ -81,7 +83,8 @@ SEED = [
     """,
     """
     INSERT INTO audit_log (recorded_at, actor, action, target)
-    SELECT $1::timestamptz + n * interval '1 minute', 'server:' || n % 2000, 'player.ban', 'player-' || n % 2000
+    SELECT $1::timestamptz + n * interval '1 minute', 'server:' || n % 2000,
+        CASE WHEN n % 500 = 0 THEN 'rare' ELSE 'player.ban' END, 'player-' || n % 2000
     FROM generate_series(1, 20000) n
     """,
     """
@@ -104,7 +107,7 @@ SEED = [
 
 
 async def seed(core: Core) -> None:
-    for month in (date(2026, 10, 1), date(2026, 11, 1)):
+    for month in (NOON - timedelta(days=31), NOON):
         async with core.database.connection() as connection:
             await core.event_log.create_partition(connection, month)
     async with core.database.transaction() as connection:
@@ -118,15 +121,20 @@ READS: list[tuple[str, tuple[Any, ...]]] = [
     ("prizes/list.sql", (None, None, None, FIRST, LIMIT)),
     ("prizes/list.sql", ("player-7", None, None, FIRST, LIMIT)),
     ("prizes/list.sql", ("player-7", "claimed", "b7", FIRST, LIMIT)),
+    ("prizes/list.sql", (None, "pending", None, FIRST, LIMIT)),
+    ("prizes/list.sql", (None, "voided", None, FIRST, LIMIT)),
     ("prizes/list_newest.sql", ("player-7", LIMIT)),
     ("prizes/find.sql", (MIDDLE,)),
     ("tournaments/list.sql", ("b1", None, LIMIT, True)),
+    ("tournaments/list.sql", ("", "cancelled", LIMIT, True)),
     ("tournaments/find.sql", ("b77", None)),
     ("tournaments/find.sql", ("b77", 3)),
     ("tournaments/find_participant.sql", ("b1", 1, "player-7")),
     ("dead_letters/list.sql", (None, None, None, None, LAST, LIMIT)),
     ("dead_letters/list.sql", ("dead", None, None, None, LAST, LIMIT)),
     ("dead_letters/list.sql", (None, None, "player-7", None, LAST, LIMIT)),
+    ("dead_letters/list.sql", (None, "rare", None, None, LAST, LIMIT)),
+    ("dead_letters/list.sql", (None, None, None, "rare", LAST, LIMIT)),
     ("dead_letters/find.sql", (MIDDLE,)),
     ("quarantine/list.sql", (None, None, None, LAST, LIMIT)),
     ("quarantine/list.sql", (None, None, "held", LAST, LIMIT)),
@@ -140,6 +148,8 @@ READS: list[tuple[str, tuple[Any, ...]]] = [
     ("audit/list_newest.sql", ALL_AUDIT),
     ("audit/list_newest.sql", (2**62, "server:7", None, None, None, None, LIMIT)),
     ("audit/list_newest.sql", (2**62, None, None, "player-7", None, None, LIMIT)),
+    ("audit/list_newest.sql", (2**62, None, "rare", None, None, None, LIMIT)),
+    ("audit/list_newest.sql", (2**62, None, "never", None, None, None, LIMIT)),
     ("erasures/find_pending.sql", ("player-3000",)),
     ("erasures/list_pending.sql", (LIMIT,)),
     ("erasures/list_hashes.sql", (NOON + timedelta(minutes=19_990),)),

@@ -417,7 +417,7 @@ async def empty(database: Database) -> None:
     """Bring a database back to the state after its migrations."""
     async with database.transaction() as connection:
         leaving = await connection.fetch("SELECT tablename FROM pg_tables WHERE tablename LIKE 'leaving%'")
-        for name in [*await EventLog().partitions(connection), *(row[0] for row in leaving)]:
+        for name in [*(each.name for each in await EventLog().partitions(connection)), *(row[0] for row in leaving)]:
             await connection.execute(f"DROP TABLE {name}")
         await connection.execute(
             "DELETE FROM entries; DELETE FROM archived_entries; DELETE FROM bucket_members; DELETE FROM removals;"
@@ -430,5 +430,5 @@ async def empty(database: Database) -> None:
             "DELETE FROM occurrences; DELETE FROM tournaments; DELETE FROM leases;"
             "DELETE FROM dead_letters; DELETE FROM erasures; DELETE FROM webhook_events; DELETE FROM webhook_endpoints;"
             "DELETE FROM rankings; DELETE FROM leaderboards; DELETE FROM players;"
-            "UPDATE ledger SET open_month = NULL, leaderboards_revision = 0"
+            "UPDATE ledger SET open_month = NULL, open_until = NULL, leaderboards_revision = 0"
         )

@@ -3,11 +3,10 @@
 from collections.abc import Collection
 from typing import Any
 
-from grandstand import clock
 from grandstand.invariants.check import Scope, Subject
 from grandstand.invariants.registry import CHECKS
 from grandstand.invariants.run import CheckReport, run_checks
-from grandstand.storage.event_log import month_of, next_month
+from grandstand.workers.partition_keeper import PartitionKeeper
 from tests.support.core import Core
 
 ALL_AT_REST = Scope(
@@ -38,9 +37,7 @@ async def check_invariants(
     core: Core, *, but: Collection[str] = (), subject: Subject | None = None
 ) -> dict[str, CheckReport]:
     """Bring in what loops of a deployment would bring in, then hold every promise."""
-    async with core.database.connection() as connection:
-        for month in (month_of(clock.now()), next_month(month_of(clock.now()))):
-            await core.event_log.create_partition(connection, month)
+    await PartitionKeeper(core.database, core.event_log, ahead=1).keep()
     for _ in range(2):
         await core.new_keeper().keep()
     found: dict[str, Any] = {

@@ -214,7 +214,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
         reads=await _open_reads(settings, stack, reads, valkey),
         valkey=valkey,
         ledger=Ledger(schema),
-        event_log=EventLog(),
+        event_log=EventLog(settings.partition_every),
         archived=ArchivedEvents(database, settings.archive_url),
         entries=EntryStore(),
         leaderboards=store,
@@ -265,11 +265,11 @@ async def _open_database(settings: Settings, stack: AsyncExitStack, name: Litera
 
 async def _open_reads(settings: Settings, stack: AsyncExitStack, primary: Database, valkey: Valkey) -> Reads:
     """Return what reads go through; a replica that is away now is found when it is there."""
-    if settings.database_replica_url is None:
+    if not replica_urls(settings):
         return Reads(primary)
-    urls = _COMMA_BEFORE_URL.split(settings.database_replica_url.get_secret_value())
     pools = [
-        await _open_at(url.strip(), settings, stack, f"replica-{number}") for number, url in enumerate(urls, start=1)
+        await _open_at(url, settings, stack, f"replica-{number}")
+        for number, url in enumerate(replica_urls(settings), start=1)
     ]
     lag_max = settings.database_replica_lag_max_seconds
     watching = await _open_at(require_url(settings, "database_url"), settings, stack, _WATCHING)
@@ -309,6 +309,13 @@ async def _open_at(url: str, settings: Settings, stack: AsyncExitStack, name: st
         raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error
     stack.push_async_callback(_close_pool, pool)
     return Database(pool, settings.database_acquire_timeout_seconds, name, said_first(settings, only_reads=only_reads))
+
+
+def replica_urls(settings: Settings) -> list[str]:
+    """Return where the read replicas are."""
+    if settings.database_replica_url is None:
+        return []
+    return [url.strip() for url in _COMMA_BEFORE_URL.split(settings.database_replica_url.get_secret_value())]
 
 
 def keeps_sessions(settings: Settings) -> bool:

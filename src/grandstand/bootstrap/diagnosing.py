@@ -2,21 +2,25 @@
 
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 from valkey.exceptions import ValkeyError
 
-from grandstand.bootstrap.core import first_line, keeps_sessions, require_url, said_first
+from grandstand.bootstrap.core import first_line, keeps_sessions, replica_urls, require_url, said_first
 from grandstand.diagnosis.advice import Advice
 from grandstand.diagnosis.environment import look_at_names
 from grandstand.diagnosis.machine import look_at_machine
 from grandstand.diagnosis.postgres import look_at_postgres
+from grandstand.diagnosis.replicas import look_at_replica
 from grandstand.diagnosis.valkey import look_at_valkey
 from grandstand.domain.errors import UnavailableError
 from grandstand.settings import Settings
 from grandstand.storage.postgres import OUT_OF_REACH, Database, open_pool
 from grandstand.storage.valkey import open_valkey
+
+_UNUSABLE = (*OUT_OF_REACH, UnavailableError, ValueError, asyncpg.PostgresError)
 
 
 async def diagnose(settings: Settings, data_dir: Path | None) -> AsyncIterator[Advice]:
@@ -31,26 +35,46 @@ async def diagnose(settings: Settings, data_dir: Path | None) -> AsyncIterator[A
 
 async def _postgres(settings: Settings) -> AsyncIterator[Advice]:
     try:
-        pool = await open_pool(
-            require_url(settings, "database_url"),
-            schema=settings.database_schema,
-            size_min=1,
-            size_max=1,
-            statement_timeout_seconds=settings.database_statement_timeout_seconds,
-            application_name="grandstand doctor",
-            keeps_sessions=keeps_sessions(settings),
-        )
-        try:
-            database = Database(pool, settings.database_acquire_timeout_seconds, local_settings=said_first(settings))
+        async with _opened(require_url(settings, "database_url"), settings) as database:
             async for advice in look_at_postgres(database, settings):
                 yield advice
-        finally:
-            await pool.close()
-    except (*OUT_OF_REACH, UnavailableError, ValueError, asyncpg.PostgresError) as error:
+            for number, url in enumerate(replica_urls(settings), start=1):
+                async for advice in _replica(f"replica_{number}", url, database, settings):
+                    yield advice
+    except _UNUSABLE as error:
         yield Advice(
             "postgres", "failed", f"It cannot be used: {first_line(error)}.",
             "Start it, and see that GRANDSTAND_DATABASE_URL leads to it.",
         )  # fmt: skip
+
+
+async def _replica(name: str, url: str, primary: Database, settings: Settings) -> AsyncIterator[Advice]:
+    try:
+        async with _opened(url, settings) as replica:
+            async for advice in look_at_replica(name, replica, primary, settings.database_replica_lag_max_seconds):
+                yield advice
+    except _UNUSABLE as error:
+        yield Advice(
+            name, "warning", f"It cannot be used: {first_line(error)}. Reads go to the primary.",
+            "Start it, and see that GRANDSTAND_DATABASE_REPLICA_URL leads to it.",
+        )  # fmt: skip
+
+
+@asynccontextmanager
+async def _opened(url: str, settings: Settings) -> AsyncIterator[Database]:
+    pool = await open_pool(
+        url,
+        schema=settings.database_schema,
+        size_min=1,
+        size_max=1,
+        statement_timeout_seconds=settings.database_statement_timeout_seconds,
+        application_name="grandstand doctor",
+        keeps_sessions=keeps_sessions(settings),
+    )
+    try:
+        yield Database(pool, settings.database_acquire_timeout_seconds, local_settings=said_first(settings))
+    finally:
+        await pool.close()
 
 
 async def _valkey(settings: Settings) -> AsyncIterator[Advice]:

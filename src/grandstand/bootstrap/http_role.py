@@ -91,7 +91,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         sessions=SessionOpener(authenticator, core.database, core.bans),
         keys=KeyManager(core.database),
         audit=AuditReader(core.reads, AuditStore()),
-        analytics=AnalyticsReader(core.primary_reads, AnalyticsStore()),
+        analytics=AnalyticsReader(core.reads, AnalyticsStore(), age_max_seconds=settings.analytics_cache_seconds),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
         lister=LeaderboardLister(core.catalog, core.database),

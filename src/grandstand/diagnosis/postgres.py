@@ -6,9 +6,10 @@ from grandstand import clock
 from grandstand.diagnosis.advice import Advice, judged
 from grandstand.diagnosis.clocks import look_at_clock
 from grandstand.diagnosis.environment import look_at_connections
+from grandstand.domain.partitions import list_faults
 from grandstand.settings import Settings
 from grandstand.storage import queries
-from grandstand.storage.event_log import EventLog, month_of, next_month, partition_name
+from grandstand.storage.event_log import EventLog
 from grandstand.storage.postgres import Database
 from grandstand.storage.schema_version import newest_version, read_version
 
@@ -27,7 +28,7 @@ async def look_at_postgres(database: Database, settings: Settings) -> AsyncItera
         (facts,) = await connection.fetch(queries.load("diagnosis/server_facts.sql"))
         answered_at = clock.now()
         version = await read_version(connection)
-        partitions = await EventLog().partitions(connection) if version is not None else set()
+        partitions = await EventLog().partitions(connection) if version is not None else []
     yield judged(
         "postgres_version",
         facts["version_number"] // 10_000 >= OLDEST,
@@ -71,13 +72,11 @@ async def look_at_postgres(database: Database, settings: Settings) -> AsyncItera
         otherwise="warning",
     )
     if version is not None:
-        month = month_of(asked_at)
-        wanted = (partition_name(month), partition_name(next_month(month)))
-        missing = [name for name in wanted if name not in partitions]
+        faults = list_faults(partitions, asked_at)
         yield judged(
             "partitions",
-            not missing,
-            f"Missing: {', '.join(missing)}." if missing else "Those of this month and of the next exist.",
+            not faults,
+            f"Wrong: {'; '.join(faults)}." if faults else "Those of today and of what follows exist.",
             "Run a scheduler (`grandstand serve --role scheduler`): it makes them.",
         )
     yield look_at_clock("postgres_clock", facts["server_time"], asked_at, answered_at)

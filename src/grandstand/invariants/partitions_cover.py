@@ -1,18 +1,19 @@
-"""The months that events arrive in have their partitions."""
+"""The days that events arrive on have their partitions, with the names that say what they hold."""
 
 from grandstand import clock
+from grandstand.domain.partitions import list_faults
 from grandstand.invariants.check import Check, Look
-from grandstand.storage.event_log import EventLog, month_of, next_month, partition_name
+from grandstand.storage.event_log import EventLog
 
 
 async def _look(look: Look) -> None:
-    month = month_of(clock.now())
     async with look.snapshot() as connection:
         held = await EventLog().partitions(connection)
-    for wanted in (partition_name(month), partition_name(next_month(month))):
-        look.outcome.looked_at += 1
-        if wanted not in held:
-            look.outcome.add(f"the partition {wanted} is missing", partition=wanted)
+    look.outcome.looked_at = len(held)
+    for fault in list_faults(held, clock.now()):
+        look.outcome.add(fault)
 
 
-PARTITIONS_COVER = Check("partitions_cover", "The partitions of this month and of the next exist.", _look)
+PARTITIONS_COVER = Check(
+    "partitions_cover", "Partitions hold today and what follows without a gap, each what its name says.", _look
+)

@@ -8,20 +8,21 @@ rank index left that to whoever gets the delivery next.
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
 
 from grandstand import clock
 from grandstand.domain.event_model import NEWEST, OLDEST, StreamedEvent, decode_events
+from grandstand.domain.partitions import PartitionRange, find_partition
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.fold_scores import Folded, ScoreFolder
 from grandstand.operations.judge_events import EventJudge
 from grandstand.operations.rehearse_event import EventRehearsal
 from grandstand.operations.score_events import score_events
 from grandstand.storage.changes import Changes
-from grandstand.storage.event_log import EventLog, month_of
+from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_rows import EventRows
 from grandstand.storage.event_stream import Block
 from grandstand.storage.ledger import Ledger
@@ -38,8 +39,12 @@ Delivery = tuple[StreamedEvent, datetime]
 """An event and when it was received."""
 
 
-class _MonthClosedError(Exception):
-    """The batch has events of a month that is not the open one: it needs the ledger alone."""
+class _NotOpenError(Exception):
+    """The batch has events of a partition that is not the open one: it needs the ledger alone."""
+
+
+class _NoPartitionError(Exception):
+    """There is no partition for events of the batch."""
 
 
 @dataclass(slots=True)
@@ -112,35 +117,36 @@ class EventApplier:
                     outcome = await self._store_in(connection, batch, alone=alone)
                 self._folder.commit()
                 return outcome
-            except _MonthClosedError:
+            except _NotOpenError:
                 alone = True
-            except asyncpg.UndefinedTableError as error:
+            except (_NoPartitionError, asyncpg.UndefinedTableError) as error:
                 problem = error
+                # Alone, for the partition that is said to be open may have left: then the tables say which there are.
+                alone = True
                 async with self._database.connection() as connection:
-                    for month in batch.months:
-                        await self._event_log.create_partition(connection, month)
+                    for moment in batch.moments:
+                        await self._event_log.create_partition(connection, moment)
             except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError) as error:
                 problem = error
                 # Another worker stored some of these events meanwhile; the next look at the known ids sees them.
                 # Who loses that race twice takes the ledger alone, and nobody is left to race with.
                 alone = alone or attempt > 0
-        raise problem or RuntimeError("A batch could not be stored: the open month changed under it again and again.")
+        raise problem or RuntimeError("A batch could not be stored: its partition changed under it again and again.")
 
     async def _store_in(self, connection: "Connection[Any]", batch: "_Batch", *, alone: bool) -> tuple[Applied, Folded]:
         state = await (self._ledger.seize(connection) if alone else self._ledger.join(connection))
-        if not alone and batch.months != {state.open_month}:
-            raise _MonthClosedError
-        newest = max(batch.months)
-        # A month that lies ahead of this clock is a wrong clock's: opening it would make every right batch run alone.
-        if alone and newest <= month_of(clock.now() + _CLOCK_DIFFERENCE) and newest != state.open_month:
-            await self._ledger.open_month(connection, newest)
+        partitions = await self._partitions(connection, batch, state.open_partition, alone=alone)
+        newest = max(partitions.values(), key=_by_end)
+        # One that lies ahead of this clock is a wrong clock's: opening it would make every right batch run alone.
+        if alone and newest.starts_at <= clock.now() + _CLOCK_DIFFERENCE and newest != state.open_partition:
+            await self._ledger.open_partition(connection, newest)
         if state.leaderboards_revision > self._catalog.revision:
             await self._catalog.refresh(connection, state.leaderboards_revision)
         self._folder.begin(state.leaderboards_revision)
 
         known = await self._event_log.find_known(connection, list(batch.events))
         new = [item for event_id, item in batch.events.items() if event_id not in known]
-        await self._store_rows(connection, new)
+        await self._store_rows(connection, new, partitions)
         removals = await self._folder.removals_since(connection, batch.oldest)
         held = await self._judge.judge(connection, self._catalog, new, removals)
         scored = score_events(self._catalog, new, removals, held)
@@ -151,17 +157,37 @@ class EventApplier:
         applied = Applied(stored=len(new), duplicates=batch.delivered - len(new), unranked=scored.unranked)
         return applied, folded
 
-    async def _store_rows(self, connection: "Connection[Any]", new: list[Delivery]) -> None:
-        rows: dict[date, list[Delivery]] = defaultdict(list)
-        # Blocks are few and events many: which month it is, is found once for each block.
-        month = {received_at: rows[month_of(received_at)] for received_at in {item[1] for item in new}}
+    async def _partitions(
+        self, connection: "Connection[Any]", batch: "_Batch", opened: PartitionRange | None, *, alone: bool
+    ) -> dict[datetime, PartitionRange]:
+        """Return the partition of each moment at which events of the batch were received."""
+        if not alone:
+            # One partition for all batches that run side by side: its index keeps an id from being stored twice.
+            if opened is None or not all(opened.holds(moment) for moment in batch.moments):
+                raise _NotOpenError
+            return dict.fromkeys(batch.moments, opened)
+        held = await self._event_log.partitions(connection)
+        found: dict[datetime, PartitionRange] = {}
+        for moment in batch.moments:
+            partition = find_partition(held, moment)
+            if partition is None:
+                raise _NoPartitionError(f"No partition holds {moment}.")
+            found[moment] = partition
+        return found
+
+    async def _store_rows(
+        self, connection: "Connection[Any]", new: list[Delivery], partitions: dict[datetime, PartitionRange]
+    ) -> None:
+        rows: dict[PartitionRange, list[Delivery]] = defaultdict(list)
+        # Blocks are few and events many: which partition it is, is found once for each block.
+        part = {received_at: rows[partitions[received_at]] for received_at in {item[1] for item in new}}
         # Ids in ascending order, so two batches cannot deadlock; their one form of text sorts like the ids.
         for item in sorted(new, key=_by_id):
-            month[item[1]].append(item)
-        for first_day in sorted(rows):
-            events = EventRows(rows[first_day])
-            await self._event_log.store(connection, first_day, events)
-            await self._rollups.enqueue(connection, first_day, events)
+            part[item[1]].append(item)
+        for partition in sorted(rows, key=_by_end):
+            events = EventRows(rows[partition])
+            await self._event_log.store(connection, partition, events)
+            await self._rollups.enqueue(connection, partition, events)
 
 
 class _Batch:
@@ -180,8 +206,12 @@ class _Batch:
         if times and not OLDEST <= min(times) <= max(times) <= NEWEST:
             raise ValueError("An event's occurred_at is no time that an event can have.")
         self.oldest = min(block.received_at for block in blocks)
-        self.months = {month_of(block.received_at) for block in blocks}
+        self.moments = {block.received_at for block in blocks}
 
 
 def _by_id(item: Delivery) -> str:
     return item[0].id
+
+
+def _by_end(partition: PartitionRange) -> datetime:
+    return partition.ends_at

@@ -7,7 +7,7 @@ adds them up: each is counted once, whoever is killed when. docs/decisions/0028 
 from typing import Any
 
 from grandstand.domain.errors import ConflictError
-from grandstand.storage.event_log import EventLog, partition_name
+from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import EventStream
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.postgres import Connection, Database
@@ -57,8 +57,9 @@ class EventCounter:
     async def _gives_way(self) -> bool:
         """Whether ranks come first: more waits in the stream than a batch takes, and nothing is queued for long."""
         async with self._database.connection() as connection:
-            lag_seconds = await self._store.lag_seconds(connection)
+            lag_seconds, events = await self._store.waiting(connection)
         metrics.ROLLUP_LAG_SECONDS.set(lag_seconds)
+        metrics.ROLLUP_QUEUE_EVENTS.set(events)
         if self._stream is None or lag_seconds >= PATIENCE_SECONDS:
             return False
         return (await self._stream.depth()).depth > BUSY_EVENTS
@@ -86,16 +87,14 @@ class EventCounter:
             async with self._database.frozen_transaction() as connection:
                 await self._store.lock(connection, waits=True)
                 await self._event_log.hold(connection)
-                await self._check(connection)
+                await self._check(connection, timeout_seconds)
                 await self._store.rebuild(connection, timeout_seconds)
         except RollupsBusyError as error:
             raise ConflictError("rollups_busy", "The rollups are being counted or rebuilt: try again.") from error
 
-    async def _check(self, connection: "Connection[Any]") -> None:
-        held = set(await self._event_log.partitions(connection))
-        months = await self._store.counted_months(connection)
-        if missing := [partition_name(month) for month in months if partition_name(month) not in held]:
+    async def _check(self, connection: "Connection[Any]", timeout_seconds: float) -> None:
+        if missing := [f"{month:%Y-%m}" for month in await self._store.missing_months(connection, timeout_seconds)]:
             raise ConflictError(
                 "rollups_need_archive",
-                f"Counted events are no longer stored ({', '.join(missing)}): restore them before a rebuild.",
+                f"Counted events are not stored any more (received in {', '.join(missing)}): restore them first.",
             )

@@ -1,8 +1,9 @@
 """Answers what players did: counts by hour and day from the rollups, sessions and funnels from the stored events."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import date, timedelta
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
@@ -26,9 +27,11 @@ from grandstand.operations.analytics_views import (
     Retention,
     SessionStats,
 )
+from grandstand.operations.answer_cache import AnswerCache
+from grandstand.operations.route_reads import Reads
 from grandstand.storage.analytics import AnalyticsStore
 from grandstand.storage.event_log import EventLog
-from grandstand.storage.postgres import Database
+from grandstand.storage.postgres import Connection, Database
 
 HOURS_MAX_DAYS = 31
 DAYS_MAX = 366
@@ -44,8 +47,12 @@ GAP = timedelta(minutes=30)
 _AT_ONCE = 2
 """Questions that one process asks the stored events at the same time: each may read millions of rows."""
 
+_KEPT_ROWS_MAX = 100_000
+"""Rows of all answers that are kept together: some ten MB."""
+
 _SHARE_DIGITS = 4
 _RETURNS = (1, 7, 30)
+T = TypeVar("T")
 
 
 class FunnelRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,6 +72,11 @@ class Span(msgspec.Struct):
     to: str | None = None
     timezone: str | None = None
 
+    @property
+    def texts(self) -> tuple[str | None, ...]:
+        """What tells two of them apart."""
+        return self.from_, self.to, self.timezone
+
     def read(self, *, usual_days: int, longest_days: int) -> TimeRange:
         """Return the range.
 
@@ -78,18 +90,49 @@ class Span(msgspec.Struct):
 
 
 class AnalyticsReader:
-    """Answers for one process.
+    """Answers for one process, from a replica where one is fresh.
 
-    All raise `InvalidError` for what cannot be asked, and `UnavailableError` when PostgreSQL is away or too slow.
+    All raise `InvalidError` for what cannot be asked, and `UnavailableError` when PostgreSQL is away or too slow. An
+    answer is kept for up to the age that is given, and who asks the same meanwhile shares it: each is computed once in
+    that time, however many look at a page.
     """
 
-    def __init__(self, database: Database, store: AnalyticsStore) -> None:
+    def __init__(self, database: Database | Reads, store: AnalyticsStore, *, age_max_seconds: float = 0.0) -> None:
         self._database = database
         self._store = store
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._cache: AnswerCache[Hashable, Any] = AnswerCache(
+            "analytics", age_max_seconds=age_max_seconds, weight_max=_KEPT_ROWS_MAX, weigh=_rows_of
+        )
 
     async def stats(self, span: Span, interval: str | None, event_type: str | None) -> EventStats:
         """Return events and users by hour or day (whole ones, those that the range touches) and event type."""
+        return await self._keep(
+            ("stats", *span.texts, interval, event_type), lambda: self._stats(span, interval, event_type)
+        )
+
+    async def overview(self, span: Span) -> Overview:
+        """Return the days that the range touches, whatever time of the day it begins or ends."""
+        return await self._keep(("overview", *span.texts), lambda: self._overview(span))
+
+    async def retention(self, span: Span, by: str | None) -> Retention:
+        """Return cohorts by the day of the first event and, with `by`, a field of its payload."""
+        return await self._keep(("retention", *span.texts, by), lambda: self._retention(span, by))
+
+    async def sessions(self, span: Span) -> SessionStats:
+        """Return sessions by the day on which they began."""
+        return await self._keep(("sessions", *span.texts), lambda: self._sessions(span))
+
+    async def funnel(self, body: bytes) -> FunnelView:
+        """Return how many users took each step of a funnel; see `Funnel` for what a step is."""
+        return await self._keep(("funnel", body), lambda: self._funnel(body))
+
+    async def _keep(self, asked: Hashable, load: Callable[[], Awaitable[T]]) -> T:
+        # No change is announced, and none need be: the age is what is promised.
+        answer: T = await self._cache.get(asked, lambda: True, load)
+        return answer
+
+    async def _stats(self, span: Span, interval: str | None, event_type: str | None) -> EventStats:
         if interval not in (None, "hour", "day"):
             raise InvalidError([FieldError("interval", "must be hour or day")])
         if event_type is not None and not is_event_type(event_type):
@@ -98,29 +141,33 @@ class AnalyticsReader:
         span_ = span.read(
             usual_days=1 if grain == "hour" else 30, longest_days=HOURS_MAX_DAYS if grain == "hour" else DAYS_MAX
         )
-        async with self._database.snapshot() as connection:
+        days = span_.days()
+        if grain == "day":
+            days.check_whole_hours()
+
+        async def read(connection: "Connection[Any]") -> Sequence[Any]:
             if grain == "hour":
                 starts_at = span_.starts_at.replace(minute=0, second=0, microsecond=0)
-                rows = await self._store.buckets(connection, "hour", starts_at, span_.ends_at, event_type, ROWS_MAX + 1)
-            else:
-                days = span_.days()
-                days.check_whole_hours()
-                if days.is_utc:
-                    starts_at, ends_at = days.start_of(days.first), days.bounds()[2][-1]
-                    rows = await self._store.buckets(connection, "day", starts_at, ends_at, event_type, ROWS_MAX + 1)
-                else:
-                    rows = await self._store.days(connection, days, event_type, ROWS_MAX + 1)
+                return await self._store.buckets(connection, "hour", starts_at, span_.ends_at, event_type, ROWS_MAX + 1)
+            if days.is_utc:
+                starts_at, ends_at = days.start_of(days.first), days.bounds()[2][-1]
+                return await self._store.buckets(connection, "day", starts_at, ends_at, event_type, ROWS_MAX + 1)
+            return await self._store.days(connection, days, event_type, ROWS_MAX + 1)
+
+        rows = await self._database.read(read, in_snapshot=True)
         _check_rows(rows, "from", "or name an event_type")
         return EventStats([EventBucket(*row) for row in rows])
 
-    async def overview(self, span: Span) -> Overview:
-        """Return the days that the range touches, whatever time of the day it begins or ends."""
+    async def _overview(self, span: Span) -> Overview:
         days = span.read(usual_days=30, longest_days=OVERVIEW_DAYS_MAX).days()
         lead = days.around(before=29)
         lead.check_whole_hours()
-        async with self._database.snapshot() as connection:
+
+        async def read(connection: "Connection[Any]") -> tuple[dict[date, Any], Sequence[Any]]:
             totals = {row["day"]: row for row in await self._store.totals(connection, days)}
-            active = await self._store.active(connection, lead, days.first)
+            return totals, await self._store.active(connection, lead, days.first)
+
+        totals, active = await self._database.read(read, in_snapshot=True)
         return Overview(
             days.zone.key,
             [
@@ -132,46 +179,52 @@ class AnalyticsReader:
             ],
         )  # fmt: skip
 
-    async def retention(self, span: Span, by: str | None) -> Retention:
-        """Return cohorts by the day of the first event and, with `by`, a field of its payload."""
+    async def _retention(self, span: Span, by: str | None) -> Retention:
         if by is not None and not is_path(by):
             raise InvalidError([FieldError("by", "must be a dotted path inside the payload")])
         days = span.read(usual_days=30, longest_days=COHORT_DAYS_MAX).days()
         reach = days.around(after=max(_RETURNS))
         reach.check_whole_hours()
         path = [] if by is None else by.split(".")
-        async with self._database.snapshot() as connection:
-            rows = await self._store.cohorts(connection, days, reach, path, ROWS_MAX + 1)
+        rows = await self._database.read(
+            lambda connection: self._store.cohorts(connection, days, reach, path, ROWS_MAX + 1), in_snapshot=True
+        )
         _check_rows(rows, "by", "or name a field with fewer values")
         today = clock.now().astimezone(days.zone).date()
         return Retention(days.zone.key, [_cohort(row, today) for row in rows])
 
-    async def sessions(self, span: Span) -> SessionStats:
-        """Return sessions by the day on which they began."""
+    async def _sessions(self, span: Span) -> SessionStats:
         days = span.read(usual_days=7, longest_days=EVENT_DAYS_MAX).days()
-        async with self._turns, self._database.snapshot() as connection:
+
+        async def read(connection: "Connection[Any]") -> tuple[dict[int, Any], bool]:
             await EventLog().hold(connection)
             found = {row["number"]: row for row in await self._store.sessions(connection, days, GAP)}
-            has_left = await self._store.has_left(connection, days.start_of(days.first) - timedelta(days=1))
+            return found, await self._store.has_left(connection, days.start_of(days.first) - timedelta(days=1))
+
+        async with self._turns:
+            found, has_left = await self._database.read(read, in_snapshot=True)
         return SessionStats(
             days.zone.key, [_sessions(day, found.get(number)) for number, day in enumerate(days, start=1)], not has_left
         )
 
-    async def funnel(self, body: bytes) -> FunnelView:
-        """Return how many users took each step of a funnel; see `Funnel` for what a step is."""
+    async def _funnel(self, body: bytes) -> FunnelView:
         request = decode_body(body, FunnelRequest)
         _check_funnel(request)
         span = Span(request.from_, request.to, request.timezone)
         range_ = span.read(usual_days=7, longest_days=EVENT_DAYS_MAX)
         within = None if request.within_seconds is None else timedelta(seconds=request.within_seconds)
-        funnel = Funnel(request.steps, within)
-        async with self._turns, self._database.snapshot() as connection:
+
+        async def read(connection: "Connection[Any]") -> tuple[Funnel, bool]:
+            funnel = Funnel(request.steps, within)
             await EventLog().hold(connection)
             types = sorted(set(request.steps))
             async for rows in self._store.steps(connection, types, range_.starts_at, range_.ends_at):
                 for user_id, event_type, occurred_at in rows:
                     funnel.add(user_id, event_type, occurred_at)
-            has_left = await self._store.has_left(connection, range_.starts_at - timedelta(days=1))
+            return funnel, await self._store.has_left(connection, range_.starts_at - timedelta(days=1))
+
+        async with self._turns:
+            funnel, has_left = await self._database.read(read, in_snapshot=True)
         funnel.finish()
         first = funnel.users[0]
         steps = [
@@ -179,6 +232,12 @@ class AnalyticsReader:
             for event_type, users in zip(request.steps, funnel.users, strict=True)
         ]
         return FunnelView(steps, not has_left)
+
+
+def _rows_of(_: Hashable, answer: object) -> int:
+    """Return about how many rows are kept with an answer."""
+    rows = [getattr(answer, name, ()) for name in ("buckets", "days", "cohorts", "steps")]
+    return 1 + sum(len(each) for each in rows)
 
 
 def _check_funnel(request: FunnelRequest) -> None:

@@ -1,7 +1,5 @@
 """Asks PostgreSQL whether events can be stored at all, whatever becomes of a certain one."""
 
-from datetime import UTC, datetime, time
-
 from grandstand import clock
 from grandstand.domain.event_model import NO_PAYLOAD, StreamedEvent
 from grandstand.domain.ids import new_ids
@@ -37,11 +35,14 @@ class EventRehearsal:
             state = await self._ledger.join(connection)
             try:
                 async with connection.transaction():
-                    if state.open_month is not None:
-                        moment = datetime.combine(state.open_month, time(), UTC)
+                    held = await self._event_log.partitions(connection)
+                    # The open one may have left since events last came.
+                    partition = state.open_partition if state.open_partition in held else next(reversed(held), None)
+                    if partition is not None:
+                        moment = partition.starts_at
                         event_id = str(new_ids(1, clock.now())[0])
                         event = StreamedEvent(_NAME, _NAME, NO_PAYLOAD, event_id, moment)
-                        await self._event_log.store(connection, state.open_month, EventRows([(event, moment)]))
+                        await self._event_log.store(connection, partition, EventRows([(event, moment)]))
                     await self._entries.touch(connection)
                     raise _UndoneError
             except _UndoneError:

@@ -56,8 +56,8 @@ class AnalyticsStore:
             yield rows
 
     async def has_left(self, connection: "Connection[Any]", since: datetime) -> bool:
-        """Return whether events that were received in the month of `since` or later have left PostgreSQL."""
-        found: bool = await connection.fetchval(queries.load("analytics/missing_months.sql"), since)
+        """Return whether events that were received at `since` or later have left PostgreSQL."""
+        found: bool = await connection.fetchval(queries.load("analytics/has_left.sql"), since)
         return found
 
     async def _fetch(self, connection: "Connection[Any]", name: str, *arguments: Any) -> Sequence[Any]:

@@ -5,30 +5,20 @@ Every method runs on the caller's connection. Names of partitions are made by co
 
 import re
 from collections.abc import Collection, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from grandstand.domain.partitions import PartitionRange
 from grandstand.storage import queries
 from grandstand.storage.erasures import Erasure
+from grandstand.storage.event_log import LOCK_WAIT_MILLISECONDS, EventLog
 from grandstand.storage.postgres import Connection
 
 LONG_SECONDS = 24 * 3600.0
 """Limit of statements that read a whole partition; they hold back nobody."""
 
-LOCK_WAIT_MILLISECONDS = 200
-"""Longest wait for a lock. Whoever comes meanwhile waits behind it: an attempt holds others back for two of these."""
-
 _FIT = re.compile(r"[a-z0-9_]+|[0-9T:+-]+")
-_BOUNDS = re.compile(r"FROM \('([^']+)'\) TO \('([^']+)'\)")
-
-
-class PartitionRange(NamedTuple):
-    """A partition and the `received_at` that it holds: [starts_at, ends_at)."""
-
-    name: str
-    starts_at: datetime
-    ends_at: datetime
 
 
 class Measure(NamedTuple):
@@ -76,23 +66,19 @@ class ArchiveFile(NamedTuple):
 class EventArchives:
     """Reads and writes the manifest."""
 
-    async def list_partitions(self, connection: "Connection[Any]") -> list[PartitionRange]:
-        """Return the partitions of events, the oldest first."""
-        found = []
-        for row in await connection.fetch(queries.load("event_archives/list_partitions.sql")):
-            bounds = _BOUNDS.search(row["bounds"])
-            if bounds is not None:
-                first, last = (datetime.fromisoformat(text).astimezone(UTC) for text in bounds.groups())
-                found.append(PartitionRange(row["name"], first, last))
-        return found
-
     async def list_due(self, connection: "Connection[Any]", ends_by: datetime, now: datetime) -> list[PartitionRange]:
         """Return partitions whose range was over at `ends_by` and of which nothing is needed in the table any more."""
         needed_from = await connection.fetchval(queries.load("event_archives/earliest_need.sql"))
         limit = ends_by if needed_from is None else min(ends_by, needed_from)
-        held = {row[0] for row in await connection.fetch(queries.load("event_archives/held_partitions.sql"), now)}
+        # By range and not by name: what was restored may lie in partitions of the other kind.
+        held = [
+            PartitionRange(*row)
+            for row in await connection.fetch(queries.load("event_archives/held_partitions.sql"), now)
+        ]
         return [
-            each for each in await self.list_partitions(connection) if each.ends_at <= limit and each.name not in held
+            each
+            for each in await EventLog().partitions(connection)
+            if each.ends_at <= limit and not any(each.overlaps(other) for other in held)
         ]
 
     async def under_way(self, connection: "Connection[Any]") -> list[EventArchive]:
@@ -240,10 +226,16 @@ class EventArchives:
         statement = queries.load("event_archives/mark_restored.sql")
         if await connection.fetchval(statement, archive.archive_id, archive.checksum, until) is None:
             return False
-        names = {each.name for each in await self.list_partitions(connection)}
-        name = "merge_restored" if archive.partition in names else "attach_restored"
-        statement = _filled(name, **_range(archive))
-        await connection.execute(statement, timeout=LONG_SECONDS)
+        log = EventLog()
+        whole = PartitionRange(archive.partition, archive.starts_at, archive.ends_at)
+        if not any(each.overlaps(whole) for each in await log.partitions(connection)):
+            await connection.execute(_filled("attach_restored", **_range(archive)))
+            return True
+        # There are partitions again for what came late, of this kind or of the other: the events go where they belong.
+        days = await connection.fetch(_filled("days_restored", table=archive.restoring), timeout=LONG_SECONDS)
+        for row in days:
+            await log.create_partition(connection, row["day"])
+        await connection.execute(_filled("merge_restored", table=archive.restoring), timeout=LONG_SECONDS)
         return True
 
     async def users_to_rewrite(self, connection: "Connection[Any]") -> list[tuple[Erasure, int]]:

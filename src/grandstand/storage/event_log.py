@@ -1,32 +1,22 @@
-"""The events table: monthly partitions by `received_at`, and each event in it once by its `id`."""
+"""The events table: partitions by `received_at`, and each event in it once by its `id`."""
 
 import re
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 
+from grandstand.domain.partitions import PartitionEvery, PartitionRange, choose_partition, find_partition
 from grandstand.storage import queries
 from grandstand.storage.event_rows import EventRows
 from grandstand.storage.postgres import Connection, open_cursor
 
-
-def month_of(moment: datetime) -> date:
-    """Return the first day of the UTC month in which `moment` lies."""
-    return date(moment.year, moment.month, 1)
+LOCK_WAIT_MILLISECONDS = 200
+"""Longest wait for a lock that holds batches back. Whoever comes meanwhile waits behind it."""
 
 
-def next_month(month: date) -> date:
-    """Return the first day of the month after `month`."""
-    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
-
-
-def partition_name(month: date) -> str:
-    """Return the name of the partition that holds `month`."""
-    return f"events_{month:%Y_%m}"
-
-
+_BOUNDS = re.compile(r"FROM \('([^']+)'\) TO \('([^']+)'\)")
 _LINE = re.compile(r"COPY \w+, line (\d+)")
 
 
@@ -45,14 +35,18 @@ class RowsNotStoredError(Exception):
 class EventLog:
     """Stores events; every method runs on the caller's connection."""
 
+    def __init__(self, every: PartitionEvery = "month") -> None:
+        """`every` is what partitions hold that are made from now on; those that are there stay as they are."""
+        self.every = every
+
     async def find_known(self, connection: "Connection[Any]", ids: Sequence[str]) -> set[str]:
         """Return those of `ids` that are stored already, in any partition or in an archive."""
         # As one text, which PostgreSQL takes apart: the driver's own way with arrays costs several times as much.
         wanted = "{" + ",".join(ids) + "}"
         return {str(row[0]) for row in await connection.fetch(queries.load("events/find_known_ids.sql"), wanted)}
 
-    async def store(self, connection: "Connection[Any]", month: date, events: EventRows) -> None:
-        """Copy events of one month into its partition. Ids go in ascending order, so two batches cannot deadlock.
+    async def store(self, connection: "Connection[Any]", partition: PartitionRange, events: EventRows) -> None:
+        """Copy events of one partition into it. Ids go in ascending order, so two batches cannot deadlock.
 
         Raises:
             asyncpg.UniqueViolationError: another batch stored one of the ids meanwhile; begin the transaction anew.
@@ -63,7 +57,7 @@ class EventLog:
         """
         try:
             status = await connection.copy_to_table(
-                partition_name(month), source=events.for_events(), columns=EventRows.EVENT_COLUMNS, format="binary"
+                partition.name, source=events.for_events(), columns=EventRows.EVENT_COLUMNS, format="binary"
             )
         except asyncpg.DataError as error:
             line = _LINE.search(error.context or "")
@@ -119,21 +113,47 @@ class EventLog:
         )  # fmt: skip
         return rows
 
-    async def create_partition(self, connection: "Connection[Any]", month: date) -> bool:
-        """Create the partition of `month` when it is missing; return whether it was."""
-        name = partition_name(month)
-        if name in await self.partitions(connection):
-            return False
-        bounds = [datetime(day.year, day.month, 1, tzinfo=UTC).isoformat() for day in (month, next_month(month))]
-        statement = queries.load("events/create_partition.sql").format(partition=name, from_=bounds[0], to=bounds[1])
+    async def create_partition(self, connection: "Connection[Any]", moment: datetime) -> PartitionRange | None:
+        """Create the partition that holds `moment` when there is none; return the new one."""
+        if find_partition(await self.partitions(connection), moment) is not None:
+            return None
         async with connection.transaction():
             await connection.execute(queries.load("events/lock_partitions.sql"))
-            if name in await self.partitions(connection):
+            held = await self.partitions(connection)
+            if find_partition(held, moment) is not None:
                 # Another process made it between the first look and the lock.
+                return None
+            made = choose_partition(held, moment, self.every)
+            bounds = {"from_": made.starts_at.isoformat(), "to": made.ends_at.isoformat()}
+            await connection.execute(_filled("create_partition", made.name, **bounds))
+        return made
+
+    async def drop_empty(self, connection: "Connection[Any]", partitions: Sequence[PartitionRange]) -> bool:
+        """Drop partitions when all of them are empty; return whether they were. Needs a transaction.
+
+        Raises:
+            asyncpg.LockNotAvailableError: somebody reads or writes events; the transaction is of no use any more.
+        """
+        await connection.execute(queries.load("event_archives/limit_lock_waits.sql"), f"{LOCK_WAIT_MILLISECONDS}ms")
+        for each in partitions:
+            await connection.execute(_filled("lock_for_dropping", each.name))
+            if await connection.fetchval(_filled("has_any", each.name)):
                 return False
-            await connection.execute(statement)
+        for each in partitions:
+            await connection.execute(_filled("drop_partition", each.name))
         return True
 
-    async def partitions(self, connection: "Connection[Any]") -> list[str]:
-        """Return the names of the partitions, oldest first."""
-        return [row[0] for row in await connection.fetch(queries.load("events/list_partitions.sql"))]
+    async def partitions(self, connection: "Connection[Any]") -> list[PartitionRange]:
+        """Return the partitions, oldest first, with the bounds that PostgreSQL has."""
+        found = []
+        for row in await connection.fetch(queries.load("events/list_partitions.sql")):
+            bounds = _BOUNDS.search(row["bounds"])
+            if bounds is not None:
+                first, last = (datetime.fromisoformat(text).astimezone(UTC) for text in bounds.groups())
+                found.append(PartitionRange(row["name"], first, last))
+        return sorted(found, key=lambda each: each.starts_at)
+
+
+def _filled(name: str, partition: str, **bounds: str) -> str:
+    """Return a statement with a partition's name and bounds, which PostgreSQL gave or a date was made into."""
+    return queries.load(f"events/{name}.sql").format(partition=partition, **bounds)

@@ -15,6 +15,7 @@ from grandstand.domain.event_model import StreamedEvent
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _EVENT = struct.pack(">h", 6)
+_QUEUED = struct.pack(">h", 7)
 _UUID = struct.pack(">i", 16)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(2000, 1, 1)
@@ -33,7 +34,15 @@ class EventRows:
     """Some events, received in one partition's time, in ascending order of their ids."""
 
     EVENT_COLUMNS = ("id", "received_at", "occurred_at", "event_type", "user_id", "payload")
-    QUEUE_COLUMNS = ("received_month", "events", "event_types", "user_ids", "occurred_at", "event_ids")
+    QUEUE_COLUMNS = (
+        "received_month",
+        "received_until",
+        "events",
+        "event_types",
+        "user_ids",
+        "occurred_at",
+        "event_ids",
+    )
 
     def __init__(self, events: Sequence[tuple[StreamedEvent, datetime]]) -> None:
         """Take (event, received_at) pairs, sorted by id.
@@ -66,12 +75,13 @@ class EventRows:
         )  # fmt: skip
         return _chunks(chain.from_iterable(rows))
 
-    def for_queue(self, received_month: date) -> AsyncIterator[bytes]:
-        """Yield the one row of the rollups' queue, columns as in `QUEUE_COLUMNS`."""
+    def for_queue(self, first_day: date, until_day: date) -> AsyncIterator[bytes]:
+        """Yield the one row of the rollups' queue for a partition of these days, columns as in `QUEUE_COLUMNS`."""
         return _chunks(
             (
-                _EVENT,
-                struct.pack(">ii", 4, (received_month - _EPOCH_DAY).days),
+                _QUEUED,
+                struct.pack(">ii", 4, (first_day - _EPOCH_DAY).days),
+                struct.pack(">ii", 4, (until_day - _EPOCH_DAY).days),
                 struct.pack(">ii", 4, len(self)),
                 _array(_TEXT_OID, self._types),
                 _array(_TEXT_OID, self._users),

@@ -1,13 +1,13 @@
 """The ledger lock: batches share it; what must not run beside a batch seizes it.
 
-Seizing is how a definition changes, a month opens or a player is removed at one clear moment between two batches.
+Seizing is how a definition changes, a partition opens or a player is removed at one clear moment between two batches.
 The lock is an advisory one, so sharing it writes nothing. docs/decisions/0004 has the reasons.
 """
 
 import hashlib
-from datetime import date
 from typing import Any, NamedTuple
 
+from grandstand.domain.partitions import PartitionRange, between
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
 
@@ -15,7 +15,7 @@ from grandstand.storage.postgres import Connection
 class LedgerState(NamedTuple):
     """What every batch must know before it writes."""
 
-    open_month: date | None
+    open_partition: PartitionRange | None
     leaderboards_revision: int
 
 
@@ -52,11 +52,15 @@ class Ledger:
         row = await connection.fetchrow(queries.load("ledger/read.sql"))
         if row is None:
             raise RuntimeError("The table ledger has lost its row; restore it from a backup or run the migrations.")
-        return LedgerState(row["open_month"], row["leaderboards_revision"])
+        first = row["open_month"]
+        partition = None if first is None else between(first, row["open_until"])
+        return LedgerState(partition, row["leaderboards_revision"])
 
-    async def open_month(self, connection: "Connection[Any]", month: date) -> None:
-        """Make `month` the one that batches may write side by side. Needs the lock alone."""
-        await connection.execute(queries.load("ledger/open_month.sql"), month)
+    async def open_partition(self, connection: "Connection[Any]", partition: PartitionRange) -> None:
+        """Make a partition the one that batches may write side by side, unless a later one is. Needs the lock alone."""
+        await connection.execute(
+            queries.load("ledger/open_partition.sql"), partition.starts_at.date(), partition.ends_at.date()
+        )
 
     async def next_leaderboards_revision(self, connection: "Connection[Any]") -> int:
         """Return a new revision for changed definitions. Needs the lock alone."""

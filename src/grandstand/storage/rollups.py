@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 
+from grandstand.domain.partitions import PartitionRange
 from grandstand.storage import queries
 from grandstand.storage.event_rows import EventRows
 from grandstand.storage.postgres import Connection
@@ -20,10 +21,11 @@ class RollupsBusyError(Exception):
 class RollupStore:
     """Queues batches, counts them, and counts anew."""
 
-    async def enqueue(self, connection: "Connection[Any]", month: date, events: EventRows) -> None:
-        """Leave events received in a month to be counted: they are, once, if and only if this transaction commits."""
+    async def enqueue(self, connection: "Connection[Any]", partition: PartitionRange, events: EventRows) -> None:
+        """Leave events of a partition to be counted: they are, once, if and only if this transaction commits."""
+        days = partition.starts_at.date(), partition.ends_at.date()
         await connection.copy_to_table(
-            "rollup_queue", source=events.for_queue(month), columns=EventRows.QUEUE_COLUMNS, format="binary"
+            "rollup_queue", source=events.for_queue(*days), columns=EventRows.QUEUE_COLUMNS, format="binary"
         )
 
     async def lock(self, connection: "Connection[Any]", *, waits: bool = False) -> None:
@@ -38,10 +40,10 @@ class RollupStore:
         except (asyncpg.LockNotAvailableError, TimeoutError) as error:
             raise RollupsBusyError from error
 
-    async def lag_seconds(self, connection: "Connection[Any]") -> float:
-        """Return how long the oldest batch that is not counted has been waiting; 0 when none is."""
-        lag: float = await connection.fetchval(queries.load("rollups/lag.sql"))
-        return lag
+    async def waiting(self, connection: "Connection[Any]") -> tuple[float, int]:
+        """Return how many seconds the oldest batch that is not counted has been waiting, and how many events wait."""
+        (row,) = await connection.fetch(queries.load("rollups/lag.sql"))
+        return row["lag_seconds"], row["events"]
 
     async def count(self, connection: "Connection[Any]") -> int:
         """Count some queued batches and forget them; return how many. Needs the lock."""
@@ -52,9 +54,10 @@ class RollupStore:
                 await connection.execute(queries.load(f"rollups/{name}.sql"), batches)
         return len(batches)
 
-    async def counted_months(self, connection: "Connection[Any]") -> list[date]:
-        """Return the months in which counted events were received."""
-        return [row[0] for row in await connection.fetch(queries.load("rollups/list_months.sql"))]
+    async def missing_months(self, connection: "Connection[Any]", timeout_seconds: float) -> list[date]:
+        """Return the months of arrival of which fewer events are stored than were counted."""
+        rows = await connection.fetch(queries.load("rollups/missing_months.sql"), timeout=timeout_seconds)
+        return [row[0] for row in rows]
 
     async def rebuild(self, connection: "Connection[Any]", timeout_seconds: float) -> None:
         """Count all stored events anew, as of the transaction's snapshot, which must be younger than its lock."""

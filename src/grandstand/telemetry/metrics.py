@@ -104,6 +104,12 @@ ROLLUP_LAG_SECONDS = Gauge(
     registry=REGISTRY,
     multiprocess_mode="mostrecent",
 )
+ROLLUP_QUEUE_EVENTS = Gauge(
+    "grandstand_rollup_queue_events",
+    "Events that rollups do not count yet, as the leading scheduler saw last.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
 EVENTS_STORED = Counter("grandstand_events_stored", "Events stored for the first time.", registry=REGISTRY)
 EVENTS_DUPLICATE = Counter("grandstand_events_duplicate", "Events whose id was stored already.", registry=REGISTRY)
 SCORES_UNRANKED = Counter(

@@ -66,7 +66,12 @@ _DEFINITIONS: Json = {
             "Leaderboards",
             "List definitions",
             ANYONE,
-            {"200": answer("Those you may see, in the order of keys.", "LeaderboardList", examples.LEADERBOARDS)}
+            {
+                "200": answer(
+                    "Those you may see, in the order of keys.", "LeaderboardList", examples.LEADERBOARDS, CACHED
+                )
+            }
+            | NOT_MODIFIED
             | problems("unauthorized", "invalid", "unavailable"),
             parameters=[
                 query(
@@ -131,7 +136,8 @@ _DEFINITIONS: Json = {
             "Leaderboards",
             "Read a definition",
             ANYONE,
-            {"200": answer("Every field, defaults filled in.", "LeaderboardView", examples.LEADERBOARD)}
+            {"200": answer("Every field, defaults filled in.", "LeaderboardView", examples.LEADERBOARD, CACHED)}
+            | NOT_MODIFIED
             | problems("unauthorized", "forbidden", "leaderboard_not_found", "unavailable"),
             parameters=[_KEY],
         )
@@ -243,7 +249,8 @@ _READS: Json = {
             "Leaderboards",
             "List the periods that have ended",
             ANYONE,
-            {"200": answer("Newest first; each is readable with `?period=`.", "PeriodList", examples.PERIODS)}
+            {"200": answer("Newest first; each is readable with `?period=`.", "PeriodList", examples.PERIODS, CACHED)}
+            | NOT_MODIFIED
             | problems("unauthorized", "forbidden", "leaderboard_not_found", "invalid", "unavailable"),
             parameters=[_KEY, query("limit", _LIMIT_SCHEMA, "Periods."), CURSOR],
         )

@@ -47,7 +47,8 @@ _DEFINITIONS: Json = {
             "Tournaments",
             "List tournaments",
             ANYONE,
-            {"200": answer("Those you may see, in the order of ids.", "TournamentList", examples.TOURNAMENTS)}
+            {"200": answer("Those you may see, in the order of ids.", "TournamentList", examples.TOURNAMENTS, CACHED)}
+            | NOT_MODIFIED
             | problems("unauthorized", "invalid", "unavailable"),
             parameters=[
                 query("status", named(Status), "Only those that stand so."),
@@ -75,7 +76,8 @@ _DEFINITIONS: Json = {
             "Tournaments",
             "Read a tournament",
             ANYONE,
-            {"200": answer("The definition and how it stands.", "TournamentView", examples.TOURNAMENT)}
+            {"200": answer("The definition and how it stands.", "TournamentView", examples.TOURNAMENT, CACHED)}
+            | NOT_MODIFIED
             | problems(*_READ_PROBLEMS),
             parameters=[_ID, _OCCURRENCE],
         ),

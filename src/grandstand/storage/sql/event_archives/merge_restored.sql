@@ -1,3 +1,3 @@
--- The partition is there again, for what came late.
-INSERT INTO {partition} SELECT * FROM {table};
+-- There are partitions for some of it again, for what came late.
+INSERT INTO events SELECT * FROM {table};
 DROP TABLE {table}

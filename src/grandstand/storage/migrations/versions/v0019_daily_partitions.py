@@ -1,0 +1,10 @@
+"""Partitions of events that hold a day."""
+
+from grandstand.storage.migrate import run_sql
+
+revision = "0019"
+down_revision = "0016"
+
+
+def upgrade() -> None:
+    run_sql("0019.sql")

@@ -1,0 +1,1 @@
+LOCK TABLE ONLY events, {partition} IN ACCESS EXCLUSIVE MODE

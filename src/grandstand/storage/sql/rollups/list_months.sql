@@ -1,1 +1,0 @@
-SELECT received_month FROM rollup_months ORDER BY received_month
