@@ -81,6 +81,8 @@ def _migrate(database_url: str, schema: str, patience_seconds: float, scripts: P
         begin = {"schema": schema, "name": "grandstand migrate", "lock_timeout": "0"}
         guard.execute(load_literal("migrate/begin.sql"), begin)
         guard.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_number(schema),))
+        # A query with parameters keeps its snapshot until the next statement, and a build of an index would wait for it.
+        guard.execute("SET LOCAL lock_timeout TO 0")
         found = _version(database_url, schema)
         head = ScriptDirectory.from_config(_config(scripts)).get_current_head()
         if found is not None and head is not None and found.version > head:
@@ -128,7 +130,9 @@ def run_sql(name: str) -> None:
 
 def build_index(table: str, index: str, definition: str) -> None:
     """Build an index on a table that is in use; the only thing that its migration does. See `IndexBuilder.build`."""
-    context.config.attributes[_BUILDER].build(table, index, definition)
+    # The build would wait for the transaction of the migration.
+    with op.get_context().autocommit_block():
+        context.config.attributes[_BUILDER].build(table, index, definition)
 
 
 def _upgrade(database_url: str, schema: str, patience_seconds: float, scripts: Path, target: str) -> None:
