@@ -64,6 +64,6 @@ def restore(
 
     done = asyncio.run(restore_from(settings, backup.resolve(), point))
     typer.echo(
-        f"{data_dir} holds the backup of {done.made_at}, and {done.events_waiting:,} events wait in the stream. Start it "
-        f"with `grandstand up --data-dir {data_dir}`; ranks are made anew then."
+        f"{data_dir} holds the backup of {done.made_at}, and {done.events_waiting:,} events wait in the stream. "
+        f"Start it with `grandstand up --data-dir {data_dir}`; ranks are made anew then."
     )

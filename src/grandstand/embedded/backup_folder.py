@@ -1,8 +1,8 @@
 """A backup: a folder that says what it holds, so that nothing is restored from half of one or from a damaged one.
 
-    manifest.json     what, when, by which version, and the size and SHA-256 of every other file; written last
-    postgres/         a base backup as pg_basebackup makes it
-    valkey/           the append-only files
+manifest.json     what, when, by which version, and the size and SHA-256 of every other file; written last
+postgres/         a base backup as pg_basebackup makes it
+valkey/           the append-only files
 """
 
 import contextlib

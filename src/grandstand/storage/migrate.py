@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from grandstand.storage import queries
-from grandstand.storage.migration_waits import LOCK_WAIT_MAX_SECONDS, BlockerWatch, Patience, load_literal
+from grandstand.storage.migration_waits import LOCK_WAIT_MAX_SECONDS, BlockerWatch, Patience
 from grandstand.storage.online_indexes import IndexBuilder
 from grandstand.storage.schema_version import SchemaVersion
 
@@ -79,9 +79,9 @@ def _migrate(database_url: str, schema: str, patience_seconds: float, scripts: P
     with _connect(database_url) as guard, guard.transaction():
         # A lock of the transaction, which keeps nothing else open: behind a pooler nothing but that keeps a session.
         begin = {"schema": schema, "name": "grandstand migrate", "lock_timeout": "0"}
-        guard.execute(load_literal("migrate/begin.sql"), begin)
+        guard.execute(queries.load("migrate/begin.sql"), begin)
         guard.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_number(schema),))
-        # A query with parameters keeps its snapshot until the next statement, and a build of an index would wait for it.
+        # A query with parameters keeps its snapshot until the next statement, and an index's build would wait for it.
         guard.execute("SET LOCAL lock_timeout TO 0")
         found = _version(database_url, schema)
         head = ScriptDirectory.from_config(_config(scripts)).get_current_head()
@@ -104,10 +104,10 @@ def _connect(database_url: str) -> psycopg.Connection:
 def _version(database_url: str, schema: str) -> SchemaVersion | None:
     with _connect(database_url) as connection, connection.transaction():
         begin = {"schema": schema, "name": "grandstand migrate", "lock_timeout": "0"}
-        connection.execute(load_literal("migrate/begin.sql"), begin)
-        if connection.execute(load_literal("migrate/is_set_up.sql")).fetchone() == (False,):
+        connection.execute(queries.load("migrate/begin.sql"), begin)
+        if connection.execute(queries.load("migrate/is_set_up.sql")).fetchone() == (False,):
             return None
-        row = connection.execute(load_literal("ledger/read_schema_version.sql")).fetchone()
+        row = connection.execute(queries.load("ledger/read_schema_version.sql")).fetchone()
         return None if row is None else SchemaVersion(*row)
 
 

@@ -5,7 +5,7 @@ import threading
 import time
 from datetime import UTC
 from types import TracebackType
-from typing import Any, LiteralString, Self, cast
+from typing import Any, Self
 
 import psycopg
 
@@ -19,11 +19,6 @@ _PAUSE_MAX_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
 _SHOWN_MAX = 3
 _QUERY_SHOWN_MAX = 120
-
-
-def load_literal(name: str) -> LiteralString:
-    """Return the text of `sql/<name>` as what it is for this driver: a statement of ours, and nobody's input."""
-    return cast("LiteralString", queries.load(name))
 
 
 class Patience:
@@ -87,7 +82,7 @@ class BlockerWatch:
 
     def _look(self, connection: psycopg.Connection) -> None:
         while not self._ended.wait(_LOOK_SECONDS):
-            rows = connection.execute(load_literal("migrate/blockers.sql"), {"name": self._name}).fetchall()
+            rows = connection.execute(queries.load("migrate/blockers.sql"), {"name": self._name}).fetchall()
             self._seen = rows or self._seen
 
 

@@ -1,11 +1,10 @@
 """Builds an index on a table that is in use: nobody waits for it, and a build that was broken off is begun anew."""
 
-from typing import LiteralString, cast
-
 import psycopg
 from psycopg import sql
 
-from grandstand.storage.migration_waits import LOCK_WAIT_MAX_SECONDS, load_literal
+from grandstand.storage import queries
+from grandstand.storage.migration_waits import LOCK_WAIT_MAX_SECONDS
 
 
 class IndexBuilder:
@@ -34,7 +33,7 @@ class IndexBuilder:
             self._wait_at_most(LOCK_WAIT_MAX_SECONDS)
             self._run("begin_index", index=index, table=table, definition=definition)
         unindexed = self._connection.execute(
-            load_literal("migrate/list_unindexed.sql"), {"schema": self._schema, "index": index}
+            queries.load("migrate/list_unindexed.sql"), {"schema": self._schema, "index": index}
         )
         for partition, part in unindexed.fetchall():
             self._build_one(partition, part, definition)
@@ -53,11 +52,11 @@ class IndexBuilder:
 
     def _wait_at_most(self, seconds: float) -> None:
         values = {"name": self._name, "lock_timeout": str(int(seconds * 1000))}
-        self._connection.execute(load_literal("migrate/begin_session.sql"), values)
+        self._connection.execute(queries.load("migrate/begin_session.sql"), values)
 
     def _ask(self, query: str, **values: str) -> bool | None:
         row = self._connection.execute(
-            load_literal(f"migrate/{query}.sql"), {"schema": self._schema, **values}
+            queries.load(f"migrate/{query}.sql"), {"schema": self._schema, **values}
         ).fetchone()
         return None if row is None else bool(row[0])
 
@@ -65,7 +64,5 @@ class IndexBuilder:
         names = {name: sql.Identifier(self._schema, value) for name, value in tables.items()}
         # A new index is made where its table is, so its name stands alone there.
         own = sql.Identifier(index) if "table" in tables else sql.Identifier(self._schema, index)
-        statement = sql.SQL(load_literal(f"migrate/{query}.sql"))
-        self._connection.execute(
-            statement.format(index=own, definition=sql.SQL(cast("LiteralString", definition)), **names)
-        )
+        statement = sql.SQL(queries.load(f"migrate/{query}.sql"))
+        self._connection.execute(statement.format(index=own, definition=sql.SQL(definition), **names))

@@ -1,0 +1,162 @@
+"""Backups of a running tree, restored into new folders: nothing acknowledged is missing, nothing counts twice."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from grandstand.supervisor.state import read_state
+from tests.faults.load import Load, client_of, define_ticks
+from tests.processes.commands import run_refused
+from tests.support.server import Server
+from tests.support.waiting import eventually
+
+Up = Callable[..., Server]
+
+
+def run(*arguments: str) -> str:
+    """Run a command that succeeds; return what it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "grandstand", *arguments], capture_output=True, text=True, timeout=120, env=os.environ
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def tell(folder: Path, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement in the database of a running tree."""
+    state = read_state(folder)
+    assert state is not None
+    with psycopg.connect(state.database_url, autocommit=True, options="-c search_path=grandstand") as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def scores(client: httpx.Client) -> dict[str, int]:
+    page = client.get("/api/leaderboards/ticks", params={"limit": 1000}).raise_for_status().json()
+    return {entry["user_id"]: entry["score"] for entry in page["entries"]}
+
+
+@pytest.mark.timeout(240)
+def test_a_backup_under_load_is_restored_and_a_moment_before_an_accident_is_too(up: Up, data_dir: Path) -> None:
+    log = data_dir.parent / "wal archive"
+    server = up()
+    server.stop()
+    log.mkdir(mode=0o777)
+    log.chmod(0o777)
+    data_dir.parent.chmod(0o755)
+    with (data_dir / "postgres" / "postgresql.conf").open("a") as settings:
+        settings.write(f'archive_mode = on\narchive_command = \'cp "%p" "{log}/%f"\'\n')
+    server = up()
+    backup, first, second = (data_dir.parent / name for name in ("backup", "first", "second"))
+    with client_of(server.url, server.keys.server) as client:
+        define_ticks(client)
+        known = [{"event_type": "tick", "user_id": f"known{number}", "id": str(uuid4())} for number in range(40)]
+        with Load(server.url, server.keys.server) as load:
+            load.go_on()
+            assert client.post("/api/events", json=known).status_code == 202
+            assert "everything acknowledged by" in run("backup", str(backup), "--data-dir", str(data_dir))
+            load.go_on()
+        eventually(lambda: sum(scores(client).values()) == sum(load.sent.values()) + len(known), 60)
+    before = tell(data_dir, "SELECT sum(score) FROM entries")
+    [(accident,)] = tell(data_dir, "SELECT now()::text")
+    tell(data_dir, "DELETE FROM entries; DELETE FROM events")
+    tell(data_dir, "SELECT pg_switch_wal()")
+    eventually(lambda: tell(data_dir, "SELECT archived_count > 0 AND last_archived_wal >= "
+                            "(SELECT pg_walfile_name(pg_current_wal_lsn() - 16777216)) FROM pg_stat_archiver")[0][0], 30)  # fmt: skip
+    server.kill_all()
+
+    assert "holds the backup of" in run("restore", str(backup), "--data-dir", str(first))
+    restored = up(folder=first)
+    with client_of(restored.url, restored.keys.server) as client:
+        assert client.post("/api/events", json=known).json()["accepted"] == len(known)
+        eventually(lambda: client.get("/api/health").json()["stream"]["depth"] == 0, 60)
+        held = scores(client)
+        assert {user: held.get(user) for user in (each["user_id"] for each in known)} == dict.fromkeys(
+            (each["user_id"] for each in known), 1
+        )
+        assert 200 <= sum(held.values()) <= sum(load.sent.values()) + len(known)
+        run("verify", "--all", "--data-dir", str(first))
+        run("rebuild", "--all", "--data-dir", str(first))
+        assert scores(client) == held
+        run("verify", "--data-dir", str(first))
+    restored.stop()
+
+    code, sentence = run_refused("restore", str(backup), "--data-dir", str(first))
+    assert (code, "is not empty" in sentence) == (1, True)
+
+    run("restore", str(backup), "--data-dir", str(second), "--wal-archive", str(log), "--until", accident)
+    up(folder=second)
+    assert tell(second, "SELECT sum(score) FROM entries") == before
+    run("verify", "--all", "--data-dir", str(second))
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    """A folder that looks like a backup."""
+    folder = tmp_path / "backup"
+    (folder / "valkey").mkdir(parents=True)
+    (folder / "valkey" / "file").write_text("abc")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    manifest = {
+        "format": 1, "schema_version": "0001", "postgres": 1,
+        "files": {"valkey/file": {"bytes": 3, "sha256": digest}},
+    }  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folder: (folder / "manifest.json").unlink(), "There is no whole backup in"),
+        (lambda folder: (folder / "manifest.json").write_text("[]"), "There is no whole backup in"),
+        (lambda folder: (folder / "valkey" / "file").write_text("abd"), "is damaged: valkey/file is not what was"),
+        (lambda folder: (folder / "valkey" / "file").unlink(), "There is no whole backup in"),
+        (lambda folder: None, "is of PostgreSQL 1, and"),
+        (lambda folder: shutil.copytree(folder, folder.parent / "data"), "data is not empty"),
+        (
+            lambda folder: (folder / "manifest.json").write_text(
+                (folder / "manifest.json").read_text().replace("0001", "9999")
+            ),
+            "was made by a newer version of Grandstand",
+        ),
+    ],
+)
+def test_what_cannot_be_restored_is_refused(backup: Path, change: Callable[[Path], object], said: str) -> None:
+    change(backup)
+    data = backup.parent / "data"
+    code, sentence = run_refused("restore", str(backup), "--data-dir", str(data))
+    assert code == 1
+    assert said in sentence
+    assert not (data / "postgres").exists()
+
+
+def test_a_restore_that_was_broken_off_is_not_started(tmp_path: Path) -> None:
+    for name in ("lock", "restoring"):
+        (tmp_path / name).touch()
+    code, sentence = run_refused("up", "--data-dir", str(tmp_path), "--port", "0")
+    assert code == 3
+    assert "did not come to its end" in sentence
+
+
+def test_a_backup_needs_a_running_tree_and_a_new_folder(running_server: Server, tmp_path: Path) -> None:
+    code, sentence = run_refused("backup", str(tmp_path / "new"), "--data-dir", str(tmp_path))
+    assert (code, "No `grandstand up` runs in" in sentence) == (2, True)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").touch()
+    code, sentence = run_refused("backup", str(tmp_path / "full"), "--data-dir", str(running_server.data_dir))
+    assert (code, "There is something in" in sentence) == (1, True)
+    code, sentence = run_refused("rebuild", "--data-dir", str(running_server.data_dir))
+    assert (code, sentence) == (2, "Name leaderboards, or all of them with --all.")
+    code, sentence = run_refused("rebuild", "nobody", "--data-dir", str(running_server.data_dir))
+    assert (code, "There is no leaderboard 'nobody'" in sentence) == (1, True)
