@@ -104,7 +104,8 @@ def put_back_postgres(backup: Path, folder: DataFolder, point: PointInTime | Non
     fresh.mkdir(mode=0o700)
     try:
         for name, target in ((_BASE, fresh), (_LOG, fresh / "pg_wal")):
-            with tarfile.open(backup / name, "r|gz") as archive:
+            # Not as a stream: the log is compressed in several pieces.
+            with tarfile.open(backup / name, "r:gz") as archive:
                 archive.extractall(target, filter="data")
     except (tarfile.TarError, OSError, EOFError) as error:
         raise BackupError(f"PostgreSQL's backup cannot be unpacked: {error}.") from error
