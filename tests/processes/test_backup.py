@@ -71,7 +71,8 @@ def test_a_backup_under_load_is_restored_and_a_moment_before_an_accident_is_too(
     [(accident,)] = tell(data_dir, "SELECT now()::text")
     tell(data_dir, "DELETE FROM entries; DELETE FROM events")
     [(segment,)] = tell(data_dir, "SELECT pg_walfile_name(pg_switch_wal())")
-    eventually((log / segment).exists, 30, "the log up to the accident is archived")
+    archived = "SELECT last_archived_wal FROM pg_stat_archiver"
+    eventually(lambda: tell(data_dir, archived)[0][0] >= segment, 60, "the log up to the accident is archived")
     server.kill_all()
 
     assert "holds the backup of" in run("restore", str(backup), "--data-dir", str(first))

@@ -26,7 +26,6 @@ from grandstand.embedded.engines import Engines
 from grandstand.embedded.errors import BackupError
 from grandstand.settings import Settings
 from grandstand.storage.schema_version import newest_version, read_version
-from grandstand.supervisor.plan import CONNECTIONS_MAX
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,7 @@ async def restore(settings: Settings, backup: Path, point: PointInTime | None) -
         begin_restore(folder.path)
         await asyncio.to_thread(put_back_valkey, backup / "valkey", folder)
         await asyncio.to_thread(put_back_postgres, backup / "postgres", folder, point)
-        # A cluster in recovery takes no fewer connections than the one did that wrote the log.
-        engines = Engines(folder, postgres_connections_max=CONNECTIONS_MAX)
+        engines = Engines(folder)
         await engines.start()
         try:
             restored = await _settle(settings, manifest, engines)

@@ -22,6 +22,7 @@ _APPEND_ONLY = "appendonlydir"
 _APPEND_ONLY_MANIFEST = "appendonly.aof.manifest"
 _HISTORY = "h"
 _ATTEMPTS = 20
+_OF_RECOVERY = ("restore_command", "recovery_target", "hot_standby")
 _BASE, _LOG = "base.tar.gz", "pg_wal.tar.gz"
 
 
@@ -120,7 +121,7 @@ async def end_recovery(folder: DataFolder) -> None:
     """Take back what `put_back_postgres` told a cluster of the point in time, once it has come there."""
     path = folder.path / "postgres" / "postgresql.auto.conf"
     lines = await asyncio.to_thread(path.read_text)
-    kept = [line for line in lines.splitlines(keepends=True) if not line.startswith(("restore_command", "recovery_"))]
+    kept = [line for line in lines.splitlines(keepends=True) if not line.startswith(_OF_RECOVERY)]
     await asyncio.to_thread(path.write_text, "".join(kept))
 
 
@@ -130,6 +131,8 @@ def _recover_until(cluster: Path, point: PointInTime) -> None:
         "restore_command": f'cp {file} "%p"',
         "recovery_target_time": point.until,
         "recovery_target_action": "promote",
+        # Until it is there nobody needs to read, and so it may take fewer connections than the one that wrote the log.
+        "hot_standby": "off",
     }
     with (cluster / "postgresql.auto.conf").open("a") as handle:
         handle.writelines(f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in values.items())
