@@ -110,6 +110,8 @@ def put_back_postgres(backup: Path, folder: DataFolder, point: PointInTime | Non
                 archive.extractall(target, filter="data")
     except (tarfile.TarError, OSError, EOFError) as error:
         raise BackupError(f"PostgreSQL's backup cannot be unpacked: {error}.") from error
+    # What it would archive has names that the archive of the log has already, of what was written after the backup.
+    _set(fresh, archive_mode="off")
     if point is not None:
         _recover_until(fresh, point)
     _own(fresh, folder.identity)
@@ -127,16 +129,20 @@ async def end_recovery(folder: DataFolder) -> None:
 
 def _recover_until(cluster: Path, point: PointInTime) -> None:
     file = shlex.quote(str(point.archive.resolve())).replace("%", "%%") + "/%f"
-    values = {
-        "restore_command": f'cp {file} "%p"',
-        "recovery_target_time": point.until,
-        "recovery_target_action": "promote",
+    _set(
+        cluster,
+        restore_command=f'cp {file} "%p"',
+        recovery_target_time=point.until,
+        recovery_target_action="promote",
         # Until it is there nobody needs to read, and so it may take fewer connections than the one that wrote the log.
-        "hot_standby": "off",
-    }
+        hot_standby="off",
+    )
+    (cluster / "recovery.signal").touch()
+
+
+def _set(cluster: Path, **values: str) -> None:
     with (cluster / "postgresql.auto.conf").open("a") as handle:
         handle.writelines(f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in values.items())
-    (cluster / "recovery.signal").touch()
 
 
 def _own(folder: Path, identity: Identity) -> None:
