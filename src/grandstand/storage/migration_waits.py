@@ -75,7 +75,9 @@ class BlockerWatch:
         # Most migrations are over by then, and need no connection more.
         while not self._ended.wait(_LOOK_SECONDS):
             try:
-                with psycopg.connect(self._database_url, autocommit=True, prepare_threshold=None) as connection:
+                with psycopg.connect(
+                    self._database_url, autocommit=True, prepare_threshold=None, connect_timeout=5
+                ) as connection:
                     self._look(connection)
             except psycopg.Error:
                 continue
