@@ -33,7 +33,6 @@ class Restored:
     """What is in a data folder that was made from a backup."""
 
     made_at: str
-    schema_version: str
     events_waiting: int
 
 
@@ -129,7 +128,7 @@ async def _settle(settings: Settings, manifest: dict[str, Any], engines: Engines
             # That the stream is an older one is no loss that anybody should be told of: it was asked for.
             await core.stream_history.forget_mark(connection)
         seen = await core.stream.inspect()
-    return Restored(manifest["began_at"], manifest["schema_version"], seen.depth)
+    return Restored(manifest["began_at"], seen.depth)
 
 
 async def _finish(folder: DataFolder, point: PointInTime | None) -> None:
