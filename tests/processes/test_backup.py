@@ -18,6 +18,7 @@ from grandstand.bootstrap.backing_up import back_up, restore
 from grandstand.embedded.data_folder import open_data_folder
 from grandstand.embedded.engine_copies import PointInTime
 from grandstand.embedded.engines import Engines
+from grandstand.embedded.errors import BackupError
 from grandstand.settings import load_settings
 from grandstand.storage.migrate import migrate
 from tests.faults.load import Load, client_of, define_ticks
@@ -151,12 +152,14 @@ def backup(tmp_path: Path) -> Path:
         ),
     ],
 )
-def test_what_cannot_be_restored_is_refused(backup: Path, change: Callable[[Path], object], said: str) -> None:
+@pytest.mark.anyio
+async def test_what_cannot_be_restored_is_refused(
+    anyio_backend: object, backup: Path, change: Callable[[Path], object], said: str
+) -> None:
     change(backup)
     data = backup.parent / "data"
-    code, sentence = run_refused("restore", str(backup), "--data-dir", str(data))
-    assert code == 1
-    assert said in sentence
+    with pytest.raises(BackupError, match=said):
+        await restore(load_settings(data_dir=data), backup, None)
     assert not (data / "postgres").exists()
 
 
@@ -175,6 +178,8 @@ def test_a_backup_needs_a_running_tree_and_a_new_folder(running_server: Server, 
     (tmp_path / "full" / "thesis.tex").touch()
     code, sentence = run_refused("backup", str(tmp_path / "full"), "--data-dir", str(running_server.data_dir))
     assert (code, "There is something in" in sentence) == (1, True)
+    code, sentence = run_refused("restore", str(tmp_path / "full"), "--data-dir", str(tmp_path / "new"))
+    assert (code, "There is no whole backup in" in sentence) == (1, True)
     code, sentence = run_refused("rebuild", "--data-dir", str(running_server.data_dir))
     assert (code, sentence) == (2, "Name leaderboards, or all of them with --all.")
     code, sentence = run_refused("rebuild", "nobody", "--data-dir", str(running_server.data_dir))
