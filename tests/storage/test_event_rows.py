@@ -51,7 +51,7 @@ async def read_back(core: Core, events: Sequence[StreamedEvent]) -> tuple[list[t
             await RollupStore().enqueue(connection, MONTH, rows)
             stored = [tuple(row) for row in await connection.fetch("SELECT * FROM events ORDER BY id")]
             queued = tuple(await connection.fetchrow(
-                "SELECT received_month, received_until, events, event_types, user_ids, occurred_at, event_ids FROM rollup_queue"
+                f"SELECT {', '.join(EventRows.QUEUE_COLUMNS)} FROM rollup_queue"
             ))  # fmt: skip
             raise _TakenBackError
     except _TakenBackError:

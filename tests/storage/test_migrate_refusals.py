@@ -52,6 +52,6 @@ def test_a_read_only_database_is_refused(empty_database_url: str) -> None:
 
 def test_a_schema_of_a_newer_version_is_left_alone(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE grandstand.schema_version SET version_num = '9999_later'")
-    with pytest.raises(MigrationRefusedError, match="newer version"):
+        connection.execute("UPDATE grandstand.schema_version SET version_num = '9999', works_from = '9998'")
+    with pytest.raises(MigrationRefusedError, match="migrated to 9999 by a newer version of Grandstand, and this one"):
         migrate(database_url, SCHEMA)

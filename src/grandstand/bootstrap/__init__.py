@@ -8,7 +8,7 @@ from grandstand.bootstrap.core import EngineUnreachableError
 from grandstand.bootstrap.diagnosing import diagnose
 from grandstand.bootstrap.managing_keys import with_keys
 from grandstand.bootstrap.managing_operators import with_operators
-from grandstand.bootstrap.rebuilding import rebuild_rollups
+from grandstand.bootstrap.rebuilding import rebuild_boards, rebuild_rollups
 from grandstand.bootstrap.replaying import replay_board
 from grandstand.bootstrap.setup import check_engines, ensure_first_keys, migrate
 from grandstand.bootstrap.verifying import verify
@@ -20,6 +20,7 @@ __all__ = [
     "diagnose",
     "ensure_first_keys",
     "migrate",
+    "rebuild_boards",
     "rebuild_rollups",
     "replay_board",
     "run_roles",

@@ -50,7 +50,7 @@ from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.recent_writers import RecentWriters
 from grandstand.storage.replicas import Replica, ReplicaWatch
-from grandstand.storage.schema_version import newest_version, read_version
+from grandstand.storage.schema_version import read_version
 from grandstand.storage.sessions import local_settings, session_settings
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.tournaments import TournamentStore
@@ -73,17 +73,18 @@ class EngineUnreachableError(Exception):
 
 
 async def check_schema(core: "Core") -> None:
-    """Make sure that the schema is of this version.
+    """Make sure that the schema is of this version, or of a newer one that this one works with.
 
     Raises:
         EngineUnreachableError: it is not (run `grandstand migrate`).
     """
     async with core.database.connection() as connection:
-        version = await read_version(connection)
-    if version != newest_version():
-        raise EngineUnreachableError(
-            f"The schema {core.settings.database_schema!r} is not of this version; run `grandstand migrate` first."
-        )
+        found = await read_version(connection)
+    name = core.settings.database_schema
+    if found is None:
+        raise EngineUnreachableError(f"The schema {name} is not set up: run `grandstand migrate` first.")
+    if not found.fits:
+        raise EngineUnreachableError(f"The schema {name} {found.reason}.")
 
 
 @asynccontextmanager

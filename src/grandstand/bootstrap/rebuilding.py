@@ -1,7 +1,13 @@
-"""One rebuild of the rollups, in a process of its own."""
+"""One rebuild, of rollups or of rank indexes, in a process of its own."""
 
-from grandstand.bootstrap.core import checked_core
+from collections.abc import Callable, Sequence
+
+from valkey.exceptions import ValkeyError
+
+from grandstand.bootstrap.core import EngineUnreachableError, checked_core, first_line
 from grandstand.operations.count_events import EventCounter
+from grandstand.operations.rebuild_boards import BoardRebuilder, Rebuilt
+from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.settings import Settings
 
 
@@ -14,3 +20,21 @@ async def rebuild_rollups(settings: Settings) -> None:
     """
     async with checked_core(settings) as core:
         await EventCounter(core.database, core.event_log).rebuild()
+
+
+async def rebuild_boards(
+    settings: Settings, keys: Sequence[str] | None, on_progress: Callable[[Rebuilt], None]
+) -> Rebuilt:
+    """Make rank indexes anew; see `BoardRebuilder.rebuild`.
+
+    Raises:
+        EngineUnreachableError: an engine is not set, out of reach or of another schema version.
+        NotFoundError: there is no such board.
+    """
+    async with checked_core(settings) as core:
+        rebuilder = RankingRebuilder(core.database, core.rankings, core.entries, core.index)
+        boards = BoardRebuilder(core.database, core.catalog, core.rankings, core.index, core.changes, rebuilder)
+        try:
+            return await boards.rebuild(keys, on_progress)
+        except (ValkeyError, OSError) as error:
+            raise EngineUnreachableError(f"Valkey cannot be reached: {first_line(error)}.") from error

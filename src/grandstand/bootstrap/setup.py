@@ -19,7 +19,7 @@ async def check_engines(settings: Settings) -> None:
         await open_core(settings, stack)
 
 
-def migrate(settings: Settings) -> None:
+def migrate(settings: Settings, *, patience_seconds: float) -> None:
     """Bring the schema to this version. Several processes may call this at once.
 
     Raises:
@@ -33,7 +33,7 @@ def migrate(settings: Settings) -> None:
 
     database_url = require_url(settings, "database_url")
     try:
-        migrations.migrate(database_url, settings.database_schema)
+        migrations.migrate(database_url, settings.database_schema, patience_seconds=patience_seconds)
     except psycopg.OperationalError as error:
         raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error
     except migrations.MigrationRefusedError as error:

@@ -9,6 +9,7 @@ An expected failure is one sentence on standard error; a traceback is always a m
 
 import sys
 
+OTHERWISE = 1
 SETTINGS = 2
 NOT_AVAILABLE = 3
 ENGINE = 4
@@ -18,12 +19,14 @@ INTERRUPTED = 130
 def expected_exit(error: BaseException) -> tuple[int, str] | None:
     """Return the exit code and the sentence of an expected failure (empty when it was said already), else None."""
     # Looked up only now: no command pays for the imports of another's failures.
-    from grandstand.embedded.errors import DataFolderError, EngineStartError
+    from grandstand.embedded.errors import BackupError, DataFolderError, EngineStartError
     from grandstand.settings import SettingsError
     from grandstand.supervisor.errors import ChildFailedError, ListenError
 
     if isinstance(error, SettingsError):
         return SETTINGS, str(error)
+    if isinstance(error, BackupError):
+        return OTHERWISE, str(error)
     if isinstance(error, DataFolderError | ListenError):
         return NOT_AVAILABLE, str(error)
     if isinstance(error, EngineStartError):

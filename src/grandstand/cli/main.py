@@ -17,10 +17,12 @@ from grandstand.cli import (
     rollups,
     tournaments,
 )
+from grandstand.cli.backup import backup, restore
 from grandstand.cli.describe import settings, version
 from grandstand.cli.doctor import doctor
 from grandstand.cli.importing import import_events
 from grandstand.cli.migrate import migrate
+from grandstand.cli.rebuild import rebuild
 from grandstand.cli.replay import replay
 from grandstand.cli.serve import serve
 from grandstand.cli.up import up
@@ -34,6 +36,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_events,
     "replay": replay,
     "verify": verify,
+    "rebuild": rebuild,
+    "backup": backup,
+    "restore": restore,
     "doctor": doctor,
     "settings": settings,
     "version": version,

@@ -13,6 +13,9 @@ def migrate(
         Path | None,
         typer.Option(help="Find the engines of a running `grandstand up` by its data folder."),
     ] = None,
+    patience_seconds: Annotated[
+        float, typer.Option(min=0.0, help="How long each migration waits for locks that others hold, 2 s at a time.")
+    ] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     lifeline: Annotated[
         bool, typer.Option("--lifeline", help="Begin at the first line of standard input.", hidden=True)
@@ -24,7 +27,7 @@ def migrate(
     GRANDSTAND_DATABASE_URL and GRANDSTAND_VALKEY_URL; running it again changes nothing. New keys are printed once:
     only their hashes are stored. GRANDSTAND_ADMIN_KEY, GRANDSTAND_SERVER_KEY and GRANDSTAND_CLIENT_KEY set them.
 
-    Exit codes: 2 a wrong setting, 4 PostgreSQL or Valkey out of reach.
+    Exit codes: 2 a wrong setting, 4 PostgreSQL or Valkey out of reach, or somebody held a lock for too long.
     """
     from grandstand.cli.engines import load_for_engines
 
@@ -35,7 +38,7 @@ def migrate(
         from grandstand.cli.lifeline import wait_for_go
 
         wait_for_go()
-    bootstrap.migrate(settings)
+    bootstrap.migrate(settings, patience_seconds=patience_seconds)
     created = asyncio.run(bootstrap.ensure_first_keys(settings))
     if json:
         typer.echo(json_module.dumps({"schema": settings.database_schema, "created_keys": created}))

@@ -43,11 +43,11 @@ async def look_at_postgres(database: Database, settings: Settings) -> AsyncItera
     )
     yield judged(
         "schema",
-        version == newest_version(),
-        f"The schema is of version {version}, this program of version {newest_version()}.",
-        "Run `grandstand migrate`."
-        if version is None or version < newest_version()
-        else "Run the newer version of Grandstand that has migrated it.",
+        version is not None and version.fits,
+        f"The schema is of version {version and version.version}, this program of version {newest_version()}.",
+        "Run the newer version of Grandstand that has migrated it."
+        if version is not None and version.is_newer
+        else "Run `grandstand migrate`.",
     )
     for name in ("fsync", "synchronous_commit", "full_page_writes"):
         yield judged(

@@ -19,6 +19,7 @@ from grandstand.embedded.errors import DataFolderError
 from grandstand.embedded.identity import Identity, choose_identity, current_identity, user_name
 
 LOCK = "lock"
+RESTORING = "restoring"
 # sun_path holds 108 bytes on Linux and 104 on macOS, and the name of a socket comes after the folder.
 SOCKET_PATH_MAX_BYTES = 100
 LONGEST_SOCKET_NAME = ".s.PGSQL.5432.lock"
@@ -100,6 +101,16 @@ def open_data_folder(path: Path, *, for_engines: bool = True) -> DataFolder:
         raise DataFolderError(f"The data folder {path} cannot be used: {_reason(error)}.") from None
 
 
+def begin_restore(path: Path) -> None:
+    """Mark a data folder as one that is being made from a backup: nothing starts from half of it."""
+    (path / RESTORING).touch(mode=0o600)
+
+
+def end_restore(path: Path) -> None:
+    """Say that everything is there."""
+    (path / RESTORING).unlink()
+
+
 def is_in_use(path: Path) -> bool:
     """Return whether a running Grandstand holds the data folder."""
     try:
@@ -143,6 +154,8 @@ def _open(path: Path, *, for_engines: bool) -> DataFolder:
 def _check_is_ours_or_empty(path: Path) -> None:
     # Before anything is changed: the wrong folder would otherwise lose its owner and permissions.
     content = set(os.listdir(path)) - IGNORED
+    if RESTORING in content:
+        raise DataFolderError(f"A restore into {path} did not come to its end: empty the folder, and restore again.")
     if content and LOCK not in content:
         raise DataFolderError(
             f"The folder {path} holds other things than Grandstand's data: choose an empty or new one with --data-dir."

@@ -11,3 +11,7 @@ class DataFolderError(EmbeddedError):
 
 class EngineStartError(EmbeddedError):
     """An engine is not installed or does not start. The message carries its own last words."""
+
+
+class BackupError(EmbeddedError):
+    """A backup cannot be made, or not be restored from: what it lacks stands in the message."""

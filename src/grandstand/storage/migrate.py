@@ -1,58 +1,97 @@
-"""Brings the database's schema to this version. Alembic keeps the order; the statements stand in `sql/migrations/`."""
+"""Brings the database's schema to this version. Alembic keeps the order; the statements stand in `sql/migrations/`.
+
+Beside a deployment that goes on working: see docs/decisions/0036.
+"""
 
 import hashlib
 from pathlib import Path
 
 import psycopg
-from alembic import command, op
+import structlog
+from alembic import command, context, op
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from psycopg import sql
 from sqlalchemy import Connection, create_engine, event, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from grandstand.storage import queries
+from grandstand.storage.migration_waits import LOCK_WAIT_MAX_SECONDS, BlockerWatch, Patience
+from grandstand.storage.online_indexes import IndexBuilder
+from grandstand.storage.schema_version import SchemaVersion
 
-_SCRIPTS = Path(__file__).parent / "migrations"
+SCRIPTS = Path(__file__).parent / "migrations"
+PATIENCE_SECONDS = 60.0
 _CONNECT_TIMEOUT_SECONDS = 5
+_BUILDER = "index_builder"
+_IN_THE_WAY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+
+_log = structlog.get_logger(__name__)
 
 
 class MigrationRefusedError(Exception):
     """The database cannot be brought to this version; the message is one sentence that says why."""
 
 
-def migrate(database_url: str, schema: str) -> None:
+def migrate(
+    database_url: str,
+    schema: str,
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
+    scripts: Path = SCRIPTS,
+    target: str = "head",
+) -> None:
     """Create the schema when it is missing and run the migrations that it has not seen, one transaction each.
 
-    Several processes may call this at once: one migrates, the others wait and find nothing to do.
+    Several processes may call this at once: one migrates, the others wait and find nothing to do. A schema of a newer
+    version that this one works with is left as it is.
+
+    Args:
+        database_url: where PostgreSQL is.
+        schema: the schema that the tables stand in.
+        patience_seconds: for how long each migration is tried again while somebody holds a lock that it needs. A try
+            waits for 2 s at most, and so does whoever queues behind it.
+        scripts: Alembic's folder.
+        target: the version to come to.
 
     Raises:
         psycopg.OperationalError: the database cannot be reached.
-        MigrationRefusedError: this user may not change it, it is a replica, or a newer version has been here.
+        MigrationRefusedError: this user may not change it, it is a replica, a newer version has been here, or somebody
+            held a lock for too long; migrations that were run before that stay.
 
     """
     try:
-        _migrate(database_url, schema)
+        _migrate(database_url, schema, patience_seconds, scripts, target)
+    except DBAPIError as error:
+        # The driver's own error says the same in its own words.
+        if isinstance(error.orig, psycopg.errors.InsufficientPrivilege | psycopg.errors.ReadOnlySqlTransaction):
+            raise _refused(schema, error.orig) from error
+        if isinstance(error.orig, psycopg.OperationalError):
+            raise error.orig from error
+        raise
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
         raise _refused(schema, error) from error
-    except ProgrammingError as error:
-        if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
-            raise _refused(schema, error.orig) from error
-        raise
-    except CommandError as error:
-        raise MigrationRefusedError(
-            f"The schema {schema} was made by a newer version of Grandstand: run that one."
-        ) from error
 
 
-def _migrate(database_url: str, schema: str) -> None:
+def _migrate(database_url: str, schema: str, patience_seconds: float, scripts: Path, target: str) -> None:
     with _connect(database_url) as guard, guard.transaction():
         # A lock of the transaction, which keeps nothing else open: behind a pooler nothing but that keeps a session.
-        guard.execute("SET LOCAL idle_in_transaction_session_timeout TO 0")
+        begin = {"schema": schema, "name": "grandstand migrate", "lock_timeout": "0"}
+        guard.execute(queries.load("migrate/begin.sql"), begin)
         guard.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_number(schema),))
+        # A query with parameters keeps its snapshot until the next statement, and an index's build would wait for it.
+        guard.execute("SET LOCAL lock_timeout TO 0")
+        found = _version(database_url, schema)
+        head = ScriptDirectory.from_config(_config(scripts)).get_current_head()
+        if found is not None and head is not None and found.version > head:
+            if not found.fits:
+                raise MigrationRefusedError(f"The schema {schema} {found.reason}.")
+            _log.warning("schema_is_newer", schema=schema, version=found.version, works_from=found.works_from)
+            return
         _make_schema(database_url, schema)
-        _upgrade(database_url, schema)
+        _upgrade(database_url, schema, patience_seconds, scripts, target)
 
 
 def _connect(database_url: str) -> psycopg.Connection:
@@ -60,6 +99,16 @@ def _connect(database_url: str) -> psycopg.Connection:
     return psycopg.connect(
         database_url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_SECONDS, prepare_threshold=None
     )
+
+
+def _version(database_url: str, schema: str) -> SchemaVersion | None:
+    with _connect(database_url) as connection, connection.transaction():
+        begin = {"schema": schema, "name": "grandstand migrate", "lock_timeout": "0"}
+        connection.execute(queries.load("migrate/begin.sql"), begin)
+        if connection.execute(queries.load("migrate/is_set_up.sql")).fetchone() == (False,):
+            return None
+        row = connection.execute(queries.load("ledger/read_schema_version.sql")).fetchone()
+        return None if row is None else SchemaVersion(*row)
 
 
 def _make_schema(database_url: str, schema: str) -> None:
@@ -79,27 +128,57 @@ def run_sql(name: str) -> None:
     op.execute(text(queries.load(f"migrations/{name}").replace(":", r"\:")))
 
 
-def _upgrade(database_url: str, schema: str) -> None:
+def build_index(table: str, index: str, definition: str) -> None:
+    """Build an index on a table that is in use; the only thing that its migration does. See `IndexBuilder.build`."""
+    # The build would wait for the transaction of the migration.
+    with op.get_context().autocommit_block():
+        context.config.attributes[_BUILDER].build(table, index, definition)
+
+
+def _upgrade(database_url: str, schema: str, patience_seconds: float, scripts: Path, target: str) -> None:
+    name = f"grandstand migrate {schema}"
     engine = create_engine(
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect(database_url, connect_timeout=_CONNECT_TIMEOUT_SECONDS, prepare_threshold=None),
         poolclass=NullPool,
     )
+    begin = {"schema": schema, "name": name, "lock_timeout": str(int(LOCK_WAIT_MAX_SECONDS * 1000))}
 
     @event.listens_for(engine, "begin")
-    def _see_schema(connection: Connection) -> None:
+    def _begin(connection: Connection) -> None:
         # In every transaction, for a pooler may run each in another session.
-        connection.exec_driver_sql("SELECT set_config('search_path', %s, true)", (schema,))
+        connection.exec_driver_sql(queries.load("migrate/begin.sql"), begin)
 
-    config = _config()
-    with engine.connect() as connection:
-        config.attributes.update(connection=connection, schema=schema)
-        command.upgrade(config, "head")
+    config = _config(scripts)
+    patience = Patience(patience_seconds)
+    with BlockerWatch(database_url, name) as watch:
+        while True:
+            try:
+                with engine.connect() as connection, _connect(database_url) as building:
+                    builder = IndexBuilder(building, schema, name, patience_seconds)
+                    config.attributes.update({"connection": connection, "schema": schema, _BUILDER: builder})
+                    command.upgrade(config, target)
+            except (DBAPIError, *_IN_THE_WAY) as error:
+                if not isinstance(getattr(error, "orig", error), _IN_THE_WAY):
+                    raise
+                found = _version(database_url, schema)
+                version = "its beginning" if found is None else found.version
+                _log.warning("migration_waits", schema=schema, version=version, blockers=watch.describe())
+                if not patience.pause(version):
+                    raise MigrationRefusedError(
+                        f"The schema {schema} is at {version}, and the next migration got no lock within "
+                        f"{patience_seconds:g} s because of {watch.describe()}; nothing is half done: end that, and "
+                        "migrate again."
+                    ) from error
+            except CommandError as error:
+                raise MigrationRefusedError(f"The schema {schema} has a version that nobody knows: {error}.") from error
+            else:
+                return
 
 
-def _config() -> Config:
+def _config(scripts: Path) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
 

@@ -244,6 +244,13 @@ class RankingIndex:
         Raises:
             valkey.exceptions.ValkeyError: some may be left; doing it again does no harm.
         """
+        found = await self.held()
+        for ranking_id in found:
+            await self.delete(ranking_id)
+        return found
+
+    async def held(self) -> set[int]:
+        """Return the rankings that have an index, or some of one."""
         found = set()
         pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", self._prefix) + ":{r*}:holders"
         # Without this part, in which the mark is, no index is served.
@@ -251,8 +258,6 @@ class RankingIndex:
             ranking_id = key.decode().removeprefix(f"{self._prefix}:{{r").removesuffix("}:holders")
             if ranking_id.isdecimal():
                 found.add(int(ranking_id))
-        for ranking_id in found:
-            await self.delete(ranking_id)
         return found
 
     async def from_rank(self, ranking: Indexed, rank: int, count: int, own: str = "") -> Window:

@@ -17,7 +17,7 @@ import structlog
 from grandstand.domain.errors import UnavailableError
 from grandstand.storage import queries
 from grandstand.storage.postgres import Database
-from grandstand.storage.schema_version import newest_version, read_version
+from grandstand.storage.schema_version import read_version
 from grandstand.telemetry import metrics
 
 ANSWER_TIMEOUT_SECONDS = 2.0
@@ -108,7 +108,7 @@ class ReplicaWatch:
         else:
             if replayed is None:
                 self._set_up(replica, is_up=False, reason="it is no replica")
-            elif version != newest_version():
+            elif version is None or not version.fits:
                 self._set_up(replica, is_up=False, reason="its schema is not of this version")
             else:
                 shown = [asked_at for asked_at, place in self._places if place <= replayed]

@@ -2,12 +2,42 @@
 
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
+
+
+class SchemaVersion(NamedTuple):
+    """What a schema says of itself: its version, and the oldest one whose programs work with it, where it says so."""
+
+    version: str
+    works_from: str | None
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether a newer program has migrated it."""
+        return self.version > newest_version()
+
+    @property
+    def fits(self) -> bool:
+        """Whether this program works with it."""
+        if self.is_newer:
+            return self.works_from is not None and self.works_from <= newest_version()
+        return self.version == newest_version()
+
+    @property
+    def reason(self) -> str:
+        """Why it does not fit and what helps, as one sentence."""
+        known = newest_version()
+        if self.is_newer:
+            return (
+                f"was migrated to {self.version} by a newer version of Grandstand, and this one, of {known}, does not "
+                "work with it: run the newer one"
+            )
+        return f"is at {self.version}, and this version of Grandstand needs {known}: run `grandstand migrate` first"
 
 
 @cache
@@ -17,10 +47,10 @@ def newest_version() -> str:
     return max(name.removesuffix(".sql") for name in names)
 
 
-async def read_version(connection: "Connection[Any]") -> str | None:
+async def read_version(connection: "Connection[Any]") -> SchemaVersion | None:
     """Return the version of the schema that the connection sees first; None when no migration has run there."""
     try:
-        version: str | None = await connection.fetchval(queries.load("ledger/read_schema_version.sql"))
+        row = await connection.fetchrow(queries.load("ledger/read_schema_version.sql"))
     except asyncpg.UndefinedTableError:
         return None
-    return version
+    return None if row is None else SchemaVersion(*row)

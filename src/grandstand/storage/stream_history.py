@@ -40,6 +40,10 @@ class StreamHistory:
         row = await connection.fetchrow(queries.load("stream_history/read_mark.sql"))
         return None if row is None else StreamMark(*row)
 
+    async def forget_mark(self, connection: "Connection[Any]") -> None:
+        """Take whatever stream is there next for the right one."""
+        await connection.execute(queries.load("stream_history/forget_mark.sql"))
+
     async def add_loss(self, connection: "Connection[Any]", loss: StreamLoss) -> None:
         """Write down a loss."""
         await connection.execute(queries.load("stream_history/add_loss.sql"), *loss)

@@ -1,0 +1,1 @@
+CREATE INDEX {index} ON ONLY {table} {definition}

@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY {index} ON {table} {definition}
