@@ -92,16 +92,15 @@ class ErasureFinisher:
             return False
         await self._in_transaction(self._erasures.rename_quarantine, erasure)
         await self._in_transaction(self._erasures.delete_dead_letters, erasure)
-        while await self._in_transaction(self._erasures.empty_dead_blocks, erasure):
-            pass
-        for step, first, rows in (
-            (self._erasures.rename_archives, 0, _RANKINGS),
-            (self._erasures.rename_audit, 0, _ROWS),
-            (self._erasures.rename_outbox, _FIRST, _ROWS),
+        for step, first, limits in (
+            (self._erasures.rename_dead_blocks, _FIRST, ()),
+            (self._erasures.rename_archives, 0, (_RANKINGS,)),
+            (self._erasures.rename_audit, 0, (_ROWS,)),
+            (self._erasures.rename_outbox, _FIRST, (_ROWS,)),
         ):
             last: Any = first
             while last is not None:
-                last = await self._in_transaction(step, erasure, last, rows)
+                last = await self._in_transaction(step, erasure, last, *limits)
         await self._in_transaction(self._erasures.delete_unswept_entries, erasure)
         await self._clean_index(erasure)
         # Before the ledger is held, so that little is left to count while batches wait for it.
