@@ -8,7 +8,18 @@ import pytest
 from grandstand.operations.audit import record
 from grandstand.operations.finish_erasures import ErasureFinisher
 from grandstand.storage.fencing import Fence
-from tests.privacy.life import NAME, Life, letter, places_in_postgres, places_in_valkey
+from tests.privacy.life import (
+    ELSEWHERE,
+    FILLED,
+    NAME,
+    NEVER,
+    Life,
+    columns_with_text,
+    fill,
+    letter,
+    places_in_postgres,
+    places_in_valkey,
+)
 from tests.support.core import event
 from tests.support.invariants import check_invariants
 from tests.tournaments.cups import START, Cups, score
@@ -45,6 +56,18 @@ async def test_no_byte_of_the_id_stays_and_totals_do(life: Life) -> None:
     assert await life.totals() == before
     assert await life.cups.fetch("SELECT status, counts FROM quarantine") == [("rejected", False)]
     await check_invariants(core)
+
+
+@pytest.mark.parametrize("life", ["winner"], indirect=True)
+async def test_every_column_that_can_hold_the_id_is_emptied(life: Life) -> None:
+    """A new column with text belongs into `FILLED`, or into `NEVER`, where it must not be found."""
+    core = life.core
+    assert await columns_with_text(core) == FILLED.keys() | NEVER | ELSEWHERE
+    await fill(life)
+    found = await places_in_postgres(core)
+    assert {place for place in found if not place.startswith("events_")} == FILLED.keys()
+    await life.erase()
+    assert await places_in_postgres(core) | await places_in_valkey(core) == set()
 
 
 async def banned(life: Life) -> str:

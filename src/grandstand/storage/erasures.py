@@ -97,10 +97,14 @@ class ErasureStore:
     async def rename_dead_blocks(self, connection: "Connection[Any]", erasure: Erasure, after: UUID) -> UUID | None:
         """Take the id out of some dead letters behind `after` that hold it; return the last, None when there are none."""
         old = msgspec.json.encode(erasure.user_id)
-        rows = await connection.fetch(queries.load("erasures/find_dead_blocks.sql"), old, erasure.requested_at, after)
+        rows = await connection.fetch(
+            queries.load("erasures/find_dead_blocks.sql"), old, erasure.user_id, erasure.requested_at, after
+        )
         for row in rows:
             body = _with_other_text(bytes(row["body"]), old, msgspec.json.encode(erasure.pseudonym))
-            await connection.execute(queries.load("erasures/set_dead_body.sql"), row["dead_letter_id"], body)
+            await connection.execute(
+                queries.load("erasures/set_dead_body.sql"), row["dead_letter_id"], body, erasure.user_id
+            )
         return rows[-1]["dead_letter_id"] if rows else None
 
     async def rename_events(self, connection: "Connection[Any]", erasure: Erasure, count_max: int) -> int:
