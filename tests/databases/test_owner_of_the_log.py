@@ -1,4 +1,4 @@
-"""The audit log in the hands of another role, as docs/operating/databases.md sets it up: the server works without it."""
+"""The audit log in the hands of another role, as docs/operating/databases.md sets it up: the server lives on."""
 
 import re
 from collections.abc import Iterator

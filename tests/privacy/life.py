@@ -120,8 +120,8 @@ FILLED = {
     "prizes.claim_key": "UPDATE prizes SET claim_key = $2 WHERE user_id = $1",
     "prizes.user_id": "",
     "quarantine.user_id": "",
-    "removals.user_id": "INSERT INTO removals (leaderboard_id, user_id, removed_at) SELECT max(leaderboard_id), $1, now() "
-    "FROM leaderboards HAVING $2 <> ''",
+    "removals.user_id": "INSERT INTO removals (leaderboard_id, user_id, removed_at) SELECT max(leaderboard_id), $1, "
+    "now() FROM leaderboards HAVING $2 <> ''",
     "rollup_queue.user_ids": "",
     "rollup_users.user_id": "",
     "standings.user_id": "",

@@ -95,7 +95,7 @@ class ErasureStore:
         )
 
     async def rename_dead_blocks(self, connection: "Connection[Any]", erasure: Erasure, after: UUID) -> UUID | None:
-        """Take the id out of some dead letters behind `after` that hold it; return the last, None when there are none."""
+        """Take the id out of some dead letters behind `after`; return the last one, None when there are no more."""
         old = msgspec.json.encode(erasure.user_id)
         rows = await connection.fetch(
             queries.load("erasures/find_dead_blocks.sql"), old, erasure.user_id, erasure.requested_at, after
