@@ -288,10 +288,10 @@ async def test_frames_and_hosts(door: Door) -> None:
 ODD_FORMS = ("\x00", "9" * 5_000, "[" * 2_000, "../../etc/passwd\r\nSet-Cookie: a=b<script>alert(1)</script>")
 FIELDS = (
     "key", "id", "name", "title", "event_type", "field", "where", "operator", "order", "period", "timezone",
-    "min_score", "max_score", "segment_by", "keep", "tiers", "bucket_size", "tie_breaks", "plausibility", "visibility",
-    "starts_at", "ends_at", "join", "max_players", "max_attempts", "claim_days", "repeat", "prizes", "kind", "scopes",
-    "expires_at", "url", "event_types", "description", "role", "password", "again", "code", "reason", "user_id", "event_id",
-    "endpoint_id", "to",
+    "min_score", "max_score", "segment_by", "keep", "tiers", "bucket_size", "tie_breaks", "plausibility",
+    "visibility", "starts_at", "ends_at", "join", "max_players", "max_attempts", "claim_days", "repeat", "prizes",
+    "kind", "scopes", "expires_at", "url", "event_types", "description", "role", "password", "again", "code",
+    "reason", "user_id", "event_id", "endpoint_id", "to",
 )  # fmt: skip
 
 
