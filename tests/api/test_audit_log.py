@@ -12,6 +12,7 @@ from grandstand.api.app import build_app
 from grandstand.clock import now
 from grandstand.settings import load_settings
 from tests.api.conftest import Site, problem
+from tests.support.engines import SCHEMA
 
 pytestmark = pytest.mark.anyio
 
@@ -170,11 +171,42 @@ async def test_wrong_parameters_are_named(site: Site, name: str, value: str) -> 
     assert found["errors"][0]["path"] == name
 
 
-@pytest.mark.parametrize(
-    "statement", ["UPDATE audit_log SET actor = 'me'", "DELETE FROM audit_log", "TRUNCATE audit_log"]
+REWRITES = (
+    "UPDATE audit_log SET actor = 'me'",
+    "UPDATE audit_log SET recorded_at = now() - interval '1 day'",
+    "UPDATE audit_log SET before = NULL, after = NULL",
+    "UPDATE audit_log SET target = 'nobody' WHERE target = 'kept'",
+    f"UPDATE audit_log SET target = 'erased-{'0' * 32}' WHERE target = 'kept'",
+    f"UPDATE audit_log SET target = 'erased-{'1' * 32}' WHERE target = 'kept'",
+    "UPDATE audit_log SET target = (SELECT pseudonym FROM erasures), actor = 'me', before = NULL, after = NULL"
+    " WHERE target = 'kept'",
+    "DELETE FROM audit_log",
+    "TRUNCATE audit_log",
 )
-async def test_nobody_rewrites_it(site: Site, statement: str) -> None:
+
+
+async def test_nobody_rewrites_it(site: Site) -> None:
+    """Not while somebody is erased, nor in the setting that once opened it, nor with functions of one's own."""
     await site.put("/api/players/kept", {"display_name": "K"}, "server")
     async with site.core.database.connection() as connection:
-        with pytest.raises(asyncpg.RaiseError, match="only added to"):
-            await connection.execute(statement)
+        await connection.execute(
+            f"""
+            INSERT INTO erasures VALUES (gen_random_uuid(), '', 'kept', 'erased-{"1" * 32}', now());
+            SET grandstand.erasing = 'on';
+            CREATE SCHEMA evil;
+            CREATE FUNCTION evil.audit_entry_without(audit_log, text, text) RETURNS audit_log LANGUAGE sql
+                AS 'SELECT NULL::audit_log';
+            CREATE TEMPORARY TABLE erasures AS SELECT * FROM {SCHEMA}.erasures;
+            SET search_path = evil, {SCHEMA};
+            """
+        )
+        for statement in REWRITES:
+            with pytest.raises(asyncpg.RaiseError, match="only added to"):
+                await connection.execute(statement)
+        path = await connection.fetchval("SHOW search_path")
+        await connection.execute("DROP TABLE pg_temp.erasures; RESET search_path; RESET grandstand.erasing")
+        assert path == f"evil, {SCHEMA}"
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.execute("UPDATE erasures SET pseudonym = 'admin:key_2'")
+        await connection.execute("DELETE FROM erasures")
+    assert (await newest(site, target="kept"))["after"]["display_name"] == "K"

@@ -249,3 +249,66 @@ async def test_a_log_in_goes_on_to_pages_of_the_console_only(door: Door) -> None
     async with door.client() as client:
         for target in ("https://evil.example", "//evil.example", "/console/\\evil.example", "/api"):
             assert "evil" not in (await client.get("/console/log-in", params={"to": target})).text
+
+
+async def test_a_log_in_takes_no_session_that_was_there_before(door: Door) -> None:
+    async with door.client("chosen-by-somebody-else") as client:
+        answer = await client.post("/console/log-in", data={"name": "vera", "password": PASSWORD, "code": ""})
+        assert answer.status_code == 303
+        assert "chosen" not in answer.headers["set-cookie"]
+    async with door.client("chosen-by-somebody-else") as client:
+        assert (await client.get("/console")).status_code == 303
+
+
+async def test_live_streams_of_the_console_need_a_session(door: Door) -> None:
+    for cookie in (None, "made-up"):
+        async with door.client(cookie) as client:
+            for path in ("/console/leaderboards/global/live", "/console/tournaments/none/live"):
+                assert (await client.get(path)).status_code == 401
+
+
+async def test_frames_and_hosts(door: Door) -> None:
+    """Only public boards may stand in frames, and they have nothing to click away; no page believes its `Host`."""
+    async with await door.enter("ann") as client:
+        for path in (
+            "/console",
+            "/console/log-in",
+            "/console/leaderboards/global",
+            "/console/nothing",
+            "/boards/global",
+        ):
+            answer = await client.get(path, headers={"Host": "evil.example"})
+            policy, is_board = answer.headers["content-security-policy"], path.startswith("/boards/")
+            assert ("frame-ancestors 'none'" in policy) is not is_board, path
+            assert (answer.headers.get("x-frame-options") == "DENY") is not is_board, path
+            assert "evil.example" not in answer.text + str(answer.headers), path
+            assert not is_board or ("<form" not in answer.text and "set-cookie" not in answer.headers)
+
+
+ODD_FORMS = ("\x00", "9" * 5_000, "[" * 2_000, "../../etc/passwd\r\nSet-Cookie: a=b<script>alert(1)</script>")
+FIELDS = (
+    "key", "id", "name", "title", "event_type", "field", "where", "operator", "order", "period", "timezone",
+    "min_score", "max_score", "segment_by", "keep", "tiers", "bucket_size", "tie_breaks", "plausibility",
+    "visibility", "starts_at", "ends_at", "join", "max_players", "max_attempts", "claim_days", "repeat", "prizes",
+    "kind", "scopes", "expires_at", "url", "event_types", "description", "role", "password", "again", "code",
+    "reason", "user_id", "event_id", "endpoint_id", "to",
+)  # fmt: skip
+
+
+async def test_no_form_stumbles_over_odd_values(door: Door) -> None:
+    async with await door.enter("ann") as client:
+        token = await token_of(client)
+        for method, path, _ in rows():
+            if method != "POST" or path in ("/console/log-out", "/console/log-in"):
+                continue
+            for odd in ODD_FORMS:
+                answer = await client.post(path, data=dict.fromkeys(FIELDS, odd) | {"form_token": token})
+                assert answer.status_code < 500, (path, odd)
+                is_page = answer.headers.get("content-type", "").startswith("text/html")
+                assert not is_page or "<script>alert" not in answer.text, (path, odd)
+                assert "set-cookie" not in answer.headers, (path, odd)
+        for content in (b"form_token=%ff&x=%ff", b"\xff\xfe", b"&" * 5_000):
+            answer = await client.post(
+                "/console/keys", content=content, headers={"Content-Type": "application/x-www-form-urlencoded"}
+            )
+            assert 400 <= answer.status_code < 500, content[:20]

@@ -16,7 +16,7 @@ from grandstand.operations.audit import Origin, acting_as
 from grandstand.operations.put_player import PlayerKeeper
 from grandstand.storage.credentials import keep_device, revoke_player
 from grandstand.storage.dead_letters import NewLetter
-from tests.support.core import Core
+from tests.support.core import Core, event
 from tests.support.engines import SCHEMA
 from tests.tournaments.cups import Cups
 
@@ -81,6 +81,104 @@ async def live(cups: Cups, monkeypatch: pytest.MonkeyPatch, busy: ModuleType, pl
             " VALUES ($1, $2, $3, 1, 9, $3)", board, NAME, now,
         )  # fmt: skip
     return life
+
+
+FILLED = {
+    # Each column that can hold the id, or words in which it stands, and what puts it there where a life does not.
+    "archived_entries.user_id": "",
+    "archived_entries.metadata": "UPDATE archived_entries SET metadata = $2 WHERE user_id = $1",
+    "audit_log.actor": "INSERT INTO audit_log (recorded_at, actor, address, action, target) VALUES (now(), "
+    "'player:' || $1, $2, 'player.end_sessions', $1)",
+    "audit_log.address": "",
+    "audit_log.after": "",
+    "audit_log.before": "INSERT INTO audit_log (recorded_at, actor, action, target, before) SELECT now(), 'system', "
+    "'leaderboard.remove_user', 'global', jsonb_build_object('user_id', $1::text) WHERE $2::text <> ''",
+    "audit_log.target": "",
+    "bucket_members.user_id": "INSERT INTO bucket_members (ranking_id, user_id, bucket) SELECT max(ranking_id), $1, 1 "
+    "FROM rankings HAVING $2 <> ''",
+    "dead_letters.body": "",
+    "dead_letters.message": "UPDATE dead_letters SET message = $1 || $2",
+    "dead_letters.user_id": "",
+    "entries.user_id": "",
+    "entries.metadata": "UPDATE entries SET metadata = $2 WHERE user_id = $1",
+    "events.payload": "UPDATE events SET payload = $2::jsonb WHERE user_id = $1",
+    "events.user_id": "",
+    "first_events.payload": "UPDATE first_events SET payload = $2::jsonb WHERE user_id = $1",
+    "first_events.user_id": "",
+    "participants.user_id": "",
+    "plausibility_minutes.user_id": "",
+    "player_devices.user_id": "",
+    "player_revocations.user_id": "",
+    "players.ban_reason": "UPDATE players SET ban_reason = $2 WHERE user_id = $1",
+    "players.country": "UPDATE players SET country = $2 WHERE user_id = $1",
+    "players.display_name": "UPDATE players SET display_name = $2 WHERE user_id = $1",
+    "players.metadata": "UPDATE players SET metadata = $2::jsonb WHERE user_id = $1",
+    "players.user_id": "",
+    "prize_steps.actor": "UPDATE prize_steps SET actor = 'player:' || $1, reason = $2 WHERE prize_id IN "
+    "(SELECT prize_id FROM prizes WHERE user_id = $1)",
+    "prize_steps.reason": "",
+    "prizes.claim_key": "UPDATE prizes SET claim_key = $2 WHERE user_id = $1",
+    "prizes.user_id": "",
+    "quarantine.user_id": "",
+    "removals.user_id": "INSERT INTO removals (leaderboard_id, user_id, removed_at) SELECT max(leaderboard_id), $1, "
+    "now() FROM leaderboards HAVING $2 <> ''",
+    "rollup_queue.user_ids": "",
+    "rollup_users.user_id": "",
+    "standings.user_id": "",
+    "webhook_events.payload": "",
+}
+
+NEVER = {
+    # Names and rules that people give to things of the game, and their words about them.
+    "api_keys.created_by", "api_keys.key_id", "api_keys.kind", "api_keys.name", "api_keys.scopes",
+    "archive_files.event_type", "dead_letters.event_type", "events.event_type", "first_events.event_type",
+    "leaderboards.definition", "leaderboards.key", "leaderboards.pending_definition", "leaderboards.resets",
+    "leaderboards.windows", "occurrences.definition", "occurrences.tournament_id", "participants.tournament_id",
+    "prizes.kind", "prizes.metadata", "prizes.tournament_id", "quarantine.event_type", "rankings.definition",
+    "rankings.part", "rollup_queue.event_types", "rollup_users.event_type", "rollups.event_type",
+    "standings.tournament_id", "tournaments.definition", "tournaments.tournament_id", "webhook_endpoints.description",
+    "webhook_endpoints.event_types", "webhook_endpoints.url", "webhook_events.type",
+    # Operators, who are no players.
+    "operator_sessions.address", "operator_sessions.name", "operators.created_by", "operators.name", "operators.role",
+    # Hashes, secrets and numbers as bytes.
+    "api_keys.key_hash", "api_keys.signing_key", "archive_files.sha256", "archived_entries.tie_key",
+    "deployment_secrets.value", "entries.tie_key", "erasures.user_hash", "operator_sessions.session_hash",
+    "operators.password_hash", "operators.totp_secret", "player_devices.device_hash", "webhook_endpoints.secret",
+    # Words and names of the server itself.
+    "archive_files.name", "archive_files_to_delete.name", "audit_log.action", "dead_letters.error", "dead_letters.form",
+    "dead_letters.event_id", "dead_letters.priority", "dead_letters.source", "dead_letters.status",
+    "deployment_secrets.name", "erasures.pseudonym", "event_archives.partition", "event_archives.state",
+    "leases.holder", "leases.name", "occurrences.status", "prize_steps.status", "prizes.status", "quarantine.reason",
+    "quarantine.status", "quarantine.unranked_reason", "rankings.state", "rollup_queue.event_ids",
+    "rollup_queue.occurred_at", "rollups.grain", "schema_version.version_num", "stream_losses.reason",
+    "stream_mark.incarnation", "webhook_deliveries.last_error", "webhook_deliveries.status",
+}  # fmt: skip
+"""Columns in which no player's id stands, whatever a player is called."""
+
+ELSEWHERE = {
+    "archived_users.user_id",  # `tests/archive/test_privacy.py`, with the files
+    "erasures.user_id",  # while it is under way
+}
+
+
+async def fill(life: Life) -> None:
+    """Put the id into every column that can hold it."""
+    await life.cups.send(event(NAME, 1, at=life.cups.time.now))
+    for statement in FILLED.values():
+        if statement:
+            await life.core.database.pool.execute(statement, NAME, json.dumps({"said": NAME}, ensure_ascii=False))
+
+
+async def columns_with_text(core: Core) -> set[str]:
+    """Every column of the schema in which words can stand."""
+    rows = await core.database.pool.fetch(
+        "SELECT c.relname, a.attname FROM pg_attribute AS a JOIN pg_class AS c ON a.attrelid = c.oid "
+        "JOIN pg_namespace AS n ON c.relnamespace = n.oid JOIN pg_type AS t ON a.atttypid = t.oid "
+        "WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0 "
+        "AND NOT a.attisdropped AND (t.typcategory IN ('S', 'A', 'C') OR t.typname IN ('json', 'jsonb', 'bytea'))",
+        SCHEMA,
+    )
+    return {f"{table}.{column}" for table, column in rows}
 
 
 def letter(now: Any, form: Any, user_id: str | None, body: bytes) -> NewLetter:

@@ -8,7 +8,18 @@ import pytest
 from grandstand.operations.audit import record
 from grandstand.operations.finish_erasures import ErasureFinisher
 from grandstand.storage.fencing import Fence
-from tests.privacy.life import NAME, Life, places_in_postgres, places_in_valkey
+from tests.privacy.life import (
+    ELSEWHERE,
+    FILLED,
+    NAME,
+    NEVER,
+    Life,
+    columns_with_text,
+    fill,
+    letter,
+    places_in_postgres,
+    places_in_valkey,
+)
 from tests.support.core import event
 from tests.support.invariants import check_invariants
 from tests.tournaments.cups import START, Cups, score
@@ -45,6 +56,18 @@ async def test_no_byte_of_the_id_stays_and_totals_do(life: Life) -> None:
     assert await life.totals() == before
     assert await life.cups.fetch("SELECT status, counts FROM quarantine") == [("rejected", False)]
     await check_invariants(core)
+
+
+@pytest.mark.parametrize("life", ["winner"], indirect=True)
+async def test_every_column_that_can_hold_the_id_is_emptied(life: Life) -> None:
+    """A new column with text belongs into `FILLED`, or into `NEVER`, where it must not be found."""
+    core = life.core
+    assert await columns_with_text(core) == FILLED.keys() | NEVER | ELSEWHERE
+    await fill(life)
+    found = await places_in_postgres(core)
+    assert {place for place in found if not place.startswith("events_")} == FILLED.keys()
+    await life.erase()
+    assert await places_in_postgres(core) | await places_in_valkey(core) == set()
 
 
 async def banned(life: Life) -> str:
@@ -144,6 +167,32 @@ async def test_the_audit_log_and_the_outbox_lose_the_id_and_nothing_else(cups: C
     assert (listed, put) == ({"reason": ["x", pseudonym]}, {"reason": "y"})
     [(payload,)] = await cups.fetch("SELECT payload FROM webhook_events WHERE type = 'prize.claimed'")
     assert json.loads(payload) == {"user_id": pseudonym, "status": "pending", "reason": 1}
+
+
+async def test_ids_that_look_like_json_damage_none(cups: Cups) -> None:
+    """Such an id stands between the texts of others, too; and in a text it is written in another way."""
+    core, time = cups.core, cups.time
+    time.at(START)
+    names = [", ", ": ", ",", ":", 'a"b', "\\", "}", "true", "[]", "é\u2028"]
+    said: dict[str, Any] = {"ids": ["x", "y", *names], "none": None, "empty": [{}, []]} | dict.fromkeys(names, 1.5)
+    async with core.database.transaction() as connection:
+        await record(connection, "leaderboard.put", "told", before=said, after={"all": [1.5, True]})
+        await core.outbox.add(connection, "prize.claimed", said)
+        body = json.dumps([{"user_id": user} for user in said["ids"]], ensure_ascii=False, separators=(",", ":"))
+        await core.letters.put(connection, [letter(time.now, "block", None, body.encode())])
+    for name in names:
+        await core.new_eraser().erase(name)
+    time.forward(seconds=1)
+    assert await core.new_erasure_finisher().finish() == len(names)
+    [(before, after)] = await cups.fetch("SELECT before, after FROM audit_log WHERE target = 'told'")
+    found = json.loads(before)
+    assert found["ids"][:2] == ["x", "y"]
+    assert all(name.startswith("erased-") for name in found["ids"][2:])
+    assert (found, json.loads(after)) == (said | {"ids": found["ids"]}, {"all": [1.5, True]})
+    [(payload,)] = await cups.fetch("SELECT payload FROM webhook_events WHERE type = 'prize.claimed'")
+    assert json.loads(payload) == found
+    [(letters,)] = await cups.fetch("SELECT body FROM dead_letters")
+    assert [each["user_id"] for each in json.loads(letters)] == found["ids"]
 
 
 @pytest.mark.parametrize("is_archived", [True, False])

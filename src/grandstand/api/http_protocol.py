@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol with the limits that it lacks.
+"""uvicorn's HTTP protocol with the limits that it lacks, and a stricter reading of heads (`request_heads.py`).
 
-These are: how many connections there may be, how large and how slow the head of a request, how slow what is left of a
-body that nobody reads, and how slow a client takes its answer.
+The limits are: how many connections there may be, how large and how slow the head of a request, how slow what is left
+of a body that nobody reads, and how slow a client takes its answer.
 
 The parser copies a header's value anew for every piece of it that arrives, so without a limit one client with a
 header of 100 MB keeps a process busy for half a minute. A limit on the head alone would leave the trailers behind a
@@ -14,10 +14,12 @@ import struct
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from grandstand.api.problems import HeadTooLargeError, reply_of
+from grandstand.api.request_heads import check_head, without_upgrade
 from grandstand.api.wire import OPEN_WIRE, Wire
 from grandstand.domain.errors import GrandstandError, MalformedError, UnavailableError
 from grandstand.telemetry import metrics
@@ -45,6 +47,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._connections_max = connections_max
         self._idle_bytes = 0
         self._has_progress = False
+        self._refusal: MalformedError | None = None
         self._overdue: asyncio.TimerHandle | None = None
         self._rest: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
@@ -75,7 +78,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived, and close the connection when it goes on without progress."""
         self._has_progress = False
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         if self._has_progress:
             self._idle_bytes = 0
             self._unwatch()
@@ -92,9 +96,16 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {OPEN_WIRE: self._open_wire}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:
-        """Note the end of a head."""
+        """Note the end of a head, and look whether it is one; one that asks for another protocol is read again."""
         self._has_progress = True
-        super().on_headers_complete()
+        try:
+            version, method = self.parser.get_http_version(), self.parser.get_method()
+            self.url = check_head(version, method, self.url, self.headers)
+        except MalformedError as error:
+            self._refusal = error
+            raise
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Note a piece of a body."""
@@ -103,6 +114,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note the end of a body."""
+        if self.parser.should_upgrade():
+            return
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
@@ -127,13 +140,33 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._stalled = None
         super().resume_writing()
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP, in the form of every other refusal."""
-        self._refuse(MalformedError(msg))
-
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
+
+    def _parse(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                try:
+                    self.parser.feed_data(rest)
+                    return
+                except httptools.HttpParserUpgrade as upgrade:
+                    rest = rest[upgrade.args[0] :]
+                    self._parse_without_upgrade()
+        except httptools.HttpParserError:
+            self._refuse(self._refusal or MalformedError("This is no HTTP request."))
+
+    def _parse_without_upgrade(self) -> None:
+        """Read the head once more as that of any other request.
+
+        RFC 9110 lets a server ignore the wish for another protocol, and Java's own client has it with its first
+        request. The parser does not: it would take a body for that protocol, or for the next request.
+        """
+        version, method = self.parser.get_http_version(), self.parser.get_method()
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(without_upgrade(version, method, self.url, self.headers))
 
     def _refuse(self, error: GrandstandError) -> None:
         if self.transport.is_closing():

@@ -92,16 +92,15 @@ class ErasureFinisher:
             return False
         await self._in_transaction(self._erasures.rename_quarantine, erasure)
         await self._in_transaction(self._erasures.delete_dead_letters, erasure)
-        while await self._in_transaction(self._erasures.empty_dead_blocks, erasure):
-            pass
-        for step, first, rows in (
-            (self._erasures.rename_archives, 0, _RANKINGS),
-            (self._erasures.rename_audit, 0, _ROWS),
-            (self._erasures.rename_outbox, _FIRST, _ROWS),
+        for step, first, limits in (
+            (self._erasures.rename_dead_blocks, _FIRST, ()),
+            (self._erasures.rename_archives, 0, (_RANKINGS,)),
+            (self._erasures.rename_audit, 0, (_ROWS,)),
+            (self._erasures.rename_outbox, _FIRST, (_ROWS,)),
         ):
             last: Any = first
             while last is not None:
-                last = await self._in_transaction(step, erasure, last, rows)
+                last = await self._in_transaction(step, erasure, last, *limits)
         await self._in_transaction(self._erasures.delete_unswept_entries, erasure)
         await self._clean_index(erasure)
         # Before the ledger is held, so that little is left to count while batches wait for it.
@@ -113,6 +112,9 @@ class ErasureFinisher:
             await self._rollups.lock(connection)
             # Alone: no replay is to have read events of before and not yet heard that they do not count.
             await self._ledger.seize(connection)
+            if await self._erasures.rename_events(connection, erasure, _EVENTS):
+                # An archive came back after they were renamed, as none can any more; the next round goes on.
+                return False
             # No batch is under way: of what is counted, what was received after the request stays the player's.
             while await self._rollups.count(connection):
                 pass

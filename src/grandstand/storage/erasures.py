@@ -1,12 +1,17 @@
 """Erasures in PostgreSQL: their record, and the statements that take a player out. All on the caller's connection."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
+
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 class Erasure(NamedTuple):
@@ -89,14 +94,18 @@ class ErasureStore:
             queries.load("erasures/delete_dead_letters.sql"), erasure.user_id, erasure.requested_at
         )
 
-    async def empty_dead_blocks(self, connection: "Connection[Any]", erasure: Erasure) -> int:
-        """Take the id out of some dead letters that hold it as a JSON text; return how many there were."""
-        old, new = (f'"{name}"'.encode() for name in (erasure.user_id, erasure.pseudonym))
-        rows = await connection.fetch(queries.load("erasures/find_dead_blocks.sql"), old, erasure.requested_at)
+    async def rename_dead_blocks(self, connection: "Connection[Any]", erasure: Erasure, after: UUID) -> UUID | None:
+        """Take the id out of some dead letters behind `after`; return the last one, None when there are no more."""
+        old = msgspec.json.encode(erasure.user_id)
+        rows = await connection.fetch(
+            queries.load("erasures/find_dead_blocks.sql"), old, erasure.user_id, erasure.requested_at, after
+        )
         for row in rows:
-            body = bytes(row["body"]).replace(old, new)
-            await connection.execute(queries.load("erasures/set_dead_body.sql"), row["dead_letter_id"], body)
-        return len(rows)
+            body = _with_other_text(bytes(row["body"]), old, msgspec.json.encode(erasure.pseudonym))
+            await connection.execute(
+                queries.load("erasures/set_dead_body.sql"), row["dead_letter_id"], body, erasure.user_id
+            )
+        return rows[-1]["dead_letter_id"] if rows else None
 
     async def rename_events(self, connection: "Connection[Any]", erasure: Erasure, count_max: int) -> int:
         """Give some of the player's events to the pseudonym, emptied; return how many there were."""
@@ -154,3 +163,13 @@ async def list_erased(connection: "Connection[Any]", since: datetime) -> dict[by
     """Return the hashes of players that were erased after `since`, and when."""
     rows = await connection.fetch(queries.load("erasures/list_hashes.sql"), since)
     return {bytes(row["user_hash"]): row["erased_at"] for row in rows}
+
+
+def _with_other_text(body: bytes, old: bytes, new: bytes) -> bytes:
+    """Replace a JSON text by another. An id of commas stands between other texts, too, and stays there."""
+    try:
+        msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        # Nobody reads it as JSON any more: where its texts begin is not to be known.
+        return body.replace(old, new)
+    return _TEXT.sub(lambda text: new if text[0] == old else text[0], body)

@@ -3,7 +3,7 @@
 from grandstand.storage.migrate import run_sql
 
 revision = "0019"
-down_revision = "0016"
+down_revision = "0018"
 
 
 def upgrade() -> None:

@@ -1,5 +1,4 @@
--- In events behind $3; returns the last one looked at, null when there was none. Values are renamed; a key of the same
--- letters (no text holds the character 1) stays.
+-- In events behind $3; returns the last one looked at, null when there was none.
 WITH chunk AS (
     SELECT event_id FROM webhook_events
     WHERE event_id > $3
@@ -8,14 +7,7 @@ WITH chunk AS (
 ),
 
 renamed AS (
-    UPDATE webhook_events AS e
-    SET payload = replace(
-        replace(
-            replace(e.payload::text, to_json($1::text)::text || ':', chr(1)),
-            to_json($1::text)::text, to_json($2::text)::text
-        ),
-        chr(1), to_json($1::text)::text || ':'
-    )::jsonb
+    UPDATE webhook_events AS e SET payload = json_with_other_text(e.payload, $1::text, $2::text)
     FROM chunk AS s
     WHERE e.event_id = s.event_id AND position(to_json($1::text)::text IN e.payload::text) > 0
 )
