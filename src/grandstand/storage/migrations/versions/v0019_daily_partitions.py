@@ -1,4 +1,4 @@
-"""Partitions of events that hold a day."""
+"""Which days the open partition holds."""
 
 from grandstand.storage.migrate import run_sql
 

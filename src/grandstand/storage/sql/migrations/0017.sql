@@ -64,4 +64,5 @@ END
 $$;
 
 -- Or whoever writes an erasure could have any name put there.
+-- allowed: constraint: erasures are few
 ALTER TABLE erasures ADD CONSTRAINT erasures_pseudonym_says_nothing CHECK (pseudonym ~ '^erased-[0-9a-f]{32}$');
