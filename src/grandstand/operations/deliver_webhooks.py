@@ -17,7 +17,7 @@ from grandstand.domain.webhooks import RETRY_DELAYS_SECONDS, retry_delay_seconds
 from grandstand.operations.webhook_connections import AddressGuard, AddressRefusedError, GuardedNetwork
 from grandstand.storage.postgres import Database
 from grandstand.storage.webhooks import Attempt, Claim, WebhookStore
-from grandstand.telemetry import metrics
+from grandstand.telemetry import metrics, traces
 
 ENDPOINT_CONCURRENCY = 8
 """Requests to one endpoint at once, of one process: a batch is sent all at once and recorded in one statement."""
@@ -92,7 +92,7 @@ class WebhookDeliverer:
         Raises:
             UnavailableError: the database is out of reach. The batch is sent again when its claims have run out.
         """
-        attempts = await asyncio.gather(*(self._attempt(claim) for claim in batch))
+        attempts = await asyncio.gather(*(self._traced_attempt(claim) for claim in batch))
         gone = {attempt.claim.endpoint_id for attempt in attempts if attempt.http_status == HTTPStatus.GONE}
         async with self._database.connection() as connection:
             await self._webhooks.record_attempts(connection, attempts)
@@ -112,6 +112,17 @@ class WebhookDeliverer:
                 )
         for endpoint_id in gone:
             _log.warning("webhook_endpoint_gone", endpoint_id=str(endpoint_id))
+
+    async def _traced_attempt(self, claim: Claim) -> Attempt:
+        # The receiver's address may hold a secret of its own; which endpoint it is tells enough.
+        about: dict[str, traces.Attribute] = {
+            "grandstand.endpoint": str(claim.endpoint_id),
+            "grandstand.attempt": claim.attempts + 1,
+        }
+        with traces.work("deliver webhook", **about):
+            attempt = await self._attempt(claim)
+            traces.note(**{"grandstand.outcome": attempt.status})
+        return attempt
 
     async def _attempt(self, claim: Claim) -> Attempt:
         status: int | None = None
