@@ -164,6 +164,18 @@ def test_a_settlement_and_its_webhooks_are_traced_and_logged_with_their_trace(
     assert delivered[0].attributes["grandstand.attempt"] == 1
 
 
+def test_every_stage_that_ran_is_counted_and_timed(client: httpx.Client) -> None:
+    def stages() -> bool:
+        shown = client.get("/metrics").text
+        return all(
+            float(shown.partition(f'grandstand_stage_seconds_count{{stage="{stage}"}} ')[2].split()[0]) > 0
+            for stage in ("append", "deliver", "apply", "publish", "rollup", "settle", "webhook", "rebuild")
+        )
+
+    post(client)
+    eventually(stages, 20)
+
+
 def test_nothing_that_was_sent_is_in_what_is_told(client: httpx.Client, receiver: Receiver) -> None:
     trace_id, _ = post(client)
     eventually(lambda: "publish" in receiver.of(trace_id))

@@ -45,6 +45,7 @@ Admit = Callable[[int], Awaitable[None]]
 
 _accepted_high = metrics.EVENTS_ACCEPTED.labels("high")
 _accepted_low = metrics.EVENTS_ACCEPTED.labels("low")
+_waiting = metrics.STAGE_WAITING.labels("append")
 _OUTSIDE = Context()
 """What serves many requests is in the trace of none."""
 
@@ -85,6 +86,7 @@ class EventIntake:
         # Not the size of that set: a task leaves it a moment after it has looked at the queue for the last time.
         self._writing = 0
         self._is_away = False
+        self._was_waiting = False
 
     async def accept(
         self,
@@ -179,7 +181,12 @@ class EventIntake:
         low = [event for request in group for event in request.low]
         problem: Exception | None = None
         try:
-            await self._stream.append(high, low, group[0].received_at, _traces_of(group))
+            if self._waiting_events or self._was_waiting:
+                # Most writes leave nobody behind, and saying so again costs as much as the first time.
+                self._was_waiting = self._waiting_events > 0
+                _waiting.set(self._waiting_events)
+            with metrics.timed("append"):
+                await self._stream.append(high, low, group[0].received_at, _traces_of(group))
             self._is_away = False
         except StreamFullError as error:
             problem = error
@@ -204,6 +211,7 @@ class EventIntake:
         waiting = [*self._queue]
         self._queue.clear()
         self._waiting_events = self._waiting_bytes = 0
+        _waiting.set(0)
         _settle(waiting, problem)
 
     def _take_group(self) -> list[_Request]:

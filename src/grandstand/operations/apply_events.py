@@ -27,7 +27,7 @@ from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rollups import RollupStore
-from grandstand.telemetry import traces
+from grandstand.telemetry import metrics, traces
 
 _ATTEMPTS_MAX = 5
 _ANNOUNCED_MAX = 200_000
@@ -92,8 +92,9 @@ class EventApplier:
             valkey.exceptions.ValkeyError: the rank index is out of reach; applying the blocks again publishes what was
                 stored.
         """
-        applied, folded = await self._store(_Batch(blocks))
-        with traces.span("publish", **{"grandstand.entries": len(folded.entries)}):
+        with metrics.timed("apply"):
+            applied, folded = await self._store(_Batch(blocks))
+        with metrics.timed("publish"), traces.span("publish", **{"grandstand.entries": len(folded.entries)}):
             await self._index.publish(folded.entries, folded.directions)
             if folded.entries:
                 await self._changes.rankings({entry.ranking_id for entry in folded.entries})

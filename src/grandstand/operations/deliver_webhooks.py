@@ -1,6 +1,7 @@
 """Delivers webhooks: claims what is due, posts it signed, records what became of it."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from http import HTTPStatus
@@ -36,6 +37,7 @@ _KEEP_ALIVE_MAX = 100
 _KEEP_ALIVE_SECONDS = 30.0
 _USER_AGENT = f"Grandstand/{__version__}".encode()
 _GONE_REASON = "the endpoint answered 410 Gone and was disabled"
+_under_way = metrics.STAGE_WAITING.labels("webhook")
 _log = structlog.get_logger(__name__)
 
 
@@ -119,9 +121,11 @@ class WebhookDeliverer:
             "grandstand.endpoint": str(claim.endpoint_id),
             "grandstand.attempt": claim.attempts + 1,
         }
-        with traces.work("deliver webhook", **about):
+        began_at = time.perf_counter()
+        with _under_way.track_inprogress(), traces.work("deliver webhook", **about):
             attempt = await self._attempt(claim)
             traces.note(**{"grandstand.outcome": attempt.status})
+        metrics.observe("webhook", time.perf_counter() - began_at, is_error=attempt.error is not None)
         return attempt
 
     async def _attempt(self, claim: Claim) -> Attempt:

@@ -27,7 +27,7 @@ from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.prizes import Prize, PrizeStore
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.tournaments import Tournament, TournamentStore
-from grandstand.telemetry import traces
+from grandstand.telemetry import metrics, traces
 
 _SORT_TIMEOUT_SECONDS = 600.0
 _ROWS_AT_ONCE = 250
@@ -90,7 +90,7 @@ class TournamentSettler:
         Raises:
             UnavailableError: the database is out of reach; nothing was settled.
         """
-        with traces.work("settle tournament", **{"grandstand.tournament": item.tournament_id}):
+        with metrics.timed("settle"), traces.work("settle tournament", **{"grandstand.tournament": item.tournament_id}):
             return await self._settle(item, board, ranking_id, now)
 
     async def _settle(self, item: Tournament, board: Leaderboard, ranking_id: int, now: datetime) -> int | None:
