@@ -70,7 +70,7 @@ conform: setup ## Send each route CASES made-up requests and hold the answers be
 
 lock: ## Pin the newest allowed packages in requirements.lock (needs uv)
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
-		--extra embedded --extra archive --extra dev --extra build pyproject.toml --output-file requirements.lock
+		--extra embedded --extra archive --extra traces --extra dev --extra build pyproject.toml --output-file requirements.lock
 
 clean: ## Remove .venv and caches; data folders stay
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

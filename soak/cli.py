@@ -18,6 +18,7 @@ from soak.growth import FLOOR, GrowthPlan, NoRoomError, measure_growth
 from soak.report import as_json, show, summarize
 from soak.run import RunResult
 from soak.session import Order, Outcome, run_all
+from soak.tree import LAYOUTS
 
 _STOPPED = 130
 
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs=options.runs,
         first=options.first,
         kinds=options.faults,
+        layout=options.layout,
         events_per_second=options.rate,
         planted=options.planted,
         keep_going=not options.stop_at_finding,
@@ -63,6 +65,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=len(FAULTS), help="how many [default: one of each fault]")
     parser.add_argument("--first", type=int, default=0, help="number of the first run, to do a late one again")
     parser.add_argument("--faults", type=_kinds, default=tuple(FAULTS), help=f"comma-separated: {', '.join(FAULTS)}")
+    parser.add_argument("--layout", choices=LAYOUTS, help="all runs in this one, with the faults that it can have")
     parser.add_argument("--minutes", type=float, help="a steady load for so long, with a fault each minute, instead")
     parser.add_argument("--rate", type=float, default=400.0, help="events a second")
     parser.add_argument("--planted", type=Path, help="Python file that patches a bug into every process of the tree")
@@ -73,7 +76,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--months", type=int, default=GrowthPlan.months, help="of --growth: months that have them")
     parser.add_argument("--players", type=int, default=GrowthPlan.players, help="of --growth: who has them")
     parser.add_argument("--partition-every", choices=("month", "day"), default="month", help="of --growth")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.layout is not None:
+        options.faults = tuple(kind for kind in options.faults if FAULTS[kind].can_be_in(options.layout))
+        if not options.faults:
+            parser.error(f"none of these faults can be in {options.layout}")
+    return options
 
 
 def _grow(options: argparse.Namespace) -> int:
@@ -120,6 +128,7 @@ def _say(order: Order, options: argparse.Namespace, result: RunResult) -> None:
         print(f"    {finding.kind}: {finding.detail}")
     if result.findings and result.number >= 0:
         faults = "" if tuple(order.kinds) == tuple(FAULTS) else f" --faults {','.join(order.kinds)}"
+        faults += f" --layout {order.layout}" if order.layout else ""
         planted = f" --planted {order.planted}" if order.planted else ""
         print(
             f"    again: python -m soak --seed {order.seed} --first {result.number} --runs 1 --rate {options.rate:g}"

@@ -57,6 +57,12 @@ class Node:
         async with valkey.asyncio.Valkey(host="127.0.0.1", port=self.port, socket_timeout=5) as client:
             return await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
+    async def end(self) -> None:
+        """Let it end in its own way, and wait for that."""
+        if self.process is not None:
+            self.process.terminate()
+            await self.process.wait()
+
     async def kill(self) -> None:
         """`kill -9`, and wait for the end."""
         if self.process is not None:
@@ -69,7 +75,7 @@ class ClusteredEngines(ProxiedEngines):
     """PostgreSQL as with `ProxiedEngines`, and a cluster in place of the one Valkey."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+        super().__init__(folder, with_valkey=False)
         self._folder = folder.with_name("cluster")
         self.nodes: list[Node] = []
 
@@ -89,7 +95,7 @@ class ClusteredEngines(ProxiedEngines):
             await self.nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", node.port, node.port + _BUS_OFFSET)
         for primary, replica in zip(primaries, replicas, strict=True):
             await _until(lambda p=primary, r=replica: _follow(p, r))  # type: ignore[misc]
-        await _until(self._is_whole)
+        await self.wait_until_whole()
         self.valkey_url = "valkey+cluster://" + ",".join(f"127.0.0.1:{node.proxy.port}" for node in self.nodes)
 
     def environment(self) -> dict[str, str]:
@@ -102,6 +108,31 @@ class ClusteredEngines(ProxiedEngines):
             await node.kill()
             await node.proxy.stop()
         await super().stop()
+
+    async def wait_until_whole(self) -> None:
+        """Wait until every slot has a primary and every primary its replica.
+
+        Raises:
+            TimeoutError: it does not come to that.
+        """
+        await _until(self._is_whole)
+
+    async def replica_of(self, primary: Node) -> Node:
+        """Return the node that follows this one."""
+        followed = [(node, await node.ask("ROLE")) for node in self.nodes if node is not primary]
+        return next(node for node, role in followed if role[0] == b"slave" and role[2] == primary.proxy.port)
+
+    async def wait_until_primary(self, node: Node) -> None:
+        """Wait until a replica has taken over.
+
+        Raises:
+            TimeoutError: it does not come to that.
+        """
+
+        async def has_taken_over() -> bool:
+            return bool((await node.ask("ROLE"))[0] == b"master")
+
+        await _until(has_taken_over)
 
     async def _is_whole(self) -> bool:
         roles = [await node.ask("ROLE") for node in self.nodes]

@@ -22,8 +22,9 @@ class ProxiedEngines:
     postgres: Proxy
     valkey: Proxy
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, with_valkey: bool = True) -> None:
         self._path = folder
+        self._with_valkey = with_valkey
         self._stack = contextlib.AsyncExitStack()
         self._keepers: list[asyncio.Task[None]] = []
         self._engines: Engines | None = None
@@ -31,11 +32,12 @@ class ProxiedEngines:
     async def start(self) -> None:
         """Start both and their proxies."""
         folder = self._stack.enter_context(open_data_folder(self._path))
-        self._engines = Engines(folder)
+        self._engines = Engines(folder, with_valkey=self._with_valkey)
         await self._engines.start()
         assert self._engines.postgres is not None
-        assert self._engines.valkey is not None
-        self.postgres_url, self.valkey_url = self._engines.postgres.url, self._engines.valkey.url
+        self.postgres_url = self._engines.postgres.url
+        if self._engines.valkey is not None:
+            self.valkey_url = self._engines.valkey.url
         parts = urlsplit(self.postgres_url)
         query = parse_qs(parts.query)
         socket = Path(query["host"][0]) / f".s.PGSQL.{query.get('port', ['5432'])[0]}"

@@ -62,6 +62,12 @@ class Fault:
     is_short: bool = True
     """Whether it is for the short runs of `make test`."""
 
+    def can_be_in(self, layout: Layout) -> bool:
+        """Whether it can strike a tree of this layout; a cluster has all but those of one Valkey and of disks."""
+        if layout == "cluster" and self.layout != "cluster":
+            return self.layout != "disks" and "valkey" not in self.kind
+        return self.layout in (None, layout)
+
     @property
     def moves_clock(self) -> bool:
         """Whether what happens in time is not what the harness's clock says."""
@@ -235,19 +241,63 @@ async def _pause_node(strike: Strike) -> None:
         process.send_signal(signal.SIGCONT)
 
 
-async def _cut_node(strike: Strike) -> None:
-    """Nobody reaches the node, its replica included, while the others see that it lives: nobody takes its place."""
-    proxy = _node(strike).proxy
-    proxy.set("cut")
+def _disturb_node(mode: Mode) -> Action:
+    """Strike all ways to a node, its replica's included, while the others see that it lives: nobody takes its place."""
+
+    async def action(strike: Strike) -> None:
+        proxy = _node(strike).proxy
+        proxy.set(mode, strike.dice.uniform(0.05, 0.4))
+        try:
+            await asyncio.sleep(strike.dice.choice(NODE_AWAY_SECONDS))
+        finally:
+            proxy.set("pass")
+
+    return action
+
+
+async def _kill_node_for_good(strike: Strike) -> None:
+    """Kill a primary and leave it dead until its replica has taken over and serves: that needs nobody's hand."""
+    cluster = _cluster(strike)
+    await cluster.wait_until_whole()
+    primaries = [node for node in cluster.nodes if (await node.ask("ROLE"))[0] == b"master"]
+    doomed = strike.dice.choice(primaries)
+    heir = await cluster.replica_of(doomed)
+    await doomed.kill()
     try:
-        await asyncio.sleep(strike.dice.choice(NODE_AWAY_SECONDS))
+        await cluster.wait_until_primary(heir)
     finally:
-        proxy.set("pass")
+        # Its successor alone has no replica to confirm a write: until this node follows it, writes are refused.
+        strike.over_at = time.monotonic()
+        await doomed.start()
+
+
+async def _fail_over(strike: Strike) -> None:
+    cluster = _cluster(strike)
+    await cluster.wait_until_whole()
+    replicas = [node for node in cluster.nodes if (await node.ask("ROLE"))[0] == b"slave"]
+    chosen = strike.dice.choice(replicas)
+    await chosen.ask("CLUSTER", "FAILOVER")
+    await cluster.wait_until_primary(chosen)
+
+
+async def _restart_nodes(strike: Strike) -> None:
+    """Restart every node as an upgrade of Valkey does: none before the one before is back in its place."""
+    cluster = _cluster(strike)
+    for node in cluster.nodes:
+        await cluster.wait_until_whole()
+        await node.end()
+        await node.start()
+    strike.over_at = time.monotonic()
+    await cluster.wait_until_whole()
+
+
+def _cluster(strike: Strike) -> ClusteredEngines:
+    assert isinstance(strike.tree.engines, ClusteredEngines)
+    return strike.tree.engines
 
 
 def _node(strike: Strike) -> Node:
-    assert isinstance(strike.tree.engines, ClusteredEngines)
-    return strike.dice.choice(strike.tree.engines.nodes)
+    return strike.dice.choice(_cluster(strike).nodes)
 
 
 async def _nothing(strike: Strike) -> None:
@@ -281,7 +331,10 @@ FAULTS = {
         *(Fault(f"flicker-{which}", _flicker(which), "proxied") for which in ("postgres", "valkey")),
         Fault("kill-node", _kill_node, "cluster", is_short=False),
         Fault("pause-node", _pause_node, "cluster", is_short=False),
-        Fault("cut-node", _cut_node, "cluster", is_short=False),
+        *(Fault(f"{mode}-node", _disturb_node(mode), "cluster", is_short=False) for mode in MODES),
+        Fault("kill-primary", _kill_node_for_good, "cluster", is_short=False),
+        Fault("failover-node", _fail_over, "cluster", is_short=False),
+        Fault("restart-nodes", _restart_nodes, "cluster", is_short=False),
         *(
             Fault(f"full-disk-{which}", _fill_disk(which), "disks", is_short=False)
             for which in ("postgres", "valkey")

@@ -10,7 +10,7 @@ from pathlib import Path
 from soak.client import Client
 from soak.faults import FAULTS, Fault
 from soak.run import Deployment, RunResult
-from soak.tree import Layout, Tree
+from soak.tree import LAYOUTS, Layout, Tree
 
 RUNS_A_TREE = 40
 
@@ -27,6 +27,8 @@ class Order:
     planted: Path | None = None
     keep_going: bool = True
     keep_folders: bool = True
+    layout: Layout | None = None
+    """The one layout of all runs; None: of each fault its own."""
 
 
 @dataclass
@@ -71,13 +73,8 @@ async def run_all(order: Order, say: Callable[[RunResult], None]) -> Outcome:
     """Do every run of the order; after a finding the rest goes on with a new tree, or not at all."""
     outcome = Outcome()
     waiting = plan(order)
-    groups: list[tuple[Layout, list[tuple[int, Fault]]]] = [
-        ("embedded", [item for item in waiting if item[1].layout in (None, "embedded")]),
-        ("proxied", [item for item in waiting if item[1].layout == "proxied"]),
-        ("disks", [item for item in waiting if item[1].layout == "disks"]),
-        ("cluster", [item for item in waiting if item[1].layout == "cluster"]),
-    ]
-    for layout, items in groups:
+    for layout in LAYOUTS:
+        items = [item for item in waiting if (order.layout or item[1].layout or "embedded") == layout]
         done = 0
         while done < len(items):
             done += await _run_some(order, layout, items[done : done + RUNS_A_TREE], outcome, say)

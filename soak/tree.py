@@ -27,6 +27,7 @@ from soak.proxy import Proxy, to_port
 from soak.small_disk import Disk, on_disks_with_copies
 
 Layout = Literal["embedded", "proxied", "disks", "cluster"]
+LAYOUTS: tuple[Layout, ...] = ("embedded", "proxied", "disks", "cluster")
 """embedded: the tree runs its engines · proxied: the harness does, and the tree reaches them through proxies ·
 disks: the tree runs them, each on a small disk; such a tree cannot be started a second time · cluster: as proxied, with
 a Valkey Cluster."""

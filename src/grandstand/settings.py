@@ -167,6 +167,11 @@ class Settings(BaseSettings):
         (), description="Origins (comma-separated, or `*`) whose web pages may call the API."
     )
     metrics_enabled: bool = Field(True, description="Whether `/metrics` is served.")
+    traces_enabled: bool = Field(
+        False,
+        description="Whether spans are recorded and sent, as the standard variables of OpenTelemetry (`OTEL_…`) say; "
+        "needs the extra `traces`.",
+    )
     schema_enabled: bool = Field(True, description="Whether `/schema` is served.")
     tls_cert_file: Path | None = Field(
         None, description="Certificate chain (PEM) to speak HTTPS with, unless a proxy in front does."

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +16,10 @@ from scripts.programs import program
 
 from tests.support.waiting import eventually_async
 
-SHIPPED = Path(__file__).resolve().parents[2] / "deploy" / "nginx" / "grandstand.conf"
+SHIPPED = Path(__file__).resolve().parents[2] / "deploy" / "nginx"
+Upstreams = dict[str, Sequence[str]]
+"""Addresses of the servers of a role."""
+
 MAIN = """
 pid {folder}/nginx.pid;
 error_log {folder}/error.log warn;
@@ -29,15 +33,22 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    include {folder}/grandstand.conf;
+    include {folder}/conf.d/*.conf;
 }}
 """
 STARTS_MAX = 5
 
 
 @asynccontextmanager
-async def open_nginx(origin_url: str, origins: tuple[str, ...] = ()) -> AsyncIterator[str]:
-    """Run nginx in front of a server; yields its URL. `origins` are those that the configuration lists."""
+async def open_nginx(
+    upstreams: str | Upstreams, origins: tuple[str, ...] = (), file: str = "grandstand-upstreams.conf"
+) -> AsyncIterator[str]:
+    """Run nginx in front of the server of a URL, or of several; yields its URL.
+
+    `origins` are those that the configuration lists, `file` is which of the shipped files has the upstreams.
+    """
+    if isinstance(upstreams, str):
+        upstreams = {role: [urlsplit(upstreams).netloc] for role in ("ingest", "api")}
     # Directly under the system's folder: workers of an nginx that root starts are nobody and have to reach it.
     folder = Path(tempfile.mkdtemp(prefix="grandstand-nginx-"))
     folder.chmod(0o755)
@@ -46,7 +57,7 @@ async def open_nginx(origin_url: str, origins: tuple[str, ...] = ()) -> AsyncIte
     try:
         for _ in range(STARTS_MAX):
             port = _free_port()
-            _configure(folder, urlsplit(origin_url).netloc, port, origins)
+            _configure(folder, upstreams, port, origins, file)
             process = subprocess.Popen(
                 [found.command, "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"],
                 env=os.environ | found.environment,
@@ -69,17 +80,24 @@ async def open_nginx(origin_url: str, origins: tuple[str, ...] = ()) -> AsyncIte
         shutil.rmtree(folder)
 
 
-def _configure(folder: Path, origin: str, port: int, origins: tuple[str, ...]) -> None:
-    text = SHIPPED.read_text()
+def _configure(folder: Path, upstreams: Upstreams, port: int, origins: tuple[str, ...], file: str) -> None:
+    text = (SHIPPED / "grandstand.conf").read_text()
     for shipped, ours in (
-        ("server 127.0.0.1:8080;", f"server {origin};"),
         ("listen 80;", f"listen 127.0.0.1:{port};"),
         ("/var/cache/nginx/grandstand", f"{folder}/cache"),
         ('default "";\n    #', "\n".join(['default "";', *(f'"{each}" "{each}";' for each in origins), "#"])),
     ):
         assert text.count(shipped) == 1, f"{shipped!r} is not there once"
         text = text.replace(shipped, ours)
-    (folder / "grandstand.conf").write_text(text)
+    roles = (SHIPPED / file).read_text()
+    for role, addresses in upstreams.items():
+        # Names are found anew by a newer nginx than the tests have.
+        server = re.compile(rf"(upstream grandstand_{role} {{.*?)server \S+(?: resolve)?( [^;]*;)", re.DOTALL)
+        roles, count = server.subn(lambda m, a=addresses: m[1] + "".join(f"server {each}{m[2]}" for each in a), roles)
+        assert count == 1, f"{file} has no servers for {role}"
+    (folder / "conf.d").mkdir(exist_ok=True)
+    (folder / "conf.d" / file).write_text(roles)
+    (folder / "conf.d" / "grandstand.conf").write_text(text)
     (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
 
 

@@ -25,7 +25,9 @@ from grandstand.api.quarantine import QuarantineRoutes
 from grandstand.api.schema import SchemaRoutes
 from grandstand.api.services import Services
 from grandstand.api.tournaments import TournamentRoutes
+from grandstand.api.traced_front import TracedFront
 from grandstand.api.webhooks import WebhookRoutes
+from grandstand.telemetry import traces
 
 CONTROLLERS = (
     EventRoutes,
@@ -55,7 +57,8 @@ def build_app(services: Services) -> ASGIApp:
         openapi_config=None,
         logging_config=None,
     )
-    front = Front(framework, services, pages, methods_by_route(framework))
+    outermost = TracedFront if traces.is_on() else Front
+    front = outermost(framework, services, pages, methods_by_route(framework))
     origins = services.settings.cors_allow_origins
     return Cors(front, origins) if origins else front
 

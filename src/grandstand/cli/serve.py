@@ -48,7 +48,7 @@ def serve(
     Exit codes: 2 a wrong setting, 3 port not usable, 4 PostgreSQL or Valkey out of reach.
     """
     from grandstand.settings import load_settings
-    from grandstand.telemetry import logs
+    from grandstand.telemetry import logs, traces
 
     settings = load_settings(host=host, port=port)
     roles = list(dict.fromkeys(role))
@@ -67,7 +67,12 @@ def serve(
     elif settings.watch_port is not None and not lifeline:
         # The children of one tree share its settings, and its HTTP processes answer for them.
         listener = _listener(settings.model_copy(update={"port": settings.watch_port}), None)
-    uvloop.run(_run(bootstrap, settings, roles, listener, lifeline=lifeline))
+    if settings.traces_enabled:
+        traces.begin("+".join(roles))
+    try:
+        uvloop.run(_run(bootstrap, settings, roles, listener, lifeline=lifeline))
+    finally:
+        traces.end()
 
 
 def _require_engines(settings: Any) -> None:

@@ -33,10 +33,13 @@ def up(
     """
     parent_pid = os.getppid()
     from grandstand.settings import load_settings
-    from grandstand.telemetry import logs
+    from grandstand.telemetry import logs, traces
 
     settings = load_settings(data_dir=data_dir, host=host, port=port, workers=workers, http_processes=http_processes)
     logs.configure(settings.log_format, settings.log_level, "supervisor")
+    if settings.traces_enabled:
+        # Else every child would say so, again and again.
+        traces.check_installed()
     asyncio.run(_run(settings, parent_pid if os.environ.get(STOP_WITH_PARENT) == "1" else None))
 
 

@@ -7,6 +7,7 @@ about the same for one event as for hundreds, so small requests do not pay it ea
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from grandstand.domain.events import Accepted, Event, EventLimits, Rejection, ju
 from grandstand.domain.payloads import ScorePaths
 from grandstand.settings import Settings
 from grandstand.storage.event_stream import EventStream
-from grandstand.telemetry import metrics
+from grandstand.telemetry import metrics, traces
 
 GROUP_EVENTS_MAX = 1000
 """Events of one stream write, unless a single request brings more."""
@@ -44,6 +45,10 @@ Admit = Callable[[int], Awaitable[None]]
 
 _accepted_high = metrics.EVENTS_ACCEPTED.labels("high")
 _accepted_low = metrics.EVENTS_ACCEPTED.labels("low")
+_waiting = metrics.STAGE_WAITING.labels("append")
+_OUTSIDE = Context()
+"""What serves many requests is in the trace of none."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -61,6 +66,7 @@ class _Request:
     size_bytes: int
     received_at: datetime
     done: "asyncio.Future[None]"
+    trace: bytes
 
 
 class EventIntake:
@@ -80,6 +86,7 @@ class EventIntake:
         # Not the size of that set: a task leaves it a moment after it has looked at the queue for the last time.
         self._writing = 0
         self._is_away = False
+        self._was_waiting = False
 
     async def accept(
         self,
@@ -103,13 +110,15 @@ class EventIntake:
 
         """
         received_at = clock.now()
-        outcome = read_batch(body, self._current_limits(), received_at, only_user_id, signatures)
+        with traces.span("validate"):
+            outcome = read_batch(body, self._current_limits(), received_at, only_user_id, signatures)
         _count_rejected(outcome.rejected)
         if not outcome.high and not outcome.low:
             raise _none_valid(outcome.rejected)
         if admit is not None:
             await admit(len(outcome.high) + len(outcome.low))
-        await self._write(outcome, len(body), received_at)
+        with traces.span("append"):
+            await self._write(outcome, len(body), received_at)
         return Receipt(len(outcome.high) + len(outcome.low), outcome.rejected)
 
     async def accept_lines(self, lines: Sequence[bytes]) -> Receipt:
@@ -148,12 +157,12 @@ class EventIntake:
                 "Too many events wait for the stream; send these again.", retry_after=RETRY_AFTER_SECONDS
             )
         done = asyncio.get_running_loop().create_future()
-        self._queue.append(_Request(outcome.high, outcome.low, size_bytes, received_at, done))
+        self._queue.append(_Request(outcome.high, outcome.low, size_bytes, received_at, done, traces.current()))
         self._waiting_events += count
         self._waiting_bytes += size_bytes
         if self._writing == 0 or (self._writing < _WRITES_AT_ONCE and self._waiting_events >= GROUP_EVENTS_MAX):
             self._writing += 1
-            writer = asyncio.create_task(self._write_waiting(), name="write events")
+            writer = asyncio.create_task(self._write_waiting(), name="write events", context=_OUTSIDE)
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
         await done
@@ -172,7 +181,12 @@ class EventIntake:
         low = [event for request in group for event in request.low]
         problem: Exception | None = None
         try:
-            await self._stream.append(high, low, group[0].received_at)
+            if self._waiting_events or self._was_waiting:
+                # Most writes leave nobody behind, and saying so again costs as much as the first time.
+                self._was_waiting = self._waiting_events > 0
+                _waiting.set(self._waiting_events)
+            with metrics.timed("append"):
+                await self._stream.append(high, low, group[0].received_at, _traces_of(group))
             self._is_away = False
         except StreamFullError as error:
             problem = error
@@ -197,6 +211,7 @@ class EventIntake:
         waiting = [*self._queue]
         self._queue.clear()
         self._waiting_events = self._waiting_bytes = 0
+        _waiting.set(0)
         _settle(waiting, problem)
 
     def _take_group(self) -> list[_Request]:
@@ -232,6 +247,16 @@ class EventIntake:
             future=timedelta(seconds=self._settings.event_future_limit_seconds),
             score_fields=score_fields,
         )
+
+
+def _traces_of(group: list[_Request]) -> tuple[bytes, bytes]:
+    """Return what the blocks of high and of low priority name of the requests that they hold."""
+    if not traces.is_on():
+        return traces.NO_TRACE, traces.NO_TRACE
+    return (
+        traces.join([request.trace for request in group if request.high]),
+        traces.join([request.trace for request in group if request.low]),
+    )
 
 
 def _settle(group: list[_Request], problem: Exception | None) -> None:

@@ -29,6 +29,7 @@ from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rollups import RollupStore
+from grandstand.telemetry import metrics, traces
 
 _ATTEMPTS_MAX = 5
 _ANNOUNCED_MAX = 200_000
@@ -97,10 +98,12 @@ class EventApplier:
             valkey.exceptions.ValkeyError: the rank index is out of reach; applying the blocks again publishes what was
                 stored.
         """
-        applied, folded = await self._store(_Batch(blocks))
-        await self._index.publish(folded.entries, folded.directions)
-        if folded.entries:
-            await self._changes.rankings({entry.ranking_id for entry in folded.entries})
+        with metrics.timed("apply"):
+            applied, folded = await self._store(_Batch(blocks))
+        with metrics.timed("publish"), traces.span("publish", **{"grandstand.entries": len(folded.entries)}):
+            await self._index.publish(folded.entries, folded.directions)
+            if folded.entries:
+                await self._changes.rankings({entry.ranking_id for entry in folded.entries})
         if folded.has_new_rankings or not folded.repeated <= self._announced:
             await self._changes.periods()
             # Readers have heard of these since they were made: known events of them are no news any more.
@@ -144,13 +147,16 @@ class EventApplier:
             await self._catalog.refresh(connection, state.leaderboards_revision)
         self._folder.begin(state.leaderboards_revision)
 
-        known = await self._event_log.find_known(connection, list(batch.events))
+        with traces.span("known ids"):
+            known = await self._event_log.find_known(connection, list(batch.events))
         new = [item for event_id, item in batch.events.items() if event_id not in known]
-        await self._store_rows(connection, new, partitions)
+        with traces.span("copy"):
+            await self._store_rows(connection, new, partitions)
         removals = await self._folder.removals_since(connection, batch.oldest)
         held = await self._judge.judge(connection, self._catalog, new, removals)
         scored = score_events(self._catalog, new, removals, held)
-        folded = await self._folder.fold(connection, scored)
+        with traces.span("fold"):
+            folded = await self._folder.fold(connection, scored)
         if known:
             repeated = score_events(self._catalog, [batch.events[event_id] for event_id in known])
             folded.add(await self._folder.find(connection, repeated))

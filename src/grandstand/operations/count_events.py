@@ -50,7 +50,11 @@ class EventCounter:
             valkey.exceptions.ValkeyError: the stream is out of reach.
         """
         total = 0
-        while not await self._gives_way() and (found := await self._count_some()):
+        while not await self._gives_way():
+            with metrics.timed("rollup"):
+                found = await self._count_some()
+            if not found:
+                break
             total += found
         return total
 

@@ -1,6 +1,7 @@
 """Delivers webhooks: claims what is due, posts it signed, records what became of it."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from http import HTTPStatus
@@ -17,7 +18,7 @@ from grandstand.domain.webhooks import RETRY_DELAYS_SECONDS, retry_delay_seconds
 from grandstand.operations.webhook_connections import AddressGuard, AddressRefusedError, GuardedNetwork
 from grandstand.storage.postgres import Database
 from grandstand.storage.webhooks import Attempt, Claim, WebhookStore
-from grandstand.telemetry import metrics
+from grandstand.telemetry import metrics, traces
 
 ENDPOINT_CONCURRENCY = 8
 """Requests to one endpoint at once, of one process: a batch is sent all at once and recorded in one statement."""
@@ -36,6 +37,7 @@ _KEEP_ALIVE_MAX = 100
 _KEEP_ALIVE_SECONDS = 30.0
 _USER_AGENT = f"Grandstand/{__version__}".encode()
 _GONE_REASON = "the endpoint answered 410 Gone and was disabled"
+_under_way = metrics.STAGE_WAITING.labels("webhook")
 _log = structlog.get_logger(__name__)
 
 
@@ -92,7 +94,7 @@ class WebhookDeliverer:
         Raises:
             UnavailableError: the database is out of reach. The batch is sent again when its claims have run out.
         """
-        attempts = await asyncio.gather(*(self._attempt(claim) for claim in batch))
+        attempts = await asyncio.gather(*(self._traced_attempt(claim) for claim in batch))
         gone = {attempt.claim.endpoint_id for attempt in attempts if attempt.http_status == HTTPStatus.GONE}
         async with self._database.connection() as connection:
             await self._webhooks.record_attempts(connection, attempts)
@@ -112,6 +114,19 @@ class WebhookDeliverer:
                 )
         for endpoint_id in gone:
             _log.warning("webhook_endpoint_gone", endpoint_id=str(endpoint_id))
+
+    async def _traced_attempt(self, claim: Claim) -> Attempt:
+        # The receiver's address may hold a secret of its own; which endpoint it is tells enough.
+        about: dict[str, traces.Attribute] = {
+            "grandstand.endpoint": str(claim.endpoint_id),
+            "grandstand.attempt": claim.attempts + 1,
+        }
+        began_at = time.perf_counter()
+        with _under_way.track_inprogress(), traces.work("deliver webhook", **about):
+            attempt = await self._attempt(claim)
+            traces.note(**{"grandstand.outcome": attempt.status})
+        metrics.observe("webhook", time.perf_counter() - began_at, is_error=attempt.error is not None)
+        return attempt
 
     async def _attempt(self, claim: Claim) -> Attempt:
         status: int | None = None

@@ -40,13 +40,11 @@ class RankingRebuilder:
             UnavailableError: PostgreSQL is out of reach.
             valkey.exceptions.ValkeyError: Valkey is out of reach.
         """
-        began_at = time.perf_counter()
-        try:
-            count = await self._rebuild(ranking)
-        finally:
-            await self._index.end_rebuild(ranking.ranking_id)
-        metrics.REBUILD_SECONDS.observe(time.perf_counter() - began_at)
-        return count
+        with metrics.timed("rebuild"):
+            try:
+                return await self._rebuild(ranking)
+            finally:
+                await self._index.end_rebuild(ranking.ranking_id)
 
     async def _rebuild(self, ranking: Indexed) -> int:
         for _ in range(_ATTEMPTS_MAX):

@@ -27,6 +27,7 @@ from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.prizes import Prize, PrizeStore
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.tournaments import Tournament, TournamentStore
+from grandstand.telemetry import metrics, traces
 
 _SORT_TIMEOUT_SECONDS = 600.0
 _ROWS_AT_ONCE = 250
@@ -89,6 +90,10 @@ class TournamentSettler:
         Raises:
             UnavailableError: the database is out of reach; nothing was settled.
         """
+        with metrics.timed("settle"), traces.work("settle tournament", **{"grandstand.tournament": item.tournament_id}):
+            return await self._settle(item, board, ranking_id, now)
+
+    async def _settle(self, item: Tournament, board: Leaderboard, ranking_id: int, now: datetime) -> int | None:
         async with self._database.transaction() as connection:
             await self._fence(connection)
             # A ban holds the ledger alone: it is before the standings, and they leave its player out, or after the
@@ -96,11 +101,13 @@ class TournamentSettler:
             await self._ledger.share(connection)
             if not await self._tournaments.settle(connection, item, now):
                 return None
-            players = await self._tournaments.write_standings(
-                connection, item, ranking_id, board.direction,
-                timeout_seconds=_SORT_TIMEOUT_SECONDS, rows_at_once=_ROWS_AT_ONCE,
-            )  # fmt: skip
-            prizes = await self._award(connection, item, players, now)
+            with traces.span("standings"):
+                players = await self._tournaments.write_standings(
+                    connection, item, ranking_id, board.direction,
+                    timeout_seconds=_SORT_TIMEOUT_SECONDS, rows_at_once=_ROWS_AT_ONCE,
+                )  # fmt: skip
+            with traces.span("prizes"):
+                prizes = await self._award(connection, item, players, now)
         _log.info(
             "tournament_settled",
             tournament=item.tournament_id,

@@ -14,6 +14,7 @@ from grandstand.domain.scores import UnrankedError
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.storage.event_stream import EventStream
+from grandstand.telemetry import traces
 
 _REASONS = {
     "missing_field": "is needed",
@@ -72,7 +73,8 @@ class ScoreWriter:
             id=event_id,
             occurred_at=now,
         )
-        await self._stream.append([event], [], now)
+        with traces.span("append"):
+            await self._stream.append([event], [], now, (traces.current(), traces.NO_TRACE))
         return ScoreWritten(accepted=1, id=event_id)
 
 

@@ -51,6 +51,7 @@ class Block(NamedTuple):
     """One delivery: the events of one write. `priority` is `HIGH` or `LOW`; `data` is for `decode_events`.
 
     `kept_bytes` is the length of what the stream keeps of it, which may be less than that of `data`.
+    `traces` names spans of requests whose events these are, as `telemetry.traces.join` made it.
     """
 
     priority: int
@@ -59,6 +60,7 @@ class Block(NamedTuple):
     received_at: datetime
     data: bytes
     kept_bytes: int
+    traces: bytes = b""
 
 
 class StreamDepth(NamedTuple):
@@ -130,10 +132,17 @@ class EventStream:
         """The stream of high priority, that of low priority, and the count of events not yet processed."""
         return (*self._streams, self._depth_key)
 
-    async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
+    async def append(
+        self,
+        high: Sequence[Event],
+        low: Sequence[Event],
+        received_at: datetime,
+        traces: tuple[bytes, bytes] = (b"", b""),
+    ) -> None:
         """Append events in one step; when this returns they are on disk (the server syncs before it replies).
 
-        They are then on the disks of as many replicas as there must be, too.
+        They are then on the disks of as many replicas as there must be, too. `traces` is `Block.traces` of the blocks
+        of high and of low priority.
 
         Raises:
             StreamFullError: as much waits as may wait; nothing was appended.
@@ -143,7 +152,7 @@ class EventStream:
         """
         await self._append_blocks(
             [
-                (priority, len(events), encode_events(list(events)))
+                (priority, len(events), encode_events(list(events)), traces[priority])
                 for priority, events in ((HIGH, high), (LOW, low))
                 if events
             ],
@@ -156,9 +165,9 @@ class EventStream:
         Raises:
             UnavailableError: as for `append`.
         """
-        await self._append_blocks([(priority, events, data)], received_at)
+        await self._append_blocks([(priority, events, data, b"")], received_at)
 
-    async def _append_blocks(self, blocks: Sequence[tuple[int, int, bytes]], received_at: datetime) -> None:
+    async def _append_blocks(self, blocks: Sequence[tuple[int, int, bytes, bytes]], received_at: datetime) -> None:
         now = time.monotonic()
         looks_at_age = now >= self._next_age_look
         arguments: list[Argument] = [
@@ -167,9 +176,9 @@ class EventStream:
             self._limits.size_bytes,
             int(self._limits.age_seconds * 1000) if looks_at_age else 0,
         ]
-        for priority, events, data in blocks:
+        for priority, events, data, traces in blocks:
             kept = pack_block(data)
-            arguments += (priority + 1, events, len(kept) + _BLOCK_OVERHEAD_BYTES, kept)
+            arguments += (priority + 1, events, _size_bytes(len(kept), traces), kept, traces)
         keys = (*self._streams, self._depth_key, self._book_key)
         try:
             limit: bytes = await self._append.run_replicated(self._client, keys, arguments, *self._replication)
@@ -278,7 +287,7 @@ class EventStream:
             if mine:
                 arguments: list[Argument] = [GROUP, priority + 1]
                 for block in mine:
-                    arguments += (block.block_id, block.events, block.kept_bytes + _BLOCK_OVERHEAD_BYTES)
+                    arguments += (block.block_id, block.events, _size_bytes(block.kept_bytes, block.traces))
                 calls.append(((stream, self._depth_key, self._book_key), arguments))
         await self._acknowledge.run_many(self._client, calls)
 
@@ -329,4 +338,10 @@ def _block(priority: int, entry: Any) -> Block:
     block_id, fields = entry
     kept = fields[b"e"]
     received_at = from_microseconds(int(fields[b"r"]))
-    return Block(priority, block_id, int(fields[b"n"]), received_at, unpack_block(kept), len(kept))
+    return Block(
+        priority, block_id, int(fields[b"n"]), received_at, unpack_block(kept), len(kept), fields.get(b"t", b"")
+    )
+
+
+def _size_bytes(kept_bytes: int, traces: bytes) -> int:
+    return kept_bytes + len(traces) + _BLOCK_OVERHEAD_BYTES

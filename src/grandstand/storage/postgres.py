@@ -11,7 +11,7 @@ import structlog
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.storage.sessions import session_settings
-from grandstand.telemetry import metrics
+from grandstand.telemetry import metrics, traces
 
 _log = structlog.get_logger(__name__)
 
@@ -275,4 +275,5 @@ async def _transaction(connection: "Connection[Any]", **options: Any) -> AsyncIt
     except BaseException:
         await transaction.rollback()
         raise
-    await transaction.commit()
+    with traces.span("commit"):
+        await transaction.commit()

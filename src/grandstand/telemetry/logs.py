@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import structlog
 
+from grandstand.telemetry import traces
+
 LogFormat = Literal["auto", "json", "text"]
 
 # Our keys, player tokens and passwords inside URLs, wherever they turn up in a message.
@@ -42,6 +44,7 @@ def configure(log_format: LogFormat, log_level: str, role: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _identify(role),
+        traces.add_ids,
     ]
     structlog.configure(
         processors=[

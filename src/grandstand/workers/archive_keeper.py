@@ -5,6 +5,7 @@ The libraries that write files are large, and a round takes minutes a day at mos
 
 import asyncio
 import sys
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -46,6 +47,7 @@ class ArchiveKeeper:
         async with self._database.connection() as connection:
             if not await self._archives.has_work(connection, now - self._age, now):
                 return False
+        began_at = time.monotonic()
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "grandstand", "archive", "run", env=dict(self._environment),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
@@ -57,6 +59,7 @@ class ArchiveKeeper:
                 # Whatever it was about: the next round goes on from what it leaves.
                 process.kill()
                 await process.wait()
+        metrics.observe("archive", time.monotonic() - began_at, is_error=bool(process.returncode))
         metrics.ARCHIVE_ROUNDS.labels("failed" if process.returncode else "done").inc()
         if process.returncode and not self._stop.is_set():
             _log.error("archiving_failed", exit_code=process.returncode)

@@ -129,6 +129,8 @@ class EventConsumer:
         events = _events(self._held)
         while self._held:
             batch = _first(self._held, self._size.events)
+            oldest = min(block.received_at for block in batch)
+            metrics.observe("deliver", max(0.0, (clock.now() - oldest).total_seconds()))
             started = time.perf_counter()
             outcome = await self._isolator.apply(batch)
             self._size.learn(_events(batch), outcome)

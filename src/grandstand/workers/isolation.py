@@ -13,7 +13,7 @@ from grandstand.domain.event_model import cut_entry, join_entry
 from grandstand.operations.apply_events import Applied, EventApplier
 from grandstand.storage.event_log import RowRefusedError
 from grandstand.storage.event_stream import Block
-from grandstand.telemetry import metrics
+from grandstand.telemetry import metrics, traces
 from grandstand.workers.doubts import TROUBLE, Doubts, cause_of, is_slowness
 
 _PARTS = 8
@@ -61,6 +61,11 @@ class PoisonIsolator:
             TROUBLE: nobody can apply anything right now. What was applied before is applied; doing it again does no
                 harm.
         """
+        named = [(block.traces, block.received_at) for block in blocks if block.traces]
+        with traces.batch(named, sum(block.events for block in blocks)):
+            return await self._apply(blocks, is_suspect=is_suspect)
+
+    async def _apply(self, blocks: Sequence[Block], *, is_suspect: bool) -> Outcome:
         outcome = Outcome()
         suspicions = _SUSPICIONS_MAX
         waiting = deque([blocks])

@@ -5,8 +5,10 @@ from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.storage.postgres import Database
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
+from grandstand.telemetry import metrics
 
 _ROUND_MAX = 500
+_waiting = metrics.STAGE_WAITING.labels("rebuild")
 
 
 class RankingKeeper:
@@ -42,5 +44,8 @@ class RankingKeeper:
         self._after_id = stretch[-1].ranking_id if len(stretch) == _ROUND_MAX else 0
         live = [ranking for ranking in suspects + stretch if ranking.state in ("live", "closed")]
         known = dict.fromkeys(found for ranking in live if (found := self._catalog.indexed(ranking)) is not None)
-        for ranking in await self._index.find_incomplete(list(known)):
+        incomplete = await self._index.find_incomplete(list(known))
+        for number, ranking in enumerate(incomplete):
+            _waiting.set(len(incomplete) - number)
             await self._rebuilder.rebuild(ranking)
+        _waiting.set(0)

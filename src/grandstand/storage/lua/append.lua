@@ -1,11 +1,12 @@
 -- Appends blocks of events, all or none, while the limits of what may wait are kept.
 -- KEYS: the high stream, the low stream, the count of events not yet processed, the book of the stream.
 -- ARGV: received_at in microseconds; the most events and bytes that may wait; the greatest age of the oldest block in
--- milliseconds, 0 not to look at it; then four a block: 1 (high) or 2 (low), how many events, how many bytes, the events.
+-- milliseconds, 0 not to look at it; then five a block: 1 (high) or 2 (low), how many events, how many bytes, the events,
+-- the spans of OpenTelemetry whose they are ('' for none).
 -- Returns the name of the limit that is reached, or ''. What comes to an empty stream is taken, however large.
 local depth, book = KEYS[3], KEYS[4]
 local events, bytes = 0, 0
-for i = 5, #ARGV, 4 do
+for i = 5, #ARGV, 5 do
     events = events + tonumber(ARGV[i + 1])
     bytes = bytes + tonumber(ARGV[i + 2])
 end
@@ -30,9 +31,14 @@ if ARGV[4] ~= '0' then
         end
     end
 end
-for i = 5, #ARGV, 4 do
+for i = 5, #ARGV, 5 do
     local number = ARGV[i]
-    redis.call('XADD', KEYS[tonumber(number)], '*', 'n', ARGV[i + 1], 'r', ARGV[1], 'e', ARGV[i + 3])
+    local stream = KEYS[tonumber(number)]
+    if ARGV[i + 4] == '' then
+        redis.call('XADD', stream, '*', 'n', ARGV[i + 1], 'r', ARGV[1], 'e', ARGV[i + 3])
+    else
+        redis.call('XADD', stream, '*', 'n', ARGV[i + 1], 'r', ARGV[1], 'e', ARGV[i + 3], 't', ARGV[i + 4])
+    end
     redis.call('HINCRBY', book, 'blocks:' .. number, 1)
     redis.call('HINCRBY', book, 'events:' .. number, ARGV[i + 1])
     redis.call('HINCRBY', book, 'bytes:' .. number, ARGV[i + 2])
