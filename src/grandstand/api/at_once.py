@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 
 
 class Whole(NamedTuple):
-    """A whole answer: the line of its status, its headers as they are sent, each with its CRLF, and the body."""
+    """A kept answer: the line of its status, its headers as they are sent, each with its CRLF, and the body."""
 
     status_line: bytes
     headers: bytes
@@ -21,7 +21,10 @@ class Whole(NamedTuple):
 RawHeaders = Sequence[tuple[bytes, bytes]]
 """Names in lower case."""
 
-AnswerAtOnce = Callable[[bytes, RawHeaders, str | None], Whole | None]
+Answer = tuple[Whole, bytes]
+"""A kept answer, and the headers that are this request's own, as they are sent."""
+
+AnswerAtOnce = Callable[[bytes, RawHeaders, str | None], Answer | None]
 """Takes the target of a GET (as it was sent), its headers and the peer's address."""
 
 

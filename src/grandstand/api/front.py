@@ -11,7 +11,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from grandstand.api.access import has_credential
-from grandstand.api.at_once import RawHeaders, Whole
+from grandstand.api.at_once import Answer, RawHeaders
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
 from grandstand.api.limits import admit_reader_at_once, admit_request, with_headers
@@ -86,7 +86,7 @@ class Front:
             route, status = await self._answer(scope, receive, send, headers)
         self._counts.add(route, status, time.perf_counter() - began_at)
 
-    def answer_at_once(self, target: bytes, headers: RawHeaders, peer: str | None) -> Whole | None:
+    def answer_at_once(self, target: bytes, headers: RawHeaders, peer: str | None) -> Answer | None:
         """Answer a GET of a page that is held, for whoever needs not wait to be counted; see `at_once.py`."""
         if peer is None or not target.startswith(_BOARDS_BYTES):
             return None
@@ -109,7 +109,7 @@ class Front:
             return None
         whole = held.unchanged if asked and is_held(held.reply, asked) else held.whole
         self._counts.add(PAGE_ROUTE, held.reply.status if whole is held.whole else 304, time.perf_counter() - began_at)
-        return Whole(whole.status_line, whole.headers + lines, whole.body) if lines else whole
+        return whole, lines
 
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send, headers: Headers) -> tuple[str, int]:
         """Answer a request that is within the limits, of which `headers` tell; return the route and the status."""

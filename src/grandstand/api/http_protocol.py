@@ -186,12 +186,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             or parser.get_http_version() != "1.1"
         ):
             return False
-        whole = self._at_once(self.url, self.headers, self.client[0] if self.client else None)
-        if whole is None:
+        answer = self._at_once(self.url, self.headers, self.client[0] if self.client else None)
+        if answer is None:
             return False
+        (status_line, headers, body), own_headers = answer
         self._is_answered = True
         self.server_state.total_requests += 1
-        self.transport.write(b"%b%b%b\r\n%b" % (whole.status_line, self._default_lines(), whole.headers, whole.body))
+        self.transport.write(b"".join((status_line, self._default_lines(), headers, own_headers, b"\r\n", body)))
         self._quiet_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(

@@ -7,10 +7,10 @@ share; a page from memory costs little more in all.
 import asyncio
 from bisect import bisect_left
 
-from grandstand.telemetry.metrics import FAST_SECONDS, HTTP_REQUEST_SECONDS, HTTP_REQUESTS, note_pending
+from grandstand.telemetry.metrics import FAST_SECONDS, HTTP_REQUEST_SECONDS, HTTP_REQUESTS, flush_pending, note_pending
 
 FLUSH_SECONDS = 0.25
-"""Longest time until what was counted is seen by other processes; this one's own `/metrics` always has it."""
+"""Longest time until what requests have counted is seen by other processes; this one's own `/metrics` always has it."""
 
 
 class RequestCounts:
@@ -29,7 +29,7 @@ class RequestCounts:
         tally.seconds += seconds
         tally.counts[bisect_left(FAST_SECONDS, seconds)] += 1
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, flush_pending)
 
     def flush(self) -> None:
         """Hand what was counted to the metrics."""

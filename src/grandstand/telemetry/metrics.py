@@ -67,6 +67,12 @@ def note_pending(counts: Pending) -> None:
     _pending.add(counts)
 
 
+def flush_pending() -> None:
+    """Have all counts that are held back handed to the metrics."""
+    for counts in tuple(_pending):
+        counts.flush()
+
+
 EVENTS_ACCEPTED = Counter(
     "grandstand_events_accepted", "Events acknowledged, durable in the stream.", ["priority"], registry=REGISTRY
 )
@@ -292,8 +298,7 @@ for _counter, _values in (
 
 def render() -> bytes:
     """Return all metrics in the text format: of all processes that share the folder, or of this one."""
-    for counts in tuple(_pending):
-        counts.flush()
+    flush_pending()
     if MULTIPROCESS_VARIABLE not in os.environ:
         return generate_latest(REGISTRY)
     shared = CollectorRegistry()
