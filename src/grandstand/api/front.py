@@ -107,7 +107,9 @@ class Front:
         lines = admit_reader_at_once(peer, forwarded, self._services)
         if lines is None:
             return None
-        whole = held.unchanged if asked and is_held(held.reply, asked) else held.whole
+        # Most clients send the one tag that they were given.
+        is_unchanged = bool(asked) and (asked == held.tag or is_held(held.reply, asked))
+        whole = held.unchanged if is_unchanged else held.whole
         self._counts.add(PAGE_ROUTE, held.reply.status if whole is held.whole else 304, time.perf_counter() - began_at)
         return whole, lines
 

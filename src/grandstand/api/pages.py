@@ -9,7 +9,7 @@ from litestar.types import HTTPScope
 from grandstand.api.access import principal_of, require_reader
 from grandstand.api.at_once import Whole
 from grandstand.api.parameters import Query, read_key
-from grandstand.api.public_reads import PublicReads, not_modified, without_body
+from grandstand.api.public_reads import PublicReads, not_modified, tag_of, without_body
 from grandstand.api.replies import Reply, headers_of
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
@@ -31,13 +31,14 @@ class HeldPage(NamedTuple):
     """A page that is kept, and both answers with it as they are sent: 200, and 304 for a client that has it."""
 
     reply: Reply
+    tag: bytes | None
     whole: Whole
     unchanged: Whole
 
     @classmethod
     def of(cls, reply: Reply) -> "HeldPage":
         """Return a page as it is kept."""
-        return cls(reply, _whole(reply), _whole(without_body(reply)))
+        return cls(reply, tag_of(reply), _whole(reply), _whole(without_body(reply)))
 
 
 def _whole(reply: Reply) -> Whole:

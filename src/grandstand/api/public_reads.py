@@ -73,8 +73,13 @@ def not_modified(reply: Reply, scope: HTTPScope) -> Reply:
 
 def is_held(reply: Reply, asked: bytes) -> bool:
     """Tell whether a client that names these tags in `If-None-Match` has a reply already."""
-    tag = next((value for name, value in reply.headers if name == b"etag"), None)
+    tag = tag_of(reply)
     return tag is not None and _is_among(tag, asked)
+
+
+def tag_of(reply: Reply) -> bytes | None:
+    """Return the value of a reply's `ETag`."""
+    return next((value for name, value in reply.headers if name == b"etag"), None)
 
 
 def without_body(reply: Reply) -> Reply:
