@@ -209,7 +209,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         return self._lines
 
     def _is_busy(self) -> bool:
-        return bool(self.pipeline) or (self.cycle is not None and not self.cycle.response_complete)
+        return bool(self.pipeline) or (self._answering is not None and not self._answering.response_complete)
 
     def _refuse(self, error: GrandstandError) -> None:
         if self.transport.is_closing():
