@@ -1,7 +1,9 @@
 """Where a request comes from: the peer's address, or what a trusted proxy says of it."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import NamedTuple
 
 from litestar.types import HTTPScope
 
@@ -14,6 +16,20 @@ _IPV6_CUSTOMER_PREFIX = 64
 _FORWARDED_READ_MAX = 1024
 """Bytes from the right end of `X-Forwarded-For` that are read, and remembered: more than a score of proxies write."""
 
+_CLIENTS_MAX = 8192
+"""Clients that are remembered."""
+
+_SETTINGS_MAX = 8
+"""Lists of trusted proxies that are told apart; a process has one."""
+
+
+class _Seen(NamedTuple):
+    """What is known of whoever sent a request: the address, how it is written down, and under what it is counted."""
+
+    address: Address | None
+    text: str
+    name: str
+
 
 def client_address(scope: HTTPScope, trusted: Networks) -> Address | None:
     """Return the address of the client; None when the connection has none (a UNIX socket).
@@ -21,29 +37,25 @@ def client_address(scope: HTTPScope, trusted: Networks) -> Address | None:
     `X-Forwarded-For` is believed as far as it was written by trusted proxies: from its right end, the first address
     that is not one of theirs. What stands left of it was written by the client.
     """
-    peer = scope.get("client")
-    if peer is None:
-        return None
-    if not trusted:
-        return read_address(peer[0])
-    forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-    return _behind_proxies(peer[0], _right_end(b",".join(forwarded)), trusted)
+    seen = _see(scope, trusted)
+    return None if seen is None else seen.address
 
 
 def address_text(scope: HTTPScope, trusted: Networks) -> str | None:
     """Return the address of the client as it is written down; None when the connection has none."""
-    peer = scope.get("client")
-    if peer is None:
-        return None
-    return _text_of(peer[0]) if not trusted else str(client_address(scope, trusted) or peer[0])
+    seen = _see(scope, trusted)
+    return None if seen is None else seen.text
 
 
 def counted_address(scope: HTTPScope, trusted: Networks) -> str:
     """Return the name under which a client's address is counted: itself, or the network of an IPv6 customer."""
-    peer = scope.get("client")
-    if peer is not None and not trusted:
-        return _name_of_peer(peer[0])
-    return _name_of(client_address(scope, trusted))
+    seen = _see(scope, trusted)
+    return _name_of(None) if seen is None else seen.name
+
+
+def counted_peer(peer: str, forwarded: bytes, trusted: Networks) -> str:
+    """Return the name of `counted_address` for a peer's address and the value of its one `X-Forwarded-For`."""
+    return _seeing(trusted)(peer, _right_end(forwarded) if trusted else b"").name
 
 
 def is_within(address: Address | None, networks: Networks) -> bool:
@@ -66,9 +78,36 @@ def read_address(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-@lru_cache(maxsize=4096)
-def _text_of(peer: str) -> str:
-    return str(read_address(peer) or peer)
+def _see(scope: HTTPScope, trusted: Networks) -> _Seen | None:
+    peer = scope.get("client")
+    if peer is None:
+        return None
+    if not trusted:
+        return _seeing(trusted)(peer[0], b"")
+    forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    return _seeing(trusted)(peer[0], _right_end(b",".join(forwarded)))
+
+
+def _seeing(trusted: Networks) -> Callable[[str, bytes], _Seen]:
+    """Return the function that knows clients behind these proxies.
+
+    It remembers them: this is asked for every request. One each, because to hash networks costs more than all else.
+    """
+    kept = _seeing_behind.get(id(trusted))
+    if kept is None or kept[0] is not trusted:
+        if len(_seeing_behind) >= _SETTINGS_MAX:
+            _seeing_behind.clear()
+
+        @lru_cache(maxsize=_CLIENTS_MAX)
+        def see(peer: str, forwarded: bytes) -> _Seen:
+            address = _behind_proxies(peer, forwarded, trusted)
+            return _Seen(address, str(address or peer), _name_of(address))
+
+        kept = _seeing_behind[id(trusted)] = trusted, see
+    return kept[1]
+
+
+_seeing_behind: dict[int, tuple[Networks, Callable[[str, bytes], _Seen]]] = {}
 
 
 def _right_end(forwarded: bytes) -> bytes:
@@ -78,9 +117,10 @@ def _right_end(forwarded: bytes) -> bytes:
     return forwarded[-_FORWARDED_READ_MAX:].partition(b",")[2]
 
 
-@lru_cache(maxsize=4096)
 def _behind_proxies(peer: str, forwarded: bytes, trusted: Networks) -> Address | None:
     found = read_address(peer)
+    if not trusted:
+        return found
     for hop in reversed(forwarded.decode("latin-1").split(",")):
         if not is_within(found, trusted):
             break
@@ -90,12 +130,6 @@ def _behind_proxies(peer: str, forwarded: bytes, trusted: Networks) -> Address |
             break
         found = address
     return found
-
-
-@lru_cache(maxsize=4096)
-def _name_of_peer(text: str) -> str:
-    # Texts are looked up sooner than addresses, and this is asked for every request.
-    return _name_of(read_address(text))
 
 
 def _name_of(address: Address | None) -> str:

@@ -18,6 +18,7 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from grandstand.api.at_once import AnswerAtOnce
 from grandstand.api.problems import HeadTooLargeError, reply_of
 from grandstand.api.request_heads import check_head, without_upgrade
 from grandstand.api.wire import OPEN_WIRE, Wire
@@ -42,9 +43,14 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 class LimitedHttpProtocol(HttpToolsProtocol):
     """One connection. Over a limit it is closed, with an answer where one may still be given."""
 
-    def __init__(self, *arguments: Any, connections_max: int, **options: Any) -> None:
+    def __init__(self, *arguments: Any, connections_max: int, at_once: AnswerAtOnce | None, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._connections_max = connections_max
+        self._at_once = at_once
+        self._may_answer_at_once = self._is_answered = self._is_receiving = False
+        self._quiet_since = 0.0
+        self._defaults: list[tuple[bytes, bytes]] = []
+        self._lines = b""
         self._idle_bytes = 0
         self._has_progress = False
         self._refusal: MalformedError | None = None
@@ -78,8 +84,11 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived, and close the connection when it goes on without progress."""
         self._has_progress = False
-        self._unset_keepalive_if_required()
+        # One a piece of data: who sends many requests in one does not keep everybody else waiting.
+        self._may_answer_at_once = self._at_once is not None
+        self._is_receiving = True
         self._parse(data)
+        self._is_receiving = False
         if self._has_progress:
             self._idle_bytes = 0
             self._unwatch()
@@ -91,12 +100,17 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._watch()
 
     def on_message_begin(self) -> None:
-        """Offer the request its connection, for answers that go on for hours."""
-        super().on_message_begin()
-        self.scope["extensions"] = {OPEN_WIRE: self._open_wire}  # type: ignore[dict-item]
+        """Begin with nothing; what only ASGI needs is made when it is needed."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._is_answered = False
 
     def on_headers_complete(self) -> None:
-        """Note the end of a head, and look whether it is one; one that asks for another protocol is read again."""
+        """Note the end of a head, and look whether it is one; answer it now if that can be done, else begin with it.
+
+        One that asks for another protocol is read again.
+        """
         self._has_progress = True
         try:
             version, method = self.parser.get_http_version(), self.parser.get_method()
@@ -104,8 +118,15 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         except MalformedError as error:
             self._refusal = error
             raise
-        if not self.parser.should_upgrade():
-            super().on_headers_complete()
+        if self.parser.should_upgrade() or (self._may_answer_at_once and self._answers_at_once()):
+            return
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = url, headers, expects
+        self.scope["headers"] = headers
+        # For answers that go on for hours.
+        self.scope["extensions"] = {OPEN_WIRE: self._open_wire}  # type: ignore[dict-item]
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Note a piece of a body."""
@@ -114,7 +135,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note the end of a body."""
-        if self.parser.should_upgrade():
+        if self._is_answered or self.parser.should_upgrade():
             return
         if self._rest is not None:
             self._rest.cancel()
@@ -126,6 +147,22 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self._answering is not None and self._answering.more_body and self._rest is None:
             self._rest = self.loop.call_later(REST_TIMEOUT_SECONDS, self.transport.close)
         super().on_response_complete()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that has been quiet for so long; between answers at once the timer just goes on."""
+        self.timeout_keep_alive_task = None
+        if self._is_busy() or self._overdue is not None:
+            return
+        left_seconds = self._quiet_since + self.timeout_keep_alive - self.loop.time()
+        if left_seconds > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left_seconds, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _unset_keepalive_if_required(self) -> None:
+        # To stop and start a timer for each of many small requests would cost as much as some of them do.
+        if not self._is_receiving:
+            super()._unset_keepalive_if_required()
 
     def pause_writing(self) -> None:
         """Begin to wait for a client that takes nothing."""
@@ -167,6 +204,44 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(without_upgrade(version, method, self.url, self.headers))
+
+    def _answers_at_once(self) -> bool:
+        self._may_answer_at_once = False
+        parser = self.parser
+        if (
+            self._at_once is None
+            or self._is_busy()
+            or self.flow.write_paused
+            or self.transport.is_closing()
+            or parser.get_method() != b"GET"
+            or not parser.should_keep_alive()
+            or parser.get_http_version() != "1.1"
+        ):
+            return False
+        answer = self._at_once(self.url, self.headers, self.client[0] if self.client else None)
+        if answer is None:
+            return False
+        (status_line, headers, body), own_headers = answer
+        self._is_answered = True
+        self.server_state.total_requests += 1
+        self.transport.write(b"".join((status_line, self._default_lines(), headers, own_headers, b"\r\n", body)))
+        self._quiet_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        return True
+
+    def _default_lines(self) -> bytes:
+        # uvicorn makes a new list every second, for the date.
+        headers = self.server_state.default_headers
+        if headers is not self._defaults:
+            self._defaults = headers
+            self._lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        return self._lines
+
+    def _is_busy(self) -> bool:
+        return bool(self.pipeline) or (self._answering is not None and not self._answering.response_complete)
 
     def _refuse(self, error: GrandstandError) -> None:
         if self.transport.is_closing():

@@ -17,7 +17,7 @@ from functools import lru_cache, reduce
 from litestar.types import HTTPScope, Message, Send
 
 from grandstand.api.access import authorization_of
-from grandstand.api.client_address import counted_address
+from grandstand.api.client_address import counted_address, counted_peer
 from grandstand.api.problems import RateLimitedError
 from grandstand.api.replies import Headers
 from grandstand.api.services import Services
@@ -64,6 +64,19 @@ def admit_request(scope: HTTPScope, services: Services) -> Headers | Awaitable[H
         name = counted_address(scope, services.settings.trusted_proxies)
     judgement = services.limiter.judge(limit, name)
     return _headers(judgement) if type(judgement) is Verdict else _await_headers(judgement)
+
+
+def admit_reader_at_once(peer: str, forwarded: bytes, services: Services) -> bytes | None:
+    """Count a request without a credential if that needs no waiting; return the lines of its headers.
+
+    None, and it is not counted, where `admit_request` has to decide.
+    """
+    limit = services.limiter.limits.anonymous
+    if limit is None:
+        return b""
+    name = counted_peer(peer, forwarded, services.settings.trusted_proxies)
+    verdict = services.limiter.admit_at_once(limit, name)
+    return None if verdict is None else _lines(limit) % (verdict.remaining, verdict.reset_seconds)
 
 
 async def admit_events(principal: Principal, services: Services, events: int) -> None:
@@ -156,3 +169,10 @@ def _forms(limit: RateLimit) -> tuple[tuple[bytes, bytes], bytes]:
     """Return the header that is always the same, and the other with gaps for what is left and when all is back."""
     policy = b"ratelimit-policy", f'"{limit.name}";q={limit.quota};w={limit.window_seconds}'.encode()
     return policy, f'"{limit.name}";r=%d;t=%d'.encode()
+
+
+@lru_cache(maxsize=64)
+def _lines(limit: RateLimit) -> bytes:
+    """Return the same two headers as they are sent."""
+    policy, form = _forms(limit)
+    return b"%b: %b\r\nratelimit: %b\r\n" % (*policy, form)

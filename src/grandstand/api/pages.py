@@ -1,13 +1,16 @@
 """Leaderboard pages as replies; those that everyone may see are kept, encoded, until something changes."""
 
 from collections.abc import Hashable
+from http import HTTPStatus
+from typing import NamedTuple
 
 from litestar.types import HTTPScope
 
 from grandstand.api.access import principal_of, require_reader
+from grandstand.api.at_once import Whole
 from grandstand.api.parameters import Query, read_key
-from grandstand.api.public_reads import PublicReads, not_modified
-from grandstand.api.replies import Reply
+from grandstand.api.public_reads import PublicReads, not_modified, tag_of, without_body
+from grandstand.api.replies import Reply, headers_of
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
 from grandstand.domain.leaderboards import Visibility
@@ -24,17 +27,37 @@ ENTRY_BYTES = 1024
 """What a page costs beside its name and body, roughly: headers, tuples, its place in the dictionary."""
 
 
+class HeldPage(NamedTuple):
+    """A page that is kept, and both answers with it as they are sent: 200, and 304 for a client that has it."""
+
+    reply: Reply
+    tag: bytes | None
+    whole: Whole
+    unchanged: Whole
+
+    @classmethod
+    def of(cls, reply: Reply) -> "HeldPage":
+        """Return a page as it is kept."""
+        return cls(reply, tag_of(reply), _whole(reply), _whole(without_body(reply)))
+
+
+def _whole(reply: Reply) -> Whole:
+    status = HTTPStatus(reply.status)
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers_of(reply))
+    return Whole(f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode(), lines, reply.body)
+
+
 class Pages:
     """Serves the pages of one process."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self.public = PublicReads(services.settings)
-        self.cache: AnswerCache[bytes, Reply] = AnswerCache(
+        self.cache: AnswerCache[bytes, HeldPage] = AnswerCache(
             "pages",
             age_max_seconds=services.settings.read_cache_seconds,
             weight_max=BYTES_MAX,
-            weigh=lambda name, reply: len(name) + len(reply.body) + ENTRY_BYTES,
+            weigh=lambda name, held: len(name) + len(held.reply.body) + ENTRY_BYTES,
         )
 
     async def answer(self, scope: HTTPScope, encoded_key: str) -> Reply:
@@ -60,17 +83,17 @@ class Pages:
         name, part = page_name(scope), query.part()
         held = self.cache.find(name)
         if held is not None:
-            return held
+            return held.reply
 
         def mark() -> Hashable | None:
             # Only of a whole board it is known what changes it.
             is_kept = part == Part(part.period) and len(name) <= NAME_BYTES_MAX
             return self._services.reader.generation(key, part) if is_kept else None
 
-        async def render() -> Reply:
-            return await self._page(key, query, query.user_id(), "public")
+        async def render() -> HeldPage:
+            return HeldPage.of(await self._page(key, query, query.user_id(), "public"))
 
-        return await self.cache.compute(name, mark, render)
+        return (await self.cache.compute(name, mark, render)).reply
 
     async def _read(self, principal: Principal, encoded_key: str, query: Query) -> Reply:
         key = read_key(encoded_key)

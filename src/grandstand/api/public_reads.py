@@ -68,9 +68,22 @@ def not_modified(reply: Reply, scope: HTTPScope) -> Reply:
     asked = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
     if not asked:
         return reply
-    tag = next((value for name, value in reply.headers if name == b"etag"), None)
-    if tag is None or not _is_among(tag, asked):
-        return reply
+    return without_body(reply) if is_held(reply, asked) else reply
+
+
+def is_held(reply: Reply, asked: bytes) -> bool:
+    """Tell whether a client that names these tags in `If-None-Match` has a reply already."""
+    tag = tag_of(reply)
+    return tag is not None and _is_among(tag, asked)
+
+
+def tag_of(reply: Reply) -> bytes | None:
+    """Return the value of a reply's `ETag`."""
+    return next((value for name, value in reply.headers if name == b"etag"), None)
+
+
+def without_body(reply: Reply) -> Reply:
+    """Return the 304 for a client that has a reply already."""
     return Reply(304, b"", reply.media_type, reply.headers)
 
 

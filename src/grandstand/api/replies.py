@@ -1,6 +1,5 @@
 """A finished answer, and how it is sent: raw on the fast paths, as a Litestar response elsewhere."""
 
-from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -45,15 +44,22 @@ def json_reply(content: Any, status: int = 200, headers: Headers = NO_STORE) -> 
 
 async def send_reply(send: Send, reply: Reply, more: Headers = ()) -> None:
     """Send a reply, with `more` headers, as raw ASGI messages."""
-    headers: Iterable[tuple[bytes, bytes]] = (*reply.headers, *more) if more else reply.headers
-    if reply.status != HTTPStatus.NOT_MODIFIED:  # its length would be that of the page which the client has
-        headers = (
-            (b"content-type", _media_type(reply.media_type)),
-            (b"content-length", b"%d" % len(reply.body)),
-            *headers,
-        )
+    headers = headers_of(reply)
+    if more:
+        headers = (*headers, *more)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body, "more_body": False})
+
+
+def headers_of(reply: Reply) -> Headers:
+    """Return all headers of a reply, those of its body first."""
+    if reply.status == HTTPStatus.NOT_MODIFIED:  # its length would be that of the page which the client has
+        return reply.headers
+    return (
+        (b"content-type", _media_type(reply.media_type)),
+        (b"content-length", b"%d" % len(reply.body)),
+        *reply.headers,
+    )
 
 
 @lru_cache(maxsize=16)

@@ -10,6 +10,7 @@ from functools import partial
 import uvicorn
 from litestar.types import ASGIApp
 
+from grandstand.api.at_once import at_once_of
 from grandstand.api.http_protocol import LimitedHttpProtocol
 from grandstand.settings import Settings
 
@@ -47,7 +48,7 @@ async def serve_http(
         app,
         host=settings.host,
         port=settings.port,
-        http=partial(LimitedHttpProtocol, connections_max=connections_max),  # type: ignore[arg-type]
+        http=partial(LimitedHttpProtocol, connections_max=connections_max, at_once=at_once_of(app)),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,

@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from grandstand.api.at_once import at_once_of
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.client_address import client_address
 from grandstand.api.parameters import Query
@@ -74,6 +75,8 @@ class ConsoleApp:
     def __init__(self, services: ConsoleServices, rest: ASGIApp) -> None:
         self._services = services
         self._rest = rest
+        self.answer_at_once = at_once_of(rest)
+        """Pages of boards, which are none of the console's."""
         self._counts = RequestCounts()
         self._framework = Litestar(
             route_handlers=[self._handler(route) for route in ROUTES],

@@ -38,11 +38,18 @@ class AnswerCache(Generic[K, V]):
         self._weight_max = weight_max
         self._weigh = weigh
         self._kept: OrderedDict[K, _Kept] = OrderedDict()
-        self._weight = 0
+        self._weight = self._hit_count = 0
         self._under_way: dict[tuple[K, Hashable], asyncio.Task[V]] = {}
         self._hits, self._shared, self._misses = (
             metrics.CACHE_READS.labels(name, outcome) for outcome in ("hit", "shared", "miss")
         )
+        metrics.note_pending(self)
+
+    def flush(self) -> None:
+        """Hand the hits to the metrics; one by one that would cost more than to find an answer."""
+        if self._hit_count:
+            self._hits.inc(self._hit_count)
+            self._hit_count = 0
 
     def find(self, key: K) -> V | None:
         """Return an answer that is still good, or None."""
@@ -51,7 +58,7 @@ class AnswerCache(Generic[K, V]):
             return None
         if kept.expires_at > time.monotonic() and kept.mark() == kept.marked:
             self._kept.move_to_end(key)
-            self._hits.inc()
+            self._hit_count += 1
             return kept.answer  # type: ignore[return-value]
         self._remove(key)
         return None

@@ -64,27 +64,39 @@ class RateLimiter:
         """Whether this process counts for itself because the shared counts are out of reach."""
         return self._is_local
 
-    def judge(self, limit: RateLimit, name: str, units: int = 1) -> "Verdict | asyncio.Future[Verdict]":
-        """Decide on a subject's units, at once where that can be done, else as a future that never fails."""
+    def admit_at_once(self, limit: RateLimit, name: str, units: int = 1) -> Verdict | None:
+        """Admit a subject's units if that can be done without asking; None, and nothing is counted, if it cannot."""
+        # This is the hot path of every request: nothing is looked up or computed twice, and no object made but one.
         now = time.monotonic()
         subjects = self._subjects.get(limit.counter)
         subject = None if subjects is None else subjects.get(name)
         if subject is None:
             subject = self._remember(limit, name)
         if now >= subject.ends_at:
-            if not self._is_local:
-                # What others count in a new window is not known: the few units of this process are the whole risk.
-                subject.units, subject.is_blocked, subject.ends_at = 0, False, now + limit.window_seconds
-        elif subject.is_blocked or (not limit.block_seconds and subject.units + units > limit.quota):
-            return verdict_on(subject, now, is_admitted=False)
+            if self._is_local:
+                return None
+            # What others count in a new window is not known: the few units of this process are the whole risk.
+            subject.units, subject.is_blocked, subject.ends_at = 0, False, now + limit.window_seconds
         new = subject.untold + subject.under_way + units
-        if new <= limit.eager_units and subject.units + new <= limit.eager_until and not self._is_local:
-            subject.untold += units
-            self._to_tell[subject] = None
-            if self._timer is None and self._teller is None:
-                self._timer = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell)
-            # This is the hot path: nothing is computed twice.
-            return Verdict(limit, True, limit.quota - subject.units - new, math.ceil(subject.ends_at - now))
+        used = subject.units + new
+        if new > limit.eager_units or used > limit.eager_until or subject.is_blocked or self._is_local:
+            return None
+        subject.untold += units
+        self._to_tell[subject] = None
+        if self._timer is None and self._teller is None:
+            self._timer = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell)
+        return Verdict(limit, True, limit.quota - used, math.ceil(subject.ends_at - now))
+
+    def judge(self, limit: RateLimit, name: str, units: int = 1) -> "Verdict | asyncio.Future[Verdict]":
+        """Decide on a subject's units, at once where that can be done, else as a future that never fails."""
+        verdict = self.admit_at_once(limit, name, units)
+        if verdict is not None:
+            return verdict
+        now = time.monotonic()
+        subject = self._subjects[limit.counter][name]
+        is_over = not limit.block_seconds and subject.units + units > limit.quota
+        if now < subject.ends_at and (subject.is_blocked or is_over):
+            return verdict_on(subject, now, is_admitted=False)
         if self._is_local and now < self._retry_at:
             return self._judge_locally(subject, units, now)
         return self._ask(subject, units)

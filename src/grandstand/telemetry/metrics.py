@@ -7,8 +7,10 @@ from bounded sets: definitions, codes and routes, never from what a caller sends
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
+from weakref import WeakSet
 
 from prometheus_client import (
     CollectorRegistry,
@@ -36,7 +38,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
 """Holds all metrics of this process."""
 
-_FAST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+FAST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LAG_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 Stage = Literal["append", "deliver", "apply", "publish", "settle", "webhook", "archive", "rollup", "rebuild"]
@@ -67,16 +69,49 @@ STAGE_WAITING = Gauge(
 )
 _STAGE_SERIES = {stage: (_STAGE_SECONDS.labels(stage), _STAGE_ERRORS.labels(stage)) for stage in get_args(Stage)}
 
+
+class Tallied(Histogram):
+    """A histogram that also takes many observations at once, counted by whoever made them."""
+
+    def add(self, counts: Sequence[int], amount: float) -> None:
+        """Add observations: how many fell into each bucket (the last one is without a bound), and their sum."""
+        self._sum.inc(amount)
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)
+
+
+class Pending(Protocol):
+    """Whoever holds counts back for a moment."""
+
+    def flush(self) -> None:
+        """Hand them to the metrics."""
+
+
+_pending: WeakSet[Pending] = WeakSet()
+
+
+def note_pending(counts: Pending) -> None:
+    """Have counts that are held back asked for, before this process shows its metrics."""
+    _pending.add(counts)
+
+
+def flush_pending() -> None:
+    """Have all counts that are held back handed to the metrics."""
+    for counts in tuple(_pending):
+        counts.flush()
+
+
 EVENTS_ACCEPTED = Counter(
     "grandstand_events_accepted", "Events acknowledged, durable in the stream.", ["priority"], registry=REGISTRY
 )
 EVENTS_REJECTED = Counter("grandstand_events_rejected", "Events refused, by code.", ["code"], registry=REGISTRY)
 HTTP_REQUESTS = Counter("grandstand_http_requests", "Requests answered.", ["route", "status"], registry=REGISTRY)
-HTTP_REQUEST_SECONDS = Histogram(
+HTTP_REQUEST_SECONDS = Tallied(
     "grandstand_http_request_seconds",
     "Time from a request's first byte to its answer.",
     ["route"],
-    buckets=_FAST_SECONDS,
+    buckets=FAST_SECONDS,
     registry=REGISTRY,
 )
 RATE_LIMITED = Counter(
@@ -177,7 +212,7 @@ POOL_ACQUIRE_SECONDS = Histogram(
     "grandstand_pool_acquire_seconds",
     "Time that callers waited for a connection of a pool, those included who got none.",
     ["pool"],
-    buckets=_FAST_SECONDS,
+    buckets=FAST_SECONDS,
     registry=REGISTRY,
 )
 DATABASE_READS = Counter(
@@ -224,7 +259,7 @@ BATCH_EVENTS = Histogram(
 BATCH_SECONDS = Histogram(
     "grandstand_batch_seconds",
     "Time from reading a batch to its last effect.",
-    buckets=_FAST_SECONDS,
+    buckets=FAST_SECONDS,
     registry=REGISTRY,
 )
 VISIBLE_SECONDS = Histogram(
@@ -317,6 +352,7 @@ def observe(stage: Stage, seconds: float, *, is_error: bool = False) -> None:
 
 def render() -> bytes:
     """Return all metrics in the text format: of all processes that share the folder, or of this one."""
+    flush_pending()
     if MULTIPROCESS_VARIABLE not in os.environ:
         return generate_latest(REGISTRY)
     shared = CollectorRegistry()
