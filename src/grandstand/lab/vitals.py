@@ -69,7 +69,7 @@ class Sample(msgspec.Struct):
 
 @dataclass
 class Vitals:
-    """Looks at a server until cancelled. `root_pid` is the top process of one that runs here, `names` tells of the rest."""
+    """Looks at a server until cancelled. `root_pid` is the top process of one that runs here, `names` of the rest."""
 
     host: str
     port: int
