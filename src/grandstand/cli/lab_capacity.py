@@ -54,7 +54,7 @@ def capacity(
     async def searched() -> dict[str, Any]:
         from grandstand.cli.lab_progress import Progress
         from grandstand.lab import capacity as finding
-        from grandstand.lab.calibration import calibrate
+        from grandstand.lab.calibration import CALIBRATION_PLAYERS_MOST, limit_of, seconds_a_request
         from grandstand.lab.load_model import LoadModel
         from grandstand.lab.measuring import Load, measure, open_target
         from grandstand.lab.report import machine_now
@@ -67,15 +67,15 @@ def capacity(
         kept = finding.kept_steps(steps, settings)
         with Progress(step_seconds) as progress:
             progress.say("measuring the generator itself")
-            limit = await calibrate(LoadModel(first), "peak", generators)
-            show_limit(limit)
+            each_seconds = await seconds_a_request(CALIBRATION_PLAYERS_MOST)
+            show_limit(limit_of(each_seconds, LoadModel(first), "peak", generators))
             async with open_target(url, key, workers, http_processes) as target:
                 await check_foreign(target, beside_data)
 
                 async def attempt(players: int) -> tuple[dict[str, Any], bool]:
                     progress.begin(f"{players:,} daily players", step_seconds)
-                    own = await calibrate(LoadModel(players), "peak", generators)
-                    load = Load(LoadModel(players), "peak", step_seconds, seed, own, _GIVE_UP_SECONDS)
+                    limit = limit_of(each_seconds, LoadModel(players), "peak", generators)
+                    load = Load(LoadModel(players), "peak", step_seconds, seed, limit, _GIVE_UP_SECONDS)
                     report, figures = await measure(target, load, progress.say, progress.tell)
                     holds = is_sustained(figures)
                     _show_step(report, holds)

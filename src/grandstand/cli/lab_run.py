@@ -53,7 +53,7 @@ def run(
 
     async def measured() -> dict[str, Any]:
         from grandstand.cli.lab_progress import Progress
-        from grandstand.lab.calibration import calibrate
+        from grandstand.lab.calibration import limit_of, seconds_a_request
         from grandstand.lab.load_model import LoadModel
         from grandstand.lab.measuring import Load, measure, open_target
 
@@ -61,7 +61,7 @@ def run(
         model = LoadModel(dau)
         with Progress(minutes * 60) as progress:
             progress.say("measuring the generator itself")
-            limit = await calibrate(model, of_profile, generators)
+            limit = limit_of(await seconds_a_request(dau), model, of_profile, generators)
             show_limit(limit)
             progress.say("starting" if url is None else "connecting")
             async with open_target(url, key, workers, http_processes) as target:

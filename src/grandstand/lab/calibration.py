@@ -16,7 +16,7 @@ from grandstand.lab.errors import LabError
 from grandstand.lab.generator import Order
 from grandstand.lab.load_model import LoadModel
 
-CALIBRATION_SECONDS = 2.0
+CALIBRATION_SECONDS = 1.5
 CALIBRATION_PLAYERS_LEAST, CALIBRATION_PLAYERS_MOST = 500_000, 1_000_000
 """Below, waking up each millisecond is most of the cost; above, one process would be at its end."""
 
@@ -36,13 +36,13 @@ class Limit(msgspec.Struct):
     daily_players: int
 
 
-async def calibrate(model: LoadModel, profile: Profile, processes: int | None) -> Limit:
-    """Measure the generator; `processes` None takes as many as the load needs and the machine has cores.
+async def seconds_a_request(daily_players: int) -> float:
+    """Measure the generator: its processor time a request, reading and judging the answer included.
 
     Raises:
         LabError: the stub did not start.
     """
-    players = min(CALIBRATION_PLAYERS_MOST, max(CALIBRATION_PLAYERS_LEAST, model.daily_players))
+    players = min(CALIBRATION_PLAYERS_MOST, max(CALIBRATION_PLAYERS_LEAST, daily_players))
     stub = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "grandstand.lab.stub",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -62,12 +62,19 @@ async def calibrate(model: LoadModel, profile: Profile, processes: int | None) -
         if stub.returncode is None:
             stub.kill()
         await stub.wait()
-    each = ended.cpu_seconds / max(1, ended.requests)
+    return ended.cpu_seconds / max(1, ended.requests)
+
+
+def limit_of(each_seconds: float, model: LoadModel, profile: Profile, processes: int | None) -> Limit:
+    """Return what the generator can do; `processes` None takes as many as the load needs and the machine has cores."""
     mix = model.peak_requests_per_second
-    needed = mix * rate_factor_most(profile) * each / BUSY_MAX
+    needed = mix * rate_factor_most(profile) * each_seconds / BUSY_MAX
     count = processes or max(1, min(os.cpu_count() or 1, math.ceil(needed)))
-    requests = count / each
+    requests = count / each_seconds
     return Limit(
-        round(each * 1e6, 1), count, round(requests), round(requests / mix * model.peak_events_per_second),
+        round(each_seconds * 1e6, 1),
+        count,
+        round(requests),
+        round(requests / mix * model.peak_events_per_second),
         int(requests / mix * model.daily_players),
-    )  # fmt: skip
+    )

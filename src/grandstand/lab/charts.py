@@ -1,11 +1,15 @@
 """Charts of a report, as SVG inside the page."""
 
 import re
+import sys
 from typing import Any
 
 import markupsafe
 import pygal
 from pygal.style import Style
+
+# pygal puts a finder of an old kind in the way of all imports, for maps that are not used here: Python warns of it.
+sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
 
 _COMMENT = re.compile("<!--.*?-->", re.DOTALL)
 _STYLE = Style(

@@ -138,12 +138,16 @@ def render(report: dict[str, Any]) -> str:
     return page("report.html", report=report, charts=charts)
 
 
-def page(template: str, **values: Any) -> str:
-    """Return a page from one of the lab's templates."""
+def page(template: str, package: str = __package__, **values: Any) -> str:
+    """Return a page from a template of a package, which may include one of the lab's."""
     # Only a page that is asked for needs it.
     import jinja2
 
-    loader = jinja2.FunctionLoader(lambda name: (files(__package__) / name).read_text(encoding="utf-8"))
+    def text_of(name: str) -> str:
+        own = files(package) / name
+        return (own if own.is_file() else files(__package__) / name).read_text(encoding="utf-8")
+
+    loader = jinja2.FunctionLoader(text_of)
     return jinja2.Environment(autoescape=True, loader=loader).get_template(template).render(**values)
 
 
