@@ -201,8 +201,8 @@ class Generator:
             )
         )  # fmt: skip
         self._requests_told, self._errors_told, self._events, self._reads = requests, errors, 0, 0
-        for each in self.tally.histograms.values():
-            each.reset()
+        # New ones: emptying a histogram takes a hundred times as long.
+        self.tally.histograms.clear()
 
 
 def main() -> None:
