@@ -28,12 +28,12 @@ PLAYERS = 3_000
 STILL_SECONDS = 1.0
 
 
-def new_run(server: Server, seed: int, *, generators: int = 1) -> Run:
+def new_run(server: Server, seed: int, **options: Any) -> Run:
     parts = urlsplit(server.url)
     assert parts.hostname is not None
     assert parts.port is not None
     model = LoadModel(PLAYERS)
-    return Run(parts.hostname, parts.port, server.keys.server, model, seed, lambda _: None, generators=generators)
+    return Run(parts.hostname, parts.port, server.keys.server, model, seed, lambda _: None, **options)
 
 
 async def load(run: Run, server: Server, seconds: float) -> Vitals:
@@ -98,7 +98,7 @@ def test_the_capacity_is_searched_within_its_time_and_beside_nothing_else(
         "--steps",
         str(tmp_path / "s.json"),
     ]
-    times = ["--minutes", "0.2", "--step-seconds", "3", "--first", "1000"]
+    times = ["--minutes", "0.1", "--step-seconds", "3", "--first", "1000"]
     result = lab(running_server, "capacity", *times, *files)
     assert result.returncode in (0, 3), result.stdout + result.stderr
     report = json.loads((tmp_path / "c.json").read_text())
@@ -120,11 +120,12 @@ def put(server: Server, path: str, body: bytes) -> None:
 
 
 async def test_a_server_that_sleeps_is_in_the_percentiles(running_server: Server) -> None:
-    run = new_run(running_server, 2, generators=2)
+    began = threading.Event()
+    run = new_run(running_server, 2, generators=2, tell=lambda _: began.set())
     processes = running_server.named("--role ingest")
 
     def stand_still() -> None:
-        time.sleep(1.5)
+        began.wait(60)
         for process in processes:
             process.suspend()
         time.sleep(STILL_SECONDS)

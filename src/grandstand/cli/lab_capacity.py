@@ -28,7 +28,9 @@ _GIVE_UP_SECONDS = 5.0
 
 
 def capacity(
-    minutes: Annotated[float, typer.Option(min=0.2, max=1440, help="Time for all steps; none begins after it.")] = 20.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.05, max=1440, help="Time for all steps; none begins after it.")
+    ] = 20.0,
     step_seconds: Annotated[float, typer.Option(min=3, max=3600, help="How long each load lasts.")] = 20.0,
     first: Annotated[int, typer.Option(min=100, max=100_000_000, help="Daily players of the first step.")] = 10_000,
     steps: Annotated[
@@ -54,7 +56,7 @@ def capacity(
     async def searched() -> dict[str, Any]:
         from grandstand.cli.lab_progress import Progress
         from grandstand.lab import capacity as finding
-        from grandstand.lab.calibration import CALIBRATION_PLAYERS_MOST, limit_of, seconds_a_request
+        from grandstand.lab.calibration import limit_of, seconds_a_request
         from grandstand.lab.load_model import LoadModel
         from grandstand.lab.measuring import Load, measure, open_target
         from grandstand.lab.report import machine_now
@@ -67,7 +69,7 @@ def capacity(
         kept = finding.kept_steps(steps, settings)
         with Progress(step_seconds) as progress:
             progress.say("measuring the generator itself")
-            each_seconds = await seconds_a_request(CALIBRATION_PLAYERS_MOST)
+            each_seconds = await seconds_a_request()
             show_limit(limit_of(each_seconds, LoadModel(first), "peak", generators))
             async with open_target(url, key, workers, http_processes) as target:
                 await check_foreign(target, beside_data)

@@ -61,7 +61,7 @@ def run(
         model = LoadModel(dau)
         with Progress(minutes * 60) as progress:
             progress.say("measuring the generator itself")
-            limit = limit_of(await seconds_a_request(dau), model, of_profile, generators)
+            limit = limit_of(await seconds_a_request(), model, of_profile, generators)
             show_limit(limit)
             progress.say("starting" if url is None else "connecting")
             async with open_target(url, key, workers, http_processes) as target:

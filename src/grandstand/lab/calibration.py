@@ -17,13 +17,14 @@ from grandstand.lab.generator import Order
 from grandstand.lab.load_model import LoadModel
 
 CALIBRATION_SECONDS = 1.5
-CALIBRATION_PLAYERS_LEAST, CALIBRATION_PLAYERS_MOST = 500_000, 1_000_000
-"""Below, waking up each millisecond is most of the cost; above, one process would be at its end."""
+CALIBRATION_PLAYERS = 500_000
+"""With few, waking up each millisecond is most of the cost; with more, one process may be at its end."""
 
 BUSY_MAX = 0.6
 """Share of its core up to which one process is used: beyond, it is late more often."""
 
 _CONNECTIONS = 64
+_GIVE_UP_SECONDS = 30.0
 
 
 class Limit(msgspec.Struct):
@@ -36,13 +37,12 @@ class Limit(msgspec.Struct):
     daily_players: int
 
 
-async def seconds_a_request(daily_players: int) -> float:
+async def seconds_a_request() -> float:
     """Measure the generator: its processor time a request, reading and judging the answer included.
 
     Raises:
         LabError: the stub did not start.
     """
-    players = min(CALIBRATION_PLAYERS_MOST, max(CALIBRATION_PLAYERS_LEAST, daily_players))
     stub = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "grandstand.lab.stub",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -53,8 +53,8 @@ async def seconds_a_request(daily_players: int) -> float:
         if not line:
             raise LabError("The stub that the generator is measured against did not start.")
         order = Order(
-            "127.0.0.1", int(line), "gs_server_calibration", "lab-calibration", players, "peak", CALIBRATION_SECONDS,
-            1, 0, 1, _CONNECTIONS, CALIBRATION_SECONDS,
+            "127.0.0.1", int(line), "gs_server_calibration", "lab-calibration", CALIBRATION_PLAYERS, "peak",
+            CALIBRATION_SECONDS, 1, 0, 1, _CONNECTIONS, _GIVE_UP_SECONDS,
         )  # fmt: skip
         async with Crew([order]) as crew:
             (ended,) = await crew.load(lambda _: None)

@@ -35,6 +35,9 @@ ANSWER_MAX_SECONDS = 30.0
 """How long after the end of the load answers are waited for."""
 
 _TICK_SECONDS = 0.001
+_AT_ONCE = 32
+"""Requests of a kind that are made before answers are looked at: who catches up must not let them wait."""
+
 READ_KINDS = tuple(READS_A_GAME)
 
 
@@ -120,7 +123,9 @@ class Generator:
         reads_due, record, monotonic = self._reads_due, self.tally.record, time.monotonic
         next_at = begin_at + next(due, self.order.seconds)
         while (now := monotonic()) < end_at or next_at < end_at or reads_due:
-            while next_at <= now and next_at < end_at:
+            left = _AT_ONCE
+            while left and next_at <= now and next_at < end_at:
+                left -= 1
                 batch = self._traffic.batch()
                 record("late", monotonic() - next_at)
                 self._sender.send(batch, batch.request, next_at, self._batch_answered)
@@ -129,14 +134,16 @@ class Generator:
                         self._read_count += 1
                         heapq.heappush(reads_due, (next_at + later_seconds, self._read_count, kind, batch.user_id))
                 next_at = begin_at + next(due, self.order.seconds)
-            while reads_due and reads_due[0][0] <= now:
+            left_reads = _AT_ONCE
+            while left_reads and reads_due and reads_due[0][0] <= now:
+                left_reads -= 1
                 due_at, _, kind, user_id = heapq.heappop(reads_due)
                 record("late", monotonic() - due_at)
                 read = self._traffic.read(kind, user_id, self.auditor.least_score(user_id))
                 self._sender.send(read, read.request, due_at, self._read_answered)
             if self._sender.waited_seconds > self.order.give_up_seconds:
                 return
-            await asyncio.sleep(_TICK_SECONDS)
+            await asyncio.sleep(_TICK_SECONDS if left and left_reads else 0)
 
     def _batch_answered(self, batch: Batch, status: int, body: bytes, seconds: float) -> None:
         self.tally.record("accept", seconds)
