@@ -1,7 +1,6 @@
 """The generator processes of one run, from the side of the lab: started, begun together, listened to, ended."""
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -28,7 +27,7 @@ class Crew:
             for order in self._orders:
                 process = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "grandstand.lab.generator",
-                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env={**os.environ},
+                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 )  # fmt: skip
                 self._processes.append(process)
                 self._write(process, order)
