@@ -14,6 +14,9 @@ LAG_SECONDS = 1.0
 LAG_GROWTH_MAX = 0.02
 """Seconds that the lag may grow in a second of the load: above it, it is not flat."""
 
+LAG_FLAT_SECONDS = 0.25
+"""A lag that ends below this did not grow, whatever its slope: one late batch in a short run is no trend."""
+
 LATE_P99_MS = 25.0
 """Lateness of the generator itself beyond which a goal that is missed may have been missed by it."""
 
@@ -89,7 +92,7 @@ def _failed(figures: Figures) -> list[str]:
         reasons.append(f"{figures.errors:,} requests failed")
     if figures.lag_seconds is not None and figures.lag_seconds > LAG_SECONDS:
         reasons.append(f"processing was {figures.lag_seconds:.1f} s behind at the end (at most {LAG_SECONDS:.0f} s)")
-    if figures.lag_growth > LAG_GROWTH_MAX:
+    if figures.lag_growth > LAG_GROWTH_MAX and (figures.lag_seconds or 0.0) > LAG_FLAT_SECONDS:
         reasons.append(f"the lag grew by {figures.lag_growth:.2f} s a second")
     return reasons
 
