@@ -15,6 +15,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
+from bench.history import FALL_MAX, chart_page, falls, read_results, same_kind
 from bench.jobs import JobError
 from bench.load import UnexpectedAnswersError
 from bench.machine import describe_code, describe_machine, load_average
@@ -59,7 +60,11 @@ _STOPPED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; return the exit code: 0, 1 when something could not be measured or (--check) a goal missed."""
+    """Run the benchmark; return the exit code.
+
+    0, or 1 when something could not be measured or, with --check, a goal is missed or a ratio fell too far since the
+    last result of the same machine.
+    """
     options = _parse(arguments)
     console = Console(stderr=True)
     try:
@@ -70,12 +75,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _STOPPED
+    earlier = same_kind(read_results(RESULTS), result)
     path = options.output or RESULTS / f"{result['measured_at'].replace(':', '')}.json"
     write_result(result, path)
     show(rows, result, Console(width=None if sys.stdout.isatty() else 160))
     print(f"Written to {path}")
-    missed = [row.key for row in rows if row.is_met is False]
-    return 1 if options.check and missed else 0
+    if options.chart is not None:
+        options.chart.write_text(chart_page([*earlier, result]), encoding="utf-8")
+        print(f"Chart written to {options.chart}")
+    fallen = falls(result, earlier, options.fall_max) if options.check else []
+    for each in fallen:
+        print(each)
+    return 1 if fallen else 0
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -85,7 +96,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", choices=ROWS, action="append", help="measure these rows (may be repeated)")
     parser.add_argument("--workers", type=int, default=WORKERS, help="worker processes, and COPY connections")
     parser.add_argument("--output", type=Path, help="result file [default: bench/results/<time>.json]")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a goal is missed")
+    parser.add_argument(
+        "--check", action="store_true",
+        help="exit with 1 when a goal is missed or a ratio fell too far since the last result of this machine",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fall-max", type=float, default=FALL_MAX, metavar="SHARE",
+        help="what --check lets a ratio lose [default: %(default)s, a fifth]",
+    )  # fmt: skip
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="write a page of this machine's ratios over commits")
     options = parser.parse_args(arguments)
     if options.quick:
         options.plan = "quick"

@@ -1,55 +1,88 @@
 """The auditor's books tell lost from doubled, and its eyes see what no server may answer."""
 
 import random
-from uuid import uuid4
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
+from grandstand.lab.audit import Audit, Entry
 from grandstand.lab.auditor import Auditor, Books
-from grandstand.lab.load_model import LoadModel
-from grandstand.lab.traffic import Batch, Read, Traffic
+from grandstand.lab.traffic import ID_BITS, Batch, Read
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)
+MOMENT_US = int(MOMENT.timestamp()) * 1_000_000 + 678
+randomly = random.Random(1)
 
 
 @pytest.fixture
 def auditor() -> Auditor:
-    return Auditor(Traffic(LoadModel(1_000), "lab", "key", 1))
+    return Auditor()
 
 
-def accept(auditor: Auditor, ids: list[int], score: int | None = None) -> None:
-    body = msgspec.json.encode({"accepted": len(ids), "rejected": []})
-    assert auditor.judge_batch(Batch("ann", ids, b"", int(score is not None), score), 202, body)
+def new_ids(count: int) -> list[int]:
+    return [randomly.getrandbits(ID_BITS) for _ in range(count)]
+
+
+def batch(ids: list[int], score: int | None = None, user_id: str = "ann", cup: int = 0) -> Batch:
+    return Batch(user_id, ids, b"", int(score is not None), score, int(cup != 0), cup, MOMENT_US)
+
+
+def answer(auditor: Auditor, sent: Batch, status: int = 202, *, again: bool = False) -> bool:
+    body = msgspec.json.encode({"accepted": len(sent.event_ids), "rejected": []})
+    return auditor.judge_batch(sent, status, body, again=again)
+
+
+def audit_of(auditor: Auditor) -> Audit:
+    return Audit([auditor.account()])
+
+
+def entry(rank: int, user_id: str, score: int, later: int = 0) -> Entry:
+    return Entry(rank, user_id, score, MOMENT + timedelta(microseconds=later))
+
+
+def books_of(ids: list[int]) -> Books:
+    books = Books()
+    for event_id in ids:
+        books.add(event_id)
+    return books
 
 
 def test_what_is_stored_once_is_right(auditor: Auditor) -> None:
-    ids = [uuid4().int for _ in range(1_000)]
-    accept(auditor, ids)
-    stored = Books()
+    ids = new_ids(1_000)
+    answer(auditor, batch(ids))
+    answer(auditor, batch(ids), again=True)
     random.Random(1).shuffle(ids)
-    for event_id in ids:
-        stored.add(event_id)
-    auditor.close_events(stored)
-    assert auditor.is_clean
+    audit = audit_of(auditor)
+    audit.close_events(books_of(ids))
+    assert audit.is_clean
 
 
 @pytest.mark.parametrize(("missing", "twice"), [(1, 0), (0, 1), (3, 0), (0, 3), (2, 5)])
 def test_lost_and_doubled_are_counted(auditor: Auditor, missing: int, twice: int) -> None:
-    ids = [uuid4().int for _ in range(200)]
-    accept(auditor, ids)
-    stored = Books()
-    for event_id in ids[missing:] + ids[-twice:] * bool(twice):
-        stored.add(event_id)
-    auditor.close_events(stored)
-    assert auditor.doubled - auditor.lost == twice - missing
-    assert not auditor.is_clean
+    ids = new_ids(200)
+    answer(auditor, batch(ids))
+    audit = audit_of(auditor)
+    audit.close_events(books_of(ids[missing:] + ids[-twice:] * bool(twice)))
+    assert audit.doubled - audit.lost == twice - missing
+    assert not audit.is_clean
 
 
 def test_another_event_in_the_place_of_a_lost_one_is_seen(auditor: Auditor) -> None:
-    accept(auditor, [65_536 + 7])
-    stored = Books()
-    stored.add(2 * 65_536 + 7)
-    auditor.close_events(stored)
-    assert (auditor.lost, auditor.doubled) == (1, 1)
+    answer(auditor, batch([65_536 + 7]))
+    audit = audit_of(auditor)
+    audit.close_events(books_of([2 * 65_536 + 7]))
+    assert (audit.lost, audit.doubled) == (1, 1)
+
+
+def test_the_books_of_several_generators_are_one(auditor: Auditor) -> None:
+    other, ids = Auditor(), new_ids(100)
+    answer(auditor, batch(ids[:40], 5))
+    answer(other, batch(ids[40:], 7, "bob"))
+    audit = Audit([auditor.account(), other.account()])
+    audit.close_events(books_of(ids))
+    audit.close_board([entry(1, "bob", 7), entry(2, "ann", 5)], 2)
+    assert audit.is_clean, audit.findings
 
 
 @pytest.mark.parametrize(
@@ -58,29 +91,73 @@ def test_another_event_in_the_place_of_a_lost_one_is_seen(auditor: Auditor) -> N
         [(1, "ann", 5), (3, "bob", 4)],
         [(1, "ann", 5), (1, "bob", 5)],
         [(1, "ann", 4), (2, "bob", 5)],
+        [(2, "ann", 5), (3, "bob", 4)],
     ],
 )
 def test_pages_that_cannot_be_are_seen(auditor: Auditor, entries: list[tuple[int, str, int]]) -> None:
-    page = {
-        "total": 9,
-        "entries": [{"rank": rank, "user_id": user, "score": score} for rank, user, score in entries],
-        "next_cursor": None,
-    }
+    page = {"total": 9, "entries": [{"rank": rank, "user_id": user, "score": score} for rank, user, score in entries]}
     auditor.judge_read(Read("top", "ann", b""), 200, msgspec.json.encode(page))
     assert auditor.wrong == 1
 
 
-def test_a_score_that_goes_down_is_seen(auditor: Auditor) -> None:
-    for score, least in ((9, -1), (7, 9)):
-        body = msgspec.json.encode({"rank": 1, "user_id": "ann", "score": score, "total": 3})
-        auditor.judge_read(Read("rank", "ann", b"", least), 200, body)
+def test_a_score_that_goes_down_or_away_is_seen(auditor: Auditor) -> None:
+    body = msgspec.json.encode({"rank": 1, "user_id": "ann", "score": 7, "total": 3})
+    auditor.judge_read(Read("rank", "ann", b"", 9), 200, body)
     assert auditor.wrong == 1
+    auditor.judge_read(Read("rank", "ann", b"", 9), 404, b"")
+    assert auditor.wrong == 2
+    auditor.judge_read(Read("rank", "ann", b""), 404, b"")
+    assert (auditor.wrong, auditor.errors) == (2, 0)
 
 
-def test_the_board_is_the_best_of_what_was_acknowledged(auditor: Auditor) -> None:
-    accept(auditor, [1], 5)
-    accept(auditor, [2], 3)
-    auditor.close_board({"ann": 5})
-    assert auditor.is_clean
-    auditor.close_board({"ann": 3})
-    assert auditor.wrong == 1
+@pytest.mark.parametrize(
+    ("entries", "total", "is_clean"),
+    [
+        ([entry(1, "ann", 5), entry(2, "bob", 5, 1)], 2, True),
+        ([entry(1, "bob", 5, 1), entry(2, "ann", 5)], 2, False),
+        ([entry(1, "ann", 5), entry(3, "bob", 5, 1)], 2, False),
+        ([entry(1, "ann", 5), entry(2, "bob", 5, 1)], 3, False),
+        ([entry(1, "ann", 5), entry(2, "bob", 4, 1)], 2, False),
+        ([entry(1, "ann", 5), entry(2, "bob", 5, 2)], 2, False),
+        ([entry(1, "ann", 5)], 1, False),
+        ([entry(1, "ann", 5), entry(2, "bob", 5, 1), entry(3, "eve", 1)], 3, False),
+    ],
+)
+def test_the_board_is_the_best_of_what_was_acknowledged(
+    auditor: Auditor, entries: list[Entry], total: int, is_clean: bool
+) -> None:
+    answer(auditor, batch([1], 5))
+    answer(auditor, batch([2], 3))
+    answer(auditor, Batch("bob", [3], b"", 1, 5, occurred_at_us=MOMENT_US + 1))
+    audit = audit_of(auditor)
+    audit.close_board(entries, total)
+    assert audit.is_clean is is_clean
+
+
+def test_an_event_that_counts_twice_is_in_the_sum(auditor: Auditor) -> None:
+    answer(auditor, batch([1], 5, cup=5))
+    answer(auditor, batch([1], 5, cup=5), again=True)
+    audit = audit_of(auditor)
+    audit.close_cup([entry(1, "ann", 5)], 1)
+    assert audit.is_clean
+    audit.close_cup([entry(1, "ann", 10)], 1)
+    assert not audit.is_clean
+
+
+def test_events_without_an_answer_may_be_there_or_not(auditor: Auditor) -> None:
+    answer(auditor, batch([1], 5))
+    assert not answer(auditor, batch([2], 9), 0)
+    audit = audit_of(auditor)
+    assert audit.unknown == {2}
+    audit.close_board([entry(1, "ann", 9, 3)], 1)
+    audit.close_board([entry(1, "ann", 5)], 1)
+    assert audit.is_clean
+    assert audit.errors == 1
+
+
+def test_a_rank_that_is_told_otherwise_is_seen(auditor: Auditor) -> None:
+    audit = audit_of(auditor)
+    audit.close_rank(entry(3, "ann", 5), 3)
+    assert audit.is_clean
+    audit.close_rank(entry(3, "ann", 5), 2)
+    assert not audit.is_clean

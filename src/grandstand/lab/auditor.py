@@ -1,20 +1,24 @@
-"""Judges every reply as it comes, and everything stored in the end, with books of its own.
+"""Judges every reply as it comes, with books of its own. What they say in the end is an `Account`; `audit.py` reads on.
 
-The books hold no id: for each of 65,536 groups of ids (by their last bits) a count and a sum of the ids. When both
+The books hold no id: for each of 65,536 groups of ids a count and a sum of the ids (of their random bits). When both
 agree with what the server lists, it holds exactly the acknowledged events, each once; where they differ, the counts
 tell how many are lost or doubled. Events whose acknowledgement never came may be there or not.
 """
 
+import time
+from array import array
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from grandstand.lab.traffic import Batch, Read, Traffic
+from grandstand.lab.traffic import Batch, Read
 
 GROUPS = 65_536
-_FINDINGS_MAX = 20
+_SUM_MASK = (1 << 63) - 1
+FINDINGS_MAX = 20
+STALE_SECONDS = 1.0
+"""How old an answer may be beside one that was given before: HTTP processes cache for a part of this."""
 
 
 class _Accepted(msgspec.Struct):
@@ -22,7 +26,7 @@ class _Accepted(msgspec.Struct):
     rejected: list[Any]
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, gc=False):
     rank: int
     user_id: str
     score: int
@@ -31,33 +35,43 @@ class _Entry(msgspec.Struct):
 class _Page(msgspec.Struct):
     total: int
     entries: list[_Entry]
-    next_cursor: str | None = None
 
 
-class _Rank(msgspec.Struct):
+class _Rank(msgspec.Struct, gc=False):
     rank: int
     user_id: str
     score: int
     total: int
 
 
+class _Prizes(msgspec.Struct):
+    prizes: list[Any]
+
+
 _decode_accepted = msgspec.json.Decoder(_Accepted).decode
 _decode_page = msgspec.json.Decoder(_Page).decode
 _decode_rank = msgspec.json.Decoder(_Rank).decode
+_decode_prizes = msgspec.json.Decoder(_Prizes).decode
 
 
-@dataclass
 class Books:
     """Counts and sums of ids by group."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * GROUPS)
-    sums: list[int] = field(default_factory=lambda: [0] * GROUPS)
+    def __init__(self, counts: bytes = b"", sums: bytes = b"") -> None:
+        self.counts, self.sums = array("q", counts or bytes(8 * GROUPS)), array("q", sums or bytes(8 * GROUPS))
 
     def add(self, event_id: int) -> None:
         """Enter one id."""
         group = event_id % GROUPS
         self.counts[group] += 1
-        self.sums[group] += event_id
+        self.sums[group] = (self.sums[group] + event_id) & _SUM_MASK
+
+    def add_all(self, other: "Books") -> None:
+        """Enter what other books hold."""
+        for group, count in enumerate(other.counts):
+            if count:
+                self.counts[group] += count
+                self.sums[group] = (self.sums[group] + other.sums[group]) & _SUM_MASK
 
     @property
     def total(self) -> int:
@@ -65,111 +79,136 @@ class Books:
         return sum(self.counts)
 
 
-@dataclass
-class Auditor:
-    """The judge of one run."""
+class Account(msgspec.Struct):
+    """What one auditor knows in the end: of players that no other knows of."""
 
-    traffic: Traffic
-    acknowledged: Books = field(default_factory=Books)
-    unknown: dict[int, None] = field(default_factory=dict)
+    counts: bytes
+    sums: bytes
+    unknown: list[int]
     """Ids of events that were sent and never answered for."""
-    doubtful: set[str] = field(default_factory=set)
+    doubtful: list[str]
     """Players of whom such an event was a game."""
-    best: dict[str, int] = field(default_factory=dict)
-    """The best acknowledged score of each player."""
-    seen: dict[str, int] = field(default_factory=dict)
-    """The best score that was served of each player: it never goes down."""
-    statuses: Counter[str] = field(default_factory=Counter)
-    errors: int = 0
-    wrong: int = 0
-    findings: list[str] = field(default_factory=list)
-    lost: int = 0
-    doubled: int = 0
+    best: dict[str, tuple[int, int]]
+    """The best acknowledged score of each player, and when it was reached (Unix time in microseconds)."""
+    cup: dict[str, tuple[int, int]]
+    """Games that count in the tournament and the sum of their scores, of each player."""
+    statuses: dict[str, int]
+    errors: int
+    wrong: int
+    findings: list[str]
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether everything was as promised."""
-        return not (self.wrong or self.lost or self.doubled)
+
+class Auditor:
+    """The judge of one generator's replies."""
+
+    def __init__(self) -> None:
+        self.acknowledged = Books()
+        self.unknown: list[int] = []
+        self.doubtful: set[str] = set()
+        self.best: dict[str, tuple[int, int]] = {}
+        self.cup: dict[str, tuple[int, int]] = {}
+        self.statuses: Counter[tuple[str, int]] = Counter()
+        self.errors = 0
+        self.wrong = 0
+        self.findings: list[str] = []
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._right: dict[str, bytes] = {}
+
+    def account(self) -> Account:
+        """Return what is known."""
+        return Account(
+            self.acknowledged.counts.tobytes(), self.acknowledged.sums.tobytes(), self.unknown, sorted(self.doubtful),
+            self.best, self.cup, {f"{kind} {status}": count for (kind, status), count in self.statuses.items()},
+            self.errors, self.wrong, self.findings,
+        )  # fmt: skip
 
     def find(self, finding: str) -> None:
         """Note something that is not as promised."""
         self.wrong += 1
-        if len(self.findings) < _FINDINGS_MAX:
+        if len(self.findings) < FINDINGS_MAX:
             self.findings.append(finding)
 
-    def judge_batch(self, batch: Batch, status: int, body: bytes) -> bool:
-        """Judge the reply to a batch; return whether its events were acknowledged."""
-        self.statuses[f"events {status}"] += 1
+    def least_score(self, user_id: str) -> int | None:
+        """Return what a player's score is at least from now on: what was served of it a while ago."""
+        seen = self._seen.get(user_id)
+        return seen[0] if seen is not None and time.monotonic() - seen[1] > STALE_SECONDS else None
+
+    def judge_batch(self, batch: Batch, status: int, body: bytes, *, again: bool = False) -> bool:
+        """Judge the reply to a batch; return whether its events were acknowledged.
+
+        `again` is for one that had been acknowledged before: it must be accepted and change nothing.
+        """
+        self.statuses["events", status] += 1
         if status == 202:
             answer = _decode_accepted(body)
             if answer.accepted != len(batch.event_ids) or answer.rejected:
                 self.find(f"a valid batch of {len(batch.event_ids)}: {body[:200]!r}")
-            for event_id in batch.event_ids:
-                self.acknowledged.add(event_id)
-            if batch.score is not None:
-                self.best[batch.user_id] = max(batch.score, self.best.get(batch.user_id, batch.score))
+            if not again:
+                self._enter(batch)
             return True
         self.errors += 1
-        if status in (0, 500, 502, 504):
-            self.unknown.update(dict.fromkeys(batch.event_ids))
+        if not again and status in (0, 500, 502, 504):
+            self.unknown.extend(batch.event_ids)
             if batch.score is not None:
                 self.doubtful.add(batch.user_id)
         return False
 
+    def _enter(self, batch: Batch) -> None:
+        add = self.acknowledged.add
+        for event_id in batch.event_ids:
+            add(event_id)
+        user_id, score = batch.user_id, batch.score
+        if score is None:
+            return
+        best = self.best.get(user_id)
+        if best is None or (score, -batch.occurred_at_us) > (best[0], -best[1]):
+            self.best[user_id] = score, batch.occurred_at_us
+        if batch.cup_games:
+            games, total = self.cup.get(user_id, (0, 0))
+            self.cup[user_id] = games + batch.cup_games, total + batch.cup_score
+
     def judge_read(self, read: Read, status: int, body: bytes) -> int | None:
         """Judge the answer to a question; return the player's score when it was asked for and is there."""
-        self.statuses[f"{read.kind} {status}"] += 1
-        if status == 404 and read.kind in ("rank", "nearby") and read.least < 0:
-            return None
+        kind = read.kind
+        self.statuses[kind, status] += 1
         if status != 200:
-            self.errors += 1
+            if status != 404 or kind not in ("rank", "nearby"):
+                self.errors += 1
+            elif read.least is not None:
+                self.find(f"{kind}: {read.user_id} had the score {read.least} and has no rank")
             return None
-        match read.kind:
-            case "rank":
-                found = _decode_rank(body)
-                if found.user_id != read.user_id or not 1 <= found.rank <= found.total:
-                    self.find(f"the rank of {read.user_id}: {body[:200]!r}")
-                self._see(found.user_id, found.score, read.least)
-                return found.score
-            case "top" | "nearby" | "tournament":
-                self._judge_page(read, _decode_page(body))
+        if kind == "rank":
+            found = _decode_rank(body)
+            if found.user_id != read.user_id or not 1 <= found.rank <= found.total:
+                self.find(f"the rank of {read.user_id}: {body[:200]!r}")
+            self._see(found.user_id, found.score, read.least)
+            return found.score
+        if kind == "prizes":
+            if _decode_prizes(body).prizes:
+                self.find(f"{read.user_id} has prizes of no tournament that ended: {body[:200]!r}")
+        elif self._right.get(kind) != body:
+            # The same bytes as before need no second look; many players get the same page.
+            self._judge_page(read, _decode_page(body))
+            if kind != "nearby":
+                self._right[kind] = body
         return None
 
     def _judge_page(self, read: Read, page: _Page) -> None:
         ranks = [entry.rank for entry in page.entries]
         scores = [entry.score for entry in page.entries]
-        if ranks != list(range(ranks[0], ranks[0] + len(ranks))) if ranks else False:
+        if ranks and ranks != list(range(ranks[0], ranks[0] + len(ranks))):
             self.find(f"{read.kind}: ranks with gaps: {ranks}")
         if scores != sorted(scores, reverse=True):
             self.find(f"{read.kind}: scores out of order: {scores}")
-        if read.kind == "nearby" and read.user_id not in {entry.user_id for entry in page.entries}:
-            self.find(f"nearby: {read.user_id} is not in it")
+        if read.kind == "nearby":
+            if read.user_id not in {entry.user_id for entry in page.entries}:
+                self.find(f"nearby: {read.user_id} is not in it")
+        elif ranks and ranks[0] != 1:
+            self.find(f"{read.kind}: the first rank is {ranks[0]}")
 
-    def _see(self, user_id: str, score: int, least: int) -> None:
-        before = self.seen.get(user_id)
-        if before is not None and score < before and least >= before:
-            self.find(f"the score of {user_id} went down from {before} to {score}")
-        if before is None or score > before:
-            self.seen[user_id] = score
-
-    def close_events(self, stored: Books) -> None:
-        """Compare what the server lists of the run with what it acknowledged (unknown ones were left out of both)."""
-        for group, (mine, theirs) in enumerate(zip(self.acknowledged.counts, stored.counts, strict=True)):
-            if mine > theirs:
-                self.lost += mine - theirs
-            elif theirs > mine:
-                self.doubled += theirs - mine
-            elif self.acknowledged.sums[group] != stored.sums[group]:
-                self.lost += 1
-                self.doubled += 1
-        for kind in ("lost", "doubled"):
-            if count := getattr(self, kind):
-                self.find(f"{count} events are {kind}")
-
-    def close_board(self, entries: dict[str, int]) -> None:
-        """Compare the whole board with the best acknowledged score of each player."""
-        for user_id in self.best.keys() | entries.keys():
-            wanted, found = self.best.get(user_id), entries.get(user_id)
-            is_possible = wanted == found or (user_id in self.doubtful and found is not None and found >= (wanted or 0))
-            if not is_possible:
-                self.find(f"{user_id} has {found} on the board instead of {wanted}")
+    def _see(self, user_id: str, score: int, least: int | None) -> None:
+        if least is not None and score < least:
+            self.find(f"the score of {user_id} went down from {least} to {score}")
+        seen = self._seen.get(user_id)
+        if seen is None or score > seen[0]:
+            self._seen[user_id] = score, time.monotonic()

@@ -105,6 +105,11 @@ def request_of(method: str, path: str, *, key: str | None = None, body: bytes | 
     return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
 
 
+def body_of(parts: list[bytes]) -> bytes:
+    """Return the body of an answer that came in parts."""
+    return body_in(parts[0] if len(parts) == 1 else b"".join(parts))
+
+
 def body_in(answer: bytes) -> bytes:
     """Return the body of a whole answer."""
     return answer[answer.index(_HEAD_END) + len(_HEAD_END) :]

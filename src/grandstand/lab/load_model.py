@@ -7,13 +7,16 @@
 | events a second at the peak | daily players / 100 | the same plan's table (1,000 players: 10/s) |
 | events a request | 1 to 20, a power law of exponent 1 | clients collect while offline; most send one or two |
 | activity of players | a power law with a flat head | the busiest of 20,000 sends about 65 times the mean |
-| reads after a game | top 1, rank 1, nearby 0.5, tournament 0.2, prizes 0.1 | assumed: a game's end screen |
+| reads of a game | top 1, rank 1, nearby 0.5, tournament 0.2, prizes 0.1 | assumed: a game's end screen |
+| when | 0.2 to 2.2 s after its batch was due, answered or not | assumed: the screen appears, the player looks |
+| requests that are sent again | 1 in 100, word for word | assumed: a client that did not hear the answer |
 
 The plan's peak is about 4.3 times the mean of a day (20 events * players / 86,400 s).
 """
 
 import bisect
 import itertools
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,6 +28,9 @@ BATCH_EXPONENT = 1.0
 FLATNESS = 50
 """Players whose activity is about that of the busiest one."""
 
+RETRY_SHARE = 0.01
+READ_AFTER_LEAST_SECONDS = 0.2
+READ_AFTER_MOST_SECONDS = 2.2
 READS_A_GAME = {"top": 1.0, "rank": 1.0, "nearby": 0.5, "tournament": 0.2, "prizes": 0.1}
 
 DAY_SECONDS = 86_400
@@ -61,6 +67,11 @@ class LoadModel:
         """Requests that bring events, at the peak of the day."""
         return self.peak_events_per_second / self.batch_events_mean
 
+    @property
+    def peak_requests_per_second(self) -> float:
+        """Requests at the peak of the day, reads and batches."""
+        return self.peak_reads_per_second + self.peak_batches_per_second
+
     @cached_property
     def batch_events_mean(self) -> float:
         """Events of the mean request."""
@@ -78,9 +89,13 @@ class LoadModel:
         return min(BATCH_EVENTS_MAX, bisect.bisect_right(self._batch_steps, draw) + 1)
 
 
-def activity_steps(players: int) -> list[float]:
-    """Return the running sums of the players' activities, busiest first: for `random.choices(cum_weights=…)`."""
-    return list(itertools.accumulate(1 / (place + FLATNESS) for place in range(1, players + 1)))
+def busy_player(draw: float, players: int) -> int:
+    """Return the place of a player, 0 the busiest, for a draw from [0, 1): weights are 1 / (place + flatness).
+
+    The weights' sum is taken as the logarithm that it nears, so any number of players needs no table.
+    """
+    place = FLATNESS * (math.exp(draw * math.log((players + FLATNESS) / FLATNESS)) - 1.0)
+    return min(players - 1, int(place))
 
 
 def _batch_weights() -> list[float]:

@@ -22,7 +22,7 @@ SLACK_SECONDS = 1.0
 SETTLED_AFTER_SECONDS = GRACE_SECONDS + SLACK_SECONDS
 """How long after a tournament's end its settlement is due, at the earliest."""
 
-_START_TIMEOUT_SECONDS = 60.0
+_START_TIMEOUT_SECONDS = 120.0
 _STOP_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _LOG_LINES_SHOWN = 20
@@ -39,8 +39,9 @@ class Deployment:
     port: int
     state: State
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, http_processes: int = 1) -> None:
         self.workers = workers
+        self.http_processes = http_processes
         self.server_key = f"gs_server_{secrets.token_hex(16)}"
         self._folder = Path(tempfile.mkdtemp(prefix="grandstand-bench-"))
         self.data_dir = self._folder / "data"
@@ -54,6 +55,7 @@ class Deployment:
             "GRANDSTAND_SERVER_KEY": self.server_key,
             "GRANDSTAND_ADMIN_KEY": f"gs_admin_{secrets.token_hex(16)}",
             "GRANDSTAND_CLIENT_KEY": f"gs_client_{secrets.token_hex(16)}",
+            "GRANDSTAND_HTTP_PROCESSES": str(self.http_processes),
             "GRANDSTAND_STOP_WITH_PARENT": "1",
             "GRANDSTAND_LOG_LEVEL": "warning",
             "GRANDSTAND_TOURNAMENT_GRACE_SECONDS": str(GRACE_SECONDS),
@@ -95,6 +97,11 @@ class Deployment:
         if not pids:
             raise DeploymentError(f"The tree has no process named {prefix}.")
         return pids
+
+    def names(self) -> dict[int, str]:
+        """Return the kind of each process of the tree by its id, as it is now."""
+        state = read_state(self.data_dir) or self.state
+        return {record.pid: record.name.rpartition("-")[0] or record.name for record in state.processes}
 
     @property
     def supervisor_pid(self) -> int:

@@ -1,143 +1,178 @@
-"""What is sent: batches of events of players by activity, and the reads that a game's end screen makes.
+"""What is sent: batches of events of players by activity, and the reads of a game's end screen.
 
-Event types carry the run's name, so that what a run sent can be told from everything else that a server holds.
+Event types carry the run's name, so that what a run sent can be told from everything else that a server holds. Bodies
+are put together as text and not encoded from objects: what the generator costs is taken from a server beside it.
 """
 
 import random
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
 
-import msgspec
-
-from grandstand.domain.ids import new_ids
 from grandstand.lab.http_connection import request_of
-from grandstand.lab.load_model import READS_A_GAME, LoadModel, activity_steps
+from grandstand.lab.load_model import (
+    READ_AFTER_LEAST_SECONDS,
+    READ_AFTER_MOST_SECONDS,
+    READS_A_GAME,
+    RETRY_SHARE,
+    LoadModel,
+    busy_player,
+)
 
 SCORE_STEP_MAX = 1_000
-_IDS_AT_ONCE = 1_000
-_encode = msgspec.json.Encoder().encode
+ID_BITS = 60
+"""Bits of an id that are random; by these the auditor knows it."""
 
 
-class SentEvent(msgspec.Struct, gc=False):
-    """One event as a client sends it."""
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a run's things are called."""
 
-    id: UUID
-    event_type: str
-    user_id: str
-    occurred_at: str
-    payload: dict[str, Any]
+    run: str
+
+    @property
+    def game_type(self) -> str:
+        """Type of the events that end a game."""
+        return f"{self.run}.game"
+
+    @property
+    def other_type(self) -> str:
+        """Type of all other events."""
+        return f"{self.run}.other"
+
+    @property
+    def board(self) -> str:
+        """Key of the board: the best score of a game."""
+        return f"{self.run}-board"
+
+    @property
+    def tournament(self) -> str:
+        """Id of the tournament: the sum of the scores of its games."""
+        return f"{self.run}-cup"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One request of a player's client, with so many games in it; `score` is that of the best, None without one."""
+    """One request of a player's client.
+
+    `score` is that of its best game, None without one; `cup_score` the sum of what counts in the tournament, of
+    `cup_games` games. `occurred_at_us` is Unix time of all its events in microseconds.
+    """
 
     user_id: str
     event_ids: list[int]
     request: bytes
     games: int
     score: int | None
+    cup_games: int = 0
+    cup_score: int = 0
+    occurred_at_us: int = 0
+    is_retried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One question. `least` is what the player's score must be at least by now; -1 when nothing is known."""
+    """One question. `least` is what the player's score must be at least by now; None when it may be none."""
 
     kind: str
     user_id: str
     request: bytes
-    least: int = -1
+    least: int | None = None
 
 
-@dataclass
 class Traffic:
-    """The requests of one run. Everything that is chosen comes from the seed."""
+    """The requests of one generator process: of each so-many-th player. What is chosen comes from the seed."""
 
-    model: LoadModel
-    name: str
-    key: str
-    seed: int
-    best: dict[str, int] = field(default_factory=dict)
-    """The best score that was sent of each player."""
-
-    def __post_init__(self) -> None:
-        self.game_type, self.other_type = f"{self.name}.game", f"{self.name}.other"
-        self.board, self.tournament = f"{self.name}-board", f"{self.name}-cup"
-        self._random = random.Random(self.seed)  # noqa: S311 - chosen for being the same again
-        self._players = max(10, self.model.daily_players)
-        self._steps = activity_steps(self._players)
-        self._ids: Iterator[UUID] = iter(())
-        self._draws: Iterator[int] = iter(())
+    def __init__(self, model: LoadModel, names: Names, key: str, seed: int, part: int = 0, parts: int = 1) -> None:
+        self._model = model
+        self._game_share = model.game_share
+        self._random = random.Random(f"{seed} {part} {parts}")  # noqa: S311 - chosen for being the same again
+        self._part, self._parts = part, parts
+        self._players = max(10, model.daily_players // parts)
+        self._best: dict[str, int] = {}
+        head = request_of("POST", "/api/events", key=key, body=b"").decode()
+        self._head = head.removesuffix("0\r\n\r\n")
+        self._end = request_of("GET", "", key=key).partition(b"GET ")[2]
+        board, cup = f"/api/leaderboards/{names.board}", f"/api/tournaments/{names.tournament}/leaderboard?limit=10"
+        self._reads = {
+            "top": (f"GET {board}", ""),
+            "rank": (f"GET {board}/users/", ""),
+            "nearby": (f"GET {board}/users/", "/nearby"),
+            "tournament": (f"GET {cup}", ""),
+            "prizes": ("GET /api/prizes?user_id=", ""),
+        }
+        self._of_player = frozenset({"rank", "nearby", "prizes"})
+        self._game = f'","event_type":"{names.game_type}","user_id":"'
+        self._other = f'","event_type":"{names.other_type}","user_id":"'
+        self._in_cup = f',"tournament_id":"{names.tournament}"'
 
     def batch(self) -> Batch:
         """Return the next request with events."""
-        user_id = f"p{self._player()}"
-        count = self.model.batch_events(self._random.random())
-        occurred_at = datetime.now(UTC).isoformat()
-        events: list[SentEvent] = []
+        draw = self._random.random
+        user_id = f"p{busy_player(draw(), self._players) * self._parts + self._part}"
+        count = self._model.batch_events(draw())
+        now_us = time.time_ns() // 1_000
+        moment = datetime.fromtimestamp(now_us / 1e6, UTC)
+        # What a float of today holds may be a microsecond off: the server is told, and the auditor remembers, the same.
+        occurred_at_us = now_us // 1_000_000 * 1_000_000 + moment.microsecond
+        stamp = f"{now_us // 1_000:012x}"
+        stamp = f'{{"id":"{stamp[:8]}-{stamp[8:]}-7'
+        middle = f'{user_id}","occurred_at":"{moment:%Y-%m-%dT%H:%M:%S.%f}Z","payload":'
+        game, other = self._game + middle, self._other + middle
+        ids: list[int] = []
+        texts: list[str] = []
         best: int | None = None
-        games = 0
-        for _ in range(count):
-            if self._random.random() < self.model.game_share:
+        games = cup_games = cup_score = 0
+        for place in range(count):
+            event_id = self._random.getrandbits(ID_BITS)
+            ids.append(event_id)
+            noise = f"{event_id:015x}"
+            if draw() < self._game_share:
                 score = self._score(user_id)
                 best = score if best is None else max(best, score)
                 games += 1
-                payload: dict[str, Any] = {"score": score, "mode": "ranked", "map": "harbour"}
-                if self._random.random() < READS_A_GAME["tournament"]:
-                    payload["tournament_id"] = self.tournament
-                events.append(SentEvent(self._id(), self.game_type, user_id, occurred_at, payload))
+                cup = ""
+                if draw() < READS_A_GAME["tournament"]:
+                    cup = self._in_cup
+                    cup_games += 1
+                    cup_score += score
+                end = f'{game}{{"score":{score},"mode":"ranked","map":"harbour"{cup}}}}}'
             else:
-                payload = {"item": "health_potion", "left": count, "platform": "android"}
-                events.append(SentEvent(self._id(), self.other_type, user_id, occurred_at, payload))
-        body = _encode(events[0] if count == 1 else {"events": events})
+                end = f'{other}{{"item":"health_potion","left":{count},"platform":"android"}}}}'
+            texts.append(f"{stamp}{place:03x}-8{noise[:3]}-{noise[3:]}{end}")
+        body = texts[0] if count == 1 else f'{{"events":[{",".join(texts)}]}}'
         return Batch(
             user_id,
-            [event.id.int for event in events],
-            request_of("POST", "/api/events", key=self.key, body=body),
+            ids,
+            # Everything in it is ASCII, so characters are bytes.
+            f"{self._head}{len(body)}\r\n\r\n{body}".encode(),
             games,
             best,
+            cup_games,
+            cup_score,
+            occurred_at_us,
+            draw() < RETRY_SHARE,
         )
 
-    def reads_after(self, user_id: str, games: int, least: int) -> Iterator[Read]:
-        """Yield what a client asks after so many games."""
-        paths = {
-            "top": f"/api/leaderboards/{self.board}",
-            "rank": f"/api/leaderboards/{self.board}/users/{user_id}",
-            "nearby": f"/api/leaderboards/{self.board}/users/{user_id}/nearby",
-            "tournament": f"/api/tournaments/{self.tournament}/leaderboard?limit=10",
-            "prizes": f"/api/prizes?user_id={user_id}",
-        }
-        for _ in range(games):
+    def reads_of(self, batch: Batch) -> Iterator[tuple[float, str]]:
+        """Yield what the player looks at after the games of a batch: seconds later, and what."""
+        draw = self._random.random
+        for _ in range(batch.games):
             for kind, share in READS_A_GAME.items():
-                if self._random.random() < share:
-                    yield Read(kind, user_id, request_of("GET", paths[kind], key=self.key), least)
+                if share == 1.0 or draw() < share:
+                    yield self._random.uniform(READ_AFTER_LEAST_SECONDS, READ_AFTER_MOST_SECONDS), kind
 
-    def rank_read(self, user_id: str, least: int) -> Read:
-        """Return the question for a player's own rank."""
-        path = f"/api/leaderboards/{self.board}/users/{user_id}"
-        return Read("rank", user_id, request_of("GET", path, key=self.key), least)
+    def read(self, kind: str, user_id: str, least: int | None = None) -> Read:
+        """Return a question."""
+        begin, end = self._reads[kind]
+        path = f"{begin}{user_id}{end}" if kind in self._of_player else begin
+        return Read(kind, user_id, path.encode() + self._end, least)
 
     def _score(self, user_id: str) -> int:
         # Every other game is the player's best: then there is something to see.
-        best = self.best.get(user_id, 0)
-        score = best + self._random.randint(1 - SCORE_STEP_MAX, SCORE_STEP_MAX)
-        self.best[user_id] = max(best, score)
+        best = self._best.get(user_id, 0)
+        score = best + int(self._random.random() * 2 * SCORE_STEP_MAX) + 1 - SCORE_STEP_MAX
+        if score > best:
+            self._best[user_id] = score
         return score
-
-    def _player(self) -> int:
-        player = next(self._draws, None)
-        if player is None:
-            drawn = self._random.choices(range(self._players), cum_weights=self._steps, k=_IDS_AT_ONCE)
-            self._draws = iter(drawn)
-            player = next(self._draws)
-        return player
-
-    def _id(self) -> UUID:
-        found = next(self._ids, None)
-        if found is None:
-            self._ids = iter(new_ids(_IDS_AT_ONCE, datetime.now(UTC)))
-            found = next(self._ids)
-        return found

@@ -1,9 +1,10 @@
-"""What a run costs the server: processor and memory by kind of process, how much waits, and for how long."""
+"""What a run costs: processors and memory by kind of process, the pools, how much waits, and for how long."""
 
 import asyncio
 import contextlib
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -12,7 +13,14 @@ import psutil
 from grandstand.lab.http_connection import HttpClient, body_in, request_of
 
 INTERVAL_SECONDS = 1.0
+MEMORY_EVERY = 5
+"""Memory is looked at in each so-many-th sample: the kernel counts pages for it."""
+
+GENERATOR = "generator"
+SUPERVISOR = "supervisor"
+ENGINES = ("postgres", "valkey")
 _MB = 1_048_576
+_ANSWER_TIMEOUT_SECONDS = 5.0
 
 
 class _Stream(msgspec.Struct):
@@ -24,35 +32,57 @@ class _Health(msgspec.Struct):
     stream: _Stream
 
 
+class Pool(msgspec.Struct):
+    """Connections to PostgreSQL of the process that answered: how many there are, of these idle; who waits for one."""
+
+    total: int
+    idle: int
+    waiting: int
+    max: int
+
+
+class _Pools(msgspec.Struct):
+    pools: dict[str, Pool]
+
+
 _decode_health = msgspec.json.Decoder(_Health).decode
+_decode_pools = msgspec.json.Decoder(_Pools).decode
 
 
 class Sample(msgspec.Struct):
-    """One look. `cores` and `memory_mb` by kind of process; empty for a server that is not ours."""
+    """One look. Cores and memory by kind of process; of a server that is not ours only what it tells.
+
+    `busiest` are the cores of the busiest process of a kind. `rss_mb` counts pages that processes share for each of
+    them, `pss_mb` once.
+    """
 
     at_seconds: float
     depth: int | None
     lag_seconds: float | None
     machine_share: float
+    pools: dict[str, Pool]
     cores: dict[str, float]
-    memory_mb: dict[str, float]
+    busiest: dict[str, float]
+    rss_mb: dict[str, float]
+    pss_mb: dict[str, float]
 
 
 @dataclass
 class Vitals:
-    """Looks at a server until cancelled. `root_pid` is the top process of one that runs here."""
+    """Looks at a server until cancelled. `root_pid` is the top process of one that runs here, `names` of the rest."""
 
     host: str
     port: int
     key: str
     root_pid: int | None = None
-    names: dict[int, str] = field(default_factory=dict)
+    names: Callable[[], dict[int, str]] = dict
+    generator_pids: list[int] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    _known: dict[int, str] = field(default_factory=dict)
 
     async def watch(self) -> None:
         """Take a sample a second."""
         client: HttpClient | None = None
-        request = request_of("GET", "/api/health", key=self.key)
         began_at = before_at = time.monotonic()
         before = self._processor_seconds()
         psutil.cpu_percent()
@@ -60,20 +90,22 @@ class Vitals:
             while True:
                 await asyncio.sleep(INTERVAL_SECONDS)
                 depth = lag_seconds = None
+                pools: dict[str, Pool] = {}
                 with contextlib.suppress(OSError, ValueError, TimeoutError):
                     client = client or await HttpClient.open(self.host, self.port)
-                    async with asyncio.timeout(5):
-                        status, answer = await client.ask(request)
-                    if status == 200:
-                        stream = _decode_health(body_in(answer)).stream
+                    if (answer := await self._ask(client, "/api/health")) is not None:
+                        stream = _decode_health(answer).stream
                         depth, lag_seconds = stream.depth, stream.lag_seconds
+                    if (answer := await self._ask(client, "/api/health/pool")) is not None:
+                        pools = _decode_pools(answer).pools
                 now, after = time.monotonic(), self._processor_seconds()
-                cores = {name: (after[name] - before.get(name, 0.0)) / (now - before_at) for name in after}
+                cores, busiest = _cores(before, after, now - before_at)
+                has_memory = len(self.samples) % MEMORY_EVERY == 0
+                rss_mb, pss_mb = await asyncio.to_thread(self._memory_mb) if has_memory else ({}, {})
+                share = psutil.cpu_percent() / 100
                 self.samples.append(
                     Sample(
-                        round(now - began_at, 2), depth, lag_seconds, psutil.cpu_percent() / 100,
-                        {name: round(max(0.0, used), 3) for name, used in cores.items()},
-                        await asyncio.to_thread(self._memory_mb) if len(self.samples) % 5 == 0 else {},
+                        round(now - began_at, 2), depth, lag_seconds, share, pools, cores, busiest, rss_mb, pss_mb
                     )
                 )  # fmt: skip
                 before, before_at = after, now
@@ -81,33 +113,57 @@ class Vitals:
             if client is not None:
                 client.close()
 
+    async def _ask(self, client: HttpClient, path: str) -> bytes | None:
+        async with asyncio.timeout(_ANSWER_TIMEOUT_SECONDS):
+            status, answer = await client.ask(request_of("GET", path, key=self.key))
+        return body_in(answer) if status == 200 else None
+
     def _processes(self) -> list[psutil.Process]:
-        if self.root_pid is None:
-            return []
-        with contextlib.suppress(psutil.Error):
-            top = psutil.Process(self.root_pid)
-            return [top, *top.children(recursive=True)]
-        return []
+        found = []
+        for pid in (self.root_pid, *self.generator_pids):
+            with contextlib.suppress(psutil.Error):
+                if pid is not None:
+                    top = psutil.Process(pid)
+                    found += [top, *top.children(recursive=True)]
+        return found
 
     def _name(self, process: psutil.Process) -> str:
         if process.pid == self.root_pid:
-            return "supervisor"
-        if process.pid not in self.names:
-            self.names[process.pid] = process.name().removesuffix("-server")
-        return self.names[process.pid]
+            return SUPERVISOR
+        if process.pid in self.generator_pids:
+            return GENERATOR
+        if process.pid not in self._known:
+            self._known[process.pid] = self.names().get(process.pid) or process.name().removesuffix("-server")
+        return self._known[process.pid]
 
-    def _processor_seconds(self) -> dict[str, float]:
-        used: defaultdict[str, float] = defaultdict(float)
+    def _processor_seconds(self) -> dict[int, tuple[str, float]]:
+        used = {}
         for process in self._processes():
             with contextlib.suppress(psutil.Error):
-                times = process.cpu_times()
-                used[self._name(process)] += times.user + times.system
-        return dict(used)
+                # A process that ends leaves its time to its parent: backends count however short they live.
+                used[process.pid] = self._name(process), sum(process.cpu_times()[:4])
+        return used
 
-    def _memory_mb(self) -> dict[str, float]:
-        held: defaultdict[str, float] = defaultdict(float)
+    def _memory_mb(self) -> tuple[dict[str, float], dict[str, float]]:
+        rss: defaultdict[str, float] = defaultdict(float)
+        pss: defaultdict[str, float] = defaultdict(float)
         for process in self._processes():
             with contextlib.suppress(psutil.Error):
-                full = process.memory_full_info()
-                held[self._name(process)] += (getattr(full, "pss", 0) or full.rss) / _MB
-        return {name: round(megabytes, 1) for name, megabytes in held.items()}
+                full, name = process.memory_full_info(), self._name(process)
+                rss[name] += full.rss / _MB
+                pss[name] += (getattr(full, "pss", 0) or full.rss) / _MB
+        return {name: round(mb, 1) for name, mb in rss.items()}, {name: round(mb, 1) for name, mb in pss.items()}
+
+
+def _cores(
+    before: dict[int, tuple[str, float]], after: dict[int, tuple[str, float]], seconds: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    cores: defaultdict[str, float] = defaultdict(float)
+    busiest: defaultdict[str, float] = defaultdict(float)
+    for pid, (name, used) in after.items():
+        share = max(0.0, used - before.get(pid, (name, used))[1]) / seconds
+        cores[name] += share
+        busiest[name] = max(busiest[name], share)
+    return {name: round(share, 3) for name, share in cores.items()}, {
+        name: round(share, 3) for name, share in busiest.items()
+    }
