@@ -44,6 +44,10 @@ class _Connection(NamedTuple):
     def is_usable(self) -> bool:
         return not self.reader.at_eof() and not self.writer.is_closing()
 
+    def abort(self) -> None:
+        """Close it, whatever is under way."""
+        self.writer.transport.abort()
+
 
 class Client:
     """A game server's client with the server key. Use it as an async context manager."""
@@ -61,7 +65,7 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         while self._idle:
-            self._idle.pop().writer.transport.abort()
+            self._idle.pop().abort()
 
     async def ask(
         self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, **query: Any
@@ -91,10 +95,10 @@ class Client:
             connection.writer.write(request)
             status, content, is_last = await _read(connection.reader)
         except BaseException:
-            connection.writer.transport.abort()
+            connection.abort()
             raise
         if is_last:
-            connection.writer.transport.abort()
+            connection.abort()
         else:
             self._idle.append(connection._replace(idle_since=time.monotonic()))
         return status, content
@@ -103,12 +107,12 @@ class Client:
         """Lend the connection that was used last; those that nobody has used for long are closed."""
         oldest = time.monotonic() - _IDLE_SECONDS
         while self._idle and self._idle[0].idle_since < oldest:
-            self._idle.popleft().writer.transport.abort()
+            self._idle.popleft().abort()
         while self._idle:
             connection = self._idle.pop()
             if connection.is_usable:
                 return connection
-            connection.writer.transport.abort()
+            connection.abort()
         reader, writer = await asyncio.open_connection(self._host, self._port, limit=_BODY_MAX_BYTES)
         return _Connection(reader, writer, 0.0)
 

@@ -204,6 +204,8 @@ class Deployment:
         """Follow every tournament to its last claim, in calm weather."""
         result = RunResult(-1, "finish")
         await self.cups.finish(_FINISH_SECONDS, result.findings)
+        if result.findings:
+            return result
         judge = Judge(self.auditor.model, self.auditor.weather, result.findings, self.auditor.open)
         traffic = Traffic(self.client, judge, 1000.0)
         await traffic.run(iter(self.cups.races))
