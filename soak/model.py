@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from soak.boards import BOARDS, BY_KEY, Board, Worth
+from soak.boards import BY_KEY, Board, Worth, fed_by
 from soak.happenings import Event
 from soak.outlaws import Outlaws
 from soak.periods import ALL_TIME, end_of, is_late, may_lie_in, period_of, start_of
@@ -245,7 +245,7 @@ def board_of(ranking: Ranking) -> Board:
 
 
 def _worths(event: Event) -> Iterator[tuple[Board, str, Worth]]:
-    for board in BOARDS:
+    for board in fed_by(event.event_type):
         worth = board.worth(event)
         if worth is not None:
             for part in board.parts(event):
