@@ -11,7 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from grandstand.cli.main import app
 from grandstand.domain.event_model import join_entry
 from grandstand.storage.event_stream import HIGH, EventStream
 from grandstand.storage.valkey import open_valkey
@@ -100,7 +102,8 @@ def test_the_commands(grandstand: Run, running_server: Server) -> None:
     assert listed() == []
 
 
-def test_what_stops_the_commands_is_one_sentence(grandstand: Run, running_server: Server) -> None:
+def test_what_stops_the_commands_is_one_sentence(running_server: Server) -> None:
+    """In this process: that commands start and print is shown above."""
     cases: list[tuple[tuple[str, ...], dict[str, str], int, str]] = [
         (("show", UNKNOWN), {}, 1, "There is no such dead letter."),
         (("replay", UNKNOWN), {}, 1, "There is no such dead letter."),
@@ -112,7 +115,8 @@ def test_what_stops_the_commands_is_one_sentence(grandstand: Run, running_server
         (("list",), {"GRANDSTAND_ADMIN_KEY": running_server.keys.server}, 4, "This needs an admin key"),
     ]
     for arguments, environment, code, words in cases:
-        result = grandstand(*arguments, **environment)
-        assert (result.returncode, result.stdout) == (code, ""), (arguments, result.stderr)
+        server = {"GRANDSTAND_URL": running_server.url, "GRANDSTAND_ADMIN_KEY": running_server.keys.admin}
+        result = CliRunner().invoke(app, ["dead-letters", *arguments], env={**server, **environment})
+        assert (result.exit_code, result.stdout) == (code, ""), (arguments, result.stderr)
         assert words in result.stderr
         assert len(result.stderr.splitlines()) == 1
