@@ -70,7 +70,7 @@ class Auditor:
             if key == SEASON and not least <= len(moments) <= least + unheard:
                 kind: Kind = "lost" if len(moments) < least else "doubled"
                 findings.add(kind, f"{key} was reset {len(moments)} times, {least} were answered, {unheard} unheard")
-            self.model.resets[key] = list(moments)
+            self.model.learn_resets(key, moments)
 
     async def _settle_outlaws(self, findings: Findings) -> None:
         outlaws = self.model.outlaws

@@ -69,7 +69,7 @@ class Board:
         else:
             if event.event_type != self.event_type:
                 return None
-            if any(event.payload.get(name) != wanted for name, wanted in self.where):
+            if self.where and any(event.payload.get(name) != wanted for name, wanted in self.where):
                 return None
             value = 1 if self.field is None else event.payload.get(self.field)
         if isinstance(value, bool) or not isinstance(value, int):
@@ -113,3 +113,12 @@ BOARDS = (
 )
 SEASON = "soak-season"
 BY_KEY = {board.key: board for board in BOARDS}
+_BY_TYPE = {
+    event_type: tuple(board for board in BOARDS if board.event_type == event_type)
+    for event_type in {board.event_type for board in BOARDS}
+}
+
+
+def fed_by(event_type: str) -> tuple[Board, ...]:
+    """Return the boards on which events of a type may be worth something."""
+    return BOARDS if event_type == DIRECT else _BY_TYPE.get(event_type, ())

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _STOPPED
     show(outcome.results, Console(width=None if sys.stdout.isatty() else 200))
-    for name in ("slopes_mb_per_hour", "memory_mb", "growth", "lag_seconds", "trouble"):
+    for name in ("load", "slopes_mb_per_hour", "memory_mb", "growth", "lag_seconds", "trouble"):
         if name in vitals:
             print(f"{name.replace('_', ' ')}: {vitals[name]}")
     for folder in outcome.kept:
@@ -67,7 +67,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--faults", type=_kinds, default=tuple(FAULTS), help=f"comma-separated: {', '.join(FAULTS)}")
     parser.add_argument("--layout", choices=LAYOUTS, help="all runs in this one, with the faults that it can have")
     parser.add_argument("--minutes", type=float, help="a steady load for so long, with a fault each minute, instead")
-    parser.add_argument("--rate", type=float, default=400.0, help="events a second")
+    parser.add_argument(
+        "--rate", type=float, help="events a second [default: 400, and in a long soak half of what the tree takes]"
+    )
     parser.add_argument("--planted", type=Path, help="Python file that patches a bug into every process of the tree")
     parser.add_argument("--stop-at-finding", action="store_true", help="do no more runs after a finding")
     parser.add_argument("--json", type=Path, help="write the report there, too")
@@ -117,6 +119,8 @@ def _kinds(text: str) -> tuple[str, ...]:
 
 def _say(order: Order, options: argparse.Namespace, result: RunResult) -> None:
     healed = "not healed" if result.heal_seconds is None else f"healed in {result.heal_seconds:.2f} s"
+    # Before the first run and after the last there is no fault.
+    healed = healed if result.number >= 0 else "no fault"
     healed += f", {result.excused} went with the stream" if result.excused else ""
     verdict = f"{sum(result.findings.counts.values())} findings" if result.findings else "clean"
     print(
@@ -129,11 +133,9 @@ def _say(order: Order, options: argparse.Namespace, result: RunResult) -> None:
     if result.findings and result.number >= 0:
         faults = "" if tuple(order.kinds) == tuple(FAULTS) else f" --faults {','.join(order.kinds)}"
         faults += f" --layout {order.layout}" if order.layout else ""
+        faults += f" --rate {options.rate:g}" if options.rate else ""
         planted = f" --planted {order.planted}" if order.planted else ""
-        print(
-            f"    again: python -m soak --seed {order.seed} --first {result.number} --runs 1 --rate {options.rate:g}"
-            f"{faults}{planted}"
-        )
+        print(f"    again: python -m soak --seed {order.seed} --first {result.number} --runs 1{faults}{planted}")
 
 
 def _write_json(path: Path, order: Order, outcome: Outcome, vitals: dict[str, Any]) -> None:

@@ -107,10 +107,10 @@ class CupKeeper:
                 findings.add("wrong_prize", f"{prize_id} of {keys[prize_id]} was claimed by {won}: {claims}")
 
     async def finish(self, seconds: float, findings: Findings) -> None:
-        """Wait until every tournament is settled; claims that this brings wait in `races`."""
+        """Wait until every tournament is settled, or something is found; claims that this brings wait in `races`."""
         deadline = asyncio.get_running_loop().time() + seconds
         while any(cup.state == "running" for cup in self.cups.values()):
             await self.follow(findings)
-            if asyncio.get_running_loop().time() > deadline:
+            if findings or asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(0.25)

@@ -21,7 +21,9 @@ DEPTH = "gs:{events}:depth"
 OF_STREAMS = (*STREAMS, DEPTH, "gs:{events}:book", "gs:{events}:trials")
 LOSE_STREAMS = Path(__file__).with_name("lose_streams.lua")
 INDEXES = "gs:{r*"
+DRAIN_BOUND_SECONDS = 30.0
 _TIMEOUT_SECONDS = 30.0
+_IDS_A_LOOK = 20_000
 _POLL_SECONDS = 0.05
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _CLUSTER = "valkey+cluster://"
@@ -73,7 +75,11 @@ class Inspector:
 
     async def events(self, event_ids: Sequence[str]) -> list[Stored]:
         """Return the stored rows of these events."""
-        return [Stored(*row) for row in await self.fetch("events", list(event_ids))]
+        found: list[Stored] = []
+        for start in range(0, len(event_ids), _IDS_A_LOOK):
+            chunk = event_ids[start : start + _IDS_A_LOOK]
+            found += [Stored(*row) for row in await self.fetch("events", chunk)]
+        return found
 
     async def waiting(self) -> tuple[int, int]:
         """Return how many blocks the streams hold and how many events the product counts as not yet processed."""
@@ -84,6 +90,15 @@ class Inspector:
                 return sum(blocks), int(await client.get(DEPTH) or 0)
 
         return await _patiently(look)
+
+    async def is_drained(self) -> bool:
+        """Wait until nothing is in the streams any more; False when that takes too long."""
+        deadline = time.monotonic() + DRAIN_BOUND_SECONDS
+        while time.monotonic() < deadline:
+            if await self.waiting() == (0, 0):
+                return True
+            await asyncio.sleep(_POLL_SECONDS)
+        return False
 
     async def oldest_waiting_at(self) -> float | None:
         """Return when the oldest block came into a stream, in seconds of Unix time; None when there is none."""

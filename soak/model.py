@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from soak.boards import BOARDS, BY_KEY, Board, Worth
+from soak.boards import BY_KEY, Board, Worth, fed_by
 from soak.happenings import Event
 from soak.outlaws import Outlaws
 from soak.periods import ALL_TIME, end_of, is_late, may_lie_in, period_of, start_of
@@ -33,16 +34,21 @@ class Standing(NamedTuple):
 
 
 class Possible(NamedTuple):
-    """What a player's score may be right now. `values` of None: any whole number from `lowest` to `highest`."""
+    """What a player's score may be right now, from `lowest` to `highest`.
+
+    One of `values`, or what is `held` for certain; with `values` of None any whole number.
+    """
 
     lowest: int
     highest: int
-    values: frozenset[int] | None
+    values: AbstractSet[int] | None
+    held: int | None
     may_be_absent: bool
 
     def allows(self, score: int) -> bool:
         """Whether a served score can be right."""
-        return score in self.values if self.values is not None else self.lowest <= score <= self.highest
+        is_one = self.values is None or score in self.values or score == self.held
+        return is_one and self.lowest <= score <= self.highest
 
 
 class Waiting(NamedTuple):
@@ -50,6 +56,25 @@ class Waiting(NamedTuple):
 
     score: int
     occurred_at: datetime | None
+
+
+class OnTheWay:
+    """What those events come to that may count in one ranking for one player already."""
+
+    __slots__ = ("gains", "least", "losses", "most", "values")
+
+    def __init__(self, score: int) -> None:
+        self.losses = self.gains = 0
+        self.least = self.most = score
+        self.values: set[int] = set()
+        self.add(score)
+
+    def add(self, score: int) -> None:
+        """Hear of one more."""
+        self.values.add(score)
+        self.least, self.most = min(self.least, score), max(self.most, score)
+        self.losses += min(score, 0)
+        self.gains += max(score, 0)
 
 
 @dataclass
@@ -63,17 +88,26 @@ class Model:
     outlaws: Outlaws = field(default_factory=Outlaws)
     resets: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     """When boards were reset by hand, as far as audits have found it."""
+    _on_the_way: dict[Ranking, dict[str, OnTheWay]] = field(default_factory=dict)
+    """What `open` comes to for those rankings that were asked for since the last audit."""
     _blurred: list[tuple[datetime, datetime]] = field(default_factory=list)
     _theirs: dict[str, list[tuple[Event, datetime]]] = field(default_factory=lambda: defaultdict(list))
-    """All stored events of players who may be banned."""
+    """Stored events of players who may be banned, but for those that a ban took away for good."""
 
     def send(self, event: Event) -> None:
         """Hear that an event is about to be sent: from now on it may count. Twice is once."""
         for board, part, worth in _worths(event):
-            self.open[board.key, part][event.user_id][event.event_id] = Waiting(worth.score, event.occurred_at)
+            mine = self.open[board.key, part][event.user_id]
+            if event.event_id in mine:
+                continue
+            mine[event.event_id] = Waiting(worth.score, event.occurred_at)
+            for ranking, waiting in self._on_the_way.items():
+                if (ranking.key, ranking.segment) == (board.key, part):
+                    self._add(waiting, ranking, event.user_id, mine[event.event_id])
 
     def settle(self, event: Event, received_at: datetime) -> None:
         """Hear that an event is stored for certain: from now on it must count, once, where it came in time."""
+        self._on_the_way.clear()
         for board, part, _ in _worths(event):
             mine = self.open[board.key, part].get(event.user_id, {})
             mine.pop(event.event_id, None)
@@ -89,9 +123,9 @@ class Model:
         for user_id, events in self._theirs.items():
             for entries in self.certain.values():
                 entries.pop(user_id, None)
+            events[:] = [each for each in events if self.outlaws.counts(user_id, each[1])]
             for event, received_at in events:
-                if self.outlaws.counts(user_id, received_at):
-                    self._count(event, received_at)
+                self._count(event, received_at)
 
     def _count(self, event: Event, received_at: datetime) -> None:
         for board, part, worth in _worths(event):
@@ -101,16 +135,24 @@ class Model:
                 held = entries.get(event.user_id)
                 entries[event.user_id] = worth if held is None else board.merge(held, worth)
 
-    def _waiting(self, ranking: Ranking) -> dict[str, list[int]]:
-        """Return the scores that may count in a ranking already, by player."""
-        board, resets = BY_KEY[ranking.key], self.resets[ranking.key]
-        found = {
-            user_id: [
-                each.score for each in events.values() if may_lie_in(board, ranking.period, each.occurred_at, resets)
-            ]
-            for user_id, events in self.open[ranking.key, ranking.segment].items()
-        }
-        return {user_id: scores for user_id, scores in found.items() if scores}
+    def _waiting(self, ranking: Ranking) -> dict[str, OnTheWay]:
+        """Return what may count in a ranking already, by player."""
+        found = self._on_the_way.get(ranking)
+        if found is None:
+            found = self._on_the_way[ranking] = {}
+            for user_id, events in self.open[ranking.key, ranking.segment].items():
+                for waiting in events.values():
+                    self._add(found, ranking, user_id, waiting)
+        return found
+
+    def _add(self, found: dict[str, OnTheWay], ranking: Ranking, user_id: str, waiting: Waiting) -> None:
+        board = BY_KEY[ranking.key]
+        if may_lie_in(board, ranking.period, waiting.occurred_at, self.resets[ranking.key]):
+            mine = found.get(user_id)
+            if mine is None:
+                found[user_id] = OnTheWay(waiting.score)
+            else:
+                mine.add(waiting.score)
 
     def standings(self, ranking: Ranking) -> list[Standing]:
         """Return the ranking of what is certain, first rank first."""
@@ -122,13 +164,18 @@ class Model:
 
     def possible(self, ranking: Ranking, user_id: str) -> Possible | None:
         """Return what a player's score may be, or None when nobody has sent anything of this player."""
-        return self._possible(ranking, user_id, self._waiting(ranking).get(user_id, []))
+        return self._possible(ranking, user_id, self._waiting(ranking).get(user_id))
 
     def possible_of(self, ranking: Ranking, user_ids: Iterable[str]) -> dict[str, Possible]:
         """Return what the scores of several players may be; those are left out of whom nobody has sent anything."""
         waiting = self._waiting(ranking)
-        found = {user_id: self._possible(ranking, user_id, waiting.get(user_id, [])) for user_id in user_ids}
+        found = {user_id: self._possible(ranking, user_id, waiting.get(user_id)) for user_id in user_ids}
         return {user_id: possible for user_id, possible in found.items() if possible is not None}
+
+    def learn_resets(self, key: str, moments: Iterable[datetime]) -> None:
+        """Hear when a board was reset, of all times."""
+        self.resets[key] = list(moments)
+        self._on_the_way.clear()
 
     def blur(self, now: datetime) -> None:
         """Hear that clocks were moved: periods that end about now may be closed early, or take what comes late."""
@@ -142,26 +189,29 @@ class Model:
         end = end_of(board, start_of(ranking.period), self.resets[ranking.key])
         return end is not None and any(since <= end <= until for since, until in self._blurred)
 
-    def _possible(self, ranking: Ranking, user_id: str, on_the_way: list[int]) -> Possible | None:
+    def _possible(self, ranking: Ranking, user_id: str, on_the_way: OnTheWay | None) -> Possible | None:
         board = BY_KEY[ranking.key]
-        held = self.certain[ranking].get(user_id)
-        if held is None and not on_the_way:
+        worth = self.certain[ranking].get(user_id)
+        held = None if worth is None else worth.score
+        if held is None and on_the_way is None:
             return None
         is_doubtful = self.outlaws.is_doubtful(user_id)
         may_be_absent = held is None or is_doubtful
         if board.operator in ("sum", "count"):
-            bases = {held.score if held else 0} | ({0} if is_doubtful else set())
-            lowest = min(bases) + sum(way for way in on_the_way if way < 0)
-            highest = max(bases) + sum(way for way in on_the_way if way > 0)
+            bases = {held or 0} | ({0} if is_doubtful else set())
+            lowest = min(bases) + (on_the_way.losses if on_the_way else 0)
+            highest = max(bases) + (on_the_way.gains if on_the_way else 0)
             if may_be_absent and board.operator == "count":
                 lowest = 1
-            return Possible(lowest, highest, None, may_be_absent)
-        values = set(on_the_way)
-        if held is not None:
-            if board.operator == "best" and not is_doubtful:
-                values = {value for value in values if board.sign * value <= board.sign * held.score}
-            values.add(held.score)
-        return Possible(min(values), max(values), frozenset(values), may_be_absent)
+            return Possible(lowest, highest, None, held, may_be_absent)
+        known = [] if held is None else [held]
+        if on_the_way is None:
+            return Possible(min(known), max(known), frozenset(), held, may_be_absent)
+        lowest, highest = min([on_the_way.least, *known]), max([on_the_way.most, *known])
+        if held is not None and board.operator == "best" and not is_doubtful:
+            # It never becomes worse.
+            lowest, highest = (max(lowest, held), highest) if board.sign < 0 else (lowest, min(highest, held))
+        return Possible(lowest, highest, on_the_way.values, held, may_be_absent)
 
     def totals(self, ranking: Ranking) -> tuple[int, int]:
         """Return the least and the most players that the ranking may have right now."""
@@ -176,7 +226,7 @@ class Model:
         waiting = self._waiting(ranking)
         best = worst = 1
         for other in self.certain[ranking].keys() | waiting.keys():
-            possible = self._possible(ranking, other, waiting.get(other, []))
+            possible = self._possible(ranking, other, waiting.get(other))
             if other == user_id or possible is None:
                 continue
             ends = sorted((board.sign * possible.lowest, board.sign * possible.highest))
@@ -195,7 +245,7 @@ def board_of(ranking: Ranking) -> Board:
 
 
 def _worths(event: Event) -> Iterator[tuple[Board, str, Worth]]:
-    for board in BOARDS:
+    for board in fed_by(event.event_type):
         worth = board.worth(event)
         if worth is not None:
             for part in board.parts(event):

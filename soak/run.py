@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from soak.auditor import Auditor
 from soak.boards import BOARDS
+from soak.capacity import measure
 from soak.client import Client
 from soak.cup_audit import CupKeeper
 from soak.faults import Fault, Strike
@@ -25,7 +26,6 @@ from soak.verification import verify
 from soak.workload import OUTLAWS, REMEMBERED, Workload, Write
 
 HEAL_BOUND_SECONDS = 60.0
-QUIET_BOUND_SECONDS = 30.0
 BEFORE_SECONDS = (0.4, 1.4)
 AFTER_SECONDS = 0.5
 _CUP_SHARE = 0.6
@@ -48,6 +48,7 @@ class RunResult:
     """Events that went with a stream that the fault removed."""
     heal_seconds: float | None = None
     seconds: float = 0.0
+    traffic_seconds: float = 0.0
     findings: Findings = field(default_factory=Findings)
 
 
@@ -71,11 +72,19 @@ class Deployment:
                 raise RuntimeError(f"The board {board.key} could not be created: {reply}")
 
     async def run(
-        self, seed: int, number: int, fault: Fault, events_per_second: float, *, calm_seconds: float = 0.0
+        self,
+        seed: int,
+        number: int,
+        fault: Fault,
+        events_per_second: float,
+        *,
+        calm_seconds: float = 0.0,
+        batch_scale: int = 1,
     ) -> RunResult:
         """Run once. Everything that is chosen follows from `seed`, `number` and the kind of fault.
 
-        `calm_seconds` is how much longer than usual the traffic runs before the fault.
+        `calm_seconds` is how much longer than usual the traffic runs before the fault, `batch_scale` by how much
+        batches are larger.
         """
         began_at = time.monotonic()
         dice = random.Random(f"{seed}:{number}:{fault.kind}")
@@ -90,18 +99,21 @@ class Deployment:
             cup.cup_id if cup is not None else None,
             self._sent,
             None if fault.moves_clock else self.auditor.model.outlaws,
+            batch_scale,
         )
         self.auditor.resets += [workload.resets]
         judge = Judge(self.auditor.model, self.auditor.weather, result.findings, self.auditor.open, dice)
         traffic = Traffic(self.client, judge, events_per_second)
         sending = asyncio.create_task(traffic.run(self._requests(workload)))
+        sending_since = time.monotonic()
         try:
             await asyncio.sleep(calm_seconds + dice.uniform(*BEFORE_SECONDS))
-            await self._strike(fault, dice, workload, traffic, result)
+            await self._strike(fault, dice, workload, judge, result)
             await asyncio.sleep(AFTER_SECONDS)
         finally:
             traffic.stop()
             await sending
+        result.traffic_seconds = time.monotonic() - sending_since
         # On a busy machine a run ends before every claim had its turn; those that were sent have a reply.
         self.cups.races = [claim for claim in self.cups.races if not claim.replies]
         result.replies, result.failures = judge.replies, judge.failures
@@ -112,6 +124,14 @@ class Deployment:
         result.excused = len(self.auditor.excused - excused)
         result.seconds = time.monotonic() - began_at
         return result
+
+    async def measure_capacity(self, seed: int, number: int, batch_scale: int, findings: Findings) -> float:
+        """Return how many events a second the tree takes of the traffic of runs; their outcome is audited, too."""
+        workload = Workload(f"{seed}:capacity:{number}", lambda: datetime.now(UTC), None, self._sent, None, batch_scale)
+        judge = Judge(self.auditor.model, self.auditor.weather, findings, self.auditor.open)
+        rate = await measure(self.client, self.inspector, workload, judge)
+        await self.audit(findings, random.Random(number))
+        return rate
 
     def _requests(self, workload: Workload) -> Iterator[Request]:
         """Mix the claims that wait into the workload; those that it ends before wait again."""
@@ -124,7 +144,7 @@ class Deployment:
         yield from endless
 
     async def _strike(
-        self, fault: Fault, dice: random.Random, workload: Workload, traffic: Traffic, result: RunResult
+        self, fault: Fault, dice: random.Random, workload: Workload, judge: Judge, result: RunResult
     ) -> None:
         weather = self.auditor.weather
         strike = Strike(self.tree, self.inspector, dice)
@@ -140,7 +160,7 @@ class Deployment:
         since = time.time() - (time.monotonic() - over_at)
         deadline = time.monotonic() + HEAL_BOUND_SECONDS
         while time.monotonic() < deadline:
-            if await self._is_well(workload, traffic.judge, since):
+            if await self._is_well(workload, judge, since):
                 result.heal_seconds = time.monotonic() - over_at
                 weather.end()
                 return
@@ -167,7 +187,7 @@ class Deployment:
     async def audit(self, findings: Findings, dice: random.Random) -> None:
         """Wait until nothing is under way, and compare everything."""
         for _ in range(3):
-            if not await self._is_quiet():
+            if not await self.inspector.is_drained():
                 blocks, events = await self.inspector.waiting()
                 findings.add("not_healed", f"{blocks} blocks, by the counter {events} events, are never processed")
             fresh = Findings()
@@ -180,24 +200,18 @@ class Deployment:
         for finding in fresh.first:
             findings.add(finding.kind, finding.detail)
 
-    async def _is_quiet(self) -> bool:
-        deadline = time.monotonic() + QUIET_BOUND_SECONDS
-        while time.monotonic() < deadline:
-            if await self.inspector.waiting() == (0, 0):
-                return True
-            await asyncio.sleep(_POLL_SECONDS)
-        return False
-
     async def finish(self, seed: int) -> RunResult:
         """Follow every tournament to its last claim, in calm weather."""
         result = RunResult(-1, "finish")
         await self.cups.finish(_FINISH_SECONDS, result.findings)
+        if result.findings:
+            return result
         judge = Judge(self.auditor.model, self.auditor.weather, result.findings, self.auditor.open)
         traffic = Traffic(self.client, judge, 1000.0)
         await traffic.run(iter(self.cups.races))
         self.cups.races = []
         await self.audit(result.findings, random.Random(seed))
-        await verify(self.tree.data_dir, result.findings)
+        await verify(self.tree.data_dir, self.auditor.stored, result.findings)
         if self.cups.unfinished:
             names = [cup.cup_id for cup in self.cups.unfinished]
             result.findings.add("wrong_prize", f"never settled or claimed: {names}")

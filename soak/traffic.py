@@ -4,11 +4,11 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from soak.client import Client, Reply
 from soak.cups import Claim
-from soak.judge import Judge, Request
+from soak.judge import Request
 from soak.outlaws import Sentence
 from soak.workload import Read, Reset, Write
 
@@ -17,12 +17,25 @@ GIVE_UP_SECONDS = 90.0
 _RETRY_SECONDS = (0.05, 0.1, 0.2, 0.4)
 
 
+class Listener(Protocol):
+    """Who hears of requests and replies: a judge."""
+
+    def about_to_send(self, request: Request) -> None:
+        """Hear of a request before its first byte leaves."""
+
+    def replied(self, request: Request, reply: Reply) -> None:
+        """Hear of one reply."""
+
+    def gave_up(self, request: Request, reply: Reply) -> None:
+        """Hear that a write that never gives up was refused for longer than any healing takes."""
+
+
 @dataclass
 class Traffic:
     """The requests of one run. `run` sends until `stop`, then finishes what was begun."""
 
     client: Client
-    judge: Judge
+    judge: Listener
     events_per_second: float
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -50,7 +50,3 @@ async def test_a_fail_over_loses_nothing_and_is_over_without_anybodys_help(core:
     assert (await core.stream.depth()).depth == 0
     assert await core.walk("board") == await core.computed("board")
     assert len(await core.walk("board")) == len(acknowledged) + 1
-
-    struck.start()
-    # One that was the primary comes back as a replica, with what it has missed.
-    await eventually_async(watched.is_replicated, 60)

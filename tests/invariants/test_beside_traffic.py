@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -93,6 +94,42 @@ async def test_no_false_alarm_while_everything_moves(core: Core) -> None:
     looked = await reports(core, scopes[0])
     assert looked["entries_match_events"].looked_at > 0
     assert looked["rank_index_matches_entries"].looked_at > 0
+
+
+async def test_what_a_fast_clock_received_before_a_reset_stays_counted(core: Core) -> None:
+    """A host's clock ran minutes ahead; by the time of a reset that came soon after, its events look late."""
+    now = clock.now()
+    await core.define("season", operator="sum")
+    await core.apply(event("ann", 5, at=now), received_at=now + timedelta(minutes=5))
+    await core.apply(event("bob", 3, at=now), received_at=now)
+    assert [(each.user_id, each.score) for each in await core.walk("season")] == [("ann", 5), ("bob", 3)]
+    await core.definer.reset("season")
+
+    found = await reports(core, ALL_AT_REST)
+
+    assert "entries_match_events" not in await broken(core, ALL_AT_REST)
+    assert found["entries_match_events"].undecided > 0
+    # Of what no clock decided, nothing is forgiven.
+    await core.database.pool.execute("UPDATE entries SET score = score + 1, total = total + 1 WHERE user_id = 'bob'")
+    assert "entries_match_events" in await broken(core, ALL_AT_REST)
+
+
+async def test_what_comes_late_after_a_reset_must_not_count(core: Core) -> None:
+    """Its own fast clock excuses an event only while nobody knew of the reset."""
+    now = clock.now()
+    await core.define("season", operator="sum")
+    await core.apply(event("ann", 5, at=now), received_at=now)
+    await core.definer.reset("season")
+    await core.refresh()
+    late = event("ann", 2, at=now)
+    assert (await core.apply(late, received_at=now + timedelta(minutes=5))).unranked["season", "late"] == 1
+    assert "entries_match_events" not in await broken(core, ALL_AT_REST)
+
+    await core.database.pool.execute(
+        "UPDATE entries SET score = 7, total = 7, event_id = $1 WHERE user_id = 'ann' AND total = 5", late.id
+    )
+
+    assert "entries_match_events" in await broken(core, ALL_AT_REST)
 
 
 async def test_a_seed_decides_the_sample(busy: Busy) -> None:

@@ -12,7 +12,7 @@ from soak.session import Order, deployed, plan
 from tests.support.leaks import check_files
 
 SEED = int(os.environ.get("SOAK_SEED") or random.randrange(1_000_000))
-RUNS_A_LAYOUT = 11
+RUNS_A_LAYOUT = 10
 EVENTS_PER_SECOND = 300.0
 
 

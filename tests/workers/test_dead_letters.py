@@ -19,7 +19,8 @@ from tests.support.workers import consumer, running
 
 pytestmark = pytest.mark.anyio
 
-_EVENTS = 20_000
+_EVENTS = 10_000
+_BATCH = _EVENTS // 5
 _ROUNDS = 3
 _SLOWDOWN_MAX = 1.6
 """A tenth is for 100,000 events, where the batch with the bad one is one of 25; here it is one of five."""
@@ -286,7 +287,7 @@ async def test_one_bad_event_costs_little(core: Core) -> None:
             known = await core.count_events()
             wanted = known + _EVENTS - is_poisoned
             began = time.process_time()
-            async with running(consumer(core, batch_max=4000)):
+            async with running(consumer(core, batch_max=_BATCH)):
                 await eventually_async(lambda wanted=wanted: is_stored(core, wanted), 60)
                 seconds[is_poisoned].append(time.process_time() - began)
                 # What is retried takes its time, and is no part of the throughput.

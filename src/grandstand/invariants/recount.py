@@ -123,9 +123,15 @@ class Recount:
     def _is_doubtful(self, each: CountedBoard, row: Any, removed: Mapping[int, datetime]) -> bool:
         """Whether clocks, or the order in which things were processed, decided whether or where an event counts."""
         occurred_at, received_at = row["occurred_at"], row["received_at"]
-        # Ahead of its time: counted in the period before a reset if it was processed before it.
-        if any(occurred_at >= reset and received_at <= reset + self._slack for reset in each.board.resets):
+        # What is processed before a reset is counted as if there were none. By either clock, as one may be wrong.
+        ahead = [reset for reset in each.board.resets if min(received_at, row["processed_at"]) <= reset + self._slack]
+        if any(occurred_at >= reset for reset in ahead):
             return True
+        if ahead:
+            period = each.board.schedule.at(occurred_at)
+            # By a clock that ran ahead it came after a grace of which nobody knew yet.
+            if period.end in ahead and not period.takes(received_at):
+                return True
         moments = [moment for key in (0, each.board.leaderboard_id) if (moment := removed.get(key)) is not None]
         return any(moment < received_at <= moment + self._slack for moment in moments)
 
