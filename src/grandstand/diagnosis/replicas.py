@@ -47,8 +47,9 @@ async def look_at_replica(
         )
         yield judged(
             f"{name}_version",
-            its["major"] == ours["major"] and version == newest_version(),
-            f"PostgreSQL {its['major']} (the primary: {ours['major']}), schema {version} (wanted: {newest_version()}).",
+            its["major"] == ours["major"] and version is not None and version.fits,
+            f"PostgreSQL {its['major']} (the primary: {ours['major']}), schema {version and version.version} (wanted: "
+            f"{newest_version()}).",
             f"Let it catch up with the migrated primary, of the same version. {_NOT_USED}",
             otherwise="warning",
         )

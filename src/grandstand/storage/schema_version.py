@@ -42,9 +42,9 @@ class SchemaVersion(NamedTuple):
 
 @cache
 def newest_version() -> str:
-    """Return the version that the newest migration of this code makes: the last of the files in `sql/migrations/`."""
-    names = [file.name for file in (files(__package__) / "sql" / "migrations").iterdir()]
-    return max(name.removesuffix(".sql") for name in names)
+    """Return the version that the newest migration of this code makes: the last of the modules `vNNNN_….py`."""
+    names = [file.name for file in (files(__package__) / "migrations" / "versions").iterdir()]
+    return max(name[1:5] for name in names if name.startswith("v"))
 
 
 async def read_version(connection: "Connection[Any]") -> SchemaVersion | None:
