@@ -10,13 +10,10 @@ import pyotp
 import pytest
 from argon2 import PasswordHasher
 
+from grandstand.bootstrap.console_services import build_console_services
 from grandstand.console.app import ROUTES, ConsoleApp
-from grandstand.console.services import ConsoleServices
 from grandstand.operations.manage_operators import OperatorManager
-from grandstand.operations.operator_sessions import OperatorSessions
 from grandstand.operations.passwords import Passwords
-from grandstand.operations.watch_load import LoadWatch
-from grandstand.storage.operators import OperatorStore
 from tests.api.conftest import open_deployment
 from tests.console.conftest import PASSWORD, ROLES
 from tests.support.engines import RunningEngines
@@ -35,7 +32,13 @@ TABLE: dict[str, str | None] = {
     "GET /console/leaderboards": VIEWER,
     "GET /console/leaderboards/new": LIVE_OPS,
     "POST /console/leaderboards/new": LIVE_OPS,
+    "POST /console/leaderboards/check": LIVE_OPS,
     "GET /console/leaderboards/{key}": VIEWER,
+    "POST /console/leaderboards/{key}/check": LIVE_OPS,
+    "GET /console/leaderboards/{key}/replay": VIEWER,
+    "POST /console/leaderboards/{key}/replay": LIVE_OPS,
+    "POST /console/leaderboards/{key}/preview": LIVE_OPS,
+    "POST /console/leaderboards/{key}/apply": LIVE_OPS,
     "GET /console/leaderboards/{key}/edit": LIVE_OPS,
     "POST /console/leaderboards/{key}/edit": LIVE_OPS,
     "POST /console/leaderboards/{key}/reset": LIVE_OPS,
@@ -44,7 +47,10 @@ TABLE: dict[str, str | None] = {
     "GET /console/tournaments": VIEWER,
     "GET /console/tournaments/new": LIVE_OPS,
     "POST /console/tournaments/new": LIVE_OPS,
+    "POST /console/tournaments/check": LIVE_OPS,
+    "GET /console/tournaments/calendar": VIEWER,
     "GET /console/tournaments/{tournament_id}": VIEWER,
+    "POST /console/tournaments/{tournament_id}/check": LIVE_OPS,
     "GET /console/tournaments/{tournament_id}/edit": LIVE_OPS,
     "POST /console/tournaments/{tournament_id}/edit": LIVE_OPS,
     "POST /console/tournaments/{tournament_id}/end": LIVE_OPS,
@@ -59,6 +65,11 @@ TABLE: dict[str, str | None] = {
     "POST /console/players/export": LIVE_OPS,
     "POST /console/players/erase": LIVE_OPS,
     "GET /console/events": VIEWER,
+    "GET /console/analytics": VIEWER,
+    "GET /console/analytics/{report}": VIEWER,
+    "GET /console/analytics/{report}/chart.svg": VIEWER,
+    "GET /console/analytics/{report}/table.csv": VIEWER,
+    "GET /console/operation": VIEWER,
     "GET /console/quarantine": VIEWER,
     "POST /console/quarantine/release": LIVE_OPS,
     "POST /console/quarantine/reject": LIVE_OPS,
@@ -87,7 +98,9 @@ TABLE: dict[str, str | None] = {
     "POST /console/operators/{name}/end-sessions": ADMIN,
     "POST /console/operators/{name}/totp": ADMIN,
     "POST /console/operators/{name}/totp-off": ADMIN,
+    "GET /boards/-/embed.js": EVERYONE,
     "GET /boards/{key}": EVERYONE,
+    "GET /boards/{key}/card.png": EVERYONE,
 }
 ORDER = (VIEWER, LIVE_OPS, ADMIN)
 
@@ -141,14 +154,16 @@ async def door(
     async with open_deployment(
         engines, template_database, folder, trusted_proxies="127.0.0.0/8", rate_limit_log_ins=5
     ) as site:
-        store, passwords, database = OperatorStore(), Passwords(CHEAP), site.core.database
-        operators = OperatorManager(database, store, passwords)
-        services = ConsoleServices(
-            api=site.services,
-            operators=operators,
-            sessions=OperatorSessions(database, store, passwords),
-            load=LoadWatch(site.core.stream),
+        core = site.core
+        services = build_console_services(
+            site.services,
+            site.core.database,
+            site.core.valkey,
+            site.core.stream,
+            site.core.tournaments,
+            Passwords(CHEAP),
         )
+        operators = services.operators
         for name, role in ROLES.items():
             await operators.add(name, role, PASSWORD)
         yield Door(ConsoleApp(services, site.app), operators)
