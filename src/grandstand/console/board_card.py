@@ -42,16 +42,18 @@ def draw_card(title: str, players: int, rows: Sequence[CardRow]) -> bytes:
     for number, row in enumerate(rows[:ROWS]):
         column, line = divmod(number, ROWS // 2)
         left, top = 84 + column * 530, 196 + line * 76
-        name = _fit(pen, row.name[:_NAME_CHARACTERS_MAX], 28, 250)
+        score = f"{row.score:,}"
+        room = 410 - pen.textlength(score, font=_font(28))
+        name = _fit(pen, row.name[:_NAME_CHARACTERS_MAX], 28, room)
         pen.text((left, top), f"{row.rank:,}", font=_font(28), fill=_ACCENT if row.rank <= 3 else _SOFT)
         pen.text((left + 70, top), name, font=_font(28), fill=_TEXT)
-        pen.text((left + 500, top), f"{row.score:,}", font=_font(28), fill=_TEXT, anchor="ra")
+        pen.text((left + 500, top), score, font=_font(28), fill=_TEXT, anchor="ra")
     file = io.BytesIO()
     image.quantize(64).save(file, "PNG")
     return file.getvalue()
 
 
-def _fit(pen: ImageDraw.ImageDraw, text: str, size: int, width: int) -> str:
+def _fit(pen: ImageDraw.ImageDraw, text: str, size: int, width: float) -> str:
     """Return as much of a text as there is room for."""
     shown = "".join(character if character.isprintable() else " " for character in text)
     if pen.textlength(shown, font=_font(size)) <= width:

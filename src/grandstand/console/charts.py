@@ -41,11 +41,14 @@ def draw(chart: Chart) -> Reply:
         style=_style(chart.kind),
         css=["file://style.css", "file://graph.css", _DARK],
         width=760,
-        height=260 if has_legend else 220,
+        height=270 if has_legend else 220,
         margin=6,
+        margin_right=24,
+        # The library leaves room for one row of the legend.
+        margin_bottom=6 + 18 * ((len(chart.series) - 1) // _LEGEND_COLUMNS),
         show_legend=has_legend,
         legend_at_bottom=True,
-        legend_at_bottom_columns=4,
+        legend_at_bottom_columns=min(_LEGEND_COLUMNS, len(chart.series)),
         legend_box_size=10,
         show_dots=len(chart.labels) == 1,
         fill=chart.kind == "area",
@@ -66,9 +69,10 @@ def draw(chart: Chart) -> Reply:
     picture.x_labels = chart.labels
     for name, values in chart.series:
         picture.add(name, values)
-    return Reply(200, picture.render(), _SVG, NO_STORE)
+    return Reply(200, picture.render().encode(), _SVG, NO_STORE)
 
 
+_LEGEND_COLUMNS = 4
 _LABELS_ALL = 10
 """So many labels have room beside each other."""
 

@@ -20,7 +20,7 @@ async def get_events_chart(visit: Visit) -> Reply:
     """Draw events a second over the last ten minutes."""
     looks = visit.services.load.looks
     values = [look.events_per_second for look in looks]
-    chart = Chart("Events a second", "area", [f"{look.at:%H:%M:%S}" for look in looks], [("Events a second", values)])
+    chart = Chart("Events a second", "area", [f"{look.at:%H:%M}" for look in looks], [("Events a second", values)])
     return draw(chart)._replace(headers=_KEPT)
 
 
