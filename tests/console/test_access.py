@@ -1,15 +1,20 @@
-"""Who may what in the console: every route beside every role, forms without a token, log-ins, and sessions that end."""
+"""Who may what in the console: every route beside every role, forms without a token, log-ins, sessions that end, and
+that nobody's page makes PostgreSQL read without a bound.
+"""
 
 import re
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pyotp
 import pytest
 from argon2 import PasswordHasher
 
+import grandstand
 from grandstand.bootstrap.console_services import build_console_services
 from grandstand.console.app import ROUTES, ConsoleApp
 from grandstand.operations.manage_operators import OperatorManager
@@ -259,3 +264,50 @@ async def test_a_log_in_goes_on_to_pages_of_the_console_only(door: Door) -> None
     async with door.client() as client:
         for target in ("https://evil.example", "//evil.example", "/console/\\evil.example", "/api"):
             assert "evil" not in (await client.get("/console/log-in", params={"to": target})).text
+
+
+SQL = Path(next(iter(grandstand.__path__))) / "storage" / "sql"
+WITHOUT_LIMIT = {
+    # Each reads rows by a whole key, or as many as something else bounds.
+    "analytics/count_active.sql": "one row a day, of 92 at most",
+    "analytics/count_days.sql": "one row a day, of 92 at most",
+    "analytics/list_sessions.sql": "one row a day, of 31 at most, over the events of so many days",
+    "analytics/missing_months.sql": "whether there is one",
+    "credentials/list.sql": "keys, which people make",
+    "operators/list.sql": "operators, which people make",
+}
+"""Statements of pages that may do without LIMIT, and why."""
+
+
+async def test_no_page_reads_without_a_bound(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+    lend = asyncpg.Pool.acquire
+
+    async def acquire(pool: asyncpg.Pool, *, timeout: float | None = None) -> Any:
+        connection = await lend(pool, timeout=timeout)
+        connection.add_query_logger(listen)
+        return connection
+
+    def listen(query: Any) -> None:
+        asked.add(query.query)
+
+    monkeypatch.setattr(asyncpg.Pool, "acquire", acquire)
+    async with await door.enter("ann") as client:
+        for method, path, _ in rows():
+            if method == "GET":
+                path = path.replace("/leaderboards/nobody", "/leaderboards/global").replace(
+                    "/boards/nobody", "/boards/global"
+                )
+                await client.get(path)
+        for path in (
+            "/console/players?user_id=somebody", "/console/events?user_id=somebody", "/console/events?event_type=game_ended",
+            "/console/analytics/retention?by=country", "/console/analytics/funnel?step_1=game_ended",
+            "/console/analytics/events?interval=hour", "/console/analytics/sessions",
+        ):  # fmt: skip
+            assert (await client.get(path)).status_code == 200, path
+    names = {file.read_text(): str(file.relative_to(SQL)) for file in SQL.rglob("*.sql")}
+    read = {query: names.get(query, query) for query in asked if re.search(r"\bFROM\b", query)}
+    assert len(read) > 20
+    unbounded = {name for query, name in read.items() if not re.search(r"\bLIMIT\b", query)}
+    unnamed = sorted(unbounded - set(WITHOUT_LIMIT))
+    assert not unnamed, "\n".join(unnamed)
