@@ -81,7 +81,9 @@ async def _retention(reader: AnalyticsReader, query: Query) -> Report:
 
 async def _funnel(reader: AnalyticsReader, query: Query) -> Report:
     steps = [step for name in STEPS if (step := query.text(name)) is not None]
-    body = {"steps": steps, "within_seconds": query.integer("within_seconds"), "from": query.text("from"),
+    # A field that was left empty comes as an empty text, which is no number.
+    within = None if query.text("within_seconds") is None else query.integer("within_seconds")
+    body = {"steps": steps, "within_seconds": within, "from": query.text("from"),
             "to": query.text("to"), "timezone": query.text("timezone")}  # fmt: skip
     found = await reader.funnel(msgspec.json.encode(body))
     labels = [f"{number}. {step.event_type}" for number, step in enumerate(found.steps, start=1)]
