@@ -1,6 +1,10 @@
 """What tests of the console do beside the browser: they send events, bury some, and confirm what cannot be undone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 from playwright.sync_api import Page
 
@@ -39,3 +43,27 @@ def confirm(page: Page, name: str, button: str) -> None:
     """Ask for something that cannot be taken back, and say yes."""
     page.get_by_role("button", name=name, exact=True).first.click()
     page.get_by_role("dialog").get_by_role("button", name=button, exact=True).click()
+
+
+@contextmanager
+def serve_page(html: str) -> Iterator[str]:
+    """Serve a page as another site does: at an origin that is not the product's."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(html.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -55,7 +55,7 @@ async def post_apply(visit: Visit) -> Reply:
     key = _key(visit)
     job = await visit.services.replays.find(key)
     if job is None or job.id != visit.form.text("id") or job.status != "done":
-        raise ConflictError("preview_gone", "This preview is not the newest any more; look at the new one first.")
+        raise ConflictError("leaderboard_changed", "This preview is not the newest any more; look at the new one.")
     await visit.services.replays.ask(key, job.definition, is_preview=False)
     return redirect(_of(key))
 
