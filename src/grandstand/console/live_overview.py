@@ -53,7 +53,7 @@ class LiveOverview:
                 return
             try:
                 sight = await self._watch.see()
-                for is_admin, channel in self._channels.items():
+                for is_admin, channel in list(self._channels.items()):
                     if channel.seats:
                         channel.latest = _update(sight, is_admin=is_admin)
                         await channel.tell()
