@@ -34,7 +34,8 @@ for (const [name, value] of new URLSearchParams(location.hash.slice(1))) {
 
 // Whoever has put the board into a frame hears how high it is.
 if (parent !== window) {
-  const tell = () => parent.postMessage({ grandstandHeight: document.documentElement.scrollHeight }, "*");
+  const height = () => Math.ceil(document.body.getBoundingClientRect().height);
+  const tell = () => parent.postMessage({ grandstandHeight: height() }, "*");
   new ResizeObserver(tell).observe(document.body);
 }
 
