@@ -1,6 +1,6 @@
 # Everything a person or a machine runs here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup programs up test lint types format bench soak years fuzz conform screenshots audit lock clean
+.PHONY: help setup programs up test lint types format bench soak years fuzz conform screenshots pages audit lock clean
 .SUFFIXES:
 
 PYTHON ?= python3
@@ -11,6 +11,8 @@ TEST_PROCESSES ?= 2
 FUZZ_SECONDS ?= 300
 CASES ?= 2000
 PICTURES ?= build/screenshots
+PAGE_PLAYERS ?= 1000000
+PAGE_EVENTS ?= 10000000
 YEAR_EVENTS ?= 2000000
 
 help: ## List the targets
@@ -52,6 +54,9 @@ soak: setup ## Strike a running tree with faults under load and audit it; flags 
 
 screenshots: programs ## Take a picture of every page of the console into PICTURES (build/screenshots)
 	@$(BIN)/python scripts/screenshots.py $(PICTURES)
+
+pages: setup ## Time every page of the console at PAGE_EVENTS events of PAGE_PLAYERS players, and what 50 viewers cost
+	@$(BIN)/python scripts/page_times.py --players $(PAGE_PLAYERS) --events $(PAGE_EVENTS)
 
 audit: setup ## Look for known holes in the locked packages (needs uv and the network) and for unsafe code
 	@$(BIN)/ruff check --select S --ignore S603,S607 src

@@ -33,7 +33,10 @@ PAGES = {
     "leaderboard": "/console/leaderboards/weekly-race",
     "leaderboard-player": "/console/leaderboards/weekly-race?user_id=player-07",
     "leaderboard-new": "/console/leaderboards/new",
+    "leaderboard-edit": "/console/leaderboards/weekly-race/edit",
+    "leaderboard-replay": "/console/leaderboards/weekly-race/replay",
     "tournaments": "/console/tournaments",
+    "calendar": "/console/tournaments/calendar",
     "tournament": "/console/tournaments/friday-cup",
     "tournament-new": "/console/tournaments/new",
     "prizes": "/console/prizes",
@@ -42,6 +45,12 @@ PAGES = {
     "events": "/console/events?event_type=game_ended",
     "quarantine": "/console/quarantine",
     "dead-letters": "/console/dead-letters",
+    "analytics-players": "/console/analytics",
+    "analytics-retention": "/console/analytics/retention",
+    "analytics-funnel": "/console/analytics/funnel?step_1=session_started&step_2=game_ended&step_3=purchase",
+    "analytics-events": "/console/analytics/events",
+    "analytics-sessions": "/console/analytics/sessions",
+    "operation": "/console/operation",
     "keys": "/console/keys",
     "webhooks": "/console/webhooks",
     "operators": "/console/operators",
@@ -125,13 +134,25 @@ def fill(url: str, environment: dict[str, str]) -> None:
         }
         events.append({"event_type": "game_ended", "user_id": user_id, "payload": payload})
     events.append({"event_type": "game_ended", "user_id": "speedy", "payload": {"score": 900_000}})
-    call(f"{url}/api/events", "POST", {"events": events})
+    events += [make_visit(number, day, now) for day in range(1, 15) for number in range(0, 90, 1 + day % 4)]
+    for first in range(0, len(events), 100):
+        call(f"{url}/api/events", "POST", {"events": events[first : first + 100]})
     while time.monotonic() < deadline:
         page = call(f"{url}/api/leaderboards/weekly-race", "GET")
         if page["total"] >= 90 and call(f"{url}/api/health", "GET")["stream"]["depth"] == 0:
             break
         time.sleep(0.3)
     call(f"{url}/api/players/player-42/ban", "POST", {"reason": "Speed hack, seen by three people"})
+
+
+def make_visit(number: int, day: int, now: datetime) -> dict[str, Any]:
+    """Return what a player did some days ago: whoever plays often also buys."""
+    occurred_at = now - timedelta(days=day, minutes=number)
+    event_type = ("session_started", "game_ended", "purchase")[(number * 7 + day) % 3]
+    return {
+        "event_type": event_type, "user_id": f"player-{number:02}", "occurred_at": occurred_at.isoformat(),
+        "payload": {"country": ("DE", "FR", "JP")[number % 3], "score": 100 + number},
+    }  # fmt: skip
 
 
 def take(url: str, folder: Path) -> None:

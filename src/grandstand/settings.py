@@ -219,6 +219,9 @@ class Settings(BaseSettings):
     archive_after_days: int = Field(
         90, ge=1, le=36_500, description="Age of a whole partition of events at which it is archived."
     )
+    lab_reports_dir: Path | None = Field(
+        None, description="Folder with reports of `grandstand lab` (`--json`), which the console shows."
+    )
     read_cache_seconds: float = Field(
         0.1, ge=0, le=60, description="Age at which a cached leaderboard page is computed anew; 0 turns the cache off."
     )

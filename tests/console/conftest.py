@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from grandstand import bootstrap
 from grandstand.cli.engines import with_engines
@@ -91,7 +91,7 @@ class Watched:
 
     def page(self) -> Page:
         page = self.context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(30_000)
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         return page
@@ -121,6 +121,7 @@ def console() -> Iterator[Console]:
     server = None
     quick = {"GRANDSTAND_TOURNAMENT_GRACE_SECONDS": "0", "GRANDSTAND_TOURNAMENT_SLACK_SECONDS": "0"}
     quick["GRANDSTAND_TRUSTED_PROXIES"] = "127.0.0.0/8"
+    quick["GRANDSTAND_WEBHOOK_ALLOW_PRIVATE"] = "true"
     try:
         server = start_up(parent / "data", "--workers", "1", environment=quick)
         console = Console(server)
@@ -136,6 +137,7 @@ def console() -> Iterator[Console]:
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
     chromium = program("chromium")
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium.command,

@@ -1,22 +1,24 @@
-"""Who may what in the console: every route beside every role, forms without a token, log-ins, and sessions that end."""
+"""Who may what in the console: every route beside every role, forms without a token, log-ins, sessions that end, and
+that nobody's page makes PostgreSQL read without a bound.
+"""
 
 import re
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pyotp
 import pytest
 from argon2 import PasswordHasher
 
+import grandstand
+from grandstand.bootstrap.console_services import build_console_services
 from grandstand.console.app import ROUTES, ConsoleApp
-from grandstand.console.services import ConsoleServices
 from grandstand.operations.manage_operators import OperatorManager
-from grandstand.operations.operator_sessions import OperatorSessions
 from grandstand.operations.passwords import Passwords
-from grandstand.operations.watch_load import LoadWatch
-from grandstand.storage.operators import OperatorStore
 from tests.api.conftest import open_deployment
 from tests.console.conftest import PASSWORD, ROLES
 from tests.support.engines import RunningEngines
@@ -35,7 +37,13 @@ TABLE: dict[str, str | None] = {
     "GET /console/leaderboards": VIEWER,
     "GET /console/leaderboards/new": LIVE_OPS,
     "POST /console/leaderboards/new": LIVE_OPS,
+    "POST /console/leaderboards/check": LIVE_OPS,
     "GET /console/leaderboards/{key}": VIEWER,
+    "POST /console/leaderboards/{key}/check": LIVE_OPS,
+    "GET /console/leaderboards/{key}/replay": VIEWER,
+    "POST /console/leaderboards/{key}/replay": LIVE_OPS,
+    "POST /console/leaderboards/{key}/preview": LIVE_OPS,
+    "POST /console/leaderboards/{key}/apply": LIVE_OPS,
     "GET /console/leaderboards/{key}/edit": LIVE_OPS,
     "POST /console/leaderboards/{key}/edit": LIVE_OPS,
     "POST /console/leaderboards/{key}/reset": LIVE_OPS,
@@ -44,7 +52,10 @@ TABLE: dict[str, str | None] = {
     "GET /console/tournaments": VIEWER,
     "GET /console/tournaments/new": LIVE_OPS,
     "POST /console/tournaments/new": LIVE_OPS,
+    "POST /console/tournaments/check": LIVE_OPS,
+    "GET /console/tournaments/calendar": VIEWER,
     "GET /console/tournaments/{tournament_id}": VIEWER,
+    "POST /console/tournaments/{tournament_id}/check": LIVE_OPS,
     "GET /console/tournaments/{tournament_id}/edit": LIVE_OPS,
     "POST /console/tournaments/{tournament_id}/edit": LIVE_OPS,
     "POST /console/tournaments/{tournament_id}/end": LIVE_OPS,
@@ -59,6 +70,11 @@ TABLE: dict[str, str | None] = {
     "POST /console/players/export": LIVE_OPS,
     "POST /console/players/erase": LIVE_OPS,
     "GET /console/events": VIEWER,
+    "GET /console/analytics": VIEWER,
+    "GET /console/analytics/{report}": VIEWER,
+    "GET /console/analytics/{report}/chart.svg": VIEWER,
+    "GET /console/analytics/{report}/table.csv": VIEWER,
+    "GET /console/operation": VIEWER,
     "GET /console/quarantine": VIEWER,
     "POST /console/quarantine/release": LIVE_OPS,
     "POST /console/quarantine/reject": LIVE_OPS,
@@ -87,7 +103,9 @@ TABLE: dict[str, str | None] = {
     "POST /console/operators/{name}/end-sessions": ADMIN,
     "POST /console/operators/{name}/totp": ADMIN,
     "POST /console/operators/{name}/totp-off": ADMIN,
+    "GET /boards/-/embed.js": EVERYONE,
     "GET /boards/{key}": EVERYONE,
+    "GET /boards/{key}/card.png": EVERYONE,
 }
 ORDER = (VIEWER, LIVE_OPS, ADMIN)
 
@@ -141,14 +159,11 @@ async def door(
     async with open_deployment(
         engines, template_database, folder, trusted_proxies="127.0.0.0/8", rate_limit_log_ins=5
     ) as site:
-        store, passwords, database = OperatorStore(), Passwords(CHEAP), site.core.database
-        operators = OperatorManager(database, store, passwords)
-        services = ConsoleServices(
-            api=site.services,
-            operators=operators,
-            sessions=OperatorSessions(database, store, passwords),
-            load=LoadWatch(site.core.stream),
+        core = site.core
+        services = build_console_services(
+            site.services, core.database, core.valkey, core.stream, core.tournaments, Passwords(CHEAP)
         )
+        operators = services.operators
         for name, role in ROLES.items():
             await operators.add(name, role, PASSWORD)
         yield Door(ConsoleApp(services, site.app), operators)
@@ -312,3 +327,59 @@ async def test_no_form_stumbles_over_odd_values(door: Door) -> None:
                 "/console/keys", content=content, headers={"Content-Type": "application/x-www-form-urlencoded"}
             )
             assert 400 <= answer.status_code < 500, content[:20]
+
+
+SQL = Path(next(iter(grandstand.__path__))) / "storage" / "sql"
+WITHOUT_LIMIT = {
+    "analytics/count_active.sql": "one row a day, of 92 at most",
+    "analytics/count_days.sql": "one row a day, of 92 at most",
+    "analytics/list_sessions.sql": "one row a day, of 31 at most, over the events of so many days",
+    "analytics/missing_months.sql": "whether there is one",
+    "bans/get.sql": "one row by its key",
+    "credentials/find_secret.sql": "one row by its key",
+    "credentials/list_keys.sql": "what people make by hand",
+    "leaderboards/find_by_key.sql": "one row by its key",
+    "leaderboards/list_changed.sql": "what has changed since this process read last",
+    "operators/find.sql": "one row by its key",
+    "operators/find_session.sql": "one row by its key",
+    "operators/lock.sql": "one row by its key",
+    "operators/prune_sessions.sql": "deletes what is over, by an index",
+    "players/find.sql": "one row by its key",
+    "players/find_seen.sql": "both ends of an index",
+    "rankings/find.sql": "one row by its key, of as many keys as are asked for",
+    "webhooks/list_endpoints.sql": "what people make by hand",
+}
+"""Statements of pages that may do without LIMIT, and why."""
+
+
+async def test_no_page_reads_without_a_bound(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+    lend = asyncpg.Pool.acquire
+
+    async def acquire(pool: asyncpg.Pool, *, timeout: float | None = None) -> Any:
+        connection = await lend(pool, timeout=timeout)
+        connection.add_query_logger(listen)
+        return connection
+
+    def listen(query: Any) -> None:
+        asked.add(query.query)
+
+    monkeypatch.setattr(asyncpg.Pool, "acquire", acquire)
+    async with await door.enter("ann") as client:
+        for method, path, _ in rows():
+            if method == "GET":
+                await client.get(path.replace("boards/nobody", "boards/global"))
+        for path in (
+            "/console/players?user_id=somebody", "/console/events?user_id=somebody",
+            "/console/events?event_type=game_ended",
+            "/console/analytics/retention?by=country", "/console/analytics/funnel?step_1=game_ended",
+            "/console/analytics/events?interval=hour", "/console/analytics/sessions",
+        ):  # fmt: skip
+            assert (await client.get(path)).status_code == 200, path
+    names = {file.read_text(): str(file.relative_to(SQL)) for file in SQL.rglob("*.sql")}
+    read = {query: names.get(query, query) for query in asked if re.search(r"\bFROM\b", query)}
+    assert len(read) > 20
+    assert [name for name in WITHOUT_LIMIT if not (SQL / name).exists()] == []
+    unbounded = {name for query, name in read.items() if not re.search(r"\bLIMIT\b", query)}
+    unnamed = sorted(unbounded - set(WITHOUT_LIMIT))
+    assert not unnamed, "\n".join(unnamed)

@@ -2,26 +2,30 @@
 and that nothing of what others wrote is ever run.
 """
 
+import io
+import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import Browser, expect
 
-from grandstand.domain.event_model import join_entry
-from grandstand.storage.event_stream import HIGH, EventStream
-from grandstand.storage.valkey import open_valkey
-from grandstand.supervisor.state import read_state
-from tests.console.conftest import Console, Watched, run
+from tests.console.acts import bury, confirm, score, send, serve_page
+from tests.console.conftest import Console, Watched
 from tests.support.poison import poison
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 HOSTILE = "<script>window.owned=1</script><img src=x onerror=window.owned=1>'\"{{7*7}}"
-WAIT = 20_000
+WAIT = 30_000
 
 PAGES = (
     "/console",
@@ -29,12 +33,20 @@ PAGES = (
     "/console/leaderboards/hostile",
     "/console/leaderboards/new",
     "/console/leaderboards/hostile/edit",
+    "/console/leaderboards/hostile/replay",
     "/console/tournaments",
+    "/console/tournaments/calendar",
     "/console/tournaments/hostile",
     "/console/tournaments/new",
     "/console/prizes",
     "/console/players",
     "/console/events?event_type=hostile",
+    "/console/analytics",
+    "/console/analytics/retention?by=note",
+    "/console/analytics/funnel?step_1=hostile&step_2=nothing",
+    "/console/analytics/events",
+    "/console/analytics/sessions",
+    "/console/operation",
     "/console/quarantine",
     "/console/dead-letters",
     "/console/keys",
@@ -47,36 +59,6 @@ PAGES = (
     "/boards/hostile?embed=1",
     "/console/log-in",
 )
-
-
-def send(console: Console, *events: dict[str, object]) -> None:
-    console.api("POST", "/api/events", list(events))
-
-
-def score(user_id: str, points: int, **payload: object) -> dict[str, object]:
-    return {"event_type": "game_ended", "user_id": user_id, "payload": {"score": points, **payload}}
-
-
-def bury(console: Console, *texts: bytes) -> None:
-    """Put events into the stream past every check."""
-    state = read_state(console.server.data_dir)
-    assert state is not None
-
-    async def append() -> None:
-        valkey = open_valkey(state.valkey_url, timeout_seconds=5)
-        try:
-            for text in texts:
-                await EventStream(valkey, "gs").append_encoded(HIGH, 1, join_entry([text]), datetime.now(UTC))
-        finally:
-            await valkey.aclose()
-
-    run(append)
-
-
-def confirm(page: Page, name: str, button: str) -> None:
-    """Ask for something that cannot be taken back, and say yes."""
-    page.get_by_role("button", name=name, exact=True).first.click()
-    page.get_by_role("dialog").get_by_role("button", name=button, exact=True).click()
 
 
 def test_a_board_from_its_form_to_scores_that_arrive_by_themselves(console: Console, ann: Watched) -> None:
@@ -132,15 +114,21 @@ def test_a_tournament_from_its_form_to_the_claim(console: Console, ann: Watched)
     page.get_by_label("Starts (UTC)").fill(f"{begun:%Y-%m-%dT%H:%M:%S}")
     page.get_by_label("Ends (UTC)").fill(f"{begun - timedelta(hours=1):%Y-%m-%dT%H:%M:%S}")
     page.get_by_label("Prizes").fill("1 coins 500\n2-3 coins")
-    page.get_by_role("button", name="Create").click()
+    # While it is typed, beside what was touched and nowhere else.
     expect(page.locator("#e-prizes")).to_contain_text("line 2")
+    expect(page.locator("#e-ends_at")).to_contain_text("must be later than starts_at")
+    expect(page.locator("#e-event_type")).to_have_count(0)
     page.get_by_label("Prizes").fill("1 coins 500\n2-3 coins 100")
+    expect(page.locator("#e-prizes")).to_have_count(0)
     page.get_by_role("button", name="Create").click()
     expect(page.locator("#e-ends_at")).to_contain_text("must be later than starts_at")
     expect(page.get_by_label("Prizes")).to_have_value("1 coins 500\n2-3 coins 100")
     page.get_by_label("Ends (UTC)").fill(f"{begun + timedelta(hours=1):%Y-%m-%dT%H:%M:%S}")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading", name="The Cup")).to_be_visible()
+    shown = ann.page()
+    shown.goto(console.url + f"/console/tournaments/calendar?month={begun:%Y-%m}")
+    expect(shown.locator("a.slot", has_text="The Cup").first).to_be_visible()
 
     send(console, *(score(user, points, tournament_id="cup") for user, points in (("ada", 10), ("bob", 30))))
     eventually(lambda: console.api("GET", "/api/tournaments/cup")["players"] == 2, 30)
@@ -159,6 +147,129 @@ def test_a_tournament_from_its_form_to_the_claim(console: Console, ann: Watched)
     expect(page.get_by_text("Voided.")).to_be_visible()
     found = console.api("GET", "/api/prizes?tournament_id=cup")["prizes"]
     assert {prize["user_id"]: prize["status"] for prize in found} == {"bob": "claimed", "ada": "voided"}
+
+
+def test_who_moves_is_seen_before_a_new_rule_is_in_force(console: Console, ann: Watched) -> None:
+    rule = {"title": "Runs", "event_type": "run_ended", "field": "score", "operator": "best"}
+    console.api("PUT", "/api/leaderboards/runs", rule)
+    runs = (("often", 5), ("often", 6), ("once", 9))
+    send(
+        console, *({"event_type": "run_ended", "user_id": user, "payload": {"score": points}} for user, points in runs)
+    )
+    eventually(lambda: console.api("GET", "/api/leaderboards/runs")["total"] == 2, 30)
+    page = ann.page()
+    page.goto(console.url + "/console/leaderboards/runs/edit")
+    page.get_by_label("Operator").select_option("sum")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("replay the board with the new rule")).to_be_visible()
+    expect(page.get_by_label("Operator")).to_have_value("sum")
+    page.get_by_role("button", name="Preview who moves").click()
+    moved = page.locator("tr", has_text="often")
+    expect(moved).to_contain_text("11", timeout=WAIT)
+    assert console.api("GET", "/api/leaderboards/runs")["entries"][0]["user_id"] == "once"
+    confirm(page, "Put it in force", "Replay the board")
+    expect(page.get_by_text("It is in force.")).to_be_visible(timeout=WAIT)
+    assert console.api("GET", "/api/leaderboards/runs")["entries"][0]["user_id"] == "often"
+    entry = console.api("GET", "/api/audit-log?action=leaderboard.replay")["entries"][0]
+    assert (entry["actor"], entry["target"]) == ("operator:ann", "runs")
+
+
+def test_a_funnel_comes_to_what_is_counted_here(console: Console, ann: Watched, tmp_path: Path) -> None:
+    steps, random = ("opened", "tried", "bought"), Random(9)
+    began_at = datetime.now(UTC) - timedelta(hours=5)
+    journeys = {f"visitor-{number}": random.choices(steps, k=random.randint(1, 6)) for number in range(40)}
+    for user, journey in journeys.items():
+        send(
+            console,
+            *(
+                {"event_type": step, "user_id": user, "occurred_at": (began_at + timedelta(minutes=at)).isoformat()}
+                for at, step in enumerate(journey)
+            ),
+        )
+    expected = [sum(is_before(journey, steps[:count]) for journey in journeys.values()) for count in (1, 2, 3)]
+    query = urlencode({f"step_{number}": step for number, step in enumerate(steps, start=1)})
+    eventually(lambda: console.api("GET", "/api/health")["stream"]["depth"] == 0, 60)
+
+    page = ann.page()
+    page.goto(f"{console.url}/console/analytics/funnel?{query}")
+    cells = page.locator("tbody tr td:nth-child(2)")
+    assert cells.all_inner_texts() == [str(count) for count in expected]
+    with page.expect_download() as table:
+        page.get_by_role("link", name="Download as CSV").click()
+    shares = [round(count / expected[0], 4) for count in expected]
+    rows = [f"{step},{count},{share}" for step, count, share in zip(steps, expected, shares, strict=True)]
+    assert Path(table.value.path()).read_text().splitlines() == ["event_type,users,share", *rows]
+    with page.expect_download() as picture:
+        page.get_by_role("button", name="PNG").click()
+    picture.value.save_as(tmp_path / "funnel.png")
+    with Image.open(tmp_path / "funnel.png") as image:
+        assert image.width == 1520
+        assert len(image.convert("RGB").getcolors(1_000_000) or ()) > 10, "nothing is drawn"
+
+    page.get_by_label("Step 2").fill("not a type!")
+    page.get_by_label("Time zone").fill("Mars/Olympus")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#e-step_2")).to_contain_text("must be 1 to 50 characters")
+    expect(page.get_by_label("Step 3")).to_have_value("bought")
+    page.get_by_label("Step 2").fill("tried")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#e-timezone")).to_contain_text("IANA")
+    page.get_by_label("Time zone").fill("Europe/Berlin")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("Europe/Berlin").last).to_be_visible()
+
+
+def is_before(journey: Sequence[str], steps: Sequence[str]) -> bool:
+    """Whether the steps are in the journey, one after the other."""
+    rest = iter(journey)
+    return all(step in rest for step in steps)
+
+
+def test_the_overview_follows_by_itself(console: Console, ann: Watched) -> None:
+    send(console, score("today", 1))
+    page = ann.page()
+    page.goto(console.url + "/console")
+    expect(page.locator("#live-sign.is-on")).to_be_visible(timeout=WAIT)
+    today = page.locator(".tile", has_text="Players today").locator("dd")
+    expect(today).to_have_text(re.compile(r"[1-9]"), timeout=WAIT)
+    page.get_by_text("As a table").click()
+    page.locator("h1").click()
+    before = page.locator("tbody tr").first.inner_text()
+    expect(page.locator("tbody tr").first).not_to_have_text(before, timeout=WAIT)
+    assert httpx.get(console.url + "/console/live", timeout=30).status_code == 401
+
+
+def test_keys_and_webhooks_are_made_shown_once_and_taken_back(console: Console, ann: Watched) -> None:
+    page = ann.page()
+    page.goto(console.url + "/console/keys")
+    page.get_by_role("button", name="Make the key").click()
+    expect(page.locator("#e-name")).to_have_text("is needed")
+    page.get_by_label("Name").fill("build server")
+    page.get_by_role("button", name="Make the key").click()
+    key = page.locator(".note pre").inner_text()
+    bearer = {"Authorization": f"Bearer {key}"}
+    assert httpx.get(console.url + "/api/leaderboards", headers=bearer, timeout=30).status_code == 200
+    page.goto(console.url + "/console/keys")
+    expect(page.get_by_text(key)).to_have_count(0)
+    row = page.locator("tr", has_text="build server")
+    row.get_by_role("button", name="Revoke").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke the key").click()
+    expect(page.get_by_text("Revoked.")).to_be_visible()
+    assert httpx.get(console.url + "/api/keys", headers=bearer, timeout=30).status_code == 401
+
+    page.goto(console.url + "/console/webhooks")
+    page.get_by_label("URL").fill("ftp://127.0.0.1/")
+    page.get_by_role("button", name="Create the webhook").click()
+    expect(page.locator("#e-url")).to_be_visible()
+    page.get_by_label("URL").fill("http://127.0.0.1:9/hook")
+    page.get_by_role("button", name="Create the webhook").click()
+    expect(page.locator(".note pre")).to_contain_text("whsec_")
+    page.goto(console.url + "/console/webhooks")
+    page.get_by_role("button", name="Test").click()
+    expect(page.get_by_text("A test event is on its way.")).to_be_visible()
+    expect(page.get_by_role("region", name="Deliveries")).to_contain_text("webhook.test")
+    confirm(page, "Delete", "Delete the webhook")
+    expect(page.get_by_text("No webhook yet.")).to_be_visible()
 
 
 def test_a_ban_is_written_down_with_who_did_it(console: Console, ann: Watched) -> None:
@@ -192,8 +303,7 @@ def test_dead_letters_are_read_replayed_and_deleted_by_keyboard(console: Console
     page.get_by_role("button", name="Replay the ticked").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_text("On their way again.")).to_be_visible()
-    letters = console.api("GET", "/api/dead-letters?status=replayed")["dead_letters"]
-    assert len(letters) == 2
+    assert len(console.api("GET", "/api/audit-log?action=dead_letter.replay")["entries"]) == 2
     # What is wrong with them is still wrong: they come back, and are thrown away.
     eventually(lambda: len(console.api("GET", "/api/dead-letters?status=dead")["dead_letters"]) == 2, 60)
     page.goto(console.url + "/console/dead-letters")
@@ -236,11 +346,14 @@ def test_nothing_that_others_wrote_is_run_and_everybody_can_read_every_page(cons
     player = path_of_player(console, HOSTILE)
     for number, path in enumerate((*PAGES, player)):
         page.emulate_media(color_scheme="dark" if number % 2 else "light")
-        page.set_viewport_size({"width": 360 if number % 3 else 1280, "height": 800})
         page.goto(console.url + path)
         assert page.evaluate("window.owned === undefined && !document.querySelector('img[src=x]')"), path
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than its window"
-        found = axe.run(page).response["violations"]
+        # A phone, and a small window at twice the usual size.
+        for width in (360, 640):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is too wide at {width}"
+        page.set_viewport_size({"width": 360 if number % 3 else 1280, "height": 800})
+        found = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
         grave = [item for item in found if item["impact"] in ("serious", "critical")]
         serious = [(item["id"], item["nodes"][0]["html"]) for item in grave]
         assert serious == [], path
@@ -248,6 +361,46 @@ def test_nothing_that_others_wrote_is_run_and_everybody_can_read_every_page(cons
     for path in ("/console/leaderboards/hostile", "/boards/hostile", player):
         page.goto(console.url + path)
         expect(page.get_by_text(HOSTILE).first).to_be_visible()
+
+
+@pytest.mark.usefixtures("hostile")
+def test_what_was_held_is_released_and_a_player_is_exported(console: Console, ann: Watched) -> None:
+    page = ann.page()
+    page.goto(console.url + "/console/quarantine?leaderboard=hostile")
+    expect(page.locator("tbody tr")).to_contain_text("5,000")
+    page.get_by_label("Tick all").check()
+    page.get_by_role("button", name="Release the ticked").click()
+    expect(page.get_by_text("Released: the events count now.")).to_be_visible()
+    eventually(lambda: console.api("GET", "/api/leaderboards/hostile")["entries"][0]["score"] == 5_000, 30)
+    page.goto(console.url + path_of_player(console, HOSTILE))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    assert HOSTILE in json.dumps(json.loads(Path(download.value.path()).read_text())).encode().decode("unicode_escape")
+
+
+@pytest.mark.usefixtures("hostile")
+def test_a_board_has_a_picture_and_stands_in_pages_of_others(console: Console, browser: Browser) -> None:
+    page = browser.new_page()
+    try:
+        page.goto(console.url + "/boards/hostile")
+        address = page.locator("meta[property='og:image']").get_attribute("content")
+        answer = httpx.get(str(address), timeout=30)
+        assert answer.headers["content-type"] == "image/png"
+        assert answer.headers["cache-control"].startswith("public, max-age=")
+        with Image.open(io.BytesIO(answer.content)) as image:
+            assert image.size == (1200, 630)
+        script = f'<script src="{console.url}/boards/-/embed.js" data-board="hostile" data-theme="dark"></script>'
+        around = f'<main style="--board-accent: rgb(1, 2, 3); --board-text: url(x)">{script}</main>'
+        with serve_page(around) as elsewhere:
+            page.goto(elsewhere)
+            frame = page.frame_locator("iframe")
+            expect(frame.locator("tbody tr")).to_have_count(2)
+            expect(frame.locator("tr.is-top td").first).to_have_css("color", "rgb(1, 2, 3)")
+            expect(page.locator("iframe")).not_to_have_css("height", "520px")
+    finally:
+        page.close()
+    console.api("PUT", "/api/leaderboards/secret", {"event_type": "none", "operator": "count", "visibility": "private"})
+    assert httpx.get(console.url + "/boards/secret/card.png", timeout=30).status_code == 404
 
 
 def path_of_player(console: Console, user_id: str) -> str:

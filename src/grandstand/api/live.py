@@ -6,7 +6,7 @@ is sent is dropped (`live_connection.py`).
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from litestar.types import HTTPScope, Message, Receive, Send
 
@@ -19,7 +19,8 @@ from grandstand.api.wire import open_wire
 from grandstand.domain.credentials import Scope
 from grandstand.domain.errors import FieldError, InvalidError, UnauthorizedError
 from grandstand.domain.leaderboards import Visibility
-from grandstand.operations.live_boards import Listener, Topic
+from grandstand.operations.live_boards import Topic
+from grandstand.operations.live_channel import Update
 from grandstand.operations.live_tournaments import TournamentTopic
 from grandstand.operations.read_leaderboard import WHOLE_BOARD
 
@@ -31,10 +32,20 @@ HEADERS = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
 """No copy is kept, and a proxy (nginx) hands on each update as it comes."""
 
 
+class Seat(Protocol):
+    """A place among the listeners of something, which must be closed."""
+
+    def listen(self, tell: Callable[[Update], None], end: Callable[[], None]) -> None:
+        """Have `tell` called with every state, and `end` when there will be none any more."""
+
+    def close(self) -> None:
+        """Listen no longer."""
+
+
 class Opening(NamedTuple):
     """A seat among the listeners; where it takes a credential, `is_allowed` tells whether that is still good."""
 
-    listener: Listener
+    listener: Seat
     is_allowed: Callable[[], bool] | None
 
 

@@ -18,9 +18,14 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def table_reply(
     request: Request[Any, Any, Any], content: Any, rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct]
 ) -> Response[bytes]:
-    """Return `content` as JSON or its `rows`, of the struct `kind`, as CSV (RFC 4180, UTF-8, a header line first)."""
+    """Return `content` as JSON or its `rows`, of the struct `kind`, as `csv_of` has them."""
     if request.accept.best_match([JSON, CSV], JSON) == JSON:
         return json_reply(content, headers=HEADERS).as_response()
+    return Reply(200, csv_of(rows, kind), CSV, HEADERS).as_response()
+
+
+def csv_of(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct]) -> bytes:
+    """Return rows of the struct `kind` as CSV (RFC 4180, UTF-8, a header line first)."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     names = kind.__struct_fields__
@@ -28,7 +33,7 @@ def table_reply(
     for row in rows:
         values = msgspec.to_builtins(row)
         writer.writerow([_cell(values[name]) for name in names])
-    return Reply(200, text.getvalue().encode(), CSV, HEADERS).as_response()
+    return text.getvalue().encode()
 
 
 def _cell(value: Any) -> Any:

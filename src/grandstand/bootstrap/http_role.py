@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from grandstand.api.app import build_app
 from grandstand.api.services import Services
+from grandstand.bootstrap.console_services import build_console_services
 from grandstand.bootstrap.core import Core
 from grandstand.bootstrap.listening import Listening
 from grandstand.console.app import ConsoleApp
-from grandstand.console.services import ConsoleServices
+from grandstand.console.live_overview import LiveOverview
 from grandstand.operations.accept_events import EventIntake
 from grandstand.operations.authenticate import Authenticator
 from grandstand.operations.check_health import HealthChecker
@@ -26,11 +27,8 @@ from grandstand.operations.live_boards import LiveBoards
 from grandstand.operations.live_tournaments import LiveTournaments
 from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.manage_keys import KeyManager
-from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.manage_webhooks import WebhookManager
 from grandstand.operations.open_session import SessionOpener
-from grandstand.operations.operator_sessions import OperatorSessions
-from grandstand.operations.passwords import Passwords
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.put_player import PlayerKeeper
 from grandstand.operations.read_analytics import AnalyticsReader
@@ -39,7 +37,7 @@ from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
-from grandstand.operations.watch_load import LOOK_SECONDS, LoadWatch
+from grandstand.operations.watch_load import LOOK_SECONDS
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role
@@ -49,7 +47,6 @@ from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.event_reads import EventReads
-from grandstand.storage.operators import OperatorStore
 from grandstand.storage.player_exports import PlayerExports
 from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.workers.loop import run_every
@@ -118,13 +115,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
             core.database, core.stream_history, core.stream, core.stream_memory, core.index, roles, reads=core.reads
         ),
     )
-    operators, passwords = OperatorStore(), Passwords()
-    console = ConsoleServices(
-        api=services,
-        operators=OperatorManager(core.database, operators, passwords),
-        sessions=OperatorSessions(core.database, operators, passwords),
-        load=LoadWatch(core.stream),
-    )
+    console = build_console_services(services, core.database, core.valkey, core.stream, core.tournaments)
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
         asyncio.create_task(feed.run()),
@@ -132,7 +123,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         asyncio.create_task(run_every("stream", _STREAM_SECONDS, core.trust.look, stop)),
         asyncio.create_task(run_every("load", LOOK_SECONDS, console.load.look, stop)),
         *_watching(core, stop),
-        asyncio.create_task(_close_at(stop, live, live_tournaments)),
+        asyncio.create_task(_close_at(stop, live, live_tournaments, console.overview)),
     ]
     try:
         rest = build_app(services)
@@ -165,8 +156,8 @@ def _reader(core: Core, finder: RankingFinder, feed: ChangeFeed) -> LeaderboardR
     )
 
 
-async def _close_at(stop: asyncio.Event, *live: LiveBoards) -> None:
-    """End the streams of live boards at the stop, so that the HTTP server need not wait for them."""
+async def _close_at(stop: asyncio.Event, *live: LiveBoards | LiveOverview) -> None:
+    """End the live streams at the stop, so that the HTTP server need not wait for them."""
     await stop.wait()
     for boards in live:
         await boards.close()

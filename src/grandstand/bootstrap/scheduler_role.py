@@ -23,6 +23,7 @@ from grandstand.operations.finish_erasures import ErasureFinisher
 from grandstand.operations.judge_events import EventJudge
 from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.rebuild_ranking import RankingRebuilder
+from grandstand.operations.replay_jobs import ReplayRunner
 from grandstand.operations.run_tournaments import TournamentRunner
 from grandstand.operations.settle_tournament import TournamentSettler
 from grandstand.operations.watch_stream import StreamWatcher
@@ -31,6 +32,7 @@ from grandstand.settings import as_environment
 from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.event_archives import EventArchives
 from grandstand.storage.quarantine import QuarantineStore
+from grandstand.storage.replay_requests import ReplayRequests
 from grandstand.telemetry import metrics
 from grandstand.workers.archive_keeper import ArchiveKeeper
 from grandstand.workers.leader import Leader
@@ -54,6 +56,7 @@ _ERASE_SECONDS = 1.0
 _PRUNE_SECONDS = 600.0
 _COUNT_SECONDS = 0.5
 _ARCHIVE_SECONDS = 60.0
+_REPLAY_SECONDS = 0.5
 
 
 def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
@@ -78,6 +81,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     )
     counter = EventCounter(core.database, core.event_log, fence=leader.fence, stream=core.stream)
     judge = EventJudge(QuarantineStore())
+    replays = ReplayRunner(ReplayRequests(core.valkey, core.settings.valkey_prefix), core.replayer(), stop)
     verifier = Verifier(Subject(core.database, core.valkey, core.settings.valkey_prefix))
     loops = [
         leader.run(stop),
@@ -93,6 +97,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         run_every("reconcile", _RECONCILE_SECONDS, leader.while_leading(reconciler.reconcile), stop),
         run_every("erasures", _ERASE_SECONDS, leader.while_leading(erasures.finish), stop),
         run_every("rollups", _COUNT_SECONDS, leader.while_leading(counter.count), stop),
+        run_every("replays", _REPLAY_SECONDS, replays.run, stop),
         run_every("prune webhooks", _PRUNE_SECONDS, leader.while_leading(pruner.prune), stop),
         run_every("prune dead letters", _PRUNE_SECONDS, leader.while_leading(letters.prune), stop),
         run_every("prune minutes", _PRUNE_SECONDS, leader.while_leading(partial(judge.prune, core.database)), stop),

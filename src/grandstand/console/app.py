@@ -19,24 +19,27 @@ from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpec
 from grandstand.api.replies import Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
 from grandstand.console import (
+    analytics_pages,
     assets,
     board_pages,
     event_pages,
     held_pages,
     key_pages,
     log_in,
+    operation_pages,
     operator_pages,
     overview,
     player_pages,
     prize_pages,
     public_board,
     record_pages,
+    replay_pages,
     tournament_pages,
     webhook_pages,
 )
 from grandstand.console.forms import Form, read_form
 from grandstand.console.limits import admit_visit
-from grandstand.console.live import find_live, stream_board, stream_tournament
+from grandstand.console.live import find_live, stream_board, stream_overview, stream_tournament
 from grandstand.console.rendering import page
 from grandstand.console.routes import Route
 from grandstand.console.security import EMBEDDABLE, HEADERS, is_from_here, is_token_right, read_cookie
@@ -55,11 +58,14 @@ ROUTES: Sequence[Route] = (
     *log_in.ROUTES,
     *overview.ROUTES,
     *board_pages.ROUTES,
+    *replay_pages.ROUTES,
     *tournament_pages.ROUTES,
     *prize_pages.ROUTES,
     *player_pages.ROUTES,
     *event_pages.ROUTES,
+    *analytics_pages.ROUTES,
     *held_pages.ROUTES,
+    *operation_pages.ROUTES,
     *key_pages.ROUTES,
     *webhook_pages.ROUTES,
     *record_pages.ROUTES,
@@ -155,9 +161,14 @@ class ConsoleApp:
         if found is None:
             await send_reply(send, Reply(401, b"", "text/plain"))
             return
-        stream = stream_board if live[0] == "leaderboards" else stream_tournament
         try:
-            await stream(self._services.api, live[1], scope, receive, send)
+            match live[0]:
+                case "overview":
+                    await stream_overview(self._services, found.operator, scope, receive, send)
+                case "leaderboards":
+                    await stream_board(self._services.api, live[1], scope, receive, send)
+                case _:
+                    await stream_tournament(self._services.api, live[1], scope, receive, send)
         except GrandstandError as error:
             await send_reply(send, reply_of(error))
 

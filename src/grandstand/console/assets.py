@@ -33,6 +33,7 @@ ASSETS = {
     "board.css": _load("grandstand.console", "static/board.css", _CSS),
     "console.js": _load("grandstand.console", "static/console.js", _JS),
     "board.js": _load("grandstand.console", "static/board.js", _JS),
+    "embed.js": _load("grandstand.console", "static/embed.js", _JS),
     "icon.svg": _load("grandstand.console", "static/icon.svg", _SVG),
     "htmx.js": _load("js_lib_htmx", "static/htmx/htmx.min.js", _JS),
 }
@@ -49,3 +50,8 @@ def answer_asset(digest: str, name: str) -> Reply:
     if asset is None or asset.digest != digest:
         return Reply(404, b"There is no such file.\n", "text/plain; charset=utf-8", _GONE)
     return Reply(200, asset.body, asset.media_type, _KEPT)
+
+
+def answer_script(name: str) -> Reply:
+    """Return a script at an address that stays the same, so it is kept for an hour only."""
+    return Reply(200, ASSETS[name].body, ASSETS[name].media_type, ((b"cache-control", b"public, max-age=3600"),))

@@ -7,10 +7,11 @@ import msgspec
 from grandstand.api.parameters import Query, check_user_id, read_key
 from grandstand.api.replies import Reply
 from grandstand.console.board_forms import FIELDS, KEY, NEW, typed_of
-from grandstand.console.forms import by_field, read_fields
+from grandstand.console.forms import by_field, check_as_typed, read_fields
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
+from grandstand.domain.definitions import check_key, parse_definition
 from grandstand.domain.errors import ConflictError, FieldError, GrandstandError, InvalidError, NotFoundError
 from grandstand.operations.define_leaderboard import LeaderboardView
 from grandstand.operations.leaderboard_views import Page
@@ -92,6 +93,19 @@ async def post_edit(visit: Visit) -> Reply:
     return _again(visit, wrong, failure, {}, board=board)
 
 
+async def post_check(visit: Visit) -> Reply:
+    """Say what is wrong with a board that is being typed."""
+
+    async def check(values: dict[str, Any]) -> None:
+        key = values.pop("key", None)
+        if key is not None:
+            check_key(key)
+        parse_definition(msgspec.json.encode(values))
+
+    fields = FIELDS if "key" in visit.path else (KEY, *FIELDS)
+    return await check_as_typed(visit.form, fields, check)
+
+
 async def post_reset(visit: Visit) -> Reply:
     """End the running period and begin the next."""
     key = _key(visit)
@@ -160,7 +174,9 @@ ROUTES = (
     Route("GET", "/console/leaderboards", "viewer", get_list),
     Route("GET", "/console/leaderboards/new", "live-ops", get_new),
     Route("POST", "/console/leaderboards/new", "live-ops", post_new),
+    Route("POST", "/console/leaderboards/check", "live-ops", post_check),
     Route("GET", "/console/leaderboards/{key:str}", "viewer", get_board),
+    Route("POST", "/console/leaderboards/{key:str}/check", "live-ops", post_check),
     Route("GET", "/console/leaderboards/{key:str}/edit", "live-ops", get_edit),
     Route("POST", "/console/leaderboards/{key:str}/edit", "live-ops", post_edit),
     Route("POST", "/console/leaderboards/{key:str}/reset", "live-ops", post_reset),

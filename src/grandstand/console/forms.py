@@ -4,7 +4,7 @@ What was typed stays as it is, so that a form that is refused can be shown again
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
@@ -15,13 +15,21 @@ from litestar.types import HTTPScope, Receive
 
 from grandstand.api.bodies import BODY_TIMEOUT_SECONDS, ClientGoneError
 from grandstand.api.problems import RequestTimeoutError
-from grandstand.domain.errors import FieldError, MalformedError, TooLargeError, UnsupportedMediaTypeError
+from grandstand.api.replies import Reply, json_reply
+from grandstand.domain.errors import (
+    FieldError,
+    GrandstandError,
+    InvalidError,
+    MalformedError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+)
 
 FORM_BYTES_MAX = 262_144
 FIELDS_MAX = 1_200
 _TYPE = b"application/x-www-form-urlencoded"
 
-FieldKind = Literal["text", "integer", "select", "json", "words", "moment", "prizes"]
+FieldKind = Literal["text", "integer", "select", "json", "words", "moment", "day", "prizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,24 @@ def by_field(errors: Sequence[FieldError], fields: Sequence[FormField]) -> dict[
         message = error.message if is_known and not inner else f"{error.path} {error.message}"
         told.setdefault(name if is_known else "", []).append(message)
     return {name: "; ".join(messages) for name, messages in told.items()}
+
+
+async def check_as_typed(
+    form: Form, fields: Sequence[FormField], check: Callable[[dict[str, Any]], Awaitable[object]]
+) -> Reply:
+    """Return what is wrong with a form that is still being filled in, as JSON: messages by field.
+
+    `check` is the operation's own judgement of the values, so what is said is what saving would say.
+    """
+    values, wrong = read_fields(form, fields)
+    told: dict[str, str] = {}
+    try:
+        await check(values)
+    except InvalidError as error:
+        told = by_field(error.errors, fields)
+    except GrandstandError as error:
+        told = {"": error.detail}
+    return json_reply(told | by_field(wrong, fields))
 
 
 def _read(item: FormField, text: str) -> Any:

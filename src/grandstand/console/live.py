@@ -5,10 +5,12 @@ from collections.abc import Awaitable
 
 from litestar.types import HTTPScope, Receive, Send
 
-from grandstand.api.live import LIVE_ENTRIES_MAX, Opening, stream_live
+from grandstand.api.live import LIVE_ENTRIES_MAX, Opening, Seat, stream_live
 from grandstand.api.parameters import read_key, read_tournament_id
 from grandstand.api.services import Services
-from grandstand.operations.live_boards import Listener, Topic
+from grandstand.console.services import ConsoleServices
+from grandstand.domain.operators import Operator
+from grandstand.operations.live_boards import Topic
 from grandstand.operations.live_tournaments import TournamentTopic
 from grandstand.operations.read_leaderboard import WHOLE_BOARD
 
@@ -19,8 +21,10 @@ _PARTS = 4
 
 
 def find_live(scope: HTTPScope) -> tuple[str, str] | None:
-    """Return what a path like `/console/leaderboards/{key}/live` wants to hear of, and its key or id."""
+    """Return what `/console/live` or a path like `/console/leaderboards/{key}/live` hears of, and its key or id."""
     parts = scope["path"].strip("/").split("/")
+    if parts == ["console", "live"]:
+        return "overview", ""
     is_live = len(parts) == _PARTS and parts[0] == "console" and parts[3] == "live"
     return (parts[1], parts[2]) if is_live and parts[1] in ("leaderboards", "tournaments") else None
 
@@ -48,6 +52,13 @@ async def stream_tournament(services: Services, name: str, scope: HTTPScope, rec
     await stream_live(scope, receive, send, _seat(services.live_tournaments.open(topic)))
 
 
-async def _seat(opening: Awaitable[Listener]) -> Opening:
+async def stream_overview(
+    services: ConsoleServices, operator: Operator, scope: HTTPScope, receive: Receive, send: Send
+) -> None:
+    """Send the overview every few seconds, until the client goes away."""
+    await stream_live(scope, receive, send, _seat(services.overview.open(is_admin=operator.may("admin"))))
+
+
+async def _seat(opening: Awaitable[Seat]) -> Opening:
     ends_at = time.monotonic() + STREAM_SECONDS
     return Opening(await opening, lambda: time.monotonic() < ends_at)

@@ -1,42 +1,27 @@
 """The overview: how the deployment is doing right now."""
 
-import asyncio
-
 from grandstand.api.replies import Reply
-from grandstand.console.charts import line_chart
+from grandstand.console.charts import Chart, draw
 from grandstand.console.rendering import page
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
 
+_KEPT = ((b"cache-control", b"private, max-age=300"),)
+"""The address of the picture changes with what it shows."""
+
 
 async def get_overview(visit: Visit) -> Reply:
-    """Show the overview, or the part of it that changes all the time."""
-    api = visit.services.api
-    health, letters, held = await asyncio.gather(
-        api.health.health(),
-        api.dead_letters.list(status="dead", limit=1),
-        api.quarantine.list(status="held", limit=1),
-        return_exceptions=True,
-    )
-    if isinstance(health, BaseException):
-        raise health
-    looks = visit.services.load.looks
-    return page(
-        visit,
-        "overview_now.html" if visit.is_part else "overview.html",
-        health=health,
-        pools=api.health.pools(),
-        looks=looks,
-        last=looks[-1] if looks else None,
-        has_dead=not isinstance(letters, BaseException) and bool(letters.dead_letters),
-        has_held=not isinstance(held, BaseException) and bool(held.quarantine),
-    )
+    """Show the overview; a stream renews what changes all the time."""
+    sight = await visit.services.watch.see()
+    return page(visit, "overview.html", sight=sight, is_admin=visit.may("admin"))
 
 
 async def get_events_chart(visit: Visit) -> Reply:
-    """Show events a second as a picture."""
+    """Draw events a second over the last ten minutes."""
     looks = visit.services.load.looks
-    return line_chart([look.at for look in looks], [look.events_per_second for look in looks], name="Events a second")
+    values = [look.events_per_second for look in looks]
+    chart = Chart("Events a second", "area", [f"{look.at:%H:%M}" for look in looks], [("Events a second", values)])
+    return draw(chart)._replace(headers=_KEPT)
 
 
 ROUTES = (

@@ -1,10 +1,12 @@
-"""`/boards/{key}`: a public board for everyone, alone or inside another page (`?embed=1`).
+"""`/boards/{key}`: a public board for everyone, alone or inside another page (`?embed=1`), and a picture of it.
 
 It is cached as the API's pages are: browsers and edges keep it, and the address alone decides what it says.
 """
 
 from grandstand.api.parameters import read_key
-from grandstand.api.replies import Reply
+from grandstand.api.replies import Headers, Reply
+from grandstand.console.assets import answer_script
+from grandstand.console.card_drawer import CARD_SECONDS
 from grandstand.console.rendering import page
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
@@ -16,22 +18,17 @@ _EMBEDDED_ROWS = 10
 
 async def get_board(visit: Visit) -> Reply:
     """Show a public board; a private one is not there."""
-    key, query = read_key(str(visit.path["key"])), visit.query
+    key, query = await _public(visit), visit.query
     api = visit.services.api
-    if await api.reader.visibility(key) != "public":
-        raise NotFoundError("leaderboard_not_found", "There is no public leaderboard with this key.")
     is_embedded = query.text("embed") is not None
     limit = _EMBEDDED_ROWS if is_embedded else _ROWS
     part, cursor = query.part(), query.text("cursor")
     ranks = await api.reader.page(key, limit=limit, cursor=cursor, part=part)
-    title = (await api.definer.get(key)).title or key
-    most = api.settings.public_max_age_seconds
-    cache = f"public, max-age={most}, s-maxage={most}, stale-while-revalidate={4 * most}"
     return page(
         visit,
         "public_board.html",
-        headers=((b"cache-control", cache.encode()),),
-        title=title,
+        headers=_cached(api.settings.public_max_age_seconds),
+        title=(await api.definer.get(key)).title or key,
         ranks=ranks,
         limit=limit,
         is_embedded=is_embedded,
@@ -40,4 +37,37 @@ async def get_board(visit: Visit) -> Reply:
     )
 
 
-ROUTES = (Route("GET", "/boards/{key:str}", None, get_board),)
+async def get_card(visit: Visit) -> Reply:
+    """Show the picture of a public board."""
+    card = await visit.services.cards.get(await _public(visit))
+    return Reply(200, card, "image/png", _cached(CARD_SECONDS))
+
+
+async def get_script(_: Visit) -> Reply:
+    """Hand out the script that puts a board into another page."""
+    return answer_script("embed.js")
+
+
+async def _public(visit: Visit) -> str:
+    """Return the key of a board that everyone may see.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    key = read_key(str(visit.path["key"]))
+    if await visit.services.api.reader.visibility(key) != "public":
+        raise NotFoundError("leaderboard_not_found", "There is no public leaderboard with this key.")
+    return key
+
+
+def _cached(age_seconds: int) -> Headers:
+    cache = f"public, max-age={age_seconds}, s-maxage={age_seconds}, stale-while-revalidate={4 * age_seconds}"
+    return ((b"cache-control", cache.encode()),)
+
+
+ROUTES = (
+    # No key begins with a hyphen.
+    Route("GET", "/boards/-/embed.js", None, get_script),
+    Route("GET", "/boards/{key:str}", None, get_board),
+    Route("GET", "/boards/{key:str}/card.png", None, get_card),
+)

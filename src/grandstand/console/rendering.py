@@ -1,41 +1,20 @@
-"""Templates to HTML. Everything that is put into one is escaped, whoever wrote it; no template says otherwise."""
+"""Answers of the console: pages, and redirections after a change with a word on what was done."""
 
-from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from grandstand.api.replies import Headers, Reply
-from grandstand.console.assets import asset_url
+from grandstand.console.templating import render
 from grandstand.console.visit import Visit
 
 HTML = "text/html"
 NO_STORE: Headers = ((b"cache-control", b"private, no-store"),)
 
-_NOTHING = "\N{EN DASH}"
-_numbers = count()
-"""Ids of questions that open above a page; only their being different matters."""
-
-_environment = Environment(
-    loader=PackageLoader("grandstand.console"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    auto_reload=False,
-    enable_async=False,
-)
-
 
 def page(visit: Visit, template: str, *, status: int = 200, headers: Headers = NO_STORE, **values: Any) -> Reply:
     """Return a page. `visit` and `here` (the first part of its path) are there in every template."""
     here = visit.scope["path"].removeprefix("/console").strip("/").partition("/")[0]
-    text = _environment.get_template(template).render(visit=visit, here=here, **values)
-    return Reply(status, text.encode(), HTML, headers)
+    return Reply(status, render(template, visit=visit, here=here, notes=NOTES, **values).encode(), HTML, headers)
 
 
 def redirect(to: str, *, note: str = "", headers: Headers = ()) -> Reply:
@@ -73,42 +52,3 @@ NOTES = {
     "gone": "Some of them were decided, replayed or deleted by somebody else meanwhile.",
 }
 """What a page may say after a change; the address holds the key only, so no link can put words into it."""
-
-
-def _moment(value: datetime | str | None, empty: str = _NOTHING) -> Markup:
-    """Return a time for people: a script writes it in the viewer's zone, and UTC shows to whoever points at it."""
-    if value is None:
-        return Markup('<span class="quiet">{}</span>').format(empty)
-    moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
-    moment = moment.astimezone(UTC)
-    shown = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(), shown, shown)
-
-
-def _number(value: float | None) -> str:
-    """Return a number with its digits in groups of three."""
-    if value is None:
-        return _NOTHING
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
-
-
-def _pretty(value: Any) -> str:
-    """Return JSON over several lines."""
-    if isinstance(value, str | msgspec.Raw):
-        text = value if isinstance(value, str) else bytes(value).decode()
-    else:
-        text = msgspec.json.encode(value).decode()
-    try:
-        return msgspec.json.format(text, indent=2)
-    except msgspec.DecodeError:
-        return text
-
-
-def _link(path: str, **parameters: Any) -> str:
-    """Return a path with a query; parameters that are None or empty are left out."""
-    given = {name: value for name, value in parameters.items() if value not in (None, "")}
-    return f"{path}?{urlencode(given)}" if given else path
-
-
-_environment.filters.update(moment=_moment, number=_number, pretty=_pretty)
-_environment.globals.update(asset=asset_url, link=_link, notes=NOTES, new_id=lambda: f"ask-{next(_numbers)}")

@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 
 from grandstand.api.services import Services
+from grandstand.console.card_drawer import CardDrawer
+from grandstand.console.live_overview import LiveOverview
+from grandstand.operations.lab_reports import LabReports
 from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.operator_sessions import OperatorSessions
+from grandstand.operations.replay_jobs import ReplayJobs
+from grandstand.operations.survey_storage import StorageSurvey
+from grandstand.operations.tournament_calendar import TournamentCalendar
+from grandstand.operations.watch_deployment import DeploymentWatch
 from grandstand.operations.watch_load import LoadWatch
 
 
@@ -16,3 +23,10 @@ class ConsoleServices:
     operators: OperatorManager
     sessions: OperatorSessions
     load: LoadWatch
+    watch: DeploymentWatch
+    overview: LiveOverview
+    storage: StorageSurvey
+    lab_reports: LabReports
+    replays: ReplayJobs
+    calendar: TournamentCalendar
+    cards: CardDrawer

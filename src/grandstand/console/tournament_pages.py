@@ -1,19 +1,25 @@
 """Tournaments: listed, made, watched, changed, ended, and what their prizes come to."""
 
+from calendar import Calendar
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from grandstand import clock
 from grandstand.api.parameters import check_user_id, read_tournament_id
 from grandstand.api.replies import Reply
-from grandstand.console.forms import FormField, by_field, read_fields, write_prizes
+from grandstand.console.forms import FormField, by_field, check_as_typed, read_fields, write_prizes
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import ConflictError, FieldError, GrandstandError, InvalidError, NotFoundError
+from grandstand.operations.tournament_calendar import CalendarEntry
 from grandstand.operations.tournament_views import TournamentView
 
 _ROWS = 25
+_A_DAY_MAX = 8
+_YEAR_FIRST, _YEAR_LAST = 2000, 2100
 ID = FormField("id", "Id", hint="In addresses and in payload.tournament_id; empty for a made one")
 RULES = (
     FormField("event_type", "Event type", hint="Such as game_ended", is_required=True),
@@ -93,6 +99,63 @@ async def post_new(visit: Visit) -> Reply:
     return redirect(f"/console/tournaments/{made.id}", note="created")
 
 
+async def post_check_new(visit: Visit) -> Reply:
+    """Say what is wrong with a tournament that is being typed."""
+
+    async def check(values: dict[str, Any]) -> None:
+        try:
+            await visit.services.api.tournaments.check(None, msgspec.json.encode(values))
+        except ConflictError as error:
+            raise InvalidError([FieldError("id", error.detail)]) from None
+
+    return await check_as_typed(visit.form, (ID, *RULES, *OTHERS), check)
+
+
+async def post_check(visit: Visit) -> Reply:
+    """Say what is wrong with a change that is being typed."""
+    item = await visit.services.api.tournament_list.get(_id(visit), None)
+
+    async def check(values: dict[str, Any]) -> None:
+        patch = msgspec.json.encode(_patch(visit, item, values))
+        await visit.services.api.tournaments.check(item.id, patch)
+
+    return await check_as_typed(visit.form, OTHERS, check)
+
+
+async def get_calendar(visit: Visit) -> Reply:
+    """Show what takes place in a month, in UTC."""
+    month, wrong = _month(visit.query.text("month"))
+    following = (month + timedelta(days=31)).replace(day=1)
+    found = await visit.services.calendar.between(month, following)
+    days: dict[date, list[CalendarEntry]] = {}
+    for entry in found.entries:
+        first = max(entry.starts_at, month).date()
+        last = min(entry.ends_at - timedelta(microseconds=1), following - timedelta(days=1)).date()
+        for number in range((last - first).days + 1):
+            days.setdefault(first + timedelta(days=number), []).append(entry)
+    weeks = Calendar().monthdatescalendar(month.year, month.month)
+    previous = (month - timedelta(days=1)).replace(day=1)
+    return page(
+        visit, "calendar.html", status=422 if wrong else 200, month=month, weeks=weeks, days=days,
+        previous=previous, following=following, is_complete=found.is_complete, wrong=wrong,
+        today=clock.now().astimezone(UTC).date(), shown_max=_A_DAY_MAX,
+    )  # fmt: skip
+
+
+def _month(text: str | None) -> tuple[datetime, str | None]:
+    now = clock.now().astimezone(UTC)
+    this = datetime(now.year, now.month, 1, tzinfo=UTC)
+    if text is None:
+        return this, None
+    try:
+        month = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+    except ValueError:
+        return this, "must be a month such as 2027-01"
+    if not _YEAR_FIRST <= month.year <= _YEAR_LAST:
+        return this, f"must lie between {_YEAR_FIRST} and {_YEAR_LAST}"
+    return month, None
+
+
 async def get_edit(visit: Visit) -> Reply:
     """Show the form of a tournament."""
     item = await visit.services.api.tournament_list.get(_id(visit), None)
@@ -100,19 +163,14 @@ async def get_edit(visit: Visit) -> Reply:
 
 
 async def post_edit(visit: Visit) -> Reply:
-    """Change a tournament: the fields that were typed into; an empty one is put back to its default."""
+    """Change a tournament."""
     tournament_id, keeper = _id(visit), visit.services.api.tournaments
     item = await visit.services.api.tournament_list.get(tournament_id, None)
     values, wrong = read_fields(visit.form, OTHERS)
     if wrong:
         return _again(visit, item, OTHERS, InvalidError(wrong))
-    cleared: dict[str, Any] = dict.fromkeys(("title", "repeat", "max_players", "max_attempts"))
-    held = _typed(item)
-    # What was not touched is not sent: times lose their parts of a second in a form, and prizes their metadata.
-    same = {name for name in ("starts_at", "ends_at", "prizes") if visit.form.text(name) == held[name].strip()}
-    patch = {name: value for name, value in (cleared | {"prizes": []} | values).items() if name not in same}
     try:
-        await keeper.change(tournament_id, msgspec.json.encode(patch))
+        await keeper.change(tournament_id, msgspec.json.encode(_patch(visit, item, values)))
     except (InvalidError, ConflictError) as error:
         return _again(visit, item, OTHERS, error)
     return redirect(f"/console/tournaments/{tournament_id}", note="saved")
@@ -134,6 +192,15 @@ async def post_join(visit: Visit) -> Reply:
     """Enter a player."""
     await visit.services.api.tournament_entry.join(_id(visit), visit.form.raw("user_id"))
     return redirect(f"/console/tournaments/{_id(visit)}", note="entered")
+
+
+def _patch(visit: Visit, item: TournamentView, values: dict[str, Any]) -> dict[str, Any]:
+    """Return what a form changes: the fields that were typed into; an empty one is put back to its default."""
+    cleared: dict[str, Any] = dict.fromkeys(("title", "repeat", "max_players", "max_attempts"))
+    held = _typed(item)
+    # What was not touched is not sent: times lose their parts of a second in a form, and prizes their metadata.
+    same = {name for name in ("starts_at", "ends_at", "prizes") if visit.form.text(name) == held[name].strip()}
+    return {name: value for name, value in (cleared | {"prizes": []} | values).items() if name not in same}
 
 
 def _typed(item: TournamentView) -> dict[str, str]:
@@ -160,7 +227,10 @@ ROUTES = (
     Route("GET", "/console/tournaments", "viewer", get_list),
     Route("GET", "/console/tournaments/new", "live-ops", get_new),
     Route("POST", "/console/tournaments/new", "live-ops", post_new),
+    Route("POST", "/console/tournaments/check", "live-ops", post_check_new),
+    Route("GET", "/console/tournaments/calendar", "viewer", get_calendar),
     Route("GET", "/console/tournaments/{tournament_id:str}", "viewer", get_tournament),
+    Route("POST", "/console/tournaments/{tournament_id:str}/check", "live-ops", post_check),
     Route("GET", "/console/tournaments/{tournament_id:str}/edit", "live-ops", get_edit),
     Route("POST", "/console/tournaments/{tournament_id:str}/edit", "live-ops", post_edit),
     Route("POST", "/console/tournaments/{tournament_id:str}/end", "live-ops", post_end),

@@ -1,5 +1,6 @@
 """One request as a page sees it: who asks, for what, and with which form."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from grandstand.console.forms import Form
 from grandstand.console.services import ConsoleServices
 from grandstand.domain.operators import Operator, OperatorRole
 
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9a-fA-F:]{2,45}\](:[0-9]{1,5})?")
 NOBODY = Operator("", "viewer")
 
 
@@ -35,6 +37,13 @@ class Visit:
     def is_part(self) -> bool:
         """Whether a script asks for a part of the page only, to put it in place."""
         return any(name == b"hx-request" for name, _ in self.scope["headers"])
+
+    @property
+    def origin(self) -> str | None:
+        """Where this page was asked for, for addresses that have to be complete; None when that is no host."""
+        host = next((value for name, value in self.scope["headers"] if name == b"host"), b"").decode("latin-1")
+        is_https = self.services.api.settings.console_secure_cookies or self.scope["scheme"] == "https"
+        return f"{'https' if is_https else 'http'}://{host}" if _HOST.fullmatch(host) else None
 
     @property
     def location(self) -> str:

@@ -80,6 +80,24 @@ class TournamentKeeper:
         await self._announce()
         return tournament_view(item)
 
+    async def check(self, tournament_id: str | None, body: bytes) -> None:
+        """Raise what `create`, or `change` of a tournament, would say of the values of a body; nothing is changed.
+
+        Raises:
+            MalformedError, InvalidError, NotFoundError, ConflictError: as those do.
+        """
+        now = clock.now()
+        if tournament_id is None:
+            wanted, _ = read_new_tournament(body, now)
+            async with self._database.connection() as connection:
+                if await self._tournaments.find(connection, wanted) is not None:
+                    raise ConflictError("tournament_exists", f"There is a tournament {wanted!r} already.")
+            return
+        patch = read_patch(body)
+        async with self._database.connection() as connection:
+            item = await find_open_tournament(self._tournaments, connection, tournament_id, now)
+        apply_patch(item, patch, now)
+
     async def change(self, tournament_id: str, body: bytes) -> TournamentView:
         """Change a tournament before its end: fields that are given, the others stay.
 

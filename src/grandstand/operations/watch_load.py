@@ -12,26 +12,34 @@ from valkey.exceptions import ValkeyError
 from grandstand import clock
 from grandstand.domain.errors import UnavailableError
 from grandstand.storage.event_stream import EventStream
+from grandstand.telemetry.latencies import LatencyWatch
 
 LOOK_SECONDS = 5.0
 _KEPT = 120
 
 
 class Look(NamedTuple):
-    """The stream at one moment. `events_per_second` is the mean since the look before; None where that is unknown."""
+    """The stream at one moment. `events_per_second` is the mean since the look before; None where that is unknown.
+
+    The percentiles are of the requests of the last minute, in milliseconds; None without any.
+    """
 
     at: datetime
     appended: int
     depth: int
     lag_seconds: float
     events_per_second: float | None
+    accept_p99_ms: float | None = None
+    read_p99_ms: float | None = None
 
 
 class LoadWatch:
     """Looks at the stream for one process; `look` is called by a loop."""
 
-    def __init__(self, stream: EventStream) -> None:
+    def __init__(self, stream: EventStream, latencies: LatencyWatch) -> None:
+        """`latencies` knows the groups `accept` and `read`."""
         self._stream = stream
+        self._latencies = latencies
         self._looks: deque[Look] = deque(maxlen=_KEPT)
 
     @property
@@ -51,4 +59,7 @@ class LoadWatch:
             seconds = (now - last.at).total_seconds()
             if seconds > 0 and seen.appended >= last.appended:
                 rate = (seen.appended - last.appended) / seconds
-        self._looks.append(Look(now, seen.appended, waiting.depth, waiting.lag_seconds, rate))
+        took = self._latencies.look()
+        self._looks.append(
+            Look(now, seen.appended, waiting.depth, waiting.lag_seconds, rate, took["accept"], took["read"])
+        )

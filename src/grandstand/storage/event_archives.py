@@ -63,6 +63,29 @@ class ArchiveFile(NamedTuple):
     sha256: bytes
 
 
+class ArchiveSight(NamedTuple):
+    """An archive with the number and bytes of its files."""
+
+    archive_id: int
+    partition: str
+    state: str
+    events: int | None
+    starts_at: datetime
+    ends_at: datetime
+    verified_at: datetime | None
+    files: int
+    bytes: int
+
+
+class PartitionSight(NamedTuple):
+    """A partition of events; `events` is an estimate, negative while PostgreSQL has none."""
+
+    name: str
+    bounds: str
+    events: int
+    bytes: int
+
+
 class EventArchives:
     """Reads and writes the manifest."""
 
@@ -287,6 +310,16 @@ class EventArchives:
     async def list_all(self, connection: "Connection[Any]") -> list[dict[str, Any]]:
         """Return every archive that was not given up, for people."""
         return [dict(row) for row in await connection.fetch(queries.load("event_archives/list.sql"))]
+
+    async def list_newest(self, connection: "Connection[Any]", count_max: int) -> list[ArchiveSight]:
+        """Return what people want to know of archives, the newest first."""
+        rows = await connection.fetch(queries.load("event_archives/list_newest.sql"), count_max)
+        return [ArchiveSight(*row) for row in rows]
+
+    async def partition_sizes(self, connection: "Connection[Any]", count_max: int) -> list[PartitionSight]:
+        """Return how large the partitions of events are, the newest first."""
+        rows = await connection.fetch(queries.load("events/partition_sizes.sql"), count_max)
+        return [PartitionSight(row["name"], row["bounds"], row["events"], row["bytes"]) for row in rows]
 
     async def archived_users(self, connection: "Connection[Any]", user_ids: Collection[str]) -> set[str]:
         """Return which of these users have archived events."""

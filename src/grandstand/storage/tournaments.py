@@ -89,6 +89,18 @@ class TournamentStore:
         rows = await connection.fetch(queries.load("tournaments/list.sql"), after_id, status, count_max, public_only)
         return [_tournament(row) for row in rows]
 
+    async def list_between(
+        self, connection: "Connection[Any]", starts_at: datetime, ends_at: datetime, count_max: int
+    ) -> list[Tournament]:
+        """Return occurrences that overlap [`starts_at`, `ends_at`), in the order of their starts."""
+        rows = await connection.fetch(queries.load("tournaments/list_between.sql"), starts_at, ends_at, count_max)
+        return [_tournament(row) for row in rows]
+
+    async def list_repeating(self, connection: "Connection[Any]", before: datetime, count_max: int) -> list[Tournament]:
+        """Return tournaments that go on repeating with the newest occurrence that is made, if it starts by `before`."""
+        rows = await connection.fetch(queries.load("tournaments/list_repeating.sql"), before, count_max)
+        return [_tournament(row) for row in rows]
+
     async def find_open(self, connection: "Connection[Any]", tournament_id: str, now: datetime) -> Tournament | None:
         """Return a tournament with the occurrence that may be entered: the running one, else the next."""
         row = await connection.fetchrow(queries.load("tournaments/find_open.sql"), tournament_id, now)

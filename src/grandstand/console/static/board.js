@@ -24,6 +24,21 @@ function row(entry) {
   return made;
 }
 
+// Colours that the page around the frame has chosen; what is no plain value is left alone.
+for (const [name, value] of new URLSearchParams(location.hash.slice(1))) {
+  const isKnown = /^(ground|surface|line|text|soft|accent|radius|font)$/.test(name);
+  if (isKnown && /^[\w\s#(),.%"'-]{1,120}$/.test(value)) {
+    document.documentElement.style.setProperty(`--board-${name}`, value);
+  }
+}
+
+// Whoever has put the board into a frame hears how high it is.
+if (parent !== window) {
+  const height = () => Math.ceil(document.body.getBoundingClientRect().height);
+  const tell = () => parent.postMessage({ grandstandHeight: height() }, "*");
+  new ResizeObserver(tell).observe(document.body);
+}
+
 if (body) {
   const source = new EventSource(body.dataset.live);
   source.addEventListener("update", (event) => {

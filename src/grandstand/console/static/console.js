@@ -14,13 +14,26 @@ function showTimes(root) {
   }
 }
 
-// A stream says that something is new; what is shown is asked of the server, which escapes it. At most once a second.
+// The stream of the overview is the part itself, as the server has escaped it. It waits while somebody is inside it.
+function putIn(element, text) {
+  if (element.contains(document.activeElement)) return;
+  const open = [...element.querySelectorAll("details")].map((details) => details.open);
+  element.innerHTML = text;
+  element.querySelectorAll("details").forEach((details, number) => (details.open = open[number] ?? false));
+  showTimes(element);
+}
+
+// Another stream says that something is new; what is shown is asked of the server. At most once a second.
 function listen(element) {
   const sign = document.getElementById(element.dataset.sign);
   const source = new EventSource(element.dataset.live);
   let timer = null;
-  source.addEventListener("update", () => {
+  source.addEventListener("update", (event) => {
     sign?.classList.add("is-on");
+    if ("whole" in element.dataset) {
+      putIn(element, event.data);
+      return;
+    }
     timer ??= setTimeout(() => {
       timer = null;
       htmx.trigger(element, "grandstand:update");
@@ -28,6 +41,71 @@ function listen(element) {
   });
   source.addEventListener("error", () => sign?.classList.remove("is-on"));
   addEventListener("pagehide", () => source.close(), { once: true });
+}
+
+// A form is judged while it is typed, by the rules that saving goes by. Only fields that were touched are told of.
+function judge(form) {
+  const touched = new Set();
+  let timer = null;
+  let latest = 0;
+  const tell = (name, text) => {
+    const input = form.elements.namedItem(name);
+    if (!input?.id) return;
+    let note = document.getElementById(`e-${name}`);
+    if (!text) {
+      note?.remove();
+      input.removeAttribute("aria-invalid");
+      input.setAttribute("aria-describedby", `h-${name}`);
+      return;
+    }
+    if (!note) {
+      note = document.createElement("p");
+      note.className = "wrong";
+      note.id = `e-${name}`;
+      note.setAttribute("aria-live", "polite");
+      input.after(note);
+    }
+    if (note.textContent !== text) note.textContent = text;
+    input.setAttribute("aria-invalid", "true");
+    input.setAttribute("aria-describedby", `e-${name} h-${name}`);
+  };
+  const ask = async () => {
+    const number = ++latest;
+    const answer = await fetch(form.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    if (!answer.ok || !answer.headers.get("content-type")?.startsWith("application/json")) return;
+    const told = await answer.json();
+    if (number === latest) for (const name of touched) tell(name, told[name]);
+  };
+  form.addEventListener("input", (event) => {
+    if (!event.target.name) return;
+    touched.add(event.target.name);
+    clearTimeout(timer);
+    timer = setTimeout(() => ask().catch(() => {}), 400);
+  });
+}
+
+// A picture becomes a file in the browser: drawn twice as large, on the colour of the panel that it stands on.
+async function savePng(button) {
+  const shown = document.getElementById(button.dataset.png);
+  const picture = new Image();
+  picture.src = shown.src;
+  await picture.decode();
+  const head = 60;
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [1520, head + Math.round((1520 * shown.clientHeight) / shown.clientWidth)];
+  const style = getComputedStyle(shown.closest(".panel"));
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = style.backgroundColor;
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.fillStyle = style.color;
+  pen.font = "600 30px system-ui, sans-serif";
+  pen.fillText(shown.alt.split(";")[0], 24, 42);
+  pen.drawImage(picture, 0, head, canvas.width, canvas.height - head);
+  const file = document.createElement("a");
+  file.href = URL.createObjectURL(await new Promise((done) => canvas.toBlob(done, "image/png")));
+  file.download = `${button.dataset.name}.png`;
+  file.click();
+  setTimeout(() => URL.revokeObjectURL(file.href), 10000);
 }
 
 function begin() {
@@ -39,6 +117,10 @@ function begin() {
     const isOpen = document.getElementById("rail").classList.toggle("is-open");
     menu.setAttribute("aria-expanded", String(isOpen));
   });
+  document.querySelectorAll("form[data-check]").forEach(judge);
+  for (const button of document.querySelectorAll("[data-png]")) {
+    button.addEventListener("click", () => savePng(button));
+  }
   for (const all of document.querySelectorAll("[data-ticks-all]")) {
     all.addEventListener("change", () => {
       for (const box of all.closest("form").querySelectorAll("input[name=id]")) box.checked = all.checked;

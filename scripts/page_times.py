@@ -1,0 +1,152 @@
+"""How long the console's pages take, and what watching costs: `python scripts/page_times.py --events 1000000`.
+
+Starts a deployment of its own, imports so many events of so many players, then asks each page in turn and tells the
+median, the 95th percentile, and the processor time of the whole deployment (engines too), which other load does not
+change. At the end so many overviews are held open, and the processor time of the HTTP processes is told beside that
+without them. Exits with 1 when a page's median is above 100 ms or the overviews take 2 % of a core.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import psutil
+from screenshots import KEY, PAGES, PASSWORD, read_url
+
+PAGE_MS_MAX = 100.0
+WATCH_SHARE_MAX = 0.02
+ROUNDS = 15
+WATCH_SECONDS = 30.0
+MEASURED = {name: path for name, path in PAGES.items() if name not in ("missing", "leaderboard-replay")}
+PLAYER = "player-0000007"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--players", type=int, default=100_000)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--viewers", type=int, default=50)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="grandstand-pages-") as data:
+        unlimited = {f"GRANDSTAND_RATE_LIMIT_{who}_REQUESTS": "0" for who in ("ANONYMOUS", "SERVER", "CLIENT")}
+        environment = {**os.environ, **unlimited, "GRANDSTAND_ADMIN_KEY": KEY, "GRANDSTAND_PORT": "0",
+                       "GRANDSTAND_DATA_DIR": data}  # fmt: skip
+        tree = subprocess.Popen(
+            [sys.executable, "-m", "grandstand", "up"], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            url = read_url(tree)
+            fill(url, options.players, options.events)
+            add = [sys.executable, "-m", "grandstand", "operators", "add", "ann", "--role", "admin", "--password-stdin"]
+            subprocess.run([*add, "--data-dir", data], input=PASSWORD, text=True, check=True, stdout=subprocess.DEVNULL)
+            with httpx.Client(base_url=url, timeout=60) as client:
+                answer = client.post("/console/log-in", data={"name": "ann", "password": PASSWORD})
+                client.headers["Cookie"] = f"gs_console={answer.cookies['gs_console']}"
+                slow = measure(client, tree.pid)
+                share = watch(client, tree.pid, options.viewers)
+        finally:
+            tree.send_signal(signal.SIGTERM)
+            tree.wait()
+    return 1 if slow or share >= WATCH_SHARE_MAX else 0
+
+
+def fill(url: str, players: int, events: int) -> None:
+    """Import events of the last 30 days and wait until they are processed."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    board = {"title": "Weekly race", "event_type": "game_ended", "field": "score", "operator": "best"}
+    cup = {
+        "id": "friday-cup", "event_type": "game_ended", "field": "score", "operator": "best",
+        "starts_at": datetime.now(UTC).isoformat(), "ends_at": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
+    }  # fmt: skip
+    with httpx.Client(base_url=url, headers=headers, timeout=None) as client:
+        client.put("/api/leaderboards/weekly-race", json=board).raise_for_status()
+        client.post("/api/tournaments", json=cup).raise_for_status()
+        client.post("/api/events/import", content=write_events(players, events)).raise_for_status()
+        while client.get("/api/health").json()["stream"]["depth"]:
+            time.sleep(1)
+
+
+def write_events(players: int, events: int) -> Iterator[bytes]:
+    """Yield lines of NDJSON, a thousand at a time."""
+    chance, now = random.Random(1), datetime.now(UTC)
+    for first in range(0, events, 1000):
+        lines = []
+        for _ in range(min(1000, events - first)):
+            occurred_at = now - timedelta(seconds=chance.random() * 30 * 86_400)
+            user_id = f"player-{chance.randrange(players):07}"
+            event_type = chance.choice(("game_ended", "game_ended", "session_started", "purchase"))
+            event = {"id": str(uuid.uuid4()), "event_type": event_type, "user_id": user_id,
+                     "occurred_at": occurred_at.isoformat(), "payload": {"score": chance.randrange(1_000_000)},
+            }  # fmt: skip
+            lines.append(json.dumps(event))
+        yield ("\n".join(lines) + "\n").encode()
+
+
+def measure(client: httpx.Client, pid: int) -> list[str]:
+    """Ask for each page and tell how long it took; return those that took too long."""
+    slow = []
+    for name, path in MEASURED.items():
+        path = path.replace("player-07", PLAYER)
+        times, busy = [], used_seconds(tree := processes(pid))
+        for _ in range(ROUNDS):
+            began_at = time.perf_counter()
+            client.get(path).raise_for_status()
+            times.append(1000 * (time.perf_counter() - began_at))
+        cpu_ms = 1000 * (used_seconds(tree) - busy) / ROUNDS
+        median, p95 = statistics.median(times), sorted(times)[int(0.95 * ROUNDS)]
+        print(f"{name:<22} {median:7.1f} ms, p95 {p95:7.1f} ms, processor {cpu_ms:7.1f} ms", flush=True)
+        if median > PAGE_MS_MAX:
+            slow.append(name)
+    print("Slower than 100 ms: " + (", ".join(slow) or "none"))
+    return slow
+
+
+def watch(client: httpx.Client, pid: int, viewers: int) -> float:
+    """Hold overviews open; return how much of a core they take."""
+    without = cpu_share(pid)
+    with ExitStack() as stack:
+        for _ in range(viewers):
+            own = stack.enter_context(httpx.Client(base_url=client.base_url, headers=client.headers, timeout=60))
+            stack.enter_context(own.stream("GET", "/console/live"))
+        with_them = cpu_share(pid)
+    print(f"HTTP processes: {without:.1%} of a core, with {viewers} overviews open {with_them:.1%}")
+    return with_them - without
+
+
+def cpu_share(pid: int) -> float:
+    """Return the processor time of the HTTP processes as a share of a core."""
+    serving = [each for each in processes(pid) if re.search(r"--role (ingest|api)", " ".join(each.cmdline()))]
+    before = used_seconds(serving)
+    time.sleep(WATCH_SECONDS)
+    return (used_seconds(serving) - before) / WATCH_SECONDS
+
+
+def processes(pid: int) -> list[psutil.Process]:
+    """Return every process of the deployment."""
+    return psutil.Process(pid).children(recursive=True)
+
+
+def used_seconds(tree: list[psutil.Process]) -> float:
+    """Return the processor time that processes have used."""
+    total = 0.0
+    for each in tree:
+        with suppress(psutil.NoSuchProcess):
+            total += sum(each.cpu_times()[:2])
+    return total
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Analytics: what players did, as charts, tables and files. What is asked stands in the address."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from grandstand.api.parameters import Query
+from grandstand.api.replies import NO_STORE, Reply
+from grandstand.api.tables import CSV, csv_of
+from grandstand.console.charts import draw
+from grandstand.console.forms import by_field
+from grandstand.console.rendering import page
+from grandstand.console.reports import PAGES, STEPS, Report, ReportPage
+from grandstand.console.routes import Route
+from grandstand.console.templating import NOTHING
+from grandstand.console.visit import Visit
+from grandstand.domain.errors import InvalidError, NotFoundError, UnavailableError
+
+_PATH = "/console/analytics"
+_ROWS = 100
+_STEPS_LEAST = 3
+
+
+async def get_first(visit: Visit) -> Reply:
+    """Show the players of each day."""
+    return await _show(visit, "players")
+
+
+async def get_report(visit: Visit) -> Reply:
+    """Show a report, or what is wrong with what was asked."""
+    return await _show(visit, str(visit.path["report"]))
+
+
+async def get_chart(visit: Visit) -> Reply:
+    """Draw a chart of a report: the first, or that of the number `chart`."""
+    report = await _read(visit, _page(str(visit.path["report"])))
+    number = visit.query.count("chart", 0)
+    if not 0 <= number < len(report.charts):
+        raise NotFoundError("not_found", "There is no such chart.")
+    return draw(report.charts[number])
+
+
+async def get_table(visit: Visit) -> Reply:
+    """Hand out all rows of a report as CSV, as the API does."""
+    name = str(visit.path["report"])
+    report = await _read(visit, _page(name))
+    attachment = f'attachment; filename="{name}.csv"'.encode("ascii")
+    return Reply(200, csv_of(report.rows, report.kind), CSV, (*NO_STORE, (b"content-disposition", attachment)))
+
+
+async def _show(visit: Visit, name: str) -> Reply:
+    asked, query = _page(name), visit.query
+    report, errors, status = None, {}, 200
+    is_asked = asked is not PAGES["funnel"] or any(query.text(step) for step in STEPS)
+    try:
+        number = max(0, visit.query.count("page", 0))
+        report = await _read(visit, asked) if is_asked else None
+    except InvalidError as error:
+        errors, status, number = _beside(asked, error), 422, 0
+    except UnavailableError as error:
+        errors, status, number = {"": error.detail}, error.status, 0
+    rows = [] if report is None else report.rows[number * _ROWS : (number + 1) * _ROWS]
+    return page(
+        visit,
+        "analytics.html",
+        status=status,
+        name=name,
+        asked=asked,
+        pages=PAGES,
+        typed={item.name: query.text(item.name) or "" for item in asked.fields},
+        errors=errors,
+        steps=_steps(query) if asked is PAGES["funnel"] else (),
+        known_types=await _types(visit) if asked is PAGES["funnel"] else (),
+        report=report,
+        rows=rows,
+        asked_for=_asked_for(asked, query),
+        number=number,
+        has_more=report is not None and (number + 1) * _ROWS < len(report.rows),
+        shown=_shown,
+    )
+
+
+async def _read(visit: Visit, asked: ReportPage) -> Report:
+    return await asked.read(visit.services.api.analytics, visit.query)
+
+
+def _page(name: str) -> ReportPage:
+    found = PAGES.get(name)
+    if found is None:
+        raise NotFoundError("not_found", "There is no such report.")
+    return found
+
+
+def _beside(asked: ReportPage, error: InvalidError) -> dict[str, str]:
+    """Return messages by field; those of a step are told beside the step's own field."""
+    told = by_field(error.errors, asked.fields)
+    for wrong in error.errors:
+        if wrong.path.startswith("steps"):
+            told.pop("", None)
+            number = wrong.path.removeprefix("steps").strip("[]")
+            told[f"step_{int(number) + 1}" if number else "step_1"] = wrong.message
+    return told
+
+
+def _steps(query: Query) -> list[tuple[str, str]]:
+    """Return the fields of a funnel: those that are filled, and one or more that are empty."""
+    filled = [step for name in STEPS if (step := query.text(name)) is not None]
+    count = min(len(STEPS), max(_STEPS_LEAST, len(filled) + 1))
+    return [(name, filled[number] if number < len(filled) else "") for number, name in enumerate(STEPS[:count])]
+
+
+async def _types(visit: Visit) -> list[str]:
+    """Return event types that boards know, as suggestions."""
+    found = await visit.services.api.lister.list(limit=50)
+    return sorted({msgspec.json.decode(board)["event_type"] for board in found.leaderboards})
+
+
+def _asked_for(asked: ReportPage, query: Query) -> dict[str, str]:
+    names: Sequence[str] = [item.name for item in asked.fields]
+    if asked is PAGES["funnel"]:
+        names = (*names, *STEPS)
+    return {name: text for name in names if (text := query.text(name)) is not None}
+
+
+def _shown(name: str, value: Any, zone: str) -> str:
+    """Return a cell as text; times are in the zone of the report, whose days they begin."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, datetime):
+        return f"{value.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+    if name == "mean_seconds":
+        return f"{int(value) // 60} min {int(value) % 60:02} s"
+    if isinstance(value, float):
+        return f"{100 * value:.1f} %"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+ROUTES = (
+    Route("GET", _PATH, "viewer", get_first),
+    Route("GET", _PATH + "/{report:str}", "viewer", get_report),
+    Route("GET", _PATH + "/{report:str}/chart.svg", "viewer", get_chart),
+    Route("GET", _PATH + "/{report:str}/table.csv", "viewer", get_table),
+)

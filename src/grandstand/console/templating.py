@@ -1,0 +1,70 @@
+"""Templates to text. Everything that is put into one is escaped, whoever wrote it; no template says otherwise."""
+
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from grandstand.console.assets import asset_url
+
+NOTHING = "\N{EN DASH}"
+_numbers = count()
+"""Ids of questions that open above a page; only their being different matters."""
+
+_environment = Environment(
+    loader=PackageLoader("grandstand.console"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+    enable_async=False,
+)
+
+
+def render(template: str, **values: Any) -> str:
+    """Return what a template says of some values."""
+    return _environment.get_template(template).render(**values)
+
+
+def _moment(value: datetime | str | None, empty: str = NOTHING) -> Markup:
+    """Return a time for people: a script writes it in the viewer's zone, and UTC shows to whoever points at it."""
+    if value is None:
+        return Markup('<span class="quiet">{}</span>').format(empty)
+    moment = datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else value
+    moment = moment.astimezone(UTC)
+    shown = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(), shown, shown)
+
+
+def _number(value: float | None) -> str:
+    """Return a number with its digits in groups of three."""
+    if value is None:
+        return NOTHING
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
+
+
+def _pretty(value: Any) -> str:
+    """Return JSON over several lines."""
+    if isinstance(value, str | msgspec.Raw):
+        text = value if isinstance(value, str) else bytes(value).decode()
+    else:
+        text = msgspec.json.encode(value).decode()
+    try:
+        return msgspec.json.format(text, indent=2)
+    except msgspec.DecodeError:
+        return text
+
+
+def _link(path: str, **parameters: Any) -> str:
+    """Return a path with a query; parameters that are None or empty are left out."""
+    given = {name: value for name, value in parameters.items() if value not in (None, "")}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+_environment.filters.update(moment=_moment, number=_number, pretty=_pretty)
+_environment.globals.update(asset=asset_url, link=_link, new_id=lambda: f"ask-{next(_numbers)}")
