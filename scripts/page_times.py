@@ -7,6 +7,7 @@ without them. Exits with 1 when a page's median is above 100 ms or the overviews
 """
 
 import argparse
+import asyncio
 import json
 import os
 import random
@@ -21,14 +22,21 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
+import asyncpg
 import httpx
 import psutil
 from screenshots import KEY, PAGES, PASSWORD, read_url
 
+from grandstand.storage.event_log import EventLog
+from grandstand.supervisor.state import read_state
+
 PAGE_MS_MAX = 100.0
 WATCH_SHARE_MAX = 0.02
 ROUNDS = 15
+DAYS = 60
 WATCH_SECONDS = 30.0
 MEASURED = {name: path for name, path in PAGES.items() if name not in ("missing", "leaderboard-replay")}
 PLAYER = "player-0000007"
@@ -49,7 +57,7 @@ def main() -> int:
         )
         try:
             url = read_url(tree)
-            fill(url, options.players, options.events)
+            fill(url, data, options.players, options.events)
             add = [sys.executable, "-m", "grandstand", "operators", "add", "ann", "--role", "admin", "--password-stdin"]
             subprocess.run([*add, "--data-dir", data], input=PASSWORD, text=True, check=True, stdout=subprocess.DEVNULL)
             with httpx.Client(base_url=url, timeout=60) as client:
@@ -63,8 +71,8 @@ def main() -> int:
     return 1 if slow or share >= WATCH_SHARE_MAX else 0
 
 
-def fill(url: str, players: int, events: int) -> None:
-    """Import events of the last 30 days and wait until they are processed."""
+def fill(url: str, data: str, players: int, events: int) -> None:
+    """Import an event of each player, which ranks it, and put the rest into the tables, received when they occurred."""
     headers = {"Authorization": f"Bearer {KEY}"}
     board = {"title": "Weekly race", "event_type": "game_ended", "field": "score", "operator": "best"}
     cup = {
@@ -74,21 +82,40 @@ def fill(url: str, players: int, events: int) -> None:
     with httpx.Client(base_url=url, headers=headers, timeout=None) as client:
         client.put("/api/leaderboards/weekly-race", json=board).raise_for_status()
         client.post("/api/tournaments", json=cup).raise_for_status()
-        client.post("/api/events/import", content=write_events(players, events)).raise_for_status()
+        client.post("/api/events/import", content=write_events(players)).raise_for_status()
         while client.get("/api/health").json()["stream"]["depth"]:
             time.sleep(1)
+    asyncio.run(store(data, players, events - players))
+    subprocess.run([sys.executable, "-m", "grandstand", "rollups", "rebuild", "--data-dir", data], check=True)
 
 
-def write_events(players: int, events: int) -> Iterator[bytes]:
-    """Yield lines of NDJSON, a thousand at a time."""
+async def store(data: str, players: int, events: int) -> None:
+    """Store events of the last `DAYS` days without ingest, which would have received all of them today."""
+    state = read_state(Path(data))
+    assert state is not None
+    connection: Any = await asyncpg.connect(
+        state.database_url, server_settings={"search_path": state.database_schema}, timeout=10
+    )
+    try:
+        now = datetime.now(UTC)
+        for days in range(0, DAYS + 31, 15):
+            await EventLog().create_partition(connection, now - timedelta(days=min(days, DAYS)))
+        await connection.execute("SELECT setseed(0.5)")
+        statement = Path(__file__).with_name("page_events.sql").read_text(encoding="utf-8")
+        await connection.execute(statement, events, players, DAYS, now - timedelta(minutes=15))
+        await connection.execute("VACUUM ANALYZE events")
+    finally:
+        await connection.close()
+
+
+def write_events(players: int) -> Iterator[bytes]:
+    """Yield lines of NDJSON, a thousand at a time: a game of each player."""
     chance, now = random.Random(1), datetime.now(UTC)
-    for first in range(0, events, 1000):
+    for first in range(0, players, 1000):
         lines = []
-        for _ in range(min(1000, events - first)):
-            occurred_at = now - timedelta(seconds=chance.random() * 30 * 86_400)
-            user_id = f"player-{chance.randrange(players):07}"
-            event_type = chance.choice(("game_ended", "game_ended", "session_started", "purchase"))
-            event = {"id": str(uuid.uuid4()), "event_type": event_type, "user_id": user_id,
+        for number in range(first, min(first + 1000, players)):
+            occurred_at = now - timedelta(seconds=chance.random() * DAYS * 86_400)
+            event = {"id": str(uuid.uuid4()), "event_type": "game_ended", "user_id": f"player-{number:07}",
                      "occurred_at": occurred_at.isoformat(), "payload": {"score": chance.randrange(1_000_000)},
             }  # fmt: skip
             lines.append(json.dumps(event))

@@ -19,9 +19,9 @@ class Counting(AnalyticsStore):
 
     computed = 0
 
-    async def active(self, *arguments: object) -> object:  # type: ignore[override]
+    async def totals(self, *arguments: object) -> object:  # type: ignore[override]
         self.computed += 1
-        return await super().active(*arguments)  # type: ignore[arg-type]
+        return await super().totals(*arguments)  # type: ignore[arg-type]
 
 
 async def users(reader: AnalyticsReader) -> list[int]:

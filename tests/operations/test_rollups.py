@@ -5,7 +5,8 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +33,7 @@ EVENTS = st.lists(
         ),
         st.sampled_from(["ann", "bob", "é", "\U00010000"]),
         st.integers(0, 25 * 365 * 1440).map(lambda count: NOON - timedelta(minutes=count))
+        | st.integers(-45, 45).map(lambda count: NOON + timedelta(days=count))
         | st.integers(-90, 90).map(lambda count: NOON + timedelta(minutes=count)),
         st.sampled_from(["game_ended", "game_ended", "level_up", "session.begin"]),
         st.integers(1, 2**128 - 1),
@@ -61,6 +63,27 @@ def first_of(events: Iterable[Event]) -> dict[str, UUID]:
     return found
 
 
+def days_of(events: Iterable[Event]) -> dict[tuple[date, str, int], int]:
+    """What must be kept of days, from the set of events alone; see the table `rollup_days`."""
+    users: dict[str, set[date]] = defaultdict(set)
+    for item in events:
+        users[item.user_id].add(item.occurred_at.astimezone(UTC).date())
+    found: dict[tuple[date, str, int], int] = defaultdict(int)
+    for seen in map(sorted, users.values()):
+        for day, after in pairwise([*seen, date.max]):
+            found[day, "stay", min(30, (after - day).days)] += 1
+        for age in (0, 1, 7, 30):
+            found[seen[0], "cohort", age] += seen[0] + timedelta(days=age) in seen
+    return {key: count for key, count in found.items() if count}
+
+
+async def kept(core: Core) -> dict[tuple[date, str, int], int]:
+    """What is kept of days, once all of them are."""
+    await counter(core).fill_days()
+    rows = await core.database.pool.fetch("SELECT day, kind, number, users FROM rollup_days WHERE users <> 0")
+    return {(row["day"], row["kind"], row["number"]): row["users"] for row in rows}
+
+
 async def stored(core: Core) -> tuple[Counts, dict[str, UUID]]:
     rows = await core.database.pool.fetch("SELECT grain, start, event_type, events, users FROM rollups")
     first = await core.database.pool.fetch("SELECT user_id, event_id FROM first_events")
@@ -81,17 +104,23 @@ async def test_rollups_equal_a_count_over_the_events(core: Core, events: list[Ev
     chance.shuffle(repeated)
     for batch in split(repeated, chance):
         await core.applier.apply([block(batch, NOON)])
-        step = chance.randrange(4)
+        step = chance.randrange(6)
         if step == 0:
             await counter(core).count()
         elif step == 1:
             await counter(core).rebuild()
         elif step == 2:
             await die_while_counting(core)
+        elif step == 3:
+            await counter(core).fill_days()
+        elif step == 4:
+            await count_as_older_programs_do(core)
     await counter(core).count()
     assert await stored(core) == (expected(events), first_of(events))
+    assert await kept(core) == days_of(events)
     await counter(core).rebuild()
     assert await stored(core) == (expected(events), first_of(events))
+    assert await kept(core) == days_of(events)
 
 
 class _KilledError(Exception):
@@ -106,6 +135,15 @@ async def die_while_counting(core: Core) -> None:
             await store.lock(connection)
             await store.count(connection)
             raise _KilledError
+
+
+async def count_as_older_programs_do(core: Core) -> None:
+    """Count and keep nothing of days."""
+    rows = await core.database.pool.fetch("SELECT * FROM rollup_days")
+    await counter(core).count()
+    async with core.database.transaction() as connection:
+        await connection.execute("DELETE FROM rollup_days")
+        await connection.copy_records_to_table("rollup_days", records=rows)
 
 
 async def test_a_batch_that_fails_counts_nothing(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +212,7 @@ async def test_batches_go_on_during_a_rebuild(core: Core, monkeypatch: pytest.Mo
 
 async def test_an_erasure_takes_the_player_out_and_leaves_the_counts(core: Core) -> None:
     events = [event("ann"), event("ann", event_type="level_up"), event("bob")]
+    events += [event("ann", at=NOON - timedelta(days=each)) for each in (1, 3, 8)]
     await core.apply(*events)
     await counter(core).count()
     await core.new_eraser().erase("ann")
@@ -185,4 +224,7 @@ async def test_an_erasure_takes_the_player_out_and_leaves_the_counts(core: Core)
     pseudonym = await core.database.pool.fetchval("SELECT user_id FROM first_events WHERE user_id LIKE 'erased-%'")
     renamed = [replace(item, user_id=pseudonym) if item.user_id == "ann" else item for item in events] + [again]
     assert await stored(core) == (expected(renamed), first_of(renamed))
+    rows = await core.database.pool.fetch("SELECT day, kind, number, users FROM rollup_days WHERE users <> 0")
+    assert {tuple(row)[:3]: row["users"] for row in rows} == days_of(renamed)
+    assert await kept(core) == days_of(renamed), "and nothing is filled anew"
     assert await core.database.pool.fetchval("SELECT payload = '{}' FROM first_events WHERE user_id = $1", pseudonym)

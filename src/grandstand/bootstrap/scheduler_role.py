@@ -55,6 +55,7 @@ _STREAM_SECONDS = 0.5
 _ERASE_SECONDS = 1.0
 _PRUNE_SECONDS = 600.0
 _COUNT_SECONDS = 0.5
+_FILL_SECONDS = 10.0
 _ARCHIVE_SECONDS = 60.0
 _REPLAY_SECONDS = 0.5
 
@@ -97,6 +98,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         run_every("reconcile", _RECONCILE_SECONDS, leader.while_leading(reconciler.reconcile), stop),
         run_every("erasures", _ERASE_SECONDS, leader.while_leading(erasures.finish), stop),
         run_every("rollups", _COUNT_SECONDS, leader.while_leading(counter.count), stop),
+        run_every("rollup days", _FILL_SECONDS, leader.while_leading(counter.fill_days), stop),
         run_every("replays", _REPLAY_SECONDS, replays.run, stop),
         run_every("prune webhooks", _PRUNE_SECONDS, leader.while_leading(pruner.prune), stop),
         run_every("prune dead letters", _PRUNE_SECONDS, leader.while_leading(letters.prune), stop),

@@ -4,7 +4,9 @@ A batch queues its new events in its own transaction, and counting takes them of
 adds them up: each is counted once, whoever is killed when. docs/decisions/0028 has the reasons.
 """
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from grandstand.domain.errors import ConflictError
 from grandstand.storage.event_log import EventLog
@@ -19,6 +21,8 @@ PATIENCE_SECONDS = 30.0
 the database about as much as storing it."""
 
 BUSY_EVENTS = 4_000
+
+T = TypeVar("T")
 
 
 class EventCounter:
@@ -76,6 +80,28 @@ class EventCounter:
                 return await self._store.count(connection)
         except RollupsBusyError:
             return 0
+
+    async def fill_days(self) -> int:
+        """Keep the days that are counted and not kept, one a transaction, the newest first; return how many there were.
+
+        There are none but after an upgrade, a rebuild, or where a program of an older version counts beside this one.
+        It gives way as counting does, to counting too, and to whoever changes the rollups.
+
+        Raises:
+            UnavailableError, LeaseLostError, valkey.exceptions.ValkeyError: as for `count`; what is kept stays so.
+        """
+        total = 0
+        with suppress(RollupsBusyError):
+            await self._change_days(self._store.drop_wrong_days)
+            while not await self._gives_way() and await self._change_days(self._store.fill_day):
+                total += 1
+        return total
+
+    async def _change_days(self, change: "Callable[[Connection[Any]], Awaitable[T]]") -> T:
+        async with self._database.transaction() as connection:
+            await self._fence(connection)
+            await self._store.lock(connection)
+            return await change(connection)
 
     async def rebuild(self, timeout_seconds: float = 3_600.0) -> None:
         """Count all stored events anew, as of one moment, beside the batches; what they queue meanwhile waits.

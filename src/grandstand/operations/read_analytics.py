@@ -163,17 +163,23 @@ class AnalyticsReader:
         lead = days.around(before=29)
         lead.check_whole_hours()
 
-        async def read(connection: "Connection[Any]") -> tuple[dict[date, Any], Sequence[Any]]:
-            totals = {row["day"]: row for row in await self._store.totals(connection, days)}
-            return totals, await self._store.active(connection, lead, days.first)
+        async def read(connection: "Connection[Any]") -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+            totals = await self._store.totals(connection, days)
+            if days.is_utc and await self._store.are_kept(connection, lead.first, lead.last):
+                active = await self._store.kept_active(connection, days.first, days.last)
+                return totals, active, await self._store.kept_cohorts(connection, days.first, days.last)
+            active = await self._store.active(connection, lead, days.first)
+            return totals, active, await self._store.new_users(connection, days)
 
-        totals, active = await self._database.read(read, in_snapshot=True)
+        totals, active, new = await self._database.read(read, in_snapshot=True)
+        totals_by_day = {row["day"]: row for row in totals}
+        new_by_day = {row["day"]: row["size"] for row in new}
         return Overview(
             days.zone.key,
             [
                 DayOverview(
-                    row["day"], row["dau"], row["wau"], row["mau"],
-                    *(totals[row["day"]][name] for name in ("new_users", "events", "games")),
+                    row["day"], row["dau"], row["wau"], row["mau"], new_by_day.get(row["day"], 0),
+                    totals_by_day[row["day"]]["events"], totals_by_day[row["day"]]["games"],
                 )
                 for row in active
             ],
@@ -186,9 +192,13 @@ class AnalyticsReader:
         reach = days.around(after=max(_RETURNS))
         reach.check_whole_hours()
         path = [] if by is None else by.split(".")
-        rows = await self._database.read(
-            lambda connection: self._store.cohorts(connection, days, reach, path, ROWS_MAX + 1), in_snapshot=True
-        )
+
+        async def read(connection: "Connection[Any]") -> Sequence[Any]:
+            if not path and days.is_utc and await self._store.are_kept(connection, reach.first, reach.last):
+                return await self._store.kept_cohorts(connection, days.first, days.last)
+            return await self._store.cohorts(connection, days, reach, path, ROWS_MAX + 1)
+
+        rows = await self._database.read(read, in_snapshot=True)
         _check_rows(rows, "by", "or name a field with fewer values")
         today = clock.now().astimezone(days.zone).date()
         return Retention(days.zone.key, [_cohort(row, today) for row in rows])

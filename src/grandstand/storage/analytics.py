@@ -29,8 +29,25 @@ class AnalyticsStore:
         return await self._fetch(connection, "list_days", *days.bounds(), *days.parts(), event_type, rows_max)
 
     async def totals(self, connection: "Connection[Any]", days: LocalDays) -> Sequence[Any]:
-        """Return day, events, games and new_users of each day."""
+        """Return day, events and games of each day."""
         return await self._fetch(connection, "count_days", *days.bounds())
+
+    async def are_kept(self, connection: "Connection[Any]", first: date, last: date) -> bool:
+        """Return whether what `kept_active` and `kept_cohorts` read is there for all of these UTC days."""
+        found: bool = await connection.fetchval(queries.load("analytics/are_kept.sql"), first, last)
+        return found
+
+    async def kept_active(self, connection: "Connection[Any]", first: date, last: date) -> Sequence[Any]:
+        """Return what `active` does of UTC days, from what is kept of them and of the 29 days before."""
+        return await self._fetch(connection, "kept_active", first, last)
+
+    async def kept_cohorts(self, connection: "Connection[Any]", first: date, last: date) -> Sequence[Any]:
+        """Return what `cohorts` does of UTC days without a path, from what is kept of them and of the 30 days after."""
+        return await self._fetch(connection, "kept_cohorts", first, last)
+
+    async def new_users(self, connection: "Connection[Any]", days: LocalDays) -> Sequence[Any]:
+        """Return day and size of each day's new users."""
+        return await self._fetch(connection, "count_new", *days.bounds())
 
     async def active(self, connection: "Connection[Any]", days: LocalDays, first: date) -> Sequence[Any]:
         """Return day, dau, wau and mau of the days from `first`; `days` must begin 29 days earlier."""

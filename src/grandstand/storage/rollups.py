@@ -13,6 +13,9 @@ from grandstand.storage.postgres import Connection
 _COUNTED_EVENTS = 50_000
 """Events that one transaction counts: it must end within the statement time-out."""
 
+_FILL_SECONDS_MAX = 120.0
+"""What a day of some millions of users may take."""
+
 
 class RollupsBusyError(Exception):
     """Somebody else changes the rollups right now; try again later."""
@@ -60,16 +63,31 @@ class RollupStore:
         return [row[0] for row in rows]
 
     async def rebuild(self, connection: "Connection[Any]", timeout_seconds: float) -> None:
-        """Count all stored events anew, as of the transaction's snapshot, which must be younger than its lock."""
+        """Count all stored events anew, as of the transaction's snapshot, which must be younger than its lock.
+
+        Of what is kept of days nothing is left; see `fill_day`.
+        """
         for name in ("empty", "rebuild_users", "rebuild_counts", "rebuild_first", "rebuild_months"):
             await connection.execute(queries.load(f"rollups/{name}.sql"), timeout=timeout_seconds)
+
+    async def drop_wrong_days(self, connection: "Connection[Any]") -> None:
+        """Forget what is kept of days that does not fit their users any more, and of all that it may be wrong for."""
+        await connection.execute(queries.load("rollups/drop_wrong_days.sql"))
+
+    async def fill_day(self, connection: "Connection[Any]") -> bool:
+        """Keep the newest day that is not kept; return whether there was one. Needs the lock."""
+        status = await connection.execute(queries.load("rollups/fill_day.sql"), timeout=_FILL_SECONDS_MAX)
+        return not status.endswith(" 0")
 
     async def rename(
         self, connection: "Connection[Any]", user_id: str, pseudonym: str, received_until: datetime
     ) -> None:
         """Give what was counted of a user to a pseudonym. Needs the ledger alone, the lock and an empty queue."""
+        names = [user_id, pseudonym]
+        await connection.execute(queries.load("rollups/contribute.sql"), names, -1)
         await connection.execute(queries.load("rollups/rename_user.sql"), user_id, pseudonym, received_until)
         await connection.execute(queries.load("rollups/rename_first.sql"), user_id, pseudonym, received_until)
         # Whichever of the two has lost its first event to the other, or to nobody, gets the first that is stored.
-        for name in (user_id, pseudonym):
+        for name in names:
             await connection.execute(queries.load("rollups/find_first.sql"), name)
+        await connection.execute(queries.load("rollups/contribute.sql"), names, 1)

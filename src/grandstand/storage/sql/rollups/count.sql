@@ -37,6 +37,65 @@ added AS (
     ORDER BY day, event_type, user_id
 ),
 
+-- What days of users change for: those who were not seen on a day before.
+arrived AS MATERIALIZED (
+    SELECT user_id, day FROM fresh
+    WHERE event_type = '' AND held = 0
+),
+
+opened AS (
+    -- Days of which nothing was counted are kept from their first user on.
+    SELECT DISTINCT a.day FROM arrived AS a
+    WHERE NOT EXISTS (
+        SELECT FROM rollups AS r
+        WHERE r.grain = 'day' AND r.start = a.day::timestamp AT TIME ZONE 'UTC' AND r.event_type = ''
+    )
+),
+
+near AS MATERIALIZED (
+    -- Further away no stay changes.
+    SELECT DISTINCT a.user_id, u.day
+    FROM arrived AS a
+    CROSS JOIN LATERAL (
+        SELECT n.day FROM rollup_users AS n
+        WHERE n.event_type = '' AND n.user_id = a.user_id AND n.day BETWEEN a.day - 29 AND a.day + 29
+    ) AS u
+),
+
+days AS (
+    SELECT day, 'stay' AS kind, least(coalesce(lead(day) OVER next_day - day, 30), 30) AS number, 1 AS users
+    FROM (
+        SELECT user_id, day FROM near
+        UNION ALL
+        SELECT user_id, day FROM arrived
+    ) AS after_it
+    WINDOW next_day AS (PARTITION BY user_id ORDER BY day)
+    UNION ALL
+    SELECT day, 'stay', least(coalesce(lead(day) OVER next_day - day, 30), 30), -1 FROM near
+    WINDOW next_day AS (PARTITION BY user_id ORDER BY day)
+    UNION ALL
+    -- By the first event that is known so far; `keep_first` moves who turns out to have had an earlier one.
+    SELECT c.day, 'cohort', a.day - c.day, 1
+    FROM arrived AS a
+    INNER JOIN LATERAL (
+        SELECT (f.occurred_at AT TIME ZONE 'UTC')::date AS day FROM first_events AS f
+        WHERE f.user_id = a.user_id
+    ) AS c ON a.day - c.day IN (1, 7, 30)
+    UNION ALL
+    SELECT day, 'cohort', 0, 0 FROM opened
+),
+
+stayed AS (
+    INSERT INTO rollup_days AS d (day, kind, number, users)
+    SELECT s.day, s.kind, s.number, sum(s.users) FROM days AS s
+    WHERE
+        s.day IN (SELECT o.day FROM opened AS o)
+        OR EXISTS (SELECT FROM rollup_days AS k WHERE k.day = s.day AND k.kind = 'cohort' AND k.number = 0)
+    GROUP BY s.day, s.kind, s.number
+    HAVING sum(s.users) <> 0 OR s.kind = 'cohort'
+    ON CONFLICT (day, kind, number) DO UPDATE SET users = d.users + excluded.users
+),
+
 counted AS (
     SELECT (day + make_interval(hours => hour)) AT TIME ZONE 'UTC' AS start, event_type, events FROM seen
     WHERE user_id IS NULL

@@ -5,6 +5,8 @@ first AS (DELETE FROM first_events),
 
 months AS (DELETE FROM rollup_months),
 
+days AS (DELETE FROM rollup_days),
+
 queue AS (DELETE FROM rollup_queue)
 
 DELETE FROM rollups
