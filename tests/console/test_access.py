@@ -72,7 +72,6 @@ TABLE: dict[str, str | None] = {
     "GET /console/events": VIEWER,
     "GET /console/analytics": VIEWER,
     "GET /console/analytics/{report}": VIEWER,
-    "GET /console/analytics/{report}/chart.svg": VIEWER,
     "GET /console/analytics/{report}/table.csv": VIEWER,
     "GET /console/operation": VIEWER,
     "GET /console/quarantine": VIEWER,
@@ -332,7 +331,11 @@ async def test_no_form_stumbles_over_odd_values(door: Door) -> None:
 SQL = Path(next(iter(grandstand.__path__))) / "storage" / "sql"
 WITHOUT_LIMIT = {
     "analytics/count_active.sql": "one row a day, of 92 at most",
+    "analytics/are_kept.sql": "whether there is one, of 151 days at most",
     "analytics/count_days.sql": "one row a day, of 92 at most",
+    "analytics/count_new.sql": "one row a day, of 92 at most",
+    "analytics/kept_active.sql": "one row a day, of 92 at most",
+    "analytics/kept_cohorts.sql": "one row a day, of 92 at most",
     "analytics/list_sessions.sql": "one row a day, of 31 at most, over the events of so many days",
     "analytics/missing_months.sql": "whether there is one",
     "bans/get.sql": "one row by its key",

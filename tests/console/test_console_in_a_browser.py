@@ -193,6 +193,7 @@ def test_a_funnel_comes_to_what_is_counted_here(console: Console, ann: Watched, 
     page = ann.page()
     page.goto(f"{console.url}/console/analytics/funnel?{query}")
     cells = page.locator("tbody tr td:nth-child(2)")
+    expect(cells).to_have_count(len(steps))
     assert cells.all_inner_texts() == [str(count) for count in expected]
     with page.expect_download() as table:
         page.get_by_role("link", name="Download as CSV").click()

@@ -308,6 +308,9 @@ DAMAGES: dict[str, tuple[set[str], Damage]] = {
     "a user was not seen in an hour": (
         {"rollups_match_events"}, sql("DELETE FROM rollup_users WHERE user_id = 'lone' AND event_type <> ''")
     ),
+    "a kept day is off": (
+        {"rollups_match_events"}, sql("UPDATE rollup_days SET users = users + 1 WHERE kind = 'stay'")
+    ),
     "a first event is lost": ({"rollups_match_events"}, sql("DELETE FROM first_events WHERE user_id = 'p05'")),
     "the next month has no partition": ({"partitions_cover"}, sql("DROP TABLE {next_month}")),
     "the count of the stream is off": ({"events_processed"}, count_too_many),

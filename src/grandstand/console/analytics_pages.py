@@ -1,5 +1,6 @@
 """Analytics: what players did, as charts, tables and files. What is asked stands in the address."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ import msgspec
 from grandstand.api.parameters import Query
 from grandstand.api.replies import NO_STORE, Reply
 from grandstand.api.tables import CSV, csv_of
-from grandstand.console.charts import draw
+from grandstand.console.charts import draw_in_page
 from grandstand.console.forms import by_field
 from grandstand.console.rendering import page
 from grandstand.console.reports import PAGES, STEPS, Report, ReportPage
@@ -22,6 +23,8 @@ from grandstand.domain.errors import InvalidError, NotFoundError, UnavailableErr
 _PATH = "/console/analytics"
 _ROWS = 100
 _STEPS_LEAST = 3
+_PATIENCE_SECONDS = 0.06
+"""How long a page waits for its report before it is shown without, and asks for it once it is there."""
 
 
 async def get_first(visit: Visit) -> Reply:
@@ -34,15 +37,6 @@ async def get_report(visit: Visit) -> Reply:
     return await _show(visit, str(visit.path["report"]))
 
 
-async def get_chart(visit: Visit) -> Reply:
-    """Draw a chart of a report: the first, or that of the number `chart`."""
-    report = await _read(visit, _page(str(visit.path["report"])))
-    number = visit.query.count("chart", 0)
-    if not 0 <= number < len(report.charts):
-        raise NotFoundError("not_found", "There is no such chart.")
-    return draw(report.charts[number])
-
-
 async def get_table(visit: Visit) -> Reply:
     """Hand out all rows of a report as CSV, as the API does."""
     name = str(visit.path["report"])
@@ -53,11 +47,15 @@ async def get_table(visit: Visit) -> Reply:
 
 async def _show(visit: Visit, name: str) -> Reply:
     asked, query = _page(name), visit.query
-    report, errors, status = None, {}, 200
+    report, errors, status, is_counting = None, {}, 200, False
     is_asked = asked is not PAGES["funnel"] or any(query.text(step) for step in STEPS)
     try:
         number = max(0, visit.query.count("page", 0))
-        report = await _read(visit, asked) if is_asked else None
+        # Who waits already has been shown that it is being counted. What was begun goes on for whoever asks next.
+        patience_seconds = None if query.text("wait") else _PATIENCE_SECONDS
+        report = await asyncio.wait_for(_read(visit, asked), patience_seconds) if is_asked else None
+    except TimeoutError:
+        is_counting = True
     except InvalidError as error:
         errors, status, number = _beside(asked, error), 422, 0
     except UnavailableError as error:
@@ -75,6 +73,8 @@ async def _show(visit: Visit, name: str) -> Reply:
         steps=_steps(query) if asked is PAGES["funnel"] else (),
         known_types=await _types(visit) if asked is PAGES["funnel"] else (),
         report=report,
+        pictures=[] if report is None else [draw_in_page(chart) for chart in report.charts],
+        is_counting=is_counting,
         rows=rows,
         asked_for=_asked_for(asked, query),
         number=number,
@@ -141,6 +141,5 @@ def _shown(name: str, value: Any, zone: str) -> str:
 ROUTES = (
     Route("GET", _PATH, "viewer", get_first),
     Route("GET", _PATH + "/{report:str}", "viewer", get_report),
-    Route("GET", _PATH + "/{report:str}/chart.svg", "viewer", get_chart),
     Route("GET", _PATH + "/{report:str}/table.csv", "viewer", get_table),
 )

@@ -36,6 +36,12 @@ async def _look(look: Look) -> None:
             "start",
             "event_type",
         )
+        kept_days = await look.rows(connection, "miscounted_kept_days", EXAMPLES_MAX, days)
+        outcome.add_rows(
+            kept_days,
+            lambda row: f"the day keeps {row['kept']} users, {row['seen']} were seen",
+            "day", "kind", "number",
+        )  # fmt: skip
         async for user_ids in user_chunks(look, connection, "scores"):
             outcome.looked_at += len(user_ids)
             unseen = await look.rows(connection, "unseen_users", user_ids, EXAMPLES_MAX, sums["has_left"])
@@ -44,6 +50,7 @@ async def _look(look: Look) -> None:
 
 ROLLUPS_MATCH_EVENTS = Check(
     "rollups_match_events",
-    "Rollups count every stored event once in its hour and day, and every user who was seen in them.",
+    "Rollups count every stored event once in its hour and day, and every user who was seen in them; kept days are "
+    "what their users make.",
     _look,
 )

@@ -108,6 +108,10 @@ async function savePng(button) {
   setTimeout(() => URL.revokeObjectURL(file.href), 10000);
 }
 
+function offerPng(root) {
+  for (const button of root.querySelectorAll("[data-png]")) button.addEventListener("click", () => savePng(button));
+}
+
 function begin() {
   document.documentElement.classList.add("has-script");
   showTimes(document);
@@ -118,15 +122,20 @@ function begin() {
     menu.setAttribute("aria-expanded", String(isOpen));
   });
   document.querySelectorAll("form[data-check]").forEach(judge);
-  for (const button of document.querySelectorAll("[data-png]")) {
-    button.addEventListener("click", () => savePng(button));
-  }
+  offerPng(document);
   for (const all of document.querySelectorAll("[data-ticks-all]")) {
     all.addEventListener("change", () => {
       for (const box of all.closest("form").querySelectorAll("input[name=id]")) box.checked = all.checked;
     });
   }
   document.body.addEventListener("htmx:afterSwap", (event) => showTimes(event.target));
+  // A report that could not be counted comes with what is wrong, in its place.
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target.id === "report") event.detail.shouldSwap = true;
+  });
+  document.body.addEventListener("htmx:load", (event) => {
+    if (event.target.id === "report") offerPng(event.target);
+  });
   document.querySelector("[aria-invalid=true]")?.focus();
 }
 

@@ -43,9 +43,10 @@ arrived AS MATERIALIZED (
     WHERE event_type = '' AND held = 0
 ),
 
-opened AS (
+opened AS MATERIALIZED (
     -- Days of which nothing was counted are kept from their first user on.
-    SELECT DISTINCT a.day FROM arrived AS a
+    SELECT a.day
+    FROM (SELECT DISTINCT day FROM arrived) AS a
     WHERE NOT EXISTS (
         SELECT FROM rollups AS r
         WHERE r.grain = 'day' AND r.start = a.day::timestamp AT TIME ZONE 'UTC' AND r.event_type = ''
@@ -53,46 +54,55 @@ opened AS (
 ),
 
 near AS MATERIALIZED (
-    -- Further away no stay changes.
-    SELECT DISTINCT a.user_id, u.day
+    -- Further away nothing changes. OFFSET keeps the planner from joining the whole table, which it may think empty.
+    SELECT a.user_id, a.day AS arrived_on, u.day
     FROM arrived AS a
     CROSS JOIN LATERAL (
         SELECT n.day FROM rollup_users AS n
-        WHERE n.event_type = '' AND n.user_id = a.user_id AND n.day BETWEEN a.day - 29 AND a.day + 29
+        WHERE n.event_type = '' AND n.user_id = a.user_id AND n.day BETWEEN a.day - 30 AND a.day + 29
+        OFFSET 0
     ) AS u
 ),
 
-days AS (
-    SELECT day, 'stay' AS kind, least(coalesce(lead(day) OVER next_day - day, 30), 30) AS number, 1 AS users
+days AS MATERIALIZED (
+    SELECT c.day, c.kind, c.number, sum(c.users) AS users
     FROM (
-        SELECT user_id, day FROM near
+        SELECT day, 'stay' AS kind, least(coalesce(lead(day) OVER next_day - day, 30), 30) AS number, 1 AS users
+        FROM (
+            SELECT DISTINCT user_id, day FROM near
+            UNION ALL
+            SELECT user_id, day FROM arrived
+        ) AS after_it
+        WINDOW next_day AS (PARTITION BY user_id ORDER BY day)
         UNION ALL
-        SELECT user_id, day FROM arrived
-    ) AS after_it
-    WINDOW next_day AS (PARTITION BY user_id ORDER BY day)
-    UNION ALL
-    SELECT day, 'stay', least(coalesce(lead(day) OVER next_day - day, 30), 30), -1 FROM near
-    WINDOW next_day AS (PARTITION BY user_id ORDER BY day)
-    UNION ALL
-    -- By the first event that is known so far; `keep_first` moves who turns out to have had an earlier one.
-    SELECT c.day, 'cohort', a.day - c.day, 1
-    FROM arrived AS a
-    INNER JOIN LATERAL (
-        SELECT (f.occurred_at AT TIME ZONE 'UTC')::date AS day FROM first_events AS f
-        WHERE f.user_id = a.user_id
-    ) AS c ON a.day - c.day IN (1, 7, 30)
-    UNION ALL
-    SELECT day, 'cohort', 0, 0 FROM opened
+        SELECT day, 'stay', least(coalesce(lead(day) OVER next_day - day, 30), 30), -1
+        FROM (SELECT DISTINCT user_id, day FROM near) AS before_it
+        WINDOW next_day AS (PARTITION BY user_id ORDER BY day)
+        UNION ALL
+        -- By the first event that is known so far; `keep_first` moves who turns out to have had an earlier one.
+        SELECT n.day, 'cohort', n.arrived_on - n.day, 1
+        FROM near AS n
+        CROSS JOIN LATERAL (
+            SELECT FROM first_events AS f
+            WHERE f.user_id = n.user_id AND (f.occurred_at AT TIME ZONE 'UTC')::date = n.day
+            OFFSET 0
+        ) AS first
+        WHERE n.arrived_on - n.day IN (1, 7, 30)
+        UNION ALL
+        SELECT day, 'cohort', 0, 0 FROM opened
+    ) AS c
+    GROUP BY c.day, c.kind, c.number
 ),
 
 stayed AS (
     INSERT INTO rollup_days AS d (day, kind, number, users)
-    SELECT s.day, s.kind, s.number, sum(s.users) FROM days AS s
+    SELECT s.day, s.kind, s.number, s.users FROM days AS s
     WHERE
-        s.day IN (SELECT o.day FROM opened AS o)
-        OR EXISTS (SELECT FROM rollup_days AS k WHERE k.day = s.day AND k.kind = 'cohort' AND k.number = 0)
-    GROUP BY s.day, s.kind, s.number
-    HAVING sum(s.users) <> 0 OR s.kind = 'cohort'
+        (s.users <> 0 OR s.number = 0)
+        AND (
+            s.day IN (SELECT o.day FROM opened AS o)
+            OR EXISTS (SELECT FROM rollup_days AS k WHERE k.day = s.day AND k.kind = 'cohort' AND k.number = 0)
+        )
     ON CONFLICT (day, kind, number) DO UPDATE SET users = d.users + excluded.users
 ),
 

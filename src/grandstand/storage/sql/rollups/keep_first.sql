@@ -34,11 +34,15 @@ kept AS (
 ),
 
 moved AS MATERIALIZED (
-    -- What is held is as it was before this statement.
-    SELECT k.user_id, k.day, (h.occurred_at AT TIME ZONE 'UTC')::date AS day_before
+    -- What is held is as it was before this statement. OFFSET: see `count`.
+    SELECT k.user_id, k.day, h.day AS day_before
     FROM kept AS k
-    LEFT JOIN first_events AS h ON k.user_id = h.user_id
-    WHERE k.day IS DISTINCT FROM (h.occurred_at AT TIME ZONE 'UTC')::date
+    LEFT JOIN LATERAL (
+        SELECT (f.occurred_at AT TIME ZONE 'UTC')::date AS day FROM first_events AS f
+        WHERE f.user_id = k.user_id
+        OFFSET 0
+    ) AS h ON true
+    WHERE k.day IS DISTINCT FROM h.day
 ),
 
 places AS (
@@ -46,21 +50,28 @@ places AS (
     UNION ALL
     SELECT user_id, day_before, -1 FROM moved
     WHERE day_before IS NOT NULL
+),
+
+days AS MATERIALIZED (
+    SELECT c.day, c.number, sum(c.users) AS users
+    FROM (
+        SELECT day, 0 AS number, users FROM places
+        UNION ALL
+        SELECT p.day, u.day - p.day, p.users
+        FROM places AS p
+        CROSS JOIN LATERAL (
+            SELECT s.day FROM rollup_users AS s
+            WHERE s.event_type = '' AND s.user_id = p.user_id AND s.day > p.day AND s.day <= p.day + 30
+            OFFSET 0
+        ) AS u
+        WHERE u.day - p.day IN (1, 7, 30)
+    ) AS c
+    GROUP BY c.day, c.number
 )
 
 INSERT INTO rollup_days AS d (day, kind, number, users)
-SELECT p.day, 'cohort', p.number, sum(p.users)
-FROM (
-    SELECT day, 0 AS number, users FROM places
-    UNION ALL
-    SELECT b.day, u.day - b.day, b.users
-    FROM places AS b
-    CROSS JOIN LATERAL (
-        SELECT s.day FROM rollup_users AS s
-        WHERE s.event_type = '' AND s.user_id = b.user_id AND s.day IN (b.day + 1, b.day + 7, b.day + 30)
-    ) AS u
-) AS p
-WHERE EXISTS (SELECT FROM rollup_days AS k WHERE k.day = p.day AND k.kind = 'cohort' AND k.number = 0)
-GROUP BY p.day, p.number
-HAVING sum(p.users) <> 0
+SELECT s.day, 'cohort', s.number, s.users FROM days AS s
+WHERE
+    s.users <> 0
+    AND EXISTS (SELECT FROM rollup_days AS k WHERE k.day = s.day AND k.kind = 'cohort' AND k.number = 0)
 ON CONFLICT (day, kind, number) DO UPDATE SET users = d.users + excluded.users
