@@ -337,7 +337,7 @@ WITHOUT_LIMIT = {
     "analytics/kept_active.sql": "one row a day, of 92 at most",
     "analytics/kept_cohorts.sql": "one row a day, of 92 at most",
     "analytics/list_sessions.sql": "one row a day, of 31 at most, over the events of so many days",
-    "analytics/missing_months.sql": "whether there is one",
+    "analytics/has_left.sql": "whether there is one",
     "bans/get.sql": "one row by its key",
     "credentials/find_secret.sql": "one row by its key",
     "credentials/list_keys.sql": "what people make by hand",

@@ -92,7 +92,7 @@ class EventCounter:
         """
         total = 0
         with suppress(RollupsBusyError):
-            await self._change_days(self._store.drop_wrong_days)
+            await self._change_days(self._store.forget_wrong_days)
             while not await self._gives_way() and await self._change_days(self._store.fill_day):
                 total += 1
         return total

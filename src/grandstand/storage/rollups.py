@@ -70,12 +70,15 @@ class RollupStore:
         for name in ("empty", "rebuild_users", "rebuild_counts", "rebuild_first", "rebuild_months"):
             await connection.execute(queries.load(f"rollups/{name}.sql"), timeout=timeout_seconds)
 
-    async def drop_wrong_days(self, connection: "Connection[Any]") -> None:
-        """Forget what is kept of days that does not fit their users any more, and of all that it may be wrong for."""
-        await connection.execute(queries.load("rollups/drop_wrong_days.sql"))
+    async def forget_wrong_days(self, connection: "Connection[Any]") -> None:
+        """Let days wait to be filled that do not fit their users, and all that these may be wrong for. Needs the lock."""
+        first = await connection.fetchval(queries.load("rollups/find_wrong_day.sql"))
+        if first is not None:
+            await connection.execute(queries.load("rollups/forget_days.sql"), first)
+            await connection.execute(queries.load("rollups/await_days.sql"), first)
 
     async def fill_day(self, connection: "Connection[Any]") -> bool:
-        """Keep the newest day that is not kept; return whether there was one. Needs the lock."""
+        """Keep the newest day that waits for it; return whether there was one. Needs the lock."""
         status = await connection.execute(queries.load("rollups/fill_day.sql"), timeout=_FILL_SECONDS_MAX)
         return not status.endswith(" 0")
 

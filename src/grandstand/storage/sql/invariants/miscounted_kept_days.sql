@@ -39,7 +39,7 @@ expected AS (
 SELECT day, kind, number, coalesce(d.users, 0) AS kept, coalesce(x.users, 0) AS seen, count(*) OVER () AS found
 FROM (
     SELECT day, kind, number, users FROM rollup_days
-    WHERE $2::date [] IS NULL OR day = ANY ($2)
+    WHERE day IN (SELECT k.day FROM kept AS k)
 ) AS d
 FULL JOIN expected AS x USING (day, kind, number)
 WHERE coalesce(d.users, 0) <> coalesce(x.users, 0)

@@ -15,12 +15,20 @@ SELECT p.day, p.kind, p.number, $2::int * count(*)
 FROM (
     SELECT day, 'stay' AS kind, least(coalesce(next_after, 30), 30) AS number FROM seen
     UNION ALL
+    SELECT day, 'stay', 0 FROM seen
+    UNION ALL
     SELECT day, 'cohort', 0 FROM first
     UNION ALL
     SELECT f.day, 'cohort', s.day - f.day
     FROM first AS f
     INNER JOIN seen AS s ON f.user_id = s.user_id AND s.day - f.day IN (1, 7, 30)
 ) AS p
-WHERE EXISTS (SELECT FROM rollup_days AS k WHERE k.day = p.day AND k.kind = 'cohort' AND k.number = 0)
+WHERE
+    EXISTS (
+        SELECT FROM rollup_days AS k
+        WHERE
+            k.day = p.day AND k.number = 0
+            AND k.kind = CASE WHEN p.kind = 'stay' AND p.number = 0 THEN 'stay' ELSE 'cohort' END
+    )
 GROUP BY p.day, p.kind, p.number
 ON CONFLICT (day, kind, number) DO UPDATE SET users = d.users + excluded.users

@@ -90,6 +90,9 @@ days AS MATERIALIZED (
         WHERE n.arrived_on - n.day IN (1, 7, 30)
         UNION ALL
         SELECT day, 'cohort', 0, 0 FROM opened
+        UNION ALL
+        -- Of days that wait to be filled only how many users there are.
+        SELECT day, 'stay', 0, 1 FROM arrived
     ) AS c
     GROUP BY c.day, c.kind, c.number
 ),
@@ -100,8 +103,13 @@ stayed AS (
     WHERE
         (s.users <> 0 OR s.number = 0)
         AND (
-            s.day IN (SELECT o.day FROM opened AS o)
-            OR EXISTS (SELECT FROM rollup_days AS k WHERE k.day = s.day AND k.kind = 'cohort' AND k.number = 0)
+            EXISTS (
+                SELECT FROM rollup_days AS k
+                WHERE
+                    k.day = s.day AND k.number = 0
+                    AND k.kind = CASE WHEN s.kind = 'stay' AND s.number = 0 THEN 'stay' ELSE 'cohort' END
+            )
+            OR (s.day IN (SELECT o.day FROM opened AS o) AND (s.kind <> 'stay' OR s.number <> 0))
         )
     ON CONFLICT (day, kind, number) DO UPDATE SET users = d.users + excluded.users
 ),

@@ -1,14 +1,14 @@
--- Keeps the newest day that is counted and not kept, from the users who were seen on it. Needs the lock.
+-- Keeps the newest day that waits for it, from the users who were seen on it. Needs the lock.
 WITH missing AS MATERIALIZED (
-    SELECT (r.start AT TIME ZONE 'UTC')::date AS day FROM rollups AS r
-    WHERE
-        r.grain = 'day' AND r.event_type = ''
-        AND NOT EXISTS (
-            SELECT FROM rollup_days AS k
-            WHERE k.day = (r.start AT TIME ZONE 'UTC')::date AND k.kind = 'cohort' AND k.number = 0
-        )
-    ORDER BY r.start DESC
+    SELECT day FROM rollup_days
+    WHERE kind = 'stay' AND number = 0
+    ORDER BY day DESC
     LIMIT 1
+),
+
+waiting AS (
+    DELETE FROM rollup_days
+    WHERE kind = 'stay' AND number = 0 AND day = (SELECT m.day FROM missing AS m)
 ),
 
 stays AS (

@@ -1,0 +1,1 @@
+DELETE FROM rollup_days WHERE day >= $1::date - 30
