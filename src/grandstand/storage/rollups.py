@@ -71,7 +71,7 @@ class RollupStore:
             await connection.execute(queries.load(f"rollups/{name}.sql"), timeout=timeout_seconds)
 
     async def forget_wrong_days(self, connection: "Connection[Any]") -> None:
-        """Let days wait to be filled that do not fit their users, and all that these may be wrong for. Needs the lock."""
+        """Let days wait to be filled that do not fit their users, and all that may be wrong for it. Needs the lock."""
         first = await connection.fetchval(queries.load("rollups/find_wrong_day.sql"))
         if first is not None:
             await connection.execute(queries.load("rollups/forget_days.sql"), first)
