@@ -18,7 +18,8 @@ from tests.support.core import open_core
 from tests.support.engines import SCHEMA, RunningEngines
 from tests.support.invariants import check_invariants
 
-pytestmark = pytest.mark.anyio
+# The first of them waits for all versions.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 ROWS = Path(__file__).parent / "versions"
 VERSIONS = sorted(path.name[1:5] for path in (SCRIPTS / "versions").glob("v*.py"))

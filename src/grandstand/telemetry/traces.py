@@ -1,8 +1,8 @@
 """Traces: what happened to one request, from its first byte to the rank, as spans of OpenTelemetry.
 
-Off by default, and then every call here costs as much as a comparison, and what is `spanned` nothing. `telemetry/otel.py` is loaded only where
-`GRANDSTAND_TRACES_ENABLED` is set. Attributes come from bounded sets or are numbers: never what a caller sends,
-never an id of a user. docs/operating/traces.md lists spans and attributes.
+Off by default, and then every call here costs as much as a comparison, and what is `spanned` nothing.
+`telemetry/otel.py` is loaded only where `GRANDSTAND_TRACES_ENABLED` is set. Attributes come from bounded sets or are
+numbers: never what a caller sends, never an id of a user. docs/operating/traces.md lists spans and attributes.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
