@@ -236,6 +236,14 @@ class EventArchives:
         """Make an empty table for the events of an archive."""
         await connection.execute(_filled("create_restoring", **_range(archive)))
 
+    async def drop_restoring(self, connection: "Connection[Any]") -> None:
+        """Drop the tables of restores that came to nothing: they hold what erasures do not reach.
+
+        Only for whoever archives or restores alone, when no restore is under way.
+        """
+        for row in await connection.fetch(queries.load("event_archives/list_restoring.sql")):
+            await connection.execute(_filled("drop_restoring", table=row["name"]))
+
     async def index_restoring(self, connection: "Connection[Any]", archive: EventArchive) -> None:
         """Give the filled table the indexes of a partition."""
         statement = _filled("index_restoring", table=archive.restoring)
