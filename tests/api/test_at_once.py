@@ -35,7 +35,7 @@ def split(answers: bytes) -> list[bytes]:
 def headers(answer: bytes) -> bytes:
     """The head without what differs between answers of one page: the time, and what is left of the limit."""
     head = answer.partition(b"\r\n\r\n")[0]
-    return re.sub(rb"\r\ndate: [^\r]*|;r=\d+;t=\d+", lambda found: found[0][:8], head)
+    return re.sub(rb"(?<=\ndate: )[^\r]*|(?<=;r=)\d+|(?<=;t=)\d+", b"", head)
 
 
 def left(answers: bytes) -> list[int]:
@@ -105,7 +105,7 @@ async def test_head_says_what_get_says(url: str) -> None:
         (b"Connection: upgrade\r\nUpgrade: h2c\r\nHost: y\r\n", b"400"),
         (b"Connection: upgrade\r\nUpgrade: h2c\r\n", b"200"),
         (b"Accept: a\r\nAccept: b\r\n", b"200"),
-        (b'If-None-Match: "x"\r\nIf-None-Match: *\r\n', b"304"),
+        (b"If-None-Match: *\r\n", b"304"),
     ],
 )
 async def test_what_decides_is_read_before_a_held_page_is_given(url: str, more: bytes, status: bytes) -> None:

@@ -105,7 +105,9 @@ class EventArchiver:
         count = 0
         async with self._database.transaction() as connection:
             await self._fence(connection)
-            await self._archives.drop_restoring(connection)
+            for table in await self._archives.list_restoring(connection):
+                # Who restores is alone, as this process is now.
+                await self._archives.drop_restoring(connection, table)
         async with self._database.connection() as connection:
             under_way = await self._archives.under_way(connection)
         for archive in under_way:

@@ -64,7 +64,7 @@ class ArchiveRestorer:
             # as well, the next round of archiving does it, and erasures wait for that.
             with contextlib.suppress(Exception):
                 async with self._database.connection() as connection:
-                    await self._archives.drop_restoring(connection)
+                    await self._archives.drop_restoring(connection, archive.restoring)
             raise
         _log.info("archive_restored", archive_id=archive_id, events=measure.events)
         await self._archiver.forget(archive)

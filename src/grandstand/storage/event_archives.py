@@ -236,13 +236,13 @@ class EventArchives:
         """Make an empty table for the events of an archive."""
         await connection.execute(_filled("create_restoring", **_range(archive)))
 
-    async def drop_restoring(self, connection: "Connection[Any]") -> None:
-        """Drop the tables of restores that came to nothing: they hold what erasures do not reach.
+    async def list_restoring(self, connection: "Connection[Any]") -> list[str]:
+        """Return the tables of restores that are under way, or that came to nothing."""
+        return [row["name"] for row in await connection.fetch(queries.load("event_archives/list_restoring.sql"))]
 
-        Only for whoever archives or restores alone, when no restore is under way.
-        """
-        for row in await connection.fetch(queries.load("event_archives/list_restoring.sql")):
-            await connection.execute(_filled("drop_restoring", table=row["name"]))
+    async def drop_restoring(self, connection: "Connection[Any]", table: str) -> None:
+        """Drop the table of a restore that came to nothing: it holds what erasures do not reach."""
+        await connection.execute(_filled("drop_restoring", table=table))
 
     async def index_restoring(self, connection: "Connection[Any]", archive: EventArchive) -> None:
         """Give the filled table the indexes of a partition."""

@@ -25,9 +25,9 @@ SECRETS = re.compile(
     r"|(eyJ[A-Za-z0-9_-]{5,})\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
     r"|([a-z][a-z0-9+]*://[^\s:/@]*:)[^\s/@]+(?=@)"
 )
-# What begins a line, or makes a terminal do something: nothing of it is ours. JSON has forms for it by itself.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_CONTROLS_IN_LINES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+# What begins a line, turns it around, or makes a terminal do something. JSON has forms for it by itself.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_CONTROLS_IN_LINES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 # Libraries that say at `info` what is of no use to an operator.
 QUIET_LOGGERS = ("alembic", "httpx", "httpcore", "uvicorn")
 # And at `warning`: what any client can cause (uvicorn), with a traceback what we say in one line (asyncpg).
