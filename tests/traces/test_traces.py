@@ -74,6 +74,15 @@ def post(client: httpx.Client, *events: dict[str, object]) -> tuple[str, str]:
     return trace_id, span_id
 
 
+def test_a_page_from_memory_has_its_span(server: Server, receiver: Receiver) -> None:
+    ids = [uuid4().hex for _ in range(3)]
+    with httpx.Client(base_url=server.url) as anybody:
+        for trace_id in ids:
+            headers = {"traceparent": f"00-{trace_id}-{uuid4().hex[:16]}-01"}
+            assert anybody.get("/api/leaderboards/global", headers=headers).status_code == 200
+    eventually(lambda: all("GET /api/leaderboards/{key}" in receiver.of(trace_id) for trace_id in ids))
+
+
 def test_one_trace_shows_an_event_from_its_request_to_its_rank(client: httpx.Client, receiver: Receiver) -> None:
     trace_id, client_span = post(client)
     # A span is sent when it has ended, and these two end last, each in its process.
