@@ -87,6 +87,8 @@ class EventIntake:
         self._writing = 0
         self._is_away = False
         self._was_waiting = False
+        self._read_batch = traces.spanned("validate", read_batch)
+        self._write_in_span = traces.spanned_async("append", self._write)
 
     async def accept(
         self,
@@ -110,15 +112,13 @@ class EventIntake:
 
         """
         received_at = clock.now()
-        with traces.span("validate"):
-            outcome = read_batch(body, self._current_limits(), received_at, only_user_id, signatures)
+        outcome = self._read_batch(body, self._current_limits(), received_at, only_user_id, signatures)
         _count_rejected(outcome.rejected)
         if not outcome.high and not outcome.low:
             raise _none_valid(outcome.rejected)
         if admit is not None:
             await admit(len(outcome.high) + len(outcome.low))
-        with traces.span("append"):
-            await self._write(outcome, len(body), received_at)
+        await self._write_in_span(outcome, len(body), received_at)
         return Receipt(len(outcome.high) + len(outcome.low), outcome.rejected)
 
     async def accept_lines(self, lines: Sequence[bytes]) -> Receipt:
