@@ -219,6 +219,11 @@ class Settings(BaseSettings):
     archive_after_days: int = Field(
         90, ge=1, le=36_500, description="Age of a whole partition of events at which it is archived."
     )
+    public_url: str | None = Field(
+        None,
+        description="Where players' browsers find this server, as https://play.example.com: for pictures of boards in "
+        "shared links and for boards in pages of others. No request's `Host` is believed but that of this machine.",
+    )
     lab_reports_dir: Path | None = Field(
         None, description="Folder with reports of `grandstand lab` (`--json`), which the console shows."
     )
@@ -381,6 +386,16 @@ class Settings(BaseSettings):
             if origin != "*" and not (is_plain and parts.scheme in ("http", "https")):
                 raise ValueError("must be `*`, or origins such as https://play.example.com")
         return tuple(origin.lower() for origin in value)
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or value.rstrip("/") != f"{parts.scheme}://{parts.netloc}":
+            raise ValueError("must be an origin such as https://play.example.com")
+        return value.rstrip("/")
 
     @field_validator("ops_allow", "trusted_proxies", "cors_allow_origins", mode="before")
     @classmethod

@@ -20,7 +20,7 @@ RUNS = {"execute", "executemany", "fetch", "fetchrow", "fetchval", "cursor", "pr
 
 BEFORE_THERE_IS_A_SCHEMA = {
     "storage/migrate.py": {
-        "SELECT pg_advisory_xact_lock(%s)",
+        "SELECT pg_try_advisory_xact_lock(%s)",
         "SELECT set_config('search_path', %s, true)",
         "SELECT FROM pg_namespace WHERE nspname = %s",
         "CREATE SCHEMA IF NOT EXISTS {}",  # composed by psycopg.sql, which quotes identifiers

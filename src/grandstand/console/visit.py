@@ -11,7 +11,7 @@ from grandstand.console.forms import Form
 from grandstand.console.services import ConsoleServices
 from grandstand.domain.operators import Operator, OperatorRole
 
-_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9a-fA-F:]{2,45}\](:[0-9]{1,5})?")
+_THIS_MACHINE = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?")
 NOBODY = Operator("", "viewer")
 
 
@@ -40,10 +40,15 @@ class Visit:
 
     @property
     def origin(self) -> str | None:
-        """Where this page was asked for, for addresses that have to be complete; None when that is no host."""
+        """Where browsers find this server, for addresses that have to be complete; None where nobody has said so.
+
+        Anybody can send any `Host`, and pages may be kept for others: only that of this machine needs no setting.
+        """
+        settings = self.services.api.settings
+        if settings.public_url is not None:
+            return settings.public_url
         host = next((value for name, value in self.scope["headers"] if name == b"host"), b"").decode("latin-1")
-        is_https = self.services.api.settings.console_secure_cookies or self.scope["scheme"] == "https"
-        return f"{'https' if is_https else 'http'}://{host}" if _HOST.fullmatch(host) else None
+        return f"{self.scope['scheme']}://{host}" if _THIS_MACHINE.fullmatch(host) else None
 
     @property
     def location(self) -> str:
