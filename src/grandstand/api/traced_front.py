@@ -1,5 +1,7 @@
 """The outermost layer while traces are on: each request that is within the limits has a span."""
 
+from typing import Any
+
 from litestar.types import HTTPScope, Receive, Send
 
 from grandstand.api.front import LIVE_SUFFIX, Front
@@ -13,6 +15,10 @@ _LENGTH_MAX = 512
 
 class TracedFront(Front):
     """As `Front`. A span would have to wait for the end of a live board for hours, so these have none."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.post_at_once = None
 
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send, headers: Headers) -> tuple[str, int]:
         if scope["path"].endswith(LIVE_SUFFIX):
