@@ -61,7 +61,9 @@ class Door:
 @asynccontextmanager
 async def open_door(site: Site, **limits: int) -> AsyncIterator[Door]:
     settings = site.services.settings.model_copy(update=limits)
-    limiter = RateLimiter(RateLimitStore(site.core.valkey, f"{settings.valkey_prefix}-{uuid4().hex}"), RateLimits.of(settings))
+    limiter = RateLimiter(
+        RateLimitStore(site.core.valkey, f"{settings.valkey_prefix}-{uuid4().hex}"), RateLimits.of(settings)
+    )
     app = Watched(build_app(replace(site.services, limiter=limiter)))
     async with serve(app, settings) as url:
         yield Door(url, app)

@@ -59,8 +59,8 @@ class EventPosts:
         scope = cast("HTTPScope", {"path": EVENTS_PATH, "headers": headers, "client": peer})
         try:
             admission = admit_request(scope, self._services)
-        except RateLimitedError as error:
-            self._answer(began_at, respond, (), reply_of(error), LIMITED_ROUTE)
+        except Exception as error:  # noqa: BLE001 - a fault of ours is logged and answered, too
+            self._refuse(began_at, respond, error)
             return True
         if isinstance(admission, tuple):
             self._begin(scope, body, partial(self._answer, began_at, respond, admission))
@@ -73,8 +73,8 @@ class EventPosts:
     ) -> None:
         try:
             headers = await admission
-        except RateLimitedError as error:
-            self._answer(began_at, respond, (), reply_of(error), LIMITED_ROUTE)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._refuse(began_at, respond, error)
         else:
             self._begin(scope, body, partial(self._answer, began_at, respond, headers))
 
@@ -94,7 +94,7 @@ class EventPosts:
             else:
                 self._run(self._write_later(principal, judged, answer))
                 return
-        except Exception as error:  # noqa: BLE001 - a fault of ours is logged and answered, too
+        except Exception as error:  # noqa: BLE001 - as above
             answer(_refusal(error))
         else:
             written.add_done_callback(partial(_settle, answer, judged))
@@ -107,6 +107,10 @@ class EventPosts:
         except Exception as error:  # noqa: BLE001 - as above
             reply = _refusal(error)
         answer(reply)
+
+    def _refuse(self, began_at: float, respond: Respond, error: Exception) -> None:
+        route = LIMITED_ROUTE if isinstance(error, RateLimitedError) else EVENTS_PATH
+        self._answer(began_at, respond, (), _refusal(error), route)
 
     def _answer(self, began_at: float, respond: Respond, more: Headers, reply: Reply, route: str = EVENTS_PATH) -> None:
         lines = b"".join([b"%b: %b\r\n" % header for header in (*headers_of(reply), *more)])
