@@ -30,13 +30,16 @@ _VARYING = (b"date:", b"ratelimit:")
 
 
 class Watched:
-    """The app, which notes how many requests came by ASGI."""
+    """The app, which counts the requests that came by ASGI, and those that did not."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self.post_at_once = app.post_at_once  # type: ignore[attr-defined]
         self.answer_at_once = app.answer_at_once  # type: ignore[attr-defined]
-        self.asked = 0
+        self.asked = self.posted = 0
+
+    def post_at_once(self, *arguments: Any) -> bool:
+        self.posted += 1
+        return bool(self._app.post_at_once(*arguments))  # type: ignore[attr-defined]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked += 1
@@ -182,7 +185,7 @@ async def test_202_waits_for_the_disk_and_a_client_that_left_harms_nobody(site: 
         writer.write(post(event()))
         # The next of the same connection waits, and so does its answer.
         writer.write(LAST)
-        await eventually_async(lambda: site.services.intake._waiting_events == 1, what="both are handed in")
+        await eventually_async(lambda: door.app.posted == 2, what="both are handed in")
         left.transport.abort()
         assert not reader._buffer  # type: ignore[attr-defined]
         slow_disk.set()
@@ -192,12 +195,26 @@ async def test_202_waits_for_the_disk_and_a_client_that_left_harms_nobody(site: 
     assert await site.count_streamed() == 2
 
 
+async def free_once_closed(door: Door, slow_disk: asyncio.Event) -> None:
+    async def is_closed() -> bool:
+        try:
+            _, writer = await door.connect()
+        except OSError:
+            return True
+        writer.close()
+        return False
+
+    await eventually_async(is_closed, what="nobody is let in any more")
+    slow_disk.set()
+
+
 async def test_a_stop_waits_for_the_answer(site: Site, slow_disk: asyncio.Event) -> None:
     async with open_door(site) as door:
         reader, writer = await door.connect()
         writer.write(post(event()))
-        await eventually_async(lambda: bool(site.services.intake._writers), what="it is handed in")
-        asyncio.get_running_loop().call_later(0.3, slow_disk.set)
+        await eventually_async(lambda: door.app.posted == 1, what="it is handed in")
+        freeing = asyncio.create_task(free_once_closed(door, slow_disk))
+    await freeing
     answer = await reader.read()
     writer.close()
     assert answer.startswith(b"HTTP/1.1 202 ")
