@@ -47,7 +47,9 @@ class Auditor:
         """Compare everything, once nothing is under way: the workload has its replies and the stream is empty."""
         await self._settle_resets(findings)
         await self._settle_outlaws(findings)
-        await self._settle(findings)
+        if await self._settle(findings):
+            # Entries and boards change while they would be compared.
+            return
         self.model.settle_outlaws()
         await asyncio.sleep(CACHE_SECONDS)
         archived = await self._compare_entries(findings)
@@ -79,8 +81,13 @@ class Auditor:
         for user_id in outlaws.each:
             outlaws.settle(user_id, *found.get(user_id, (None, None)), time.monotonic(), findings)
 
-    async def _settle(self, findings: Findings) -> None:
-        """Look up the fate of every open event. What nobody acknowledged may be stored or not, but not twice."""
+    async def _settle(self, findings: Findings) -> bool:
+        """Look up the fate of every open event. What nobody acknowledged may be stored or not, but not twice.
+
+        Returns whether some are still to be processed.
+        """
+        # Before what is stored: what is processed between the two looks is found by one of them.
+        waiting = await self.inspector.waiting_texts()
         rows = await self.inspector.events(list(self.open))
         copies = Counter(row.event_id for row in rows)
         held = {row.event_id: row for row in rows}
@@ -90,6 +97,8 @@ class Auditor:
                 if event_id in self._gone:
                     # It stays open: a worker that had it in its hands may store it yet.
                     self.excused |= {event_id} if event.is_acknowledged else set()
+                elif event.is_acknowledged and event_id.encode() in waiting:
+                    findings.add("not_healed", f"not processed in time: {event.event_type} {event_id}")
                 elif event.is_acknowledged:
                     findings.add("lost", f"acknowledged and not stored: {event.event_type} {event_id}")
                 continue
@@ -108,6 +117,7 @@ class Auditor:
         if count != self.stored:
             kind: Kind = "doubled" if count > self.stored else "lost"
             findings.add(kind, f"{count} events are stored, and {self.stored} were sent")
+        return bool(waiting)
 
     def _check_content(self, event: Event, row: Stored, findings: Findings) -> None:
         payload = json.loads(row.payload)

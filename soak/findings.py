@@ -7,8 +7,8 @@ from typing import Literal, get_args
 Kind = Literal["lost", "doubled", "wrong_rank", "wrong_prize", "wrong_reply", "not_healed", "not_verified"]
 """lost: acknowledged, and not there · doubled: counted or stored twice · wrong_rank: a board or a page that is not what
 the events come to · wrong_prize: standings, prizes or claims that are not what they must be, or twice · wrong_reply: a
-status, count or rejection that the contract does not allow at that moment · not_healed: not well within the bound ·
-not_verified: `grandstand verify` finds something."""
+status, count or rejection that the contract does not allow at that moment · not_healed: not well, or not all is
+processed, within the bound · not_verified: `grandstand verify` finds something."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _SHOWN_MAX = 20

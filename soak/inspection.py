@@ -91,14 +91,24 @@ class Inspector:
 
         return await _patiently(look)
 
-    async def is_drained(self) -> bool:
+    async def is_drained(self, seconds: float = DRAIN_BOUND_SECONDS) -> bool:
         """Wait until nothing is in the streams any more; False when that takes too long."""
-        deadline = time.monotonic() + DRAIN_BOUND_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if await self.waiting() == (0, 0):
                 return True
             await asyncio.sleep(_POLL_SECONDS)
         return False
+
+    async def waiting_texts(self) -> bytes:
+        """Return the events that the streams hold, as texts."""
+
+        async def look() -> list[Any]:
+            async with self._valkey() as client:
+                return [await client.xrange(name) for name in STREAMS]
+
+        streams = await _patiently(look)
+        return b"\n".join(_text(fields[b"e"]) for blocks in streams for _, fields in blocks)
 
     async def oldest_waiting_at(self) -> float | None:
         """Return when the oldest block came into a stream, in seconds of Unix time; None when there is none."""

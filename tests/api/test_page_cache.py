@@ -162,3 +162,15 @@ async def test_a_flood_of_names_does_not_fill_the_memory(site: Site, monkeypatch
     long = f"{path}?limit=1&from_rank={'0' * 1_100}1"
     assert (await site.get(long)).status_code in (200, 422)
     assert cache.find(long.encode()) is None
+
+
+async def test_a_board_that_is_hidden_while_its_page_is_asked_for_is_not_kept_as_public(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = iter(["public"])
+
+    async def visibility(_: str) -> str:
+        return next(said, "private")
+
+    monkeypatch.setattr(site.services.reader, "visibility", visibility)
+    problem(await site.get("/api/leaderboards/global?limit=3"), 401, "unauthorized")

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from grandstand.operations.count_events import EventCounter
 from grandstand.storage import archive_reader, parquet
 from tests.archive.year import YEAR_END, Archive, live_through, partition
 from tests.support.core import Core, event
@@ -43,6 +44,19 @@ async def test_a_year_is_archived_and_a_board_replayed_from_both(core: Core, arc
     if len(accepted) <= VERIFIED_MAX:
         await archive.verify()
     assert {file.suffix for file in archive.files()} == {".parquet", ".json"}
+
+
+async def test_nothing_leaves_before_it_is_counted(core: Core, archive: Archive) -> None:
+    """A user's first event is read from the partition when it is counted."""
+    accepted = await live_through(core, 60, months=[1, 11])
+    counter = EventCounter(core.database, core.event_log)
+    assert await archive.run() == 1
+    await archive.verify()
+    await counter.count()
+    first = await core.database.pool.fetch("SELECT user_id, event_id FROM first_events")
+    expected = {each.user_id: each.id for each in sorted(accepted, key=lambda each: (each.occurred_at, each.id))[::-1]}
+    assert dict(map(tuple, first)) == expected
+    await archive.verify()
 
 
 async def test_the_manifest_is_the_same_beside_the_files(core: Core, archive: Archive) -> None:

@@ -150,8 +150,8 @@ NEVER = {
     "deployment_secrets.name", "erasures.pseudonym", "event_archives.partition", "event_archives.state",
     "leases.holder", "leases.name", "occurrences.status", "prize_steps.status", "prizes.status", "quarantine.reason",
     "quarantine.status", "quarantine.unranked_reason", "rankings.state", "rollup_queue.event_ids",
-    "rollup_queue.occurred_at", "rollups.grain", "schema_version.version_num", "stream_losses.reason",
-    "stream_mark.incarnation", "webhook_deliveries.last_error", "webhook_deliveries.status",
+    "rollup_queue.occurred_at", "rollups.grain", "schema_version.version_num", "schema_version.works_from",
+    "stream_losses.reason", "stream_mark.incarnation", "webhook_deliveries.last_error", "webhook_deliveries.status",
 }  # fmt: skip
 """Columns in which no player's id stands, whatever a player is called."""
 

@@ -1,6 +1,7 @@
 """What the logs look like, and that no secret reaches them."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -13,26 +14,29 @@ import logging, structlog
 from grandstand.telemetry import logs
 logs.configure({form!r}, "info", "tester")
 structlog.get_logger("ours").info("started", url="postgresql://joe:hunter2@db/game", key="gs_server_abcdefghijklmnop")
-logging.getLogger("theirs").warning("token %s", "eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl")
+logging.getLogger("theirs").warning("token %s", "eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl" + {evil!r})
 try:
-    raise ValueError("gs_admin_abcdefghijklmnop")
+    raise ValueError("gs_admin_abcdefghijklmnop" + {evil!r})
 except ValueError:
     structlog.get_logger("ours").exception("failed")
 structlog.get_logger("ours").debug("not written")
+structlog.get_logger("ours").warning("odd", user={evil!r}, raw={evil!r}.encode(), inside=[{evil!r}])
 """
+EVIL = "\r\n\u2028\x9b2J\x1b[2K\n2026-01-01T00:00:00.000000Z [info     ] forged\n"
 SECRETS = ("hunter2", "abcdefghijklmnop", "c2lnbmF0dXJl")
 
 
 def output(form: str) -> str:
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(form=form)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM.format(form=form, evil=EVIL)], capture_output=True, text=True, check=True
     )
     assert result.stdout == ""
     return result.stderr
 
 
 def test_json_is_one_object_a_line() -> None:
-    first, second, third = [json.loads(line) for line in output("json").splitlines()]
+    first, second, third, fourth = [json.loads(line) for line in output("json").splitlines()]
+    assert fourth["user"] == fourth["raw"] == EVIL
     assert (first["event"], first["level"], first["role"]) == ("started", "info", "tester")
     assert second["event"].startswith("token")
     assert "ValueError" in third["exception"]
@@ -44,6 +48,14 @@ def test_secrets_are_blotted_out(form: str) -> None:
     assert "started" in written
     assert "not written" not in written
     assert not [secret for secret in SECRETS if secret in written]
+
+
+def test_what_somebody_sent_is_no_line_of_its_own() -> None:
+    written = output("text")
+    records = [line for line in written.split("\n") if line and not line.startswith(" ")]
+    assert [re.split(r" +", line.partition("] ")[2])[0] for line in records] == ["started", "token", "failed", "odd"]
+    assert written.count("forged") == 5
+    assert not set(written) & set("\r\x1b\x9b\u2028")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,10 @@ class State:
     resets: list[tuple[str, list[datetime]]] = field(default_factory=list)
     bans: list[tuple[str, datetime | None, datetime | None]] = field(default_factory=list)
     archived: list[tuple[str, str, datetime]] = field(default_factory=list)
+    waiting: bytes = b""
+
+    async def waiting_texts(self) -> bytes:
+        return self.waiting
 
     async def events(self, event_ids: Sequence[str]) -> list[Stored]:
         return [row for row in self.rows if row.event_id in event_ids]
@@ -100,6 +104,13 @@ async def test_what_nobody_acknowledged_may_be_missing(state: State) -> None:
     maybe = Event(f"{9:032x}", "coins_found", "user-9", {"coins": 1}, NOON)
 
     assert await audited(state, maybe) == set()
+
+
+async def test_what_waits_in_the_stream_is_late_and_not_lost(state: State) -> None:
+    _lose_a_row(state)
+    state.waiting = EVENTS[-1].as_json()["id"].encode()
+
+    assert await audited(state) == {"not_healed"}
 
 
 def _lose_a_row(state: State) -> None:

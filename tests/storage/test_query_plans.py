@@ -42,14 +42,14 @@ async def plan(core: Core, name: str, *arguments: Any) -> str:
     return "\n".join(row[0] for row in rows)
 
 
-COLUMNS = ([1], ["player-1"], [5], [b""], [NOON], [UUID(int=1)], [None])
+COLUMNS = ("{1}", ["player-1"], "{5}", [b""], [NOON], f"{{{UUID(int=1)}}}", [None])
 
 
 @pytest.mark.parametrize("has_statistics", [False, True])
 async def test_batches_use_indexes(large: Core, has_statistics: bool) -> None:
     if has_statistics:
         await large.database.pool.execute("ANALYZE entries, events")
-    known = await plan(large, "events/find_known_ids.sql", [UUID(int=1)])
+    known = await plan(large, "events/find_known_ids.sql", f"{{{UUID(int=1)}}}")
     for partition in ("events_2026_10", "events_2026_11"):
         assert re.search(rf"Index (Only )?Scan using {partition}_id on {partition}", known), known
     assert "Seq Scan" not in known

@@ -90,7 +90,8 @@ SEED = [
     """
     INSERT INTO erasures (erasure_id, user_hash, user_id, pseudonym, requested_at, finished_at)
     SELECT lpad(to_hex(n), 32, '0')::uuid, 'x', CASE WHEN n % 1000 = 0 THEN 'player-' || n END,
-        CASE WHEN n % 1000 = 0 THEN 'p' END, $1::timestamptz + n * interval '1 minute',
+        CASE WHEN n % 1000 = 0 THEN 'erased-' || lpad(to_hex(n), 32, '0') END,
+        $1::timestamptz + n * interval '1 minute',
         CASE WHEN n % 1000 = 0 THEN NULL ELSE now() END
     FROM generate_series(1, 20000) n
     """,

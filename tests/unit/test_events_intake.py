@@ -25,7 +25,9 @@ class Stream:
         self.may_end = asyncio.Semaphore(0)
         self.problem: Exception | None = None
 
-    async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
+    async def append(
+        self, high: Sequence[Event], low: Sequence[Event], received_at: datetime, traces: tuple[bytes, bytes]
+    ) -> None:
         self.writes.append([event.user_id for event in [*high, *low]])
         self.began.release()
         await self.may_end.acquire()

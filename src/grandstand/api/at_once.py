@@ -4,7 +4,7 @@ A page that is kept costs less than what ASGI does around it, so the server asks
 whatever it would have to wait for, or that is not a plain GET; then the request takes the usual way, untouched.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, cast
 
 from litestar.types import ASGIApp
@@ -18,13 +18,13 @@ class Whole(NamedTuple):
     body: bytes
 
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
-"""Names in lower case."""
+SingleHeaders = Mapping[bytes, bytes]
+"""The headers of a request in which none came twice. Names in lower case."""
 
 Answer = tuple[Whole, bytes]
 """A kept answer, and the headers that are this request's own, as they are sent."""
 
-AnswerAtOnce = Callable[[bytes, RawHeaders, str | None], Answer | None]
+AnswerAtOnce = Callable[[bytes, SingleHeaders, str | None], Answer | None]
 """Takes the target of a GET (as it was sent), its headers and the peer's address."""
 
 

@@ -11,7 +11,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from grandstand.api.access import has_credential
-from grandstand.api.at_once import Answer, RawHeaders
+from grandstand.api.at_once import Answer, SingleHeaders
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
 from grandstand.api.limits import admit_reader_at_once, admit_request, with_headers
@@ -38,15 +38,13 @@ UNMARKED_SUFFIXES = ("/lookup", "/scores")
 _TELLING = frozenset(
     (
         b"authorization",
-        b"if-none-match",
-        b"x-forwarded-for",
         b"content-length",
         b"transfer-encoding",
         b"expect",
         b"upgrade",
     )
 )
-"""Headers on which the answer of a page depends, or that announce more than a head."""
+"""Headers with which the answer is for one alone, or that announce more than a head."""
 
 LIVE_ROUTE = "/api/leaderboards/{key}/live"
 TOURNAMENT_LIVE_ROUTE = "/api/tournaments/{tournament_id}/live"
@@ -90,27 +88,18 @@ class Front:
             route, status = await self._answer(scope, receive, send, headers)
         self._counts.add(route, status, time.perf_counter() - began_at)
 
-    def answer_at_once(self, target: bytes, headers: RawHeaders, peer: str | None) -> Answer | None:
+    def answer_at_once(self, target: bytes, headers: SingleHeaders, peer: str | None) -> Answer | None:
         """Answer a GET of a page that is held, for whoever needs not wait to be counted; see `at_once.py`."""
-        if peer is None or not target.startswith(_BOARDS_BYTES):
+        if peer is None or not target.startswith(_BOARDS_BYTES) or not _TELLING.isdisjoint(headers):
             return None
         began_at = time.perf_counter()
-        asked = forwarded = b""
-        for name, value in headers:
-            if name in _TELLING:
-                # What changes the answer otherwise, or comes twice, is for the usual way.
-                if name == b"if-none-match" and not asked:
-                    asked = value
-                elif name == b"x-forwarded-for" and not forwarded:
-                    forwarded = value
-                else:
-                    return None
         held = self._pages.cache.find(target if b"?" in target else target + b"?")
         if held is None:
             return None
-        lines = admit_reader_at_once(peer, forwarded, self._services)
+        lines = admit_reader_at_once(peer, headers.get(b"x-forwarded-for", b""), self._services)
         if lines is None:
             return None
+        asked = headers.get(b"if-none-match", b"")
         # Most clients send the one tag that they were given.
         is_unchanged = bool(asked) and (asked == held.tag or is_held(held.reply, asked))
         whole = held.unchanged if is_unchanged else held.whole

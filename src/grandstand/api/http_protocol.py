@@ -18,7 +18,7 @@ import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from grandstand.api.at_once import AnswerAtOnce
+from grandstand.api.at_once import AnswerAtOnce, SingleHeaders
 from grandstand.api.problems import HeadTooLargeError, reply_of
 from grandstand.api.request_heads import check_head, without_upgrade
 from grandstand.api.wire import OPEN_WIRE, Wire
@@ -114,12 +114,18 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._has_progress = True
         try:
             version, method = self.parser.get_http_version(), self.parser.get_method()
-            self.url = check_head(version, method, self.url, self.headers)
+            by_name = dict(self.headers)
+            self.url = check_head(version, method, self.url, self.headers, by_name)
         except MalformedError as error:
             self._refusal = error
             raise
-        if self.parser.should_upgrade() or (self._may_answer_at_once and self._answers_at_once()):
+        if self.parser.should_upgrade():
             return
+        if self._may_answer_at_once:
+            self._may_answer_at_once = False
+            is_plain = version == "1.1" and len(by_name) == len(self.headers)
+            if is_plain and self._answers_at_once(method, by_name):
+                return
         self._begin_usually()
 
     def on_body(self, body: bytes) -> None:
@@ -209,20 +215,17 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {OPEN_WIRE: self._open_wire}  # type: ignore[dict-item]
         super().on_headers_complete()
 
-    def _answers_at_once(self) -> bool:
-        self._may_answer_at_once = False
-        parser = self.parser
+    def _answers_at_once(self, method: bytes, by_name: SingleHeaders) -> bool:
         if (
             self._at_once is None
+            or method != b"GET"
             or self._is_busy()
             or self.flow.write_paused
             or self.transport.is_closing()
-            or parser.get_method() != b"GET"
-            or not parser.should_keep_alive()
-            or parser.get_http_version() != "1.1"
+            or not self.parser.should_keep_alive()
         ):
             return False
-        answer = self._at_once(self.url, self.headers, self.client[0] if self.client else None)
+        answer = self._at_once(self.url, by_name, self.client[0] if self.client else None)
         if answer is None:
             return False
         (status_line, headers, body), own_headers = answer

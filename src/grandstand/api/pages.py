@@ -27,6 +27,10 @@ ENTRY_BYTES = 1024
 """What a page costs beside its name and body, roughly: headers, tuples, its place in the dictionary."""
 
 
+class _HiddenError(Exception):
+    """The board is not public any more."""
+
+
 class HeldPage(NamedTuple):
     """A page that is kept, and both answers with it as they are sent: 200, and 304 for a client that has it."""
 
@@ -81,19 +85,25 @@ class Pages:
         if visibility != "public":
             return await self._read(principal, encoded_key, query)
         name, part = page_name(scope), query.part()
+        # Only of a whole board it is known what changes it.
+        is_kept = part == Part(part.period) and len(name) <= NAME_BYTES_MAX
         held = self.cache.find(name)
         if held is not None:
             return held.reply
 
         def mark() -> Hashable | None:
-            # Only of a whole board it is known what changes it.
-            is_kept = part == Part(part.period) and len(name) <= NAME_BYTES_MAX
             return self._services.reader.generation(key, part) if is_kept else None
 
         async def render() -> HeldPage:
+            # Asked once more, under the mark: it may have changed since.
+            if await self._services.reader.visibility(key) != "public":
+                raise _HiddenError
             return HeldPage.of(await self._page(key, query, query.user_id(), "public"))
 
-        return (await self.cache.compute(name, mark, render)).reply
+        try:
+            return (await self.cache.compute(name, mark, render)).reply
+        except _HiddenError:
+            return await self._read(principal, encoded_key, query)
 
     async def _read(self, principal: Principal, encoded_key: str, query: Query) -> Reply:
         key = read_key(encoded_key)

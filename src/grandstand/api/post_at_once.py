@@ -15,13 +15,14 @@ from typing import Any, cast
 from litestar.types import ASGIApp, HTTPScope
 
 from grandstand.api.access import authorization_of, require_sender
-from grandstand.api.at_once import RawHeaders, Whole
+from grandstand.api.at_once import Whole
 from grandstand.api.bodies import check_whole_body
 from grandstand.api.events import EVENTS_PATH, reply_of_receipt
 from grandstand.api.limits import admit_events, admit_events_at_once, admit_request
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
 from grandstand.api.replies import Headers, Reply, headers_of
 from grandstand.api.request_counts import RequestCounts
+from grandstand.api.request_heads import RawHeaders
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
 from grandstand.domain.errors import GrandstandError

@@ -7,7 +7,7 @@ begins in the usual way, with its clocks and its limits, as if it had never been
 from functools import partial
 from typing import Any
 
-from grandstand.api.at_once import Whole
+from grandstand.api.at_once import SingleHeaders, Whole
 from grandstand.api.http_protocol import HEAD_BYTES_MAX, LimitedHttpProtocol
 from grandstand.api.post_at_once import EVENTS_TARGET, PostAtOnce
 
@@ -76,30 +76,23 @@ class PostingHttpProtocol(LimitedHttpProtocol):
             super().on_body(body)
             super().on_message_complete()
 
-    def _answers_at_once(self) -> bool:
-        return super()._answers_at_once() or self._holds()
+    def _answers_at_once(self, method: bytes, by_name: SingleHeaders) -> bool:
+        return super()._answers_at_once(method, by_name) or (method == b"POST" and self._holds(by_name))
 
-    def _holds(self) -> bool:
+    def _holds(self, by_name: SingleHeaders) -> bool:
         """Hold a request back until its body ends, if it is a plain post of events and nothing else is under way."""
-        parser = self.parser
         if (
             self.url != EVENTS_TARGET
             or self._post_at_once is None
             or self.client is None
-            or parser.get_method() != b"POST"
             or self._is_busy()
             or self.flow.write_paused
             or self.transport.is_closing()
-            or not parser.should_keep_alive()
-            or parser.get_http_version() != "1.1"
+            or not self.parser.should_keep_alive()
+            or not _TELLING.isdisjoint(by_name)
         ):
             return False
-        length = b""
-        for name, value in self.headers:
-            if name in _TELLING or (name == b"content-length" and length):
-                return False
-            if name == b"content-length":
-                length = value
+        length = by_name.get(b"content-length", b"")
         if not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX or int(length) > HEAD_BYTES_MAX:
             return False
         self._held = []

@@ -4,7 +4,7 @@ The parser takes more than that. What another server in front could read in anot
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from grandstand.domain.errors import MalformedError
@@ -18,15 +18,24 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._~%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)([^#]*)", re.IGNORECASE)
 
 
-def check_head(version: str, method: bytes, target: bytes, headers: RawHeaders) -> bytes:
+def check_head(
+    version: str, method: bytes, target: bytes, headers: RawHeaders, by_name: Mapping[bytes, bytes]
+) -> bytes:
     """Return the target as a path with its query, also of one that was sent with a scheme and a host.
+
+    `by_name` are the same headers, of those that came twice the last.
 
     Raises:
         MalformedError: it is of another version, has no `Host` or several, or a target that is not for this server.
     """
     if version not in _VERSIONS:
         raise MalformedError("This server speaks HTTP/1.1 and HTTP/1.0.")
-    hosts = [value for name, value in headers if name == b"host"]
+    if len(by_name) == len(headers):
+        # Nothing came twice, so this need not be looked for one by one.
+        host = by_name.get(b"host")
+        hosts = [] if host is None else [host]
+    else:
+        hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1:
         if hosts:
             raise MalformedError("Send one `Host` header.")

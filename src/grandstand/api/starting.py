@@ -3,10 +3,11 @@
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from grandstand.api.at_once import Answer, AnswerAtOnce, RawHeaders, at_once_of
+from grandstand.api.at_once import Answer, AnswerAtOnce, SingleHeaders, at_once_of
 from grandstand.api.post_at_once import PostAtOnce, Respond, post_at_once_of
 from grandstand.api.problems import reply_of
 from grandstand.api.replies import json_reply, send_reply
+from grandstand.api.request_heads import RawHeaders
 from grandstand.domain.errors import UnavailableError
 
 LIVE_PATH = "/api/health/live"
@@ -24,7 +25,7 @@ class StartingApp:
         """Let the app answer from now on."""
         self._app, self._at_once, self._post_at_once = app, at_once_of(app), post_at_once_of(app)
 
-    def answer_at_once(self, target: bytes, headers: RawHeaders, peer: str | None) -> Answer | None:
+    def answer_at_once(self, target: bytes, headers: SingleHeaders, peer: str | None) -> Answer | None:
         """Answer as the app does that has begun."""
         return None if self._at_once is None else self._at_once(target, headers, peer)
 

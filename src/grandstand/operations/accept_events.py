@@ -105,6 +105,8 @@ class EventIntake:
         self._writing = 0
         self._is_away = False
         self._was_waiting = False
+        self._read_batch = traces.spanned("validate", read_batch)
+        self._write_in_span = traces.spanned_async("append", self._write)
 
     async def accept(
         self,
@@ -127,12 +129,10 @@ class EventIntake:
             UnavailableError: the stream is out of reach, or too much waits for it; nothing is taken.
 
         """
-        with traces.span("validate"):
-            judged = self.judge(body, only_user_id, signatures)
+        judged = self.judge(body, only_user_id, signatures)
         if admit is not None:
             await admit(judged.valid)
-        with traces.span("append"):
-            await self.write(judged)
+        await self._write_in_span(judged.outcome, judged.size_bytes, judged.received_at)
         return judged.receipt
 
     def judge(self, body: bytes, only_user_id: str | None = None, signatures: SignatureCheck | None = None) -> Judged:
@@ -142,7 +142,7 @@ class EventIntake:
             MalformedError, InvalidError, ForbiddenError, TooLargeError: as for `accept`.
         """
         received_at = clock.now()
-        outcome = read_batch(body, self._current_limits(), received_at, only_user_id, signatures)
+        outcome = self._read_batch(body, self._current_limits(), received_at, only_user_id, signatures)
         if outcome.rejected:
             _count_rejected(outcome.rejected)
             if not outcome.high and not outcome.low:

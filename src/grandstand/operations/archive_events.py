@@ -27,12 +27,14 @@ import asyncpg
 import msgspec
 import structlog
 
+from grandstand.domain.partitions import PartitionRange
 from grandstand.storage import parquet
 from grandstand.storage.archive_places import ArchivePlace
 from grandstand.storage.event_archives import ArchiveFile, EventArchive, EventArchives, Measure
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
-from grandstand.storage.postgres import Database
+from grandstand.storage.postgres import Connection, Database
+from grandstand.storage.rollups import RollupsBusyError, RollupStore
 
 _ATTEMPTS = 20
 _ATTEMPT_SECONDS = 1.0
@@ -74,6 +76,7 @@ class EventArchiver:
         self._on_step = on_step
         self._attempts = attempts
         self._attempt_seconds = attempt_seconds
+        self._rollups = RollupStore()
 
     async def archive(self, ends_by: datetime, now: datetime) -> int:
         """Archive every partition whose range was over at `ends_by`; return how many left PostgreSQL.
@@ -100,6 +103,11 @@ class EventArchiver:
     async def _resume(self) -> int:
         """Bring to an end what a process left that is no more; return how many partitions left."""
         count = 0
+        async with self._database.transaction() as connection:
+            await self._fence(connection)
+            for table in await self._archives.list_restoring(connection):
+                # Who restores is alone, as this process is now.
+                await self._archives.drop_restoring(connection, table)
         async with self._database.connection() as connection:
             under_way = await self._archives.under_way(connection)
         for archive in under_way:
@@ -194,12 +202,30 @@ class EventArchiver:
         return await self._drop(archive._replace(state="detached"))
 
     async def _detach(self, archive: EventArchive) -> bool:
+        # Before the ledger is held, so that no batch waits for it.
+        while await self._count_some(archive):
+            pass
         async with self._database.transaction() as connection:
             await self._fence(connection)
             await self._archives.limit_lock_waits(connection)
             # Alone: the next batch looks up its ids when the partition has left, and sees those of the archive.
             await self._ledger.seize(connection)
+            if await self._has_queued(connection, archive):
+                raise RollupsBusyError
             return await self._archives.detach(connection, archive)
+
+    async def _count_some(self, archive: EventArchive) -> int:
+        """Count into the rollups while the partition's events wait for it: of some the rows themselves are read."""
+        async with self._database.transaction() as connection:
+            await self._fence(connection)
+            if not await self._has_queued(connection, archive):
+                return 0
+            await self._rollups.lock(connection)
+            return await self._rollups.count(connection)
+
+    async def _has_queued(self, connection: "Connection[Any]", archive: EventArchive) -> bool:
+        partition = PartitionRange(archive.partition, archive.starts_at, archive.ends_at)
+        return await self._rollups.has_queued(connection, partition)
 
     async def _drop(self, archive: EventArchive) -> bool:
         async with self._database.transaction() as connection:
@@ -234,7 +260,7 @@ class EventArchiver:
         for attempt in range(self._attempts):
             try:
                 return await action()
-            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, RollupsBusyError):
                 if attempt + 1 < self._attempts:
                     # Everybody who waited behind the attempt has a turn before the next one.
                     await asyncio.sleep(self._attempt_seconds)

@@ -112,8 +112,10 @@ class ErasureFinisher:
             await self._rollups.lock(connection)
             # Alone: no replay is to have read events of before and not yet heard that they do not count.
             await self._ledger.seize(connection)
-            if await self._erasures.rename_events(connection, erasure, _EVENTS):
-                # An archive came back after they were renamed, as none can any more; the next round goes on.
+            if await self._erasures.rename_events(connection, erasure, _EVENTS) or (
+                await self._erasures.has_archived_events(connection, erasure)
+            ):
+                # An archive came back after they were renamed, or is about to; the next round goes on.
                 return False
             # No batch is under way: of what is counted, what was received after the request stays the player's.
             while await self._rollups.count(connection):

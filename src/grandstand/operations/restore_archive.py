@@ -1,5 +1,6 @@
 """Brings an archived partition back into PostgreSQL for a while, verified before its files go."""
 
+import contextlib
 from datetime import datetime
 
 import structlog
@@ -53,18 +54,29 @@ class ArchiveRestorer:
             if archive is None or archive.state != "dropped":
                 raise NotRestorableError(f"There is no archive {archive_id} whose events left PostgreSQL.")
             files = await self._archives.files_of(connection, archive_id)
-        measure = await self._fill(archive, files)
-        if measure != (archive.events, archive.checksum):
-            raise ArchiveDiffersError(f"The files of archive {archive_id} do not hold what was archived.")
+        try:
+            measure = await self._fill(archive, files)
+            if measure != (archive.events, archive.checksum):
+                raise ArchiveDiffersError(f"The files of archive {archive_id} do not hold what was archived.")
+            await self._attach(archive, until)
+        except BaseException:
+            # Whose events these are may be erased, and what is no partition is not searched for them. Where this fails
+            # as well, the next round of archiving does it, and erasures wait for that.
+            with contextlib.suppress(Exception):
+                async with self._database.connection() as connection:
+                    await self._archives.drop_restoring(connection, archive.restoring)
+            raise
+        _log.info("archive_restored", archive_id=archive_id, events=measure.events)
+        await self._archiver.forget(archive)
+        return measure.events
+
+    async def _attach(self, archive: EventArchive, until: datetime) -> None:
         async with self._database.transaction() as connection:
             await self._fence(connection)
             await self._archives.limit_lock_waits(connection)
             await self._ledger.seize(connection)
             if not await self._archives.attach(connection, archive, until):
-                raise ArchiveDiffersError(f"Archive {archive_id} changed meanwhile; try again.")
-        _log.info("archive_restored", archive_id=archive_id, events=measure.events)
-        await self._archiver.forget(archive)
-        return measure.events
+                raise ArchiveDiffersError(f"Archive {archive.archive_id} changed meanwhile; try again.")
 
     async def _fill(self, archive: EventArchive, files: list[tuple[int, str]]) -> Measure:
         if not files:

@@ -66,7 +66,7 @@ class ErasureStore:
         return found
 
     async def has_archived_events(self, connection: "Connection[Any]", erasure: Erasure) -> bool:
-        """Return whether archived files still name the player."""
+        """Return whether archived files, or what is about to go with them, still name the player or may do so."""
         found: bool = await connection.fetchval(
             queries.load("erasures/has_archived_events.sql"), erasure.user_id, erasure.requested_at
         )

@@ -236,6 +236,14 @@ class EventArchives:
         """Make an empty table for the events of an archive."""
         await connection.execute(_filled("create_restoring", **_range(archive)))
 
+    async def list_restoring(self, connection: "Connection[Any]") -> list[str]:
+        """Return the tables of restores that are under way, or that came to nothing."""
+        return [row["name"] for row in await connection.fetch(queries.load("event_archives/list_restoring.sql"))]
+
+    async def drop_restoring(self, connection: "Connection[Any]", table: str) -> None:
+        """Drop the table of a restore that came to nothing: it holds what erasures do not reach."""
+        await connection.execute(_filled("drop_restoring", table=table))
+
     async def index_restoring(self, connection: "Connection[Any]", archive: EventArchive) -> None:
         """Give the filled table the indexes of a partition."""
         statement = _filled("index_restoring", table=archive.restoring)

@@ -4,6 +4,9 @@ Beside a deployment that goes on working: see docs/decisions/0036.
 """
 
 import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -25,6 +28,9 @@ from grandstand.storage.schema_version import SchemaVersion
 SCRIPTS = Path(__file__).parent / "migrations"
 PATIENCE_SECONDS = 60.0
 _CONNECT_TIMEOUT_SECONDS = 5
+_ASK_SECONDS = 0.2
+"""Between two looks whether another migrator has ended."""
+
 _BUILDER = "index_builder"
 _IN_THE_WAY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
@@ -76,13 +82,7 @@ def migrate(
 
 
 def _migrate(database_url: str, schema: str, patience_seconds: float, scripts: Path, target: str) -> None:
-    with _connect(database_url) as guard, guard.transaction():
-        # A lock of the transaction, which keeps nothing else open: behind a pooler nothing but that keeps a session.
-        begin = {"schema": schema, "name": "grandstand migrate", "lock_timeout": "0"}
-        guard.execute(queries.load("migrate/begin.sql"), begin)
-        guard.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_number(schema),))
-        # A query with parameters keeps its snapshot until the next statement, and an index's build would wait for it.
-        guard.execute("SET LOCAL lock_timeout TO 0")
+    with _connect(database_url) as guard, _alone(guard, schema):
         found = _version(database_url, schema)
         head = ScriptDirectory.from_config(_config(scripts)).get_current_head()
         if found is not None and head is not None and found.version > head:
@@ -92,6 +92,27 @@ def _migrate(database_url: str, schema: str, patience_seconds: float, scripts: P
             return
         _make_schema(database_url, schema)
         _upgrade(database_url, schema, patience_seconds, scripts, target)
+
+
+@contextmanager
+def _alone(guard: psycopg.Connection, schema: str) -> Iterator[None]:
+    """Wait until nobody else migrates the schema, and keep others out.
+
+    Whoever waits asks again and again, in a transaction each: one that waited for the lock would keep its snapshot, and
+    the build of an index, by whom it waits for, would wait for that.
+    """
+    begin = {"schema": schema, "name": "grandstand migrate", "lock_timeout": "0"}
+    while True:
+        # A lock of the transaction, which keeps nothing else open: behind a pooler nothing but that keeps a session.
+        with guard.transaction():
+            guard.execute(queries.load("migrate/begin.sql"), begin)
+            asked = guard.execute("SELECT pg_try_advisory_xact_lock(%s)", (_lock_number(schema),)).fetchone()
+            # A query with parameters keeps its snapshot until the next statement.
+            guard.execute("SET LOCAL lock_timeout TO 0")
+            if asked == (True,):
+                yield
+                return
+        time.sleep(_ASK_SECONDS)
 
 
 def _connect(database_url: str) -> psycopg.Connection:

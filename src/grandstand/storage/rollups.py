@@ -45,6 +45,12 @@ class RollupStore:
         (row,) = await connection.fetch(queries.load("rollups/lag.sql"))
         return row["lag_seconds"], row["events"]
 
+    async def has_queued(self, connection: "Connection[Any]", partition: PartitionRange) -> bool:
+        """Return whether events of a partition wait to be counted."""
+        days = partition.starts_at.date(), partition.ends_at.date()
+        found: bool = await connection.fetchval(queries.load("rollups/has_queued.sql"), *days)
+        return found
+
     async def count(self, connection: "Connection[Any]") -> int:
         """Count some queued batches and forget them; return how many. Needs the lock."""
         batches = [row[0] for row in await connection.fetch(queries.load("rollups/take.sql"), _COUNTED_EVENTS)]

@@ -4,12 +4,14 @@ Everything goes through structlog, also what libraries log with `logging`. A lin
 processes that share a terminal do not mix.
 """
 
+import io
 import logging
 import os
 import re
 import sys
+import textwrap
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
 
@@ -23,6 +25,9 @@ SECRETS = re.compile(
     r"|(eyJ[A-Za-z0-9_-]{5,})\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
     r"|([a-z][a-z0-9+]*://[^\s:/@]*:)[^\s/@]+(?=@)"
 )
+# What begins a line, turns it around, or makes a terminal do something. JSON has forms for it by itself.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_CONTROLS_IN_LINES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 # Libraries that say at `info` what is of no use to an operator.
 QUIET_LOGGERS = ("alembic", "httpx", "httpcore", "uvicorn")
 # And at `warning`: what any client can cause (uvicorn), with a traceback what we say in one line (asyncpg).
@@ -99,17 +104,36 @@ def _rendering(as_text: bool) -> list[Any]:
     if as_text:
         renderer: Any = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
-            exception_formatter=structlog.dev.plain_traceback,
+            exception_formatter=_write_traceback,
         )
-        return [_protect, renderer, _blot]
-    return [_protect, structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str), _blot]
+        return [_decode, _keep_in_line, renderer, _blot]
+    return [_decode, structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str), _blot]
 
 
-def _protect(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _decode(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
         if isinstance(value, bytes):
             event[name] = value.decode(errors="replace")
     return event
+
+
+def _keep_in_line(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Let no value that somebody sent look like a line of its own; what is no text is shown as its `repr`."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = _CONTROLS.sub(_escape, value)
+    return event
+
+
+def _write_traceback(target: TextIO, exc_info: Any) -> None:
+    """Write a traceback so that no line of it, whatever the message is, begins where records do."""
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    target.write(textwrap.indent(_CONTROLS_IN_LINES.sub(_escape, written.getvalue()), "    "))
+
+
+def _escape(found: re.Match[str]) -> str:
+    return repr(found[0])[1:-1]
 
 
 def _blot(_: Any, __: str, line: str) -> str:

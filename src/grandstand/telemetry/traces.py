@@ -1,15 +1,16 @@
 """Traces: what happened to one request, from its first byte to the rank, as spans of OpenTelemetry.
 
-Off by default, and then every call here costs as much as a comparison. `telemetry/otel.py` is loaded only where
-`GRANDSTAND_TRACES_ENABLED` is set. Attributes come from bounded sets or are numbers: never what a caller sends,
-never an id of a user. docs/operating/traces.md lists spans and attributes.
+Off by default, and then every call here costs as much as a comparison, and what is `spanned` nothing.
+`telemetry/otel.py` is loaded only where `GRANDSTAND_TRACES_ENABLED` is set. Attributes come from bounded sets or are
+numbers: never what a caller sends, never an id of a user. docs/operating/traces.md lists spans and attributes.
 """
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from functools import wraps
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from grandstand.settings import SettingsError
 
@@ -25,6 +26,9 @@ NO_TRACE = b""
 Attribute = str | int | bool
 
 _NOTHING = nullcontext()
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class RequestSpan(Protocol):
@@ -108,6 +112,35 @@ def work(name: str, **attributes: Attribute) -> AbstractContextManager[None]:
 def span(name: str, **attributes: Attribute) -> AbstractContextManager[None]:
     """Open a span within the one that is open; without one nothing is recorded."""
     return _NOTHING if _tracing is None else _tracing.span(name, **attributes)
+
+
+def spanned(name: str, function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that does the same within a span; the same function where this process does not trace by now.
+
+    For what happens once a request: there even a span that is none would show.
+    """
+    if _tracing is None:
+        return function
+
+    @wraps(function)
+    def run(*arguments: P.args, **options: P.kwargs) -> T:
+        with span(name):
+            return function(*arguments, **options)
+
+    return run
+
+
+def spanned_async(name: str, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """As `spanned`, for what is awaited."""
+    if _tracing is None:
+        return function
+
+    @wraps(function)
+    async def run(*arguments: P.args, **options: P.kwargs) -> T:
+        with span(name):
+            return await function(*arguments, **options)
+
+    return run
 
 
 def batch(blocks: Sequence[tuple[bytes, datetime]], events: int) -> AbstractContextManager[None]:
