@@ -106,7 +106,6 @@ def first(answers: bytes) -> tuple[list[bytes], bytes]:
         (event(), None, b"", 401),
         (event(), "nobody", b"", 401),
         (event(), "client", b"", 403),
-        (event(), "server", b"Authorization: Bearer x\r\n", 401),
         (event(), "server", b"Content-Type: text/html\r\n", 415),
     ],
 )  # fmt: skip
