@@ -74,6 +74,17 @@ async def read_body(scope: HTTPScope, receive: Receive, bytes_max: int) -> bytes
     return b"".join(pieces)
 
 
+def check_whole_body(scope: HTTPScope, body: bytes, bytes_max: int) -> None:
+    """Check a JSON request's body that has arrived as a whole, and is not encoded.
+
+    Raises:
+        UnsupportedMediaTypeError, TooLargeError: as for `read_body`.
+    """
+    _check_headers(scope, JSON_TYPES, bytes_max)
+    if len(body) > bytes_max:
+        raise _too_large(bytes_max)
+
+
 async def stream_body(scope: HTTPScope, receive: Receive) -> AsyncIterator[bytes]:
     """Yield the decoded pieces of a body of lines, each of bounded size; the client waits while they are worked on.
 

@@ -17,6 +17,7 @@ from grandstand.api.parameters import Query
 from grandstand.api.replies import JSON, NO_STORE, PRIVATE, Reply, encode, json_reply
 from grandstand.api.services import Services
 from grandstand.domain.events import Rejection
+from grandstand.operations.accept_events import Receipt
 
 EVENTS_PATH = "/api/events"
 
@@ -40,7 +41,11 @@ async def take_events(scope: HTTPScope, receive: Receive, services: Services) ->
     body = await read_body(scope, receive, services.settings.body_max_bytes)
     admit = None if principal.user_id is None else partial(admit_events, principal, services)
     signatures = services.authenticator.signatures_of(principal, is_required=services.settings.signed_events_required)
-    receipt = await services.intake.accept(body, principal.user_id, admit, signatures)
+    return reply_of_receipt(await services.intake.accept(body, principal.user_id, admit, signatures))
+
+
+def reply_of_receipt(receipt: Receipt) -> Reply:
+    """Return the 202 of events that are durable."""
     if receipt.rejected:
         content = encode(EventsReceipt(receipt.accepted, receipt.rejected))
     else:

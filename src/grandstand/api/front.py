@@ -18,6 +18,7 @@ from grandstand.api.limits import admit_reader_at_once, admit_request, with_head
 from grandstand.api.live import Opening, open_board, open_tournament, stream_live
 from grandstand.api.pages import Pages, page_name
 from grandstand.api.place_reads import find_place_read
+from grandstand.api.post_at_once import LIMITED_ROUTE, EventPosts, PostAtOnce
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
 from grandstand.api.public_reads import is_held, not_modified
 from grandstand.api.replies import Headers, Reply, send_reply
@@ -49,7 +50,6 @@ LIVE_ROUTE = "/api/leaderboards/{key}/live"
 TOURNAMENT_LIVE_ROUTE = "/api/tournaments/{tournament_id}/live"
 PAGE_ROUTE = "/api/leaderboards/{key}"
 UNKNOWN_ROUTE = "unknown"
-LIMITED_ROUTE = "limited"
 CLIENT_GONE_STATUS = 499
 
 
@@ -66,6 +66,10 @@ class Front:
         self._counts = RequestCounts()
         self._closed = closed_paths(services.settings)
         self._is_partial = not {"ingest", "api"} <= services.roles
+        self.post_at_once: PostAtOnce | None = (
+            None if self._is_not_here("POST", EVENTS_PATH) else EventPosts(services, self._counts).take
+        )
+        """What takes posts of events for whoever has all of one; see `post_at_once.py`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -123,16 +123,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             return
         if self._may_answer_at_once:
             self._may_answer_at_once = False
-            is_plain = method == b"GET" and version == "1.1" and len(by_name) == len(self.headers)
-            if is_plain and self._answers_at_once(by_name):
+            is_plain = version == "1.1" and len(by_name) == len(self.headers)
+            if is_plain and self._answers_at_once(method, by_name):
                 return
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
-        self.url, self.headers, self.expect_100_continue = url, headers, expects
-        self.scope["headers"] = headers
-        # For answers that go on for hours.
-        self.scope["extensions"] = {OPEN_WIRE: self._open_wire}  # type: ignore[dict-item]
-        super().on_headers_complete()
+        self._begin_usually()
 
     def on_body(self, body: bytes) -> None:
         """Note a piece of a body."""
@@ -211,9 +205,20 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(without_upgrade(version, method, self.url, self.headers))
 
-    def _answers_at_once(self, by_name: SingleHeaders) -> bool:
+    def _begin_usually(self) -> None:
+        """Begin with a request by ASGI."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = url, headers, expects
+        self.scope["headers"] = headers
+        # For answers that go on for hours.
+        self.scope["extensions"] = {OPEN_WIRE: self._open_wire}  # type: ignore[dict-item]
+        super().on_headers_complete()
+
+    def _answers_at_once(self, method: bytes, by_name: SingleHeaders) -> bool:
         if (
             self._at_once is None
+            or method != b"GET"
             or self._is_busy()
             or self.flow.write_paused
             or self.transport.is_closing()
@@ -227,12 +232,16 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._is_answered = True
         self.server_state.total_requests += 1
         self.transport.write(b"".join((status_line, self._default_lines(), headers, own_headers, b"\r\n", body)))
+        self._note_quiet()
+        return True
+
+    def _note_quiet(self) -> None:
+        """Begin to count how long nothing is asked, without an own timer for each time."""
         self._quiet_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
-        return True
 
     def _default_lines(self) -> bytes:
         # uvicorn makes a new list every second, for the date.

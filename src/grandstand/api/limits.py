@@ -79,6 +79,14 @@ def admit_reader_at_once(peer: str, forwarded: bytes, services: Services) -> byt
     return None if verdict is None else _lines(limit) % (verdict.remaining, verdict.reset_seconds)
 
 
+def admit_events_at_once(principal: Principal, services: Services, events: int) -> bool:
+    """Count the events that a player's token sends if that needs no waiting; else `admit_events` has to decide."""
+    limit = services.limiter.limits.player_events
+    if limit is None or principal.user_id is None:
+        return True
+    return services.limiter.admit_at_once(limit, principal.user_id, events) is not None
+
+
 async def admit_events(principal: Principal, services: Services, events: int) -> None:
     """Count the events that a player's token sends; those of server keys count nowhere.
 

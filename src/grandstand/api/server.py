@@ -11,7 +11,8 @@ import uvicorn
 from litestar.types import ASGIApp
 
 from grandstand.api.at_once import at_once_of
-from grandstand.api.http_protocol import LimitedHttpProtocol
+from grandstand.api.post_at_once import post_at_once_of
+from grandstand.api.posting_protocol import PostingHttpProtocol
 from grandstand.settings import Settings
 
 KEEP_ALIVE_SECONDS = 30
@@ -48,7 +49,12 @@ async def serve_http(
         app,
         host=settings.host,
         port=settings.port,
-        http=partial(LimitedHttpProtocol, connections_max=connections_max, at_once=at_once_of(app)),  # type: ignore[arg-type]
+        http=partial(  # type: ignore[arg-type]
+            PostingHttpProtocol,
+            connections_max=connections_max,
+            at_once=at_once_of(app),
+            post_at_once=post_at_once_of(app),
+        ),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -4,8 +4,10 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from grandstand.api.at_once import Answer, AnswerAtOnce, SingleHeaders, at_once_of
+from grandstand.api.post_at_once import PostAtOnce, Respond, post_at_once_of
 from grandstand.api.problems import reply_of
 from grandstand.api.replies import json_reply, send_reply
+from grandstand.api.request_heads import RawHeaders
 from grandstand.domain.errors import UnavailableError
 
 LIVE_PATH = "/api/health/live"
@@ -17,14 +19,19 @@ class StartingApp:
     def __init__(self) -> None:
         self._app: ASGIApp | None = None
         self._at_once: AnswerAtOnce | None = None
+        self._post_at_once: PostAtOnce | None = None
 
     def begin(self, app: ASGIApp) -> None:
         """Let the app answer from now on."""
-        self._app, self._at_once = app, at_once_of(app)
+        self._app, self._at_once, self._post_at_once = app, at_once_of(app), post_at_once_of(app)
 
     def answer_at_once(self, target: bytes, headers: SingleHeaders, peer: str | None) -> Answer | None:
         """Answer as the app does that has begun."""
         return None if self._at_once is None else self._at_once(target, headers, peer)
+
+    def post_at_once(self, headers: RawHeaders, body: bytes, peer: tuple[str, int], respond: Respond) -> bool:
+        """Take a post as the app does that has begun."""
+        return self._post_at_once is not None and self._post_at_once(headers, body, peer, respond)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

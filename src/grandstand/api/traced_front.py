@@ -1,5 +1,7 @@
 """The outermost layer while traces are on: each request that is within the limits has a span."""
 
+from typing import Any
+
 from litestar.types import HTTPScope, Receive, Send
 
 from grandstand.api.at_once import Answer, SingleHeaders
@@ -14,6 +16,10 @@ _LENGTH_MAX = 512
 
 class TracedFront(Front):
     """As `Front`. A span would have to wait for the end of a live board for hours, so these have none."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.post_at_once = None
 
     def answer_at_once(self, target: bytes, headers: SingleHeaders, peer: str | None) -> Answer | None:  # noqa: ARG002
         """Answer nothing: every request is to have its span."""

@@ -15,6 +15,7 @@ from grandstand.api.at_once import at_once_of
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.client_address import client_address
 from grandstand.api.parameters import Query
+from grandstand.api.post_at_once import post_at_once_of
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
 from grandstand.api.replies import Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
@@ -83,6 +84,8 @@ class ConsoleApp:
         self._rest = rest
         self.answer_at_once = at_once_of(rest)
         """Pages of boards, which are none of the console's."""
+        self.post_at_once = post_at_once_of(rest)
+        """Posts of events, likewise."""
         self._counts = RequestCounts()
         self._framework = Litestar(
             route_handlers=[self._handler(route) for route in ROUTES],

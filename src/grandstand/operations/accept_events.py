@@ -59,6 +59,24 @@ class Receipt(NamedTuple):
     rejected: list[Rejection]
 
 
+class Judged(NamedTuple):
+    """A request's events, of which some are valid, before they are written."""
+
+    outcome: Accepted
+    size_bytes: int
+    received_at: datetime
+
+    @property
+    def valid(self) -> int:
+        """How many are valid."""
+        return len(self.outcome.high) + len(self.outcome.low)
+
+    @property
+    def receipt(self) -> Receipt:
+        """What the sender is told once they are written."""
+        return Receipt(self.valid, self.outcome.rejected)
+
+
 @dataclass(slots=True, eq=False)
 class _Request:
     high: list[Event]
@@ -111,15 +129,34 @@ class EventIntake:
             UnavailableError: the stream is out of reach, or too much waits for it; nothing is taken.
 
         """
+        judged = self.judge(body, only_user_id, signatures)
+        if admit is not None:
+            await admit(judged.valid)
+        await self._write_in_span(judged.outcome, judged.size_bytes, judged.received_at)
+        return judged.receipt
+
+    def judge(self, body: bytes, only_user_id: str | None = None, signatures: SignatureCheck | None = None) -> Judged:
+        """Judge a request's events: the first half of `accept`, for `write`.
+
+        Raises:
+            MalformedError, InvalidError, ForbiddenError, TooLargeError: as for `accept`.
+        """
         received_at = clock.now()
         outcome = self._read_batch(body, self._current_limits(), received_at, only_user_id, signatures)
-        _count_rejected(outcome.rejected)
-        if not outcome.high and not outcome.low:
-            raise _none_valid(outcome.rejected)
-        if admit is not None:
-            await admit(len(outcome.high) + len(outcome.low))
-        await self._write_in_span(outcome, len(body), received_at)
-        return Receipt(len(outcome.high) + len(outcome.low), outcome.rejected)
+        if outcome.rejected:
+            _count_rejected(outcome.rejected)
+            if not outcome.high and not outcome.low:
+                raise _none_valid(outcome.rejected)
+        return Judged(outcome, len(body), received_at)
+
+    def write(self, judged: Judged) -> "asyncio.Future[None]":
+        """Hand the valid events of a request in: the second half of `accept`. They are durable once the future is done.
+
+        Raises:
+            UnavailableError: too much waits, or the stream is known to be out of reach; the future raises what else
+                `accept` raises.
+        """
+        return self._write(judged.outcome, judged.size_bytes, judged.received_at)
 
     async def accept_lines(self, lines: Sequence[bytes]) -> Receipt:
         """Take history: one event a line, of any age. The `index` of a rejection counts from 0 within this call.
@@ -143,7 +180,7 @@ class EventIntake:
         while self._writers:
             await asyncio.wait(self._writers)
 
-    async def _write(self, outcome: Accepted, size_bytes: int, received_at: datetime) -> None:
+    def _write(self, outcome: Accepted, size_bytes: int, received_at: datetime) -> "asyncio.Future[None]":
         count = len(outcome.high) + len(outcome.low)
         if self._is_away and self._writing:
             # One write at a time finds out whether the stream is back; nobody else waits for its time-out.
@@ -165,7 +202,7 @@ class EventIntake:
             writer = asyncio.create_task(self._write_waiting(), name="write events", context=_OUTSIDE)
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
-        await done
+        return done
 
     async def _write_waiting(self) -> None:
         try:

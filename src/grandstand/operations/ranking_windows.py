@@ -88,6 +88,15 @@ class RankingWindows:
             lambda connection, ranking, total: self._archived_around(connection, ranking, total, user_id, above, below),
         )
 
+    async def place(self, target: Target, user_id: str) -> Window:
+        """Read a user's entry (`own`), None if it has none."""
+        return await self._ask(
+            target,
+            lambda ranking: self._index.place(ranking, user_id),
+            lambda connection, ranking: self._entry_reads.around(connection, ranking, user_id, 0, 0),
+            lambda connection, ranking, total: self._archived_around(connection, ranking, total, user_id, 0, 0),
+        )
+
     async def lookup(self, target: Target, user_ids: Sequence[str]) -> Window:
         """Read the entries of these users, in the order of ranks; those that are not ranked are left out."""
         return await self._ask(

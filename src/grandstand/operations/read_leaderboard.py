@@ -29,7 +29,7 @@ from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
-from grandstand.storage.windows import IndexedEntry, Window
+from grandstand.storage.windows import Window
 
 PAGE_MAX = 1000
 NEARBY_MAX = 100
@@ -127,7 +127,11 @@ class LeaderboardReader:
         Raises:
             NotFoundError: `not_ranked` when the player has no entry on the board.
         """
-        target, window, own = await self._around(key, user_id, 0, 0, part)
+        target = await self._target(key, user_id, part)
+        window = await self._windows.place(target, user_id)
+        own = window.own
+        if own is None:
+            raise _not_ranked(key)
         entry = (await view_entries(self._names, target.board, window.total, [own]))[0]
         bucket = target.bucket
         if target.board.definition.bucket_size is not None and bucket is None and target.ranking is not None:
@@ -157,7 +161,11 @@ class LeaderboardReader:
         """
         _check_range("above", above, 0, NEARBY_MAX)
         _check_range("below", below, 0, NEARBY_MAX)
-        target, window, own = await self._around(key, user_id, above, below, part)
+        target = await self._target(key, user_id, part)
+        window = await self._windows.around(target, user_id, above, below)
+        own = window.own
+        if own is None:
+            raise _not_ranked(key)
         page = await self._page(target, window, len(window.entries))
         page.user = next(entry for entry in page.entries if entry.rank == own.rank)
         return page
@@ -213,17 +221,11 @@ class LeaderboardReader:
             total=total,
         )
 
-    async def _around(
-        self, key: str, user_id: str, above: int, below: int, part: Part
-    ) -> tuple[Target, Window, IndexedEntry]:
+    async def _target(self, key: str, user_id: str, part: Part) -> Target:
         if not can_exist(user_id):
             await self._finder.board(key)
             raise _not_ranked(key)
-        target = await self._finder.find(key, part, user_id)
-        window = await self._windows.around(target, user_id, above, below)
-        if window.own is None:
-            raise _not_ranked(key)
-        return target, window, window.own
+        return await self._finder.find(key, part, user_id)
 
     async def _page(self, target: Target, window: Window, limit: int) -> Page:
         entries = window.entries[:limit]

@@ -21,6 +21,7 @@ from valkey.exceptions import OutOfMemoryError, ResponseError
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
+from grandstand.storage.gathered_places import GatheredPlaces
 from grandstand.storage.index_changes import Change, held_version, pack
 from grandstand.storage.valkey import (
     ALONE,
@@ -76,6 +77,7 @@ class RankingIndex:
         self._window = Script("window.lua")
         self._lookup = Script("lookup.lua")
         self._erase = Script("erase.lua")
+        self._places = GatheredPlaces(self._find_places)
 
     async def publish(self, entries: Iterable[Entry], directions: Mapping[int, int]) -> None:
         """Take entries into the index, each only when newer than what is there; `directions` by ranking.
@@ -275,6 +277,22 @@ class RankingIndex:
     async def around(self, ranking: Indexed, user_id: str, above: int, below: int) -> Window:
         """Read the user's entry (`own`) with its neighbours; no entries if it has none."""
         return await self._read_window(ranking, ["user", above, below, 0, user_id])
+
+    async def place(self, ranking: Indexed, user_id: str) -> Window:
+        """Read the user's entry (`own`), None if it has none; with whoever else is looked up at this moment."""
+        found = await self._places.find(ranking, user_id)
+        if found is None:
+            raise IndexIncompleteError
+        return found
+
+    async def _find_places(self, ranking: Indexed, user_ids: Sequence[str]) -> Mapping[str, Window | None]:
+        try:
+            total, rows = await self._run(self._lookup, ranking.ranking_id, [int(ranking.has_metadata), *user_ids])
+        except IndexIncompleteError:
+            return dict.fromkeys(user_ids)
+        prefix_bytes = ranking.tie_bytes + TIME_BYTES
+        entries = {entry.position.member[prefix_bytes:]: entry for entry in _entries(rows)}
+        return {user_id: Window(total, entries.get(user_id.encode()), []) for user_id in user_ids}
 
     async def lookup(self, ranking: Indexed, user_ids: Sequence[str]) -> Window:
         """Read the entries of these users, in the order of ranks; those that are not ranked are left out."""

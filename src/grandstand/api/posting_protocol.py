@@ -1,0 +1,117 @@
+"""The HTTP protocol that also takes posts of events at once, where their body arrives together with the head.
+
+Until the body has ended nothing of such a request is anywhere but here. If the piece of data ends first, the request
+begins in the usual way, with its clocks and its limits, as if it had never been held.
+"""
+
+from functools import partial
+from typing import Any
+
+from grandstand.api.at_once import SingleHeaders, Whole
+from grandstand.api.http_protocol import HEAD_BYTES_MAX, LimitedHttpProtocol
+from grandstand.api.post_at_once import EVENTS_TARGET, PostAtOnce
+
+_LENGTH_DIGITS_MAX = 5
+_TELLING = frozenset((b"content-encoding", b"expect", b"te", b"transfer-encoding", b"upgrade"))
+"""Headers that announce more than a head and so many bytes."""
+
+
+class _Nobody:
+    """Stands for the event that a cycle wakes its `receive` with: here is nobody who waits for it."""
+
+    def set(self) -> None:
+        pass
+
+
+class _Post:
+    """A post that is under way: what uvicorn and the limits ask of the cycle of a request."""
+
+    __slots__ = ("disconnected", "keep_alive", "response_complete")
+
+    more_body = False
+    message_event = _Nobody()
+
+    def __init__(self) -> None:
+        self.response_complete = self.disconnected = False
+        self.keep_alive = True
+
+
+class PostingHttpProtocol(LimitedHttpProtocol):
+    """One connection."""
+
+    def __init__(self, *arguments: Any, post_at_once: PostAtOnce | None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._post_at_once = post_at_once
+        self._held: list[bytes] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived; a post that has not arrived as a whole is no longer held."""
+        super().data_received(data)
+        held, self._held = self._held, None
+        if held is not None and not self.transport.is_closing():
+            self._begin_usually()
+            for piece in held:
+                super().on_body(piece)
+
+    def on_body(self, body: bytes) -> None:
+        """Note a piece of a body."""
+        if self._held is None:
+            super().on_body(body)
+        else:
+            self._held.append(body)
+
+    def on_message_complete(self) -> None:
+        """Note the end of a body; take it if it is held."""
+        held, self._held = self._held, None
+        if held is None or self._post_at_once is None:
+            super().on_message_complete()
+            return
+        before = self.cycle, self._answering
+        body, post = b"".join(held), _Post()
+        self.cycle = self._answering = post  # type: ignore[assignment]
+        # The peer is known: without it nothing is held.
+        if not self._post_at_once(self.headers, body, self.client, partial(self._answer_post, post)):  # type: ignore[arg-type]
+            self.cycle, self._answering = before
+            self._begin_usually()
+            super().on_body(body)
+            super().on_message_complete()
+
+    def _answers_at_once(self, method: bytes, by_name: SingleHeaders) -> bool:
+        return super()._answers_at_once(method, by_name) or (method == b"POST" and self._holds(by_name))
+
+    def _holds(self, by_name: SingleHeaders) -> bool:
+        """Hold a request back until its body ends, if it is a plain post of events and nothing else is under way."""
+        if (
+            self.url != EVENTS_TARGET
+            or self._post_at_once is None
+            or self.client is None
+            or self._is_busy()
+            or self.flow.write_paused
+            or self.transport.is_closing()
+            or not self.parser.should_keep_alive()
+            or not _TELLING.isdisjoint(by_name)
+        ):
+            return False
+        length = by_name.get(b"content-length", b"")
+        if not length.isdigit() or len(length) > _LENGTH_DIGITS_MAX or int(length) > HEAD_BYTES_MAX:
+            return False
+        self._held = []
+        return True
+
+    def _answer_post(self, post: _Post, whole: Whole) -> None:
+        post.response_complete = True
+        if post.disconnected or self.transport.is_closing():
+            return
+        self.server_state.total_requests += 1
+        status_line, headers, body = whole
+        # A server that is stopping has said so meanwhile.
+        end = b"\r\n" if post.keep_alive else b"connection: close\r\n\r\n"
+        self.transport.write(b"".join((status_line, self._default_lines(), headers, end, body)))
+        if not post.keep_alive:
+            self.transport.close()
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._note_quiet()
