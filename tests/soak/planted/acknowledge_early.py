@@ -6,10 +6,10 @@ from typing import Any
 from grandstand.operations.accept_events import EventIntake
 
 _write = EventIntake._write
-_tasks = set()
+_tasks: set[asyncio.Task[None]] = set()
 
 
-async def _write_later(self: EventIntake, *arguments: Any) -> None:
+def _write_later(self: EventIntake, *arguments: Any) -> "asyncio.Future[None]":
     async def write() -> None:
         await asyncio.sleep(0.3)
         await _write(self, *arguments)
@@ -17,6 +17,9 @@ async def _write_later(self: EventIntake, *arguments: Any) -> None:
     task = asyncio.create_task(write())
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+    done = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done
 
 
 EventIntake._write = _write_later

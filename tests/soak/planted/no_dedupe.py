@@ -3,6 +3,7 @@
 from typing import Any
 
 from grandstand.storage.event_log import EventLog
+from grandstand.storage.event_rows import EventRows
 
 _find_known = EventLog.find_known
 _store = EventLog.store
@@ -12,9 +13,13 @@ async def _know_nothing(self: EventLog, connection: Any, ids: Any) -> set[str]:
     return set()
 
 
-async def _store_new(self: EventLog, connection: Any, month: Any, events: Any) -> None:
-    known = await _find_known(self, connection, [event[0] for event in events])
-    await _store(self, connection, month, [event for event in events if event[0] not in known])
+async def _store_new(self: EventLog, connection: Any, partition: Any, events: EventRows) -> None:
+    known = await _find_known(self, connection, events.ids)
+    places = [place for place, event_id in enumerate(events.ids) if event_id not in known]
+    new = EventRows([])
+    for name, column in vars(events).items():
+        setattr(new, name, [column[place] for place in places])
+    await _store(self, connection, partition, new)
 
 
 EventLog.find_known = _know_nothing
