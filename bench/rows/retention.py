@@ -15,10 +15,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from bench.measures import Row, percentile
-from bench.suite import ACCEPTED, MeasuredWrongError, Suite
-from bench.workload import Workload, batches, body_of
+from bench.paced import PacedPosts
+from bench.suite import MeasuredWrongError, Suite
 from grandstand.domain.partitions import month_at
-from grandstand.lab.http_connection import HttpClient, request_of
 from grandstand.storage import queries
 
 RATIO_MAX = 2.0
@@ -39,20 +38,20 @@ async def measure(suite: Suite) -> list[Row]:
     """Send for a while, then send beside a round of archiving."""
     suite.say("retention: filling months that are due")
     await asyncio.to_thread(_fill, suite)
-    sender = _Sender(suite)
+    sender = PacedPosts(suite, EVENTS_PER_SECOND, _BATCH_EVENTS, _CONNECTIONS)
     task = asyncio.create_task(sender.run())
     try:
         suite.say(f"retention: {EVENTS_PER_SECOND:,} events/s without it")
         await asyncio.sleep(suite.plan.latency_seconds)
-        quiet, sender.latencies_ms = sender.latencies_ms, []
+        quiet, sender.latencies = sender.latencies, []
         suite.say("retention: beside a round")
         seconds = await _archive(suite)
-        during = sender.latencies_ms
+        during = sender.latencies
     finally:
         sender.over.set()
         await task
     await suite.wait_until_drained()
-    before, beside = percentile(quiet, 0.99), percentile(during, 0.99)
+    before, beside = (percentile([ms for _, ms in each], 0.99) for each in (quiet, during))
     facts: dict[str, float | int | str | bool] = {
         "round_seconds": round(seconds, 1), "archived_events": suite.plan.poisoned_events * len(_MONTHS_BACK),
     }  # fmt: skip
@@ -86,43 +85,3 @@ async def _archive(suite: Suite) -> float:
         if code:
             raise MeasuredWrongError(f"The round of archiving ended with {code}.")
         return time.monotonic() - began_at
-
-
-class _Sender:
-    """Posts batches at fixed times until it is over."""
-
-    def __init__(self, suite: Suite) -> None:
-        self.latencies_ms: list[float] = []
-        self.over = asyncio.Event()
-        self._suite = suite
-        self._idle: asyncio.Queue[HttpClient] = asyncio.Queue()
-
-    async def run(self) -> None:
-        deployment = self._suite.deployment
-        clients = [await HttpClient.open(deployment.host, deployment.port) for _ in range(_CONNECTIONS)]
-        for client in clients:
-            self._idle.put_nowait(client)
-        workload = Workload(self._suite.plan.players, self._suite.next_seed())
-        began_at, number = time.monotonic(), 0
-        try:
-            async with asyncio.TaskGroup() as group:
-                while not self.over.is_set():
-                    for batch in batches(workload.events(EVENTS_PER_SECOND // 5), _BATCH_EVENTS):
-                        due_at = began_at + number * _BATCH_EVENTS / EVENTS_PER_SECOND
-                        number += 1
-                        request = request_of("POST", "/api/events", key=deployment.server_key, body=body_of(batch))
-                        await asyncio.sleep(max(0.0, due_at - time.monotonic()))
-                        group.create_task(self._send(request, due_at))
-        finally:
-            for client in clients:
-                client.close()
-
-    async def _send(self, request: bytes, due_at: float) -> None:
-        client = await self._idle.get()
-        try:
-            status, _ = await client.ask(request)
-            if status != ACCEPTED:
-                raise MeasuredWrongError(f"A batch got {status}.")
-            self.latencies_ms.append((time.monotonic() - due_at) * 1000)
-        finally:
-            self._idle.put_nowait(client)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from bench.measures import Row, percentile
+from bench.paced import PacedPosts
 from bench.suite import ACCEPTED, MeasuredWrongError, Suite
 from bench.workload import Workload, batches, body_of
 from grandstand.lab.http_connection import HttpClient, body_in, request_of
@@ -37,7 +38,7 @@ async def measure(suite: Suite) -> list[Row]:
     suite.say(
         f"{len(names)} settlements of {plan.participants:,} players at {plan.settling_events_per_second} events/s"
     )
-    sender = _Sender(suite)
+    sender = PacedPosts(suite, plan.settling_events_per_second, 1, _CONNECTIONS)
     sending = asyncio.create_task(sender.run())
     settled, took = [], []
     try:
@@ -123,45 +124,3 @@ async def _ask(suite: Suite, method: str, path: str, body: dict[str, object], *,
         client.close()
     if status != expected:
         raise MeasuredWrongError(f"{method} {path} got {status}: {answer.decode(errors='replace')}")
-
-
-class _Sender:
-    """Sends single events at fixed times. `latencies` has (due at, milliseconds until acknowledged)."""
-
-    def __init__(self, suite: Suite) -> None:
-        self.latencies: list[tuple[float, float]] = []
-        self.over = asyncio.Event()
-        self._suite = suite
-        self._idle: asyncio.Queue[HttpClient] = asyncio.Queue()
-
-    async def run(self) -> None:
-        deployment, rate = self._suite.deployment, self._suite.plan.settling_events_per_second
-        clients = [await HttpClient.open(deployment.host, deployment.port) for _ in range(_CONNECTIONS)]
-        for client in clients:
-            self._idle.put_nowait(client)
-        workload = Workload(self._suite.plan.players, self._suite.next_seed())
-        began_at, number = time.monotonic(), 0
-        try:
-            async with asyncio.TaskGroup() as group:
-                while not self.over.is_set():
-                    for event in workload.events(rate):
-                        due_at = began_at + number / rate
-                        number += 1
-                        await asyncio.sleep(max(0.0, due_at - time.monotonic()))
-                        request = request_of("POST", "/api/events", key=deployment.server_key, body=body_of([event]))
-                        group.create_task(self._send(request, due_at))
-                        if self.over.is_set():
-                            break
-        finally:
-            for client in clients:
-                client.close()
-
-    async def _send(self, request: bytes, due_at: float) -> None:
-        client = await self._idle.get()
-        try:
-            status, _ = await client.ask(request)
-            if status != ACCEPTED:
-                raise MeasuredWrongError(f"An event got {status}.")
-            self.latencies.append((due_at, (time.monotonic() - due_at) * 1000))
-        finally:
-            self._idle.put_nowait(client)

@@ -2,17 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 from playwright.sync_api import Page
 
-from grandstand.domain.event_model import join_entry
-from grandstand.storage.event_stream import HIGH, EventStream
-from grandstand.storage.valkey import open_valkey
-from grandstand.supervisor.state import read_state
 from tests.console.conftest import Console, run
+from tests.support.poison import append_to
 
 
 def send(console: Console, *events: dict[str, object]) -> None:
@@ -25,18 +21,7 @@ def score(user_id: str, points: int, **payload: object) -> dict[str, object]:
 
 def bury(console: Console, *texts: bytes) -> None:
     """Put events into the stream past every check."""
-    state = read_state(console.server.data_dir)
-    assert state is not None
-
-    async def append() -> None:
-        valkey = open_valkey(state.valkey_url, timeout_seconds=5)
-        try:
-            for text in texts:
-                await EventStream(valkey, "gs").append_encoded(HIGH, 1, join_entry([text]), datetime.now(UTC))
-        finally:
-            await valkey.aclose()
-
-    run(append)
+    run(lambda: append_to(console.server, texts))
 
 
 def confirm(page: Page, name: str, button: str) -> None:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -14,11 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from grandstand.cli.main import app
-from grandstand.domain.event_model import join_entry
-from grandstand.storage.event_stream import HIGH, EventStream
-from grandstand.storage.valkey import open_valkey
-from grandstand.supervisor.state import read_state
-from tests.support.poison import poison
+from tests.support.poison import append_to, poison
 from tests.support.server import Server
 from tests.support.waiting import eventually
 
@@ -46,18 +41,7 @@ def grandstand(running_server: Server, tmp_path: Path) -> Run:
 
 def put(server: Server, *texts: bytes) -> None:
     """Put events into the server's stream, past every check."""
-    state = read_state(server.data_dir)
-    assert state is not None
-
-    async def append() -> None:
-        valkey = open_valkey(state.valkey_url, timeout_seconds=5)
-        try:
-            for text in texts:
-                await EventStream(valkey, "gs").append_encoded(HIGH, 1, join_entry([text]), datetime.now(UTC))
-        finally:
-            await valkey.aclose()
-
-    asyncio.run(append())
+    asyncio.run(append_to(server, texts))
 
 
 def test_the_commands(grandstand: Run, running_server: Server) -> None:

@@ -1,13 +1,16 @@
 """Events that no validation lets through, put into the stream directly: real poison, of several kinds."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from grandstand.domain.event_model import join_entry
 from grandstand.domain.events import Event, encode_events
-from grandstand.storage.event_stream import HIGH
+from grandstand.storage.event_stream import HIGH, EventStream
+from grandstand.storage.valkey import open_valkey
+from grandstand.supervisor.state import read_state
 from tests.support.core import NOON, Core
+from tests.support.server import Server
 
 POISON: dict[str, bytes] = {
     "NUL in the payload": b'{"event_type":"game_ended","user_id":"eve","payload":{"score":1,"note":"a\\u0000b"},'
@@ -41,3 +44,15 @@ def text_of(item: Event) -> bytes:
 async def append(core: Core, texts: Sequence[bytes], received_at: datetime = NOON, priority: int = HIGH) -> None:
     """Put the texts of events into the stream as one block."""
     await core.stream.append_encoded(priority, len(texts), join_entry(texts), received_at)
+
+
+async def append_to(server: Server, texts: Sequence[bytes]) -> None:
+    """Put the texts of events into the stream of a running tree, a block each."""
+    state = read_state(server.data_dir)
+    assert state is not None
+    valkey = open_valkey(state.valkey_url, timeout_seconds=5)
+    try:
+        for text in texts:
+            await EventStream(valkey, "gs").append_encoded(HIGH, 1, join_entry([text]), datetime.now(UTC))
+    finally:
+        await valkey.aclose()

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from grandstand.embedded.durable import sync_folder
 from grandstand.embedded.errors import BackupError
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-_READ_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
@@ -34,9 +34,9 @@ def new_backup(path: Path) -> Iterator[Path]:
     try:
         unfinished.mkdir(mode=0o700, parents=True)
         yield unfinished
-        _sync(unfinished)
+        sync_folder(unfinished)
         unfinished.replace(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise BackupError(f"The backup cannot be written: {error.strerror or error} ({path}).") from error
     finally:
@@ -76,16 +76,5 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as handle:
-        while part := handle.read(_READ_BYTES):
-            digest.update(part)
-    return digest.hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return hashlib.file_digest(handle, "sha256").hexdigest()

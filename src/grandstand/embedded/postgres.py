@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from grandstand.embedded.binaries import postgres_programs
 from grandstand.embedded.data_folder import DataFolder
+from grandstand.embedded.durable import sync_folder
 from grandstand.embedded.engine import Engine
 from grandstand.embedded.errors import EngineStartError
 from grandstand.embedded.identity import with_access
@@ -130,7 +131,7 @@ class Postgres(Engine):
             said=f"CREATE DATABASE {DATABASE}\n",
         )
         fresh.replace(self.data)
-        _sync_folder(self._folder.path)
+        sync_folder(self._folder.path)
 
     async def _run(self, program: str, *arguments: str, said: str = "") -> None:
         before = self.log.stat().st_size if self.log.exists() else 0
@@ -162,11 +163,3 @@ class Postgres(Engine):
 def database_url(socket_folder: Path, database: str) -> str:
     """Return the URL of a database behind a socket folder; asyncpg and libpq read it alike."""
     return f"postgresql://{SUPERUSER}@/{quote(database)}?host={quote(os.fsencode(socket_folder), safe='/')}&port={PORT}"
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

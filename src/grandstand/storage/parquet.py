@@ -18,7 +18,6 @@ from grandstand.storage.event_archives import ArchiveFile, Measure
 COLUMNS = ("id", "received_at", "occurred_at", "processed_at", "event_type", "user_id", "payload")
 MEMORY = "256MB"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_CHUNK = 1 << 20
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -71,11 +70,8 @@ def describe(path: Path, day: Any, event_type: str, name: str, measure: Measure)
 
 def sha256_of(path: Path) -> bytes:
     """Return the hash of a file's bytes."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.digest()
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def measure_file(path: Path) -> Measure:
