@@ -63,15 +63,14 @@ async def _players(reader: AnalyticsReader, query: Query) -> Report:
 async def _retention(reader: AnalyticsReader, query: Query) -> Report:
     found = await reader.retention(_span(query), query.text("by"))
     rows = found.cohorts
+    days = sorted({row.cohort for row in rows})
     if query.text("by") is None:
-        days = sorted({row.cohort for row in rows})
         lines = [(f"after {name[4:]} days", _weighted(rows, days, name)) for name in _RETURNS]
     else:
         sizes: dict[str | None, int] = defaultdict(int)
         for row in rows:
             sizes[row.group] += row.size
         largest = sorted(sizes, key=lambda group: -sizes[group])[:SERIES_MAX]
-        days = sorted({row.cohort for row in rows})
         lines = [
             (_group(group), _weighted([row for row in rows if row.group == group], days, "day_1")) for group in largest
         ]

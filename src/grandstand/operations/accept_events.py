@@ -7,7 +7,6 @@ about the same for one event as for hundreds, so small requests do not pay it ea
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -46,9 +45,6 @@ Admit = Callable[[int], Awaitable[None]]
 _accepted_high = metrics.EVENTS_ACCEPTED.labels("high")
 _accepted_low = metrics.EVENTS_ACCEPTED.labels("low")
 _waiting = metrics.STAGE_WAITING.labels("append")
-_OUTSIDE = Context()
-"""What serves many requests is in the trace of none."""
-
 _log = structlog.get_logger(__name__)
 
 
@@ -106,7 +102,7 @@ class EventIntake:
         self._is_away = False
         self._was_waiting = False
         self._read_batch = traces.spanned("validate", read_batch)
-        self._write_in_span = traces.spanned_async("append", self._write)
+        self._write_in_span = traces.spanned_async("append", self.write)
 
     async def accept(
         self,
@@ -132,7 +128,7 @@ class EventIntake:
         judged = self.judge(body, only_user_id, signatures)
         if admit is not None:
             await admit(judged.valid)
-        await self._write_in_span(judged.outcome, judged.size_bytes, judged.received_at)
+        await self._write_in_span(judged)
         return judged.receipt
 
     def judge(self, body: bytes, only_user_id: str | None = None, signatures: SignatureCheck | None = None) -> Judged:
@@ -156,32 +152,8 @@ class EventIntake:
             UnavailableError: too much waits, or the stream is known to be out of reach; the future raises what else
                 `accept` raises.
         """
-        return self._write(judged.outcome, judged.size_bytes, judged.received_at)
-
-    async def accept_lines(self, lines: Sequence[bytes]) -> Receipt:
-        """Take history: one event a line, of any age. The `index` of a rejection counts from 0 within this call.
-
-        Raises:
-            StreamFullError: as much waits as may wait; nothing of this call is taken.
-            UnavailableError: the stream is out of reach; send these again, with ids.
-
-        """
-        received_at = clock.now()
-        limits = self._current_limits()
-        history = EventLimits(len(lines), limits.payload_max_bytes, None, None, limits.score_fields)
-        outcome = judge(lines, history, received_at)
-        _count_rejected(outcome.rejected)
-        if outcome.high or outcome.low:
-            await self._write(outcome, sum(map(len, lines)), received_at)
-        return Receipt(len(outcome.high) + len(outcome.low), outcome.rejected)
-
-    async def close(self) -> None:
-        """Wait until everything that was handed in is written or refused."""
-        while self._writers:
-            await asyncio.wait(self._writers)
-
-    def _write(self, outcome: Accepted, size_bytes: int, received_at: datetime) -> "asyncio.Future[None]":
-        count = len(outcome.high) + len(outcome.low)
+        outcome, size_bytes, received_at = judged
+        count = judged.valid
         if self._is_away and self._writing:
             # One write at a time finds out whether the stream is back; nobody else waits for its time-out.
             metrics.EVENTS_REFUSED.labels("unavailable").inc(count)
@@ -199,10 +171,32 @@ class EventIntake:
         self._waiting_bytes += size_bytes
         if self._writing == 0 or (self._writing < _WRITES_AT_ONCE and self._waiting_events >= GROUP_EVENTS_MAX):
             self._writing += 1
-            writer = asyncio.create_task(self._write_waiting(), name="write events", context=_OUTSIDE)
+            writer = asyncio.create_task(self._write_waiting(), name="write events", context=traces.OUTSIDE)
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
         return done
+
+    async def accept_lines(self, lines: Sequence[bytes]) -> Receipt:
+        """Take history: one event a line, of any age. The `index` of a rejection counts from 0 within this call.
+
+        Raises:
+            StreamFullError: as much waits as may wait; nothing of this call is taken.
+            UnavailableError: the stream is out of reach; send these again, with ids.
+
+        """
+        received_at = clock.now()
+        limits = self._current_limits()
+        history = EventLimits(len(lines), limits.payload_max_bytes, None, None, limits.score_fields)
+        judged = Judged(judge(lines, history, received_at), sum(map(len, lines)), received_at)
+        _count_rejected(judged.outcome.rejected)
+        if judged.valid:
+            await self.write(judged)
+        return judged.receipt
+
+    async def close(self) -> None:
+        """Wait until everything that was handed in is written or refused."""
+        while self._writers:
+            await asyncio.wait(self._writers)
 
     async def _write_waiting(self) -> None:
         try:

@@ -6,17 +6,15 @@ comes later is part of the next one, which leaves at once, so a slow server dela
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from contextvars import Context
 from typing import Generic, TypeVar
+
+from grandstand.telemetry import traces
 
 Ranking = TypeVar("Ranking", bound=Hashable)
 Found = TypeVar("Found")
 
 CALL_USERS_MAX = 200
 """Look-ups of one call, as many as of one `lookup`: about a millisecond of the server's single thread."""
-
-_OUTSIDE = Context()
-"""What serves many requests is in the trace of none."""
 
 
 class GatheredPlaces(Generic[Ranking, Found]):
@@ -37,7 +35,7 @@ class GatheredPlaces(Generic[Ranking, Found]):
         if group is None or len(group) >= CALL_USERS_MAX:
             group = self._open[ranking] = []
             # It begins in the next turn: whoever comes in this one is part of the call.
-            call = asyncio.create_task(self._call(ranking, group), name="look up ranks", context=_OUTSIDE)
+            call = asyncio.create_task(self._call(ranking, group), name="look up ranks", context=traces.OUTSIDE)
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
         answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()

@@ -7,6 +7,7 @@ numbers: never what a caller sends, never an id of a user. docs/operating/traces
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import Context
 from datetime import datetime
 from functools import wraps
 from importlib.util import find_spec
@@ -22,6 +23,9 @@ BLOCK_LINKS_MAX = 32
 
 NO_TRACE = b""
 """In the place of the trace of a request that has none."""
+
+OUTSIDE = Context()
+"""For tasks that serve many requests: they are in the trace of none."""
 
 Attribute = str | int | bool
 

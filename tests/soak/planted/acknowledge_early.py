@@ -5,7 +5,7 @@ from typing import Any
 
 from grandstand.operations.accept_events import EventIntake
 
-_write = EventIntake._write
+_write = EventIntake.write
 _tasks: set[asyncio.Task[None]] = set()
 
 
@@ -22,4 +22,4 @@ def _write_later(self: EventIntake, *arguments: Any) -> "asyncio.Future[None]":
     return done
 
 
-EventIntake._write = _write_later
+EventIntake.write = _write_later
