@@ -154,9 +154,12 @@ def _bytes_without_shared(process: psutil.Process) -> int:
 
 
 def _own_bytes(process: psutil.Process) -> int:
-    """Return the memory of a process, with its share of what it shares where the system tells."""
+    """Return the memory that would be free if the process ended: only that can leak.
+
+    Its share of libraries rises, too, when other programs that have the same ones open end.
+    """
     try:
         full = process.memory_full_info()
-        return int(getattr(full, "pss", 0) or full.rss)
+        return int(getattr(full, "uss", 0) or full.rss)
     except psutil.Error:
         return 0

@@ -1,6 +1,8 @@
 """The page cache: when a kept page is served, when it is not, and that callers share one rendering."""
 
 import asyncio
+import gc
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +13,10 @@ from tests.api.conftest import Site, problem
 from tests.support.core import event
 
 pytestmark = pytest.mark.anyio
+
+
+class Answer:
+    """Something that can be seen to be let go."""
 
 
 class Board:
@@ -118,6 +124,26 @@ async def test_nothing_is_older_than_the_stated_age(monkeypatch: pytest.MonkeyPa
         now = step * 0.13
         ages.append(now - float(await board.cache.get(b"name", board.mark, load)))
     assert 0.8 < max(ages) <= 1
+
+
+async def test_answers_out_of_age_are_let_go_though_nobody_asks_for_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a process that serves ever new pages grows until the weight is full, for hours."""
+    now = 0.0
+    monkeypatch.setattr(answer_cache, "time", SimpleNamespace(monotonic=lambda: now))
+    board = Board(age_max_seconds=1)
+    answers: weakref.WeakSet[Answer] = weakref.WeakSet()
+
+    async def load() -> Answer:
+        answer = Answer()
+        answers.add(answer)
+        return answer
+
+    cache: AnswerCache[int, Answer] = AnswerCache("tests", age_max_seconds=1, weight_max=1000)
+    for step in range(100):
+        now = step * 0.1
+        await cache.get(step, board.mark, load)
+    gc.collect()
+    assert 10 <= len(answers) <= 21, "those of one age, and at most of another one"
 
 
 async def test_while_changes_go_unheard_every_caller_reads_anew() -> None:

@@ -39,6 +39,7 @@ class AnswerCache(Generic[K, V]):
         self._weigh = weigh
         self._kept: OrderedDict[K, _Kept] = OrderedDict()
         self._weight = self._hit_count = 0
+        self._sweep_at = 0.0
         self._under_way: dict[tuple[K, Hashable], asyncio.Task[V]] = {}
         self._hits, self._shared, self._misses = (
             metrics.CACHE_READS.labels(name, outcome) for outcome in ("hit", "shared", "miss")
@@ -93,6 +94,7 @@ class AnswerCache(Generic[K, V]):
         begun_at, marked = time.monotonic(), mark()
         answer = await load()
         if marked is not None and self._age_max_seconds > 0:
+            self._sweep(begun_at)
             self._remove(key)
             weight = self._weigh(key, answer)
             self._kept[key] = _Kept(answer, mark, marked, begun_at + self._age_max_seconds, weight)
@@ -100,6 +102,15 @@ class AnswerCache(Generic[K, V]):
             while self._weight > self._weight_max:
                 self._remove(next(iter(self._kept)))
         return answer
+
+    def _sweep(self, now: float) -> None:
+        # Nobody may ask again for what went out of date (a board of last week, a page of somebody gone): without this
+        # such answers stay until the weight is full, and the process grows for hours. Once an age, so that it costs
+        # each answer one look.
+        if now >= self._sweep_at:
+            self._sweep_at = now + self._age_max_seconds
+            for key in [key for key, kept in self._kept.items() if kept.expires_at <= now]:
+                self._remove(key)
 
     def _end(self, sharing: tuple[K, Hashable], task: "asyncio.Task[V]") -> None:
         self._under_way.pop(sharing, None)
