@@ -39,7 +39,10 @@ WATCH_SHARE_MAX = 0.02
 ROUNDS = 15
 DAYS = 60
 WATCH_SECONDS = 30.0
-MEASURED = {name: path for name, path in PAGES.items() if name not in ("missing", "leaderboard-replay")}
+ABSENT = ("missing", "leaderboard-replay", "player-long", "events-refused")
+"""Pages of what is not there, or that refuse."""
+
+MEASURED = {name: path for name, path in PAGES.items() if name not in ABSENT}
 PLAYER = "player-0000007"
 
 

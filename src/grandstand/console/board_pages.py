@@ -40,7 +40,8 @@ async def get_board(visit: Visit) -> Reply:
     key, query = _key(visit), visit.query
     reader = visit.services.api.reader
     board = await visit.services.api.definer.get(key)
-    wanted, missing, told = query.text("user_id"), None, filters_of(query, FILTERS)
+    fields = _fields(board)
+    wanted, missing, told = query.text("user_id"), None, filters_of(query, fields)
     try:
         ranks = await _ranks(visit, key, query, wanted)
     except NotFoundError as error:
@@ -49,7 +50,7 @@ async def get_board(visit: Visit) -> Reply:
         missing = error.detail
         ranks = await reader.page(key, limit=_ROWS)
     except InvalidError as error:
-        told = filters_of(query, FILTERS, error)
+        told = filters_of(query, fields, error)
         ranks = await reader.page(key, limit=_ROWS)
     is_live = not any(query.text(name) for name in ("period", "cursor", "from_rank", "user_id", "segment", "bucket"))
     values: dict[str, Any] = {"board": board, "ranks": ranks, "wanted": wanted, "missing": missing, "is_live": is_live}
@@ -142,6 +143,12 @@ async def _ranks(visit: Visit, key: str, query: Query, wanted: str | None) -> Pa
         part = query.part()
         return await reader.nearby(key, check_user_id(wanted), above=_NEARBY, below=_NEARBY, part=part)
     return await reader.page(key, limit=_ROWS, cursor=query.text("cursor"), from_rank=_rank(query), part=query.part())
+
+
+def _fields(board: LeaderboardView) -> list[FormField]:
+    """Return the fields that the page of a board has."""
+    absent = {name for name, has in (("segment", board.segment_by), ("bucket", board.bucket_size)) if not has}
+    return [item for item in FILTERS if item.name not in absent]
 
 
 def _rank(query: Query) -> int | None:
