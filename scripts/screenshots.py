@@ -89,7 +89,13 @@ def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="grandstand-pictures-") as data:
-        environment = {**os.environ, "GRANDSTAND_ADMIN_KEY": KEY, "GRANDSTAND_PORT": "0", "GRANDSTAND_DATA_DIR": data}
+        environment = {
+            **os.environ,
+            "GRANDSTAND_ADMIN_KEY": KEY,
+            "GRANDSTAND_WEBHOOK_ALLOW_PRIVATE": "true",
+            "GRANDSTAND_PORT": "0",
+            "GRANDSTAND_DATA_DIR": data,
+        }
         tree = subprocess.Popen(
             [sys.executable, "-m", "grandstand", "up"], env=environment, stdout=subprocess.PIPE, text=True
         )
@@ -172,7 +178,11 @@ def fill(url: str) -> None:
         if page["total"] >= 90 and call(f"{url}/api/health", "GET")["stream"]["depth"] == 0:
             break
         time.sleep(0.3)
-    call(f"{url}/api/webhooks", "POST", {"url": "https://game.example/hooks/grandstand", "description": "Game server"})
+    call(
+        f"{url}/api/webhooks",
+        "POST",
+        {"url": "http://127.0.0.1:9/hooks/grandstand", "description": "Game server", "event_types": ["prize.awarded"]},
+    )
     call(f"{url}/api/players/{LONG_ID}", "PUT", {"display_name": "A name as long as a name may be, " + "m" * 31})
     call(f"{url}/api/players/player-42/ban", "POST", {"reason": "Speed hack, seen by three people"})
 

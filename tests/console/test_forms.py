@@ -24,10 +24,11 @@ CUP = {
     "order": "desc", "join": "open", "visibility": "public", "claim_days": "30",
     "starts_at": "2099-01-01T10:00:00", "ends_at": "2099-01-01T12:00:00", "prizes": "1 coins 500",
 }  # fmt: skip
+BOARD_RULE = {name: value for name, value in BOARD.items() if name != "key"}
 BOARD_WRONG = {
-    "title": LONG, "event_type": "not a type!", "operator": "most", "field": "a b", "order": "up",
+    "title": LONG, "event_type": "not a type!", "operator": "most", "field": LONG, "order": "up",
     "period": "yearly", "timezone": "Mars/Olympus", "visibility": "secret", "min_score": "many", "max_score": "1.5",
-    "segment_by": "a b", "keep": " ".join(f"k{number}" for number in range(90)), "bucket_size": "-1", "where": "{",
+    "segment_by": LONG, "keep": " ".join(f"k{number}" for number in range(90)), "bucket_size": "-1", "where": "{",
     "tiers": '[{"id": 1}]', "tie_breaks": '"x"', "plausibility": '{"score_max": "x"}',
 }  # fmt: skip
 CUP_WRONG = {
@@ -48,11 +49,11 @@ class Post(NamedTuple):
 
 FORMS = (
     Post("/console/leaderboards/new", BOARD, {"key": "Not a key!", **BOARD_WRONG}),
-    Post("/console/leaderboards/held/edit", BOARD, BOARD_WRONG),
-    Post("/console/leaderboards/held/preview", BOARD, BOARD_WRONG),
+    Post("/console/leaderboards/held/edit", BOARD_RULE, BOARD_WRONG),
+    Post("/console/leaderboards/held/preview", BOARD_RULE, BOARD_WRONG),
     Post("/console/tournaments/new", CUP, {"id": "no id!", "event_type": "no type!", "operator": "most",
-                                           "field": "a b", "order": "up", "where": "[", **CUP_WRONG}),
-    Post("/console/tournaments/held/edit", CUP, CUP_WRONG),
+                                           "field": LONG, "order": "up", "where": "[", **CUP_WRONG}),
+    Post("/console/tournaments/held/edit", {name: CUP[name] for name in CUP if name in CUP_WRONG}, CUP_WRONG),
     Post("/console/tournaments/held/join", {}, {"user_id": LONG}),
     Post("/console/players/ban", {"user_id": "ada", "reason": "a bot"}, {"reason": LONG}),
     Post("/console/players/erase", {"user_id": "ada", "again": "ada"}, {"again": "bob"}),
