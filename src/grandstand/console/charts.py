@@ -25,7 +25,7 @@ _LOOKS = (
     ".axis.y text { text-anchor: start !important; transform: translate(12px, -8px) }"
     ".axis.x .guides:first-of-type:not(:last-of-type) text { transform: translateX(18px) }"
     ".axis.x .guides:last-of-type:not(:first-of-type) text { text-anchor: end !important; transform: translateX(30px) }"
-    ".axis.x .guides:nth-last-of-type(n+8) ~ .guides:nth-of-type(even) text { display: none }"
+    ".axis.x .guides:nth-last-of-type(n+6) ~ .guides:nth-of-type(even) text { display: none }"
     ".nofill { stroke-width: 4px } }"
 )
 _COLORS = ("#3b6fe0", "#d9802e", "#2a9d70", "#b5489a", "#8a8f2a", "#7a63d6", "#8b929e")
