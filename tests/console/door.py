@@ -6,9 +6,8 @@ from itertools import count
 import httpx
 from argon2 import PasswordHasher
 
-from grandstand.api.services import Services
 from grandstand.console.app import ConsoleApp
-from grandstand.operations.manage_operators import OperatorManager
+from grandstand.console.services import ConsoleServices
 
 PASSWORD = "correct horse battery"
 
@@ -19,9 +18,9 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
 class Door:
     """The console in this process, and the sessions that tests share."""
 
-    def __init__(self, app: ConsoleApp, operators: OperatorManager, services: Services) -> None:
-        self.operators = operators
-        self._services = services
+    def __init__(self, app: ConsoleApp, services: ConsoleServices) -> None:
+        self.console = services
+        self.operators = services.operators
         self._transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
         self._cookies: dict[str, str] = {}
         self._addresses = count(1)
@@ -46,7 +45,7 @@ class Door:
             return await client.post("/console/log-in", data={"name": name, "password": password, "code": code})
 
     async def put_player(self, user_id: str) -> None:
-        await self._services.players.put(user_id, b'{"display_name": "Somebody"}', by_player=False)
+        await self.console.api.players.put(user_id, b'{"display_name": "Somebody"}', by_player=False)
 
 
 async def token_of(client: httpx.AsyncClient) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 import grandstand
 from grandstand.console.app import ROUTES
+from grandstand.operations.live_channel import Update
 from tests.console.conftest import ROLES
 from tests.console.door import PASSWORD, Door, token_of
 
@@ -321,3 +322,13 @@ async def test_no_page_reads_without_a_bound(door: Door, monkeypatch: pytest.Mon
     unbounded = {name for query, name in read.items() if not re.search(r"\bLIMIT\b", query)}
     unnamed = sorted(unbounded - set(WITHOUT_LIMIT))
     assert not unnamed, "\n".join(unnamed)
+
+
+async def test_the_overview_is_made_once_for_all_who_look(door: Door) -> None:
+    told: list[Update] = []
+    seats = [await door.console.overview.open(is_admin=False) for _ in range(50)]
+    for seat in seats:
+        seat.listen(told.append, lambda: None)
+    await door.console.overview.close()
+    assert len(told) == 50
+    assert all(update is told[0] for update in told), "each viewer had the overview made for itself"
