@@ -4,8 +4,8 @@ Starts a deployment of its own, fills it with so many events of so many players,
 the median, the worst, the rows that it showed, and the processor time of the whole deployment (engines too), which
 other load does not change. A report that takes longer than a moment is told of as what comes first: that it is being
 counted. At the end events are posted at a steady rate, in turns with so many overviews held open and without, and the
-processor time of the HTTP processes is told for both. Exits with 1 when a page's median is above 100 ms or the overviews
-take 2 % of a core, which is what they take from ingest where that fills a core.
+processor time of the HTTP processes is told for both. Exits with 1 when a page's median is above 100 ms or the
+overviews take 2 % of a core, which is what they take from ingest where that fills a core.
 """
 
 import argparse
@@ -159,9 +159,9 @@ def measure(client: httpx.Client, pid: int, players: int, events: int) -> list[s
 
 
 def watch(client: httpx.Client, pid: int, viewers: int) -> float:
-    """Post events at a steady rate, in turns with and without overviews that are open; return what these take of a core.
+    """Post events at a steady rate, in turns with and without open overviews; return what these take of a core.
 
-    It is what an HTTP process that ingest fills would have less for events: processor time, the median of pairs of turns.
+    It is what an HTTP process that ingest fills has less for events: processor time, the median of pairs of turns.
     """
     serving = [each for each in processes(pid) if re.search(r"--role (ingest|api)", " ".join(each.cmdline()))]
     used: dict[int, list[float]] = {0: [], viewers: []}
@@ -176,8 +176,8 @@ def watch(client: httpx.Client, pid: int, viewers: int) -> float:
     events = POSTERS * BATCH / PAUSE_SECONDS
     one, other = (statistics.median(used[count]) for count in (0, viewers))
     print(
-        f"HTTP processes at {events:,.0f} events a second: {1e6 * one / events:.1f} us an event, with {viewers} overviews "
-        f"open {1e6 * other / events:.1f} us; these take {share:.2%} of a core"
+        f"HTTP processes at {events:,.0f} events a second: {1e6 * one / events:.1f} us an event, with {viewers} "
+        f"overviews open {1e6 * other / events:.1f} us; these take {share:.2%} of a core"
     )
     return share
 
