@@ -24,7 +24,10 @@ function dress(root) {
     table.role = "table";
     for (const group of table.querySelectorAll("thead, tbody")) group.role = "rowgroup";
     for (const row of table.querySelectorAll("tr")) row.role = "row";
-    for (const head of heads) head.role = "columnheader";
+    for (const head of heads) {
+      head.role = "columnheader";
+      head.dataset.label = head.querySelector("input")?.ariaLabel ?? "";
+    }
     for (const row of table.querySelectorAll("tbody tr")) {
       [...row.cells].forEach((cell, number) => {
         cell.role = "cell";
