@@ -55,7 +55,7 @@ soak: setup ## Strike a running tree with faults under load and audit it; flags 
 screenshots: programs ## Take a picture of every page of the console into PICTURES (build/screenshots)
 	@$(BIN)/python scripts/screenshots.py $(PICTURES)
 
-pages: setup ## Time every page of the console at PAGE_EVENTS events of PAGE_PLAYERS players, and what 50 viewers cost
+pages: setup ## Time every page of the console at PAGE_EVENTS events of PAGE_PLAYERS players, and what 50 viewers cost ingest
 	@$(BIN)/python scripts/page_times.py --players $(PAGE_PLAYERS) --events $(PAGE_EVENTS)
 
 audit: setup ## Look for known holes in the locked packages (needs uv and the network) and for unsafe code

@@ -3,17 +3,20 @@
 Starts a deployment of its own, fills it with so many events of so many players, then asks each page in turn and tells
 the median, the worst, the rows that it showed, and the processor time of the whole deployment (engines too), which
 other load does not change. A report that takes longer than a moment is told of as what comes first: that it is being
-counted. At the end so many overviews are held open, and the processor time of the HTTP processes is told beside that
-without them. Exits with 1 when a page's median is above 100 ms or the overviews take 2 % of a core.
+counted. At the end events are posted at a steady rate, in turns with so many overviews held open and without, and the
+processor time of the HTTP processes is told for both. Exits with 1 when a page's median is above 100 ms or the
+overviews take 2 % of a core, which is what they take from ingest where that fills a core.
 """
 
 import argparse
 import asyncio
+import http.client
 import json
 import os
 import random
 import re
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -21,10 +24,13 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -38,8 +44,15 @@ PAGE_MS_MAX = 100.0
 WATCH_SHARE_MAX = 0.02
 ROUNDS = 15
 DAYS = 60
-WATCH_SECONDS = 30.0
-MEASURED = {name: path for name, path in PAGES.items() if name not in ("missing", "leaderboard-replay")}
+WATCH_SECONDS = 10.0
+WATCH_ROUNDS = 8
+POSTERS = 2
+BATCH = 50
+PAUSE_SECONDS = 0.05
+ABSENT = ("missing", "leaderboard-replay", "player-long", "events-refused")
+"""Pages of what is not there, or that refuse."""
+
+MEASURED = {name: path for name, path in PAGES.items() if name not in ABSENT}
 PLAYER = "player-0000007"
 
 
@@ -146,23 +159,70 @@ def measure(client: httpx.Client, pid: int, players: int, events: int) -> list[s
 
 
 def watch(client: httpx.Client, pid: int, viewers: int) -> float:
-    """Hold overviews open; return how much of a core they take."""
-    without = cpu_share(pid)
-    with ExitStack() as stack:
-        for _ in range(viewers):
-            own = stack.enter_context(httpx.Client(base_url=client.base_url, headers=client.headers, timeout=60))
-            stack.enter_context(own.stream("GET", "/console/live"))
-        with_them = cpu_share(pid)
-    print(f"HTTP processes: {without:.1%} of a core, with {viewers} overviews open {with_them:.1%}")
-    return with_them - without
+    """Post events at a steady rate, in turns with and without open overviews; return what these take of a core.
 
-
-def cpu_share(pid: int) -> float:
-    """Return the processor time of the HTTP processes as a share of a core."""
+    It is what an HTTP process that ingest fills has less for events: processor time, the median of pairs of turns.
+    """
     serving = [each for each in processes(pid) if re.search(r"--role (ingest|api)", " ".join(each.cmdline()))]
-    before = used_seconds(serving)
-    time.sleep(WATCH_SECONDS)
-    return (used_seconds(serving) - before) / WATCH_SECONDS
+    used: dict[int, list[float]] = {0: [], viewers: []}
+    for number in range(WATCH_ROUNDS):
+        for count in (0, viewers) if number % 2 else (viewers, 0):
+            with ExitStack() as stack:
+                readers = [stack.enter_context(open_overview(client)) for _ in range(count)]
+                used[count].append(post_steadily(str(client.base_url), serving))
+                if not all(reader.is_alive() for reader in readers):
+                    sys.exit("An overview was not shown to the end.")
+    share = statistics.median(after - before for before, after in zip(used[0], used[viewers], strict=True))
+    events = POSTERS * BATCH / PAUSE_SECONDS
+    one, other = (statistics.median(used[count]) for count in (0, viewers))
+    print(
+        f"HTTP processes at {events:,.0f} events a second: {1e6 * one / events:.1f} us an event, with {viewers} "
+        f"overviews open {1e6 * other / events:.1f} us; these take {share:.2%} of a core"
+    )
+    return share
+
+
+@contextmanager
+def open_overview(client: httpx.Client) -> Iterator[Thread]:
+    """Read the overview's stream as a browser does, until the end."""
+    with httpx.Client(base_url=client.base_url, headers=client.headers, timeout=60) as own, ExitStack() as stack:
+        answer = stack.enter_context(own.stream("GET", "/console/live"))
+
+        def read() -> None:
+            with suppress(httpx.HTTPError, httpx.StreamError, OSError):
+                for _ in answer.iter_raw():
+                    pass
+
+        reader = Thread(target=read, daemon=True)
+        reader.start()
+        yield reader
+        answer.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        reader.join()
+
+
+def post_steadily(url: str, serving: list[psutil.Process]) -> float:
+    """Post events for a while, by several at once; return the processor time of the processes as a share of a core."""
+    began_at, before = time.monotonic(), used_seconds(serving)
+    with ThreadPoolExecutor(POSTERS) as threads:
+        list(threads.map(lambda _: post(url, began_at), range(POSTERS)))
+    return (used_seconds(serving) - before) / (time.monotonic() - began_at)
+
+
+def post(url: str, began_at: float) -> None:
+    """Post batches of events when they are due, for `WATCH_SECONDS`."""
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    event = {"event_type": "looked", "user_id": PLAYER, "payload": {"mode": "ranked"}}
+    body = json.dumps([event] * BATCH)
+    for number in range(round(WATCH_SECONDS / PAUSE_SECONDS)):
+        time.sleep(max(0.0, began_at + number * PAUSE_SECONDS - time.monotonic()))
+        connection.request("POST", "/api/events", body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != http.client.ACCEPTED:
+            sys.exit(f"Events were not taken: {answer.status}")
+    connection.close()
 
 
 def processes(pid: int) -> list[psutil.Process]:

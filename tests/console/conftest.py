@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,16 +17,21 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from grandstand import bootstrap
+from grandstand.bootstrap.console_services import build_console_services
 from grandstand.cli.engines import with_engines
+from grandstand.console.app import ConsoleApp
 from grandstand.operations.manage_operators import OperatorManager
+from grandstand.operations.passwords import Passwords
 from grandstand.settings import load_settings
+from tests.api.conftest import open_deployment
+from tests.console.door import CHEAP, PASSWORD, Door
+from tests.support.engines import RunningEngines
 from tests.support.server import Server, end, start_up
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from programs import program
 
 T = TypeVar("T")
-PASSWORD = "correct horse battery"
 ROLES = {"vera": "viewer", "liv": "live-ops", "ann": "admin"}
 """A name that an operator of each role has."""
 
@@ -161,3 +166,22 @@ def ann(console: Console, browser: Browser) -> Iterator[Watched]:
     yield watched
     context.close()
     watched.check()
+
+
+@pytest.fixture(scope="module")
+async def door(
+    anyio_backend: Any, engines: RunningEngines, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Door]:
+    folder = tmp_path_factory.mktemp("data")
+    # What httpx calls the peer's address is that of a proxy here, so that each client may have its own.
+    async with open_deployment(
+        engines, template_database, folder, trusted_proxies="127.0.0.0/8", rate_limit_log_ins=5
+    ) as site:
+        core = site.core
+        services = build_console_services(
+            site.services, core.database, core.valkey, core.stream, core.tournaments, Passwords(CHEAP)
+        )
+        operators = services.operators
+        for name, role in ROLES.items():
+            await operators.add(name, role, PASSWORD)
+        yield Door(ConsoleApp(services, site.app), services)

@@ -3,25 +3,19 @@ that nobody's page makes PostgreSQL read without a bound.
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from itertools import count
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
 import pyotp
 import pytest
-from argon2 import PasswordHasher
 
 import grandstand
-from grandstand.bootstrap.console_services import build_console_services
-from grandstand.console.app import ROUTES, ConsoleApp
-from grandstand.operations.manage_operators import OperatorManager
-from grandstand.operations.passwords import Passwords
-from tests.api.conftest import open_deployment
-from tests.console.conftest import PASSWORD, ROLES
-from tests.support.engines import RunningEngines
+from grandstand.console.app import ROUTES
+from grandstand.operations.live_channel import Update
+from tests.console.conftest import ROLES
+from tests.console.door import PASSWORD, Door, token_of
 
 pytestmark = pytest.mark.anyio
 
@@ -114,64 +108,6 @@ def rows() -> Iterator[tuple[str, str, str | None]]:
         method, _, template = name.partition(" ")
         # Nothing has this name: who may is told so, and nothing changes.
         yield method, re.sub(r"\{\w+\}", "nobody", template), role
-
-
-CHEAP = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
-"""What a password costs is not what these tests are about."""
-
-
-class Door:
-    """The console in this process, and the sessions that tests share."""
-
-    def __init__(self, app: ConsoleApp, operators: OperatorManager) -> None:
-        self.operators = operators
-        self._transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
-        self._cookies: dict[str, str] = {}
-        self._addresses = count(1)
-
-    def client(self, cookie: str | None = None, address: str = "") -> httpx.AsyncClient:
-        headers = {"X-Forwarded-For": address or f"10.0.0.{next(self._addresses)}"}
-        if cookie is not None:
-            headers["Cookie"] = f"gs_console={cookie}"
-        return httpx.AsyncClient(transport=self._transport, base_url="http://grandstand", headers=headers)
-
-    async def enter(self, name: str | None) -> httpx.AsyncClient:
-        """A client with the session of an operator; the session is begun once."""
-        if name is not None and name not in self._cookies:
-            answer = await self.log_in(name)
-            assert answer.status_code == 303, answer.text
-            self._cookies[name] = answer.cookies["gs_console"]
-        return self.client(None if name is None else self._cookies[name])
-
-    async def log_in(self, name: str, password: str = PASSWORD, code: str = "", address: str = "") -> httpx.Response:
-        """Send the form of the log-in, from an address that nobody else has or from a given one."""
-        async with self.client(address=address) as client:
-            return await client.post("/console/log-in", data={"name": name, "password": password, "code": code})
-
-
-@pytest.fixture(scope="module")
-async def door(
-    anyio_backend: Any, engines: RunningEngines, template_database: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Door]:
-    folder = tmp_path_factory.mktemp("data")
-    # What httpx calls the peer's address is that of a proxy here, so that each client may have its own.
-    async with open_deployment(
-        engines, template_database, folder, trusted_proxies="127.0.0.0/8", rate_limit_log_ins=5
-    ) as site:
-        core = site.core
-        services = build_console_services(
-            site.services, core.database, core.valkey, core.stream, core.tournaments, Passwords(CHEAP)
-        )
-        operators = services.operators
-        for name, role in ROLES.items():
-            await operators.add(name, role, PASSWORD)
-        yield Door(ConsoleApp(services, site.app), operators)
-
-
-async def token_of(client: httpx.AsyncClient) -> str:
-    found = re.search(r'name="form_token" value="([0-9a-f]+)"', (await client.get("/console")).text)
-    assert found is not None
-    return found[1]
 
 
 def test_every_route_has_a_row_and_every_row_a_route() -> None:
@@ -386,3 +322,13 @@ async def test_no_page_reads_without_a_bound(door: Door, monkeypatch: pytest.Mon
     unbounded = {name for query, name in read.items() if not re.search(r"\bLIMIT\b", query)}
     unnamed = sorted(unbounded - set(WITHOUT_LIMIT))
     assert not unnamed, "\n".join(unnamed)
+
+
+async def test_the_overview_is_made_once_for_all_who_look(door: Door) -> None:
+    told: list[Update] = []
+    seats = [await door.console.overview.open(is_admin=False) for _ in range(50)]
+    for seat in seats:
+        seat.listen(told.append, lambda: None)
+    await door.console.overview.close()
+    assert len(told) == 50
+    assert all(update is told[0] for update in told), "each viewer had the overview made for itself"

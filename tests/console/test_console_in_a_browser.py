@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.console.acts import bury, confirm, score, send, serve_page
 from tests.console.conftest import Console, Watched
+from tests.console.door import PASSWORD
 from tests.support.poison import poison
 from tests.support.waiting import eventually
 
@@ -311,6 +312,91 @@ def test_dead_letters_are_read_replayed_and_deleted_by_keyboard(console: Console
     page.get_by_label("Tick all").check()
     page.get_by_role("button", name="Delete the ticked").click()
     expect(page.get_by_text("There are none.")).to_be_visible()
+
+
+def test_a_form_is_filled_in_and_sent_by_keyboard_alone_at_twice_the_size(console: Console, ann: Watched) -> None:
+    page = ann.page()
+    # 1280 pixels at 200 %.
+    page.set_viewport_size({"width": 640, "height": 400})
+    page.goto(console.url + "/console/leaderboards/new")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    for label, typed in (("Key", "by-keyboard"), ("Title", "By keyboard")):
+        page.keyboard.press("Tab")
+        expect(page.get_by_label(label, exact=False).first).to_be_focused()
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        page.keyboard.type(typed)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="By keyboard")).to_be_visible()
+    question = page.get_by_role("button", name="Delete", exact=True)
+    question.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(question).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Delete the board")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Deleted.")).to_be_visible()
+
+
+def test_a_second_click_and_the_way_back_do_nothing_twice(console: Console, ann: Watched) -> None:
+    page = ann.page()
+    page.goto(console.url + "/console/keys")
+    page.get_by_label("Name").fill("clicked twice")
+    page.get_by_role("button", name="Make the key").dblclick()
+    expect(page.locator(".note pre")).to_contain_text("gs_")
+    made = [key for key in console.api("GET", "/api/keys")["keys"] if key["name"] == "clicked twice"]
+    assert len(made) == 1
+    # Back, and forth again by the browser's own buttons: nothing is sent by that.
+    page.goto(console.url + "/console/leaderboards/global/edit")
+    page.get_by_label("Title").fill("Renamed")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Renamed")).to_be_visible()
+    page.go_back()
+    page.get_by_label("Title").fill("Global")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Global")).to_be_visible()
+
+
+def test_what_was_typed_in_a_tab_outlives_a_log_out_in_another(console: Console, browser: Browser) -> None:
+    cookie = console.log_in("liv").cookies["gs_console"]
+    context = browser.new_context()
+    context.add_cookies([{"name": "gs_console", "value": cookie, "url": console.url + "/console"}])
+    try:
+        page, other = context.new_page(), context.new_page()
+        page.goto(console.url + "/console/leaderboards/new")
+        page.get_by_label("Key").fill("two-tabs")
+        page.get_by_label("Title").fill('"Two" <tabs>')
+        other.goto(console.url + "/console")
+        other.get_by_role("button", name="Log out").click()
+        other.get_by_label("Name").wait_for()
+        page.get_by_role("button", name="Create").click()
+        expect(page.get_by_text("Your session has ended.")).to_be_visible()
+        # Meanwhile somebody logs in in the other tab, and both go on.
+        for tab in (other, page):
+            tab.get_by_label("Name").fill("liv")
+            tab.get_by_label("Password").fill(PASSWORD)
+            tab.get_by_role("button", name="Log in").click()
+        expect(page.get_by_text('"Two" <tabs>')).to_be_visible()
+        page.get_by_role("button", name="Send it as liv").click()
+        expect(page.get_by_role("heading", name='"Two" <tabs>')).to_be_visible()
+        # The page that was open there is of the session before: its form is offered, not taken.
+        other.goto(console.url + "/console/leaderboards/two-tabs/edit")
+        context.clear_cookies()
+        newest = console.log_in("liv").cookies["gs_console"]
+        context.add_cookies([{"name": "gs_console", "value": newest, "url": console.url + "/console"}])
+        other.get_by_label("Title").fill("Later")
+        other.get_by_role("button", name="Save").click()
+        expect(other.get_by_text("of another session than yours")).to_be_visible()
+        other.get_by_role("button", name="Send it as liv").click()
+        expect(other.get_by_role("heading", name="Later")).to_be_visible()
+    finally:
+        context.close()
+    console.api("DELETE", "/api/leaderboards/two-tabs")
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from grandstand.storage.event_stream import EventStream
 from grandstand.storage.operators import OperatorStore
 from grandstand.storage.postgres import Database
 from grandstand.storage.replay_requests import ReplayRequests
+from grandstand.storage.sent_forms import SentForms
 from grandstand.storage.tournaments import TournamentStore
 from grandstand.telemetry.latencies import LatencyWatch
 
@@ -50,6 +51,7 @@ def build_console_services(
         lab_reports=LabReports(settings.lab_reports_dir),
         cards=CardDrawer(services),
         calendar=TournamentCalendar(services.reads, tournaments),
+        sent_forms=SentForms(valkey, settings.valkey_prefix),
         replays=ReplayJobs(ReplayRequests(valkey, settings.valkey_prefix)),
     )
 

@@ -43,7 +43,15 @@ from grandstand.console.limits import admit_visit
 from grandstand.console.live import find_live, stream_board, stream_overview, stream_tournament
 from grandstand.console.rendering import page
 from grandstand.console.routes import Route
-from grandstand.console.security import EMBEDDABLE, HEADERS, is_from_here, is_token_right, read_cookie
+from grandstand.console.security import (
+    EMBEDDABLE,
+    HEADERS,
+    is_from_here,
+    is_said_to_be_from_here,
+    is_token_right,
+    read_cookie,
+)
+from grandstand.console.sending import ANOTHER_SESSION, answer_once, offer
 from grandstand.console.services import ConsoleServices
 from grandstand.console.visit import NOBODY, Visit
 from grandstand.domain.errors import ForbiddenError, GrandstandError, NotFoundError
@@ -144,17 +152,19 @@ class ConsoleApp:
         session = read_cookie(scope)
         found = None if session is None else await self._services.sessions.find(session)
         if found is None or session is None:
-            return log_in.ask(visit)
+            return log_in.ask(Visit(self._services, scope, visit.query, path, form, address=address))
         visit = Visit(
             self._services, scope, visit.query, path, form, found.operator, found.form_token, session, address
         )
         set_origin(Origin("operator", found.operator.name, address))
         if route.method == "POST" and not is_token_right(form.all("form_token"), found.form_token):
-            return _explain(visit, ForbiddenError("This form is of another session; load its page again."))
+            if not is_said_to_be_from_here(scope):
+                return _explain(visit, ForbiddenError("This form is of another session; load its page again."))
+            return offer(visit, scope["path"], form, ANOTHER_SESSION, status=403)
         if not found.operator.may(route.role):
             return _explain(visit, ForbiddenError(f"Your role ({found.operator.role}) does not reach this."))
         try:
-            return await route.answer(visit)
+            return await answer_once(visit, route.answer)
         except GrandstandError as error:
             return _explain(visit, error)
 
@@ -199,6 +209,7 @@ def is_console(path: str) -> bool:
 
 
 def _explain(visit: Visit, error: GrandstandError) -> Reply:
+    """Show a page that says what is wrong, within the frame of the console where somebody is logged in."""
     headers = ((b"retry-after", str(error.extra["retry_after"]).encode()),) if "retry_after" in error.extra else ()
     return page(visit, "error.html", status=error.status, error=error)._replace(
         headers=((b"cache-control", b"no-store"), *headers)

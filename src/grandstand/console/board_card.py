@@ -2,18 +2,16 @@
 
 import io
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from grandstand.console.card_text import fit, width_of, writable, write
 
 SIZE = (1200, 630)
 ROWS = 10
 
 _GROUND, _SURFACE, _TEXT, _SOFT, _ACCENT = "#f5f6f9", "#ffffff", "#171c26", "#525c6c", "#2757c9"
-_FONTS = ("NotoSans-Regular.ttf", "DejaVuSans.ttf")
-"""Fonts of the system that know many scripts, the first that is there; else the one that the library brings (Latin)."""
-
 _TITLE_CHARACTERS_MAX = 80
 _NAME_CHARACTERS_MAX = 48
 
@@ -24,51 +22,35 @@ class CardRow(NamedTuple):
     rank: int
     name: str
     score: int
+    user_id: str = ""
+    """What stands for a name whose letters are in no font of this machine."""
 
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-
-def draw_card(title: str, players: int, rows: Sequence[CardRow]) -> bytes:
-    """Return the picture; some 30 ms of computing, however long the names are."""
+def draw_card(title: str, players: int, rows: Sequence[CardRow], *, key: str = "") -> bytes:
+    """Return the picture; some 30 ms of computing, however long the names are. `key` stands for a title in no font."""
     image = Image.new("RGB", SIZE, _GROUND)
     pen = ImageDraw.Draw(image)
     pen.rectangle((0, 0, SIZE[0], 12), fill=_ACCENT)
-    pen.text((60, 44), _fit(pen, title[:_TITLE_CHARACTERS_MAX], 52, 1080), font=_font(52), fill=_TEXT)
-    pen.text((60, 118), f"{players:,} players", font=_font(26), fill=_SOFT)
+    shown = _shown((title, key), _TITLE_CHARACTERS_MAX) or "Leaderboard"
+    write(pen, (60, 44), fit(pen, shown, 52, 1080), 52, _TEXT)
+    write(pen, (60, 118), f"{players:,} players", 26, _SOFT)
     pen.rounded_rectangle((48, 168, SIZE[0] - 48, SIZE[1] - 40), 18, fill=_SURFACE, outline="#d9dee7", width=2)
     if not rows:
-        pen.text((90, 200), "Nobody has a score here yet.", font=_font(28), fill=_SOFT)
+        write(pen, (90, 200), "Nobody has a score here yet.", 28, _SOFT)
     for number, row in enumerate(rows[:ROWS]):
         column, line = divmod(number, ROWS // 2)
         left, top = 84 + column * 530, 196 + line * 76
         score = f"{row.score:,}"
-        room = 410 - pen.textlength(score, font=_font(28))
-        name = _fit(pen, row.name[:_NAME_CHARACTERS_MAX], 28, room)
-        pen.text((left, top), f"{row.rank:,}", font=_font(28), fill=_ACCENT if row.rank <= 3 else _SOFT)
-        pen.text((left + 70, top), name, font=_font(28), fill=_TEXT)
-        pen.text((left + 500, top), score, font=_font(28), fill=_TEXT, anchor="ra")
+        room = width_of(pen, score, 28)
+        name = _shown((row.name, row.user_id), _NAME_CHARACTERS_MAX) or "A player"
+        write(pen, (left, top), f"{row.rank:,}", 28, _ACCENT if row.rank <= 3 else _SOFT)
+        write(pen, (left + 70, top), fit(pen, name, 28, 410 - room), 28, _TEXT)
+        write(pen, (left + 500 - room, top), score, 28, _TEXT)
     file = io.BytesIO()
     image.quantize(64).save(file, "PNG")
     return file.getvalue()
 
 
-def _fit(pen: ImageDraw.ImageDraw, text: str, size: int, width: float) -> str:
-    """Return as much of a text as there is room for."""
-    shown = "".join(character if character.isprintable() else " " for character in text)
-    if pen.textlength(shown, font=_font(size)) <= width:
-        return shown
-    while shown and pen.textlength(shown + "…", font=_font(size)) > width:
-        shown = shown[:-1]
-    return shown + "…"
-
-
-@cache
-def _font(size: int) -> Font:
-    for name in _FONTS:
-        try:
-            # Without shaping: a text that somebody chose costs as much as any other.
-            return ImageFont.truetype(name, size, layout_engine=ImageFont.Layout.BASIC)
-        except OSError:
-            continue
-    return ImageFont.load_default(size)
+def _shown(texts: Sequence[str], characters_max: int) -> str | None:
+    """Return the first text that can be written."""
+    return next((found for text in texts if (found := writable(text[:characters_max]))), None)

@@ -7,7 +7,8 @@ import msgspec
 from grandstand.api.parameters import Query, check_user_id, read_key
 from grandstand.api.replies import Reply
 from grandstand.console.board_forms import FIELDS, KEY, NEW, typed_of
-from grandstand.console.forms import by_field, check_as_typed, read_fields
+from grandstand.console.filters import filters_of
+from grandstand.console.forms import FormField, by_field, check_as_typed, read_fields
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
@@ -18,6 +19,13 @@ from grandstand.operations.leaderboard_views import Page
 
 _ROWS = 25
 _NEARBY = 10
+FILTERS = (
+    FormField("period", "Period"),
+    FormField("segment", "Segment"),
+    FormField("bucket", "Bucket"),
+    FormField("user_id", "Find a player by id"),
+    FormField("from_rank", "From rank", "integer"),
+)
 
 
 async def get_list(visit: Visit) -> Reply:
@@ -32,7 +40,8 @@ async def get_board(visit: Visit) -> Reply:
     key, query = _key(visit), visit.query
     reader = visit.services.api.reader
     board = await visit.services.api.definer.get(key)
-    wanted, missing = query.text("user_id"), None
+    fields = _fields(board)
+    wanted, missing, told = query.text("user_id"), None, filters_of(query, fields)
     try:
         ranks = await _ranks(visit, key, query, wanted)
     except NotFoundError as error:
@@ -41,14 +50,16 @@ async def get_board(visit: Visit) -> Reply:
         missing = error.detail
         ranks = await reader.page(key, limit=_ROWS)
     except InvalidError as error:
-        missing = error.detail
+        told = filters_of(query, fields, error)
         ranks = await reader.page(key, limit=_ROWS)
     is_live = not any(query.text(name) for name in ("period", "cursor", "from_rank", "user_id", "segment", "bucket"))
     values: dict[str, Any] = {"board": board, "ranks": ranks, "wanted": wanted, "missing": missing, "is_live": is_live}
     if visit.is_part:
         return page(visit, "board_rows.html", **values)
     periods = await reader.periods(key, limit=50)
-    return page(visit, "board.html", periods=periods.periods, query=query, **values)
+    return page(
+        visit, "board.html", status=told.status, periods=periods.periods, query=query, errors=told.errors, **values
+    )
 
 
 async def get_new(visit: Visit) -> Reply:
@@ -132,6 +143,12 @@ async def _ranks(visit: Visit, key: str, query: Query, wanted: str | None) -> Pa
         part = query.part()
         return await reader.nearby(key, check_user_id(wanted), above=_NEARBY, below=_NEARBY, part=part)
     return await reader.page(key, limit=_ROWS, cursor=query.text("cursor"), from_rank=_rank(query), part=query.part())
+
+
+def _fields(board: LeaderboardView) -> list[FormField]:
+    """Return the fields that the page of a board has."""
+    absent = {name for name, has in (("segment", board.segment_by), ("bucket", board.bucket_size)) if not has}
+    return [item for item in FILTERS if item.name not in absent]
 
 
 def _rank(query: Query) -> int | None:

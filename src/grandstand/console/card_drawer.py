@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 
 from grandstand.api.services import Services
 from grandstand.console.board_card import ROWS, CardRow, draw_card
@@ -47,9 +48,12 @@ class CardDrawer:
                 await asyncio.sleep(max(0.0, self._rests_until - time.monotonic()))
                 title = (await self._api.definer.get(key)).title or key
                 ranks = await self._api.reader.page(key, limit=ROWS)
-                rows = [CardRow(each.rank, each.display_name or each.user_id, each.score) for each in ranks.entries]
+                rows = [
+                    CardRow(each.rank, each.display_name or each.user_id, each.score, each.user_id)
+                    for each in ranks.entries
+                ]
                 began_at = time.monotonic()
-                card = await asyncio.to_thread(draw_card, title, ranks.total, rows)
+                card = await asyncio.to_thread(partial(draw_card, key=key), title, ranks.total, rows)
                 now = time.monotonic()
                 self._rests_until = now + _REST_SHARE * (now - began_at)
                 return card

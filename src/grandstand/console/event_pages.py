@@ -1,24 +1,28 @@
 """The explorer of events."""
 
 from grandstand.api.replies import Reply
-from grandstand.console.forms import read_moment
+from grandstand.console.filters import filters_of, look
+from grandstand.console.forms import FormField, read_moment
 from grandstand.console.rendering import page
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.operations.read_events import EventList
 
+FILTERS = (
+    FormField("user_id", "Player's id"),
+    FormField("event_type", "Event type"),
+    FormField("from", "Received from (UTC)", hint="2027-01-31T18:00"),
+    FormField("to", "until (UTC)", hint="2027-01-31T19:00"),
+)
+
 
 async def get_events(visit: Visit) -> Reply:
     """Look for events of a player or of a type."""
-    found, errors = EventList([]), {}
+    found, filters = EventList([]), filters_of(visit.query, FILTERS)
     if visit.query.text("user_id") or visit.query.text("event_type"):
-        try:
-            found = await _find(visit)
-        except InvalidError as error:
-            errors = {wrong.path: wrong.message for wrong in error.errors}
-    typed = {name: visit.query.text(name) or "" for name in ("user_id", "event_type", "from", "to")}
-    return page(visit, "events.html", status=422 if errors else 200, found=found, typed=typed, errors=errors)
+        found, filters = await look(visit.query, FILTERS, _find(visit), found)
+    return page(visit, "events.html", status=filters.status, found=found, filters=filters, typed=filters.typed)
 
 
 async def _find(visit: Visit) -> EventList:

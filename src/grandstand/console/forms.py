@@ -29,7 +29,7 @@ FORM_BYTES_MAX = 262_144
 FIELDS_MAX = 1_200
 _TYPE = b"application/x-www-form-urlencoded"
 
-FieldKind = Literal["text", "integer", "select", "json", "words", "moment", "day", "prizes"]
+FieldKind = Literal["text", "integer", "select", "json", "words", "moment", "day", "prizes", "password"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,26 +4,42 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from grandstand.api.replies import Reply
+from grandstand.console.filters import look
+from grandstand.console.forms import FormField
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import ConflictError, NotFoundError
+from grandstand.operations.dead_letter_views import DeadLetterList
+from grandstand.operations.manage_quarantine import QuarantineList
 
 _AT_ONCE = 100
 """The rows of a page, so what can be ticked."""
+QUARANTINE_FILTERS = (
+    FormField("leaderboard", "Leaderboard"),
+    FormField("user_id", "Player's id"),
+    FormField("status", "Status", "select", choices=("held", "released", "rejected")),
+)
+LETTER_FILTERS = (
+    FormField("event_type", "Event type"),
+    FormField("user_id", "Player's id"),
+    FormField("error", "Error"),
+    FormField("status", "Status", "select", choices=("dead", "replayed")),
+)
 
 
 async def get_quarantine(visit: Visit) -> Reply:
     """List quarantined events."""
     query = visit.query
-    found = await visit.services.api.quarantine.list(
+    asked = visit.services.api.quarantine.list(
         leaderboard=query.text("leaderboard"),
         user_id=query.text("user_id"),
         status=query.text("status") or "held",
         limit=_AT_ONCE,
         cursor=query.text("cursor"),
     )
-    return page(visit, "quarantine.html", found=found, query=query)
+    found, filters = await look(query, QUARANTINE_FILTERS, asked, QuarantineList([]))
+    return page(visit, "quarantine.html", status=filters.status, found=found, query=query, filters=filters)
 
 
 async def post_release(visit: Visit) -> Reply:
@@ -39,7 +55,7 @@ async def post_reject(visit: Visit) -> Reply:
 async def get_letters(visit: Visit) -> Reply:
     """List dead letters."""
     query = visit.query
-    found = await visit.services.api.dead_letters.list(
+    asked = visit.services.api.dead_letters.list(
         status=query.text("status") or "dead",
         event_type=query.text("event_type"),
         user_id=query.text("user_id"),
@@ -47,7 +63,8 @@ async def get_letters(visit: Visit) -> Reply:
         limit=_AT_ONCE,
         cursor=query.text("cursor"),
     )
-    return page(visit, "dead_letters.html", found=found, query=query)
+    found, filters = await look(query, LETTER_FILTERS, asked, DeadLetterList([]))
+    return page(visit, "dead_letters.html", status=filters.status, found=found, query=query, filters=filters)
 
 
 async def get_letter(visit: Visit) -> Reply:

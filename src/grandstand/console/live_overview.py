@@ -21,12 +21,13 @@ class LiveOverview:
     def __init__(self, watch: DeploymentWatch) -> None:
         self._watch = watch
         self._channels: dict[bool, Channel] = {}
+        self._made: dict[bool, tuple[Sight, Update]] = {}
         self._following: asyncio.Task[None] | None = None
         self._is_closed = False
 
     async def open(self, *, is_admin: bool) -> "OverviewSeat":
         """Begin to listen; the seat must be closed. Admins are shown links that others are not."""
-        update = _update(await self._watch.see(), is_admin=is_admin)
+        update = self._render(await self._watch.see(), is_admin=is_admin)
         channel = self._channels.setdefault(is_admin, Channel(update))
         channel.latest = update
         if self._is_closed:
@@ -34,6 +35,14 @@ class LiveOverview:
         elif self._following is None or self._following.done():
             self._following = asyncio.create_task(self._follow(), name="live overview")
         return OverviewSeat(channel)
+
+    def _render(self, sight: Sight, *, is_admin: bool) -> Update:
+        """Return what is sent of a sight, made once however many ask: after a restart all browsers come at once."""
+        seen, update = self._made.get(is_admin, (None, None))
+        if seen is not sight or update is None:
+            update = _update(sight, is_admin=is_admin)
+            self._made[is_admin] = sight, update
+        return update
 
     async def close(self) -> None:
         """End every stream."""
@@ -55,7 +64,7 @@ class LiveOverview:
                 sight = await self._watch.see()
                 for is_admin, channel in list(self._channels.items()):
                     if channel.seats:
-                        channel.latest = _update(sight, is_admin=is_admin)
+                        channel.latest = self._render(sight, is_admin=is_admin)
                         await channel.tell()
             except Exception:  # noqa: BLE001 - a task that ended here would leave its listeners with old numbers
                 _log.exception("overview_not_seen")

@@ -2,7 +2,7 @@
 
 from grandstand.api.replies import Reply
 from grandstand.console.forms import FormField, by_field
-from grandstand.console.rendering import page, redirect
+from grandstand.console.rendering import ask_again, page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import ConflictError, InvalidError
@@ -13,6 +13,7 @@ _PATH = "/console/operators"
 FIELDS = (
     FormField("name", "Name", hint="a-z 0-9 . _ -", is_required=True),
     FormField("role", "Role", "select", choices=OPERATOR_ROLES, is_required=True),
+    FormField("password", "Password", "password", "At least 12 characters", is_required=True),
 )
 
 
@@ -33,7 +34,10 @@ async def post_operator(visit: Visit) -> Reply:
 
 async def post_role(visit: Visit) -> Reply:
     """Give an operator another role."""
-    await visit.services.operators.set_role(_name(visit), visit.form.text("role"))
+    try:
+        await visit.services.operators.set_role(_name(visit), visit.form.text("role"))
+    except InvalidError as error:
+        return ask_again(visit, f"Change the role of {_name(visit)}", FIELDS[1:2], error, back=_PATH)
     return redirect(_PATH, note="role")
 
 
@@ -51,7 +55,10 @@ async def post_enable(visit: Visit) -> Reply:
 
 async def post_password(visit: Visit) -> Reply:
     """Give an operator another password."""
-    await visit.services.operators.set_password(_name(visit), visit.form.raw("password"))
+    try:
+        await visit.services.operators.set_password(_name(visit), visit.form.raw("password"))
+    except InvalidError as error:
+        return ask_again(visit, f"Change the password of {_name(visit)}", FIELDS[2:], error, back=_PATH, keeps=False)
     return redirect(_PATH, note="password")
 
 
@@ -75,8 +82,7 @@ async def post_totp_off(visit: Visit) -> Reply:
 async def _show(
     visit: Visit, error: InvalidError | ConflictError | None = None, made: TotpSecret | None = None
 ) -> Reply:
-    fields = (*FIELDS, FormField("password", "Password"))
-    errors = by_field(error.errors, fields) if isinstance(error, InvalidError) else {}
+    errors = by_field(error.errors, FIELDS) if isinstance(error, InvalidError) else {}
     if isinstance(error, ConflictError):
         errors["name"] = error.detail
     return page(

@@ -6,6 +6,8 @@ import msgspec
 
 from grandstand.api.parameters import check_user_id
 from grandstand.api.replies import JSON, Reply
+from grandstand.console.filters import filters_of
+from grandstand.console.forms import FormField
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
@@ -13,6 +15,7 @@ from grandstand.domain.errors import FieldError, GrandstandError, InvalidError, 
 
 _EVENTS = 20
 _PLAYERS = "/console/players"
+FILTERS = (FormField("user_id", "Player's id", is_required=True),)
 
 
 async def get_player(visit: Visit) -> Reply:
@@ -59,17 +62,22 @@ async def post_erase(visit: Visit) -> Reply:
 
 async def _show(visit: Visit, wanted: str | None, refusal: GrandstandError | None) -> Reply:
     player, events, missing = None, [], None
+    filters = filters_of(visit.query, FILTERS)
+    filters.typed["user_id"] = wanted or ""
     if wanted is not None:
         try:
             player = await visit.services.api.profiles.get(check_user_id(wanted))
             events = (await visit.services.api.events.list(user_id=wanted, limit=_EVENTS)).events
-        except (NotFoundError, InvalidError) as error:
+        except NotFoundError as error:
             missing = error.detail
+        except InvalidError as error:
+            filters = filters_of(visit.query, FILTERS, error)
     told = {error.path: error.message for error in refusal.errors} if isinstance(refusal, InvalidError) else {}
     return page(
         visit,
         "player.html",
-        status=422 if refusal is not None else 200,
+        status=422 if refusal is not None else filters.status,
+        filters=filters,
         wanted=wanted,
         player=player,
         events=events,

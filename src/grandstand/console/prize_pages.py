@@ -1,24 +1,35 @@
 """Prizes: who won what, claimed for a player, or voided."""
 
 from grandstand.api.replies import Reply
-from grandstand.console.rendering import page, redirect
+from grandstand.console.filters import look
+from grandstand.console.forms import FormField
+from grandstand.console.rendering import ask_again, page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
+from grandstand.domain.errors import FieldError, InvalidError
+from grandstand.operations.tournament_views import PrizeList
 
-STATUSES = ("pending", "claimed", "expired", "voided")
+FILTERS = (
+    FormField("tournament_id", "Tournament"),
+    FormField("user_id", "Player's id"),
+    FormField("status", "Status", "select", choices=("", "pending", "claimed", "expired", "voided")),
+)
+_REASON = FormField("reason", "Reason", hint="For the audit log; may be empty")
+_REASON_MAX = 1000
 
 
 async def get_list(visit: Visit) -> Reply:
     """List prizes."""
     query = visit.query
-    found = await visit.services.api.prizes.list(
+    asked = visit.services.api.prizes.list(
         user_id=query.text("user_id"),
         status=query.text("status"),
         tournament_id=query.text("tournament_id"),
         limit=50,
         cursor=query.text("cursor"),
     )
-    return page(visit, "prizes.html", found=found, query=query, statuses=STATUSES)
+    found, filters = await look(query, FILTERS, asked, PrizeList(prizes=[], next_cursor=None))
+    return page(visit, "prizes.html", status=filters.status, found=found, query=query, filters=filters)
 
 
 async def post_claim(visit: Visit) -> Reply:
@@ -31,8 +42,11 @@ async def post_claim(visit: Visit) -> Reply:
 async def post_void(visit: Visit) -> Reply:
     """Void a prize that is not claimed."""
     actor = f"operator:{visit.operator.name}"
-    reason = visit.form.text("reason")[:1000].replace("\x00", "") or None
-    await visit.services.api.prizes.void(_id(visit), actor=actor, reason=reason)
+    reason = visit.form.text("reason")
+    if len(reason) > _REASON_MAX or "\x00" in reason:
+        wrong = InvalidError([FieldError("reason", f"must have at most {_REASON_MAX} characters and no NUL")])
+        return ask_again(visit, "Void the prize", (_REASON,), wrong, back="/console/prizes")
+    await visit.services.api.prizes.void(_id(visit), actor=actor, reason=reason or None)
     return redirect("/console/prizes", note="voided")
 
 

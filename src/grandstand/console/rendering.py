@@ -1,11 +1,14 @@
 """Answers of the console: pages, and redirections after a change with a word on what was done."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from grandstand.api.replies import Headers, Reply
+from grandstand.console.forms import FormField, by_field
 from grandstand.console.templating import render
 from grandstand.console.visit import Visit
+from grandstand.domain.errors import InvalidError
 
 HTML = "text/html"
 NO_STORE: Headers = ((b"cache-control", b"private, no-store"),)
@@ -15,6 +18,14 @@ def page(visit: Visit, template: str, *, status: int = 200, headers: Headers = N
     """Return a page. `visit` and `here` (the first part of its path) are there in every template."""
     here = visit.scope["path"].removeprefix("/console").strip("/").partition("/")[0]
     return Reply(status, render(template, visit=visit, here=here, notes=NOTES, **values).encode(), HTML, headers)
+
+
+def ask_again(
+    visit: Visit, title: str, fields: Sequence[FormField], wrong: InvalidError, *, back: str, keeps: bool = True
+) -> Reply:
+    """Show by itself a form that stood above a page, with what was typed (unless it is secret) and what is wrong."""
+    typed, errors = visit.form.values() if keeps else {}, by_field(wrong.errors, fields)
+    return page(visit, "ask_again.html", status=422, title=title, fields=fields, typed=typed, errors=errors, back=back)
 
 
 def redirect(to: str, *, note: str = "", headers: Headers = ()) -> Reply:

@@ -17,7 +17,7 @@ from grandstand.console.forms import FormField
 from grandstand.operations.analytics_views import Cohort, DayOverview, DaySessions, EventBucket, FunnelStep
 from grandstand.operations.read_analytics import STEPS_MAX, AnalyticsReader, Span
 
-_RETURNS = ("day_1", "day_7", "day_30")
+_RETURNS = {"day_1": "after 1 day", "day_7": "after 7 days", "day_30": "after 30 days"}
 _PERCENT = 100
 _MINUTE_SECONDS = 60
 STEPS = tuple(f"step_{number}" for number in range(1, STEPS_MAX + 1))
@@ -65,7 +65,7 @@ async def _retention(reader: AnalyticsReader, query: Query) -> Report:
     rows = found.cohorts
     days = sorted({row.cohort for row in rows})
     if query.text("by") is None:
-        lines = [(f"after {name[4:]} days", _weighted(rows, days, name)) for name in _RETURNS]
+        lines = [(label, _weighted(rows, days, name)) for name, label in _RETURNS.items()]
     else:
         sizes: dict[str | None, int] = defaultdict(int)
         for row in rows:

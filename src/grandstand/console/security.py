@@ -61,6 +61,11 @@ def is_from_here(scope: HTTPScope) -> bool:
     return True
 
 
+def is_said_to_be_from_here(scope: HTTPScope) -> bool:
+    """Whether a browser says that a form was sent by a page of this origin; silence is no."""
+    return is_from_here(scope) and any(name in (b"sec-fetch-site", b"origin") for name, _ in scope["headers"])
+
+
 def is_token_right(given: Sequence[str], token: str) -> bool:
     """Whether a form holds the token of its session."""
     return len(given) == 1 and bool(token) and compare_digest(given[0].encode(), token.encode())

@@ -13,6 +13,7 @@ from grandstand.operations.survey_storage import StorageSurvey
 from grandstand.operations.tournament_calendar import TournamentCalendar
 from grandstand.operations.watch_deployment import DeploymentWatch
 from grandstand.operations.watch_load import LoadWatch
+from grandstand.storage.sent_forms import SentForms
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +31,4 @@ class ConsoleServices:
     replays: ReplayJobs
     calendar: TournamentCalendar
     cards: CardDrawer
+    sent_forms: SentForms

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from itertools import count
+from secrets import token_urlsafe
 from typing import Any
 from urllib.parse import urlencode
 
@@ -60,11 +61,20 @@ def _pretty(value: Any) -> str:
         return text
 
 
+def _coded(text: str) -> Markup:
+    """Return a sentence with what stands between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)
+    )
+
+
 def _link(path: str, **parameters: Any) -> str:
     """Return a path with a query; parameters that are None or empty are left out."""
     given = {name: value for name, value in parameters.items() if value not in (None, "")}
     return f"{path}?{urlencode(given)}" if given else path
 
 
-_environment.filters.update(moment=_moment, number=_number, pretty=_pretty)
-_environment.globals.update(asset=asset_url, link=_link, new_id=lambda: f"ask-{next(_numbers)}")
+_environment.filters.update(moment=_moment, number=_number, pretty=_pretty, coded=_coded)
+_environment.globals.update(asset=asset_url, link=_link)
+_environment.globals.update(new_id=lambda: f"ask-{next(_numbers)}", new_mark=lambda: token_urlsafe(12))

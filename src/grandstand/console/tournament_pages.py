@@ -9,13 +9,21 @@ import msgspec
 from grandstand import clock
 from grandstand.api.parameters import check_user_id, read_tournament_id
 from grandstand.api.replies import Reply
+from grandstand.console.filters import filters_of, look
 from grandstand.console.forms import FormField, by_field, check_as_typed, read_fields, write_prizes
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
-from grandstand.domain.errors import ConflictError, FieldError, GrandstandError, InvalidError, NotFoundError
+from grandstand.domain.errors import (
+    ConflictError,
+    FieldError,
+    ForbiddenError,
+    GrandstandError,
+    InvalidError,
+    NotFoundError,
+)
 from grandstand.operations.tournament_calendar import CalendarEntry
-from grandstand.operations.tournament_views import TournamentView
+from grandstand.operations.tournament_views import TournamentList, TournamentView
 
 _ROWS = 25
 _A_DAY_MAX = 8
@@ -41,24 +49,40 @@ OTHERS = (
     FormField("claim_days", "Days to claim", "integer"),
     FormField("prizes", "Prizes", "prizes", "One a line: 1 coins 500 · 2-10 coins 100 · top 5% badge 1"),
 )
+JOIN = (FormField("user_id", "Enter a player by id", is_required=True),)
 NEW = {"event_type": "game_ended", "operator": "best", "field": "score", "order": "desc", "join": "open",
        "visibility": "public", "claim_days": "30"}  # fmt: skip
-STATUSES = ("scheduled", "active", "ended", "settled", "cancelled")
+FILTERS = (
+    FormField("status", "Status", "select", choices=("", "scheduled", "active", "ended", "settled", "cancelled")),
+)
+STANDINGS_FILTERS = (FormField("user_id", "Find a player by id"), FormField("occurrence", "Occurrence", "integer"))
 
 
 async def get_list(visit: Visit) -> Reply:
     """List tournaments."""
-    status = visit.query.text("status")
-    found = await visit.services.api.tournament_list.list(status, limit=50, cursor=visit.query.text("cursor"))
-    return page(visit, "tournaments.html", found=found, status_wanted=status, statuses=STATUSES)
+    query, status = visit.query, visit.query.text("status")
+    asked = visit.services.api.tournament_list.list(status, limit=50, cursor=query.text("cursor"))
+    found, filters = await look(query, FILTERS, asked, TournamentList(tournaments=[], next_cursor=None))
+    return page(
+        visit, "tournaments.html", status=filters.status, found=found, status_wanted=status, filters=filters
+    )  # fmt: skip
 
 
 async def get_tournament(visit: Visit) -> Reply:
     """Show a tournament with its standings, or only the rows for a live update."""
-    tournament_id, query = _id(visit), visit.query
-    api, occurrence = visit.services.api, query.occurrence()
-    item = await api.tournament_list.get(tournament_id, occurrence)
+    return await _show(visit)
+
+
+async def _show(visit: Visit, refusal: GrandstandError | None = None) -> Reply:
+    """Show a tournament, also with why a player was not entered."""
+    tournament_id, query, filters = _id(visit), visit.query, filters_of(visit.query, STANDINGS_FILTERS)
+    api, occurrence = visit.services.api, None
     wanted, missing = query.text("user_id"), None
+    try:
+        occurrence = None if query.text("occurrence") is None else query.occurrence()
+    except InvalidError as error:
+        filters = filters_of(query, STANDINGS_FILTERS, error)
+    item = await api.tournament_list.get(tournament_id, occurrence)
     try:
         if wanted is not None:
             user_id = check_user_id(wanted)
@@ -68,14 +92,24 @@ async def get_tournament(visit: Visit) -> Reply:
                 tournament_id, occurrence=occurrence, limit=_ROWS, cursor=query.text("cursor")
             )
     except (NotFoundError, InvalidError) as error:
-        missing = error.detail
+        if isinstance(error, InvalidError):
+            filters = filters_of(query, STANDINGS_FILTERS, error)
+        else:
+            missing = error.detail
         ranks = await api.tournament_ranks.page(tournament_id, occurrence=occurrence, limit=_ROWS)
     is_live = item.status == "active" and occurrence is None and wanted is None and query.text("cursor") is None
     values: dict[str, Any] = {"item": item, "ranks": ranks, "wanted": wanted, "missing": missing, "is_live": is_live}
     if visit.is_part:
         return page(visit, "tournament_rows.html", **values)
     preview = await api.tournament_ranks.preview(tournament_id, occurrence=occurrence)
-    return page(visit, "tournament.html", preview=preview, query=query, **values)
+    refused = by_field(refusal.errors, JOIN) if isinstance(refusal, InvalidError) else {}
+    if refusal is not None and not refused:
+        refused = {"user_id": refusal.detail}
+    status = filters.status if refusal is None else refusal.status
+    return page(
+        visit, "tournament.html", status=status, preview=preview, filters=filters, entered=visit.form.raw("user_id"),
+        refused=refused, **values
+    )  # fmt: skip
 
 
 async def get_new(visit: Visit) -> Reply:
@@ -190,7 +224,10 @@ async def post_cancel(visit: Visit) -> Reply:
 
 async def post_join(visit: Visit) -> Reply:
     """Enter a player."""
-    await visit.services.api.tournament_entry.join(_id(visit), visit.form.raw("user_id"))
+    try:
+        await visit.services.api.tournament_entry.join(_id(visit), check_user_id(visit.form.raw("user_id")))
+    except (InvalidError, ConflictError, ForbiddenError) as error:
+        return await _show(visit, error)
     return redirect(f"/console/tournaments/{_id(visit)}", note="entered")
 
 

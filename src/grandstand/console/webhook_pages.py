@@ -3,13 +3,14 @@
 import msgspec
 
 from grandstand.api.replies import Reply
+from grandstand.console.filters import look
 from grandstand.console.forms import FormField, by_field, read_fields
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import ConflictError, InvalidError
 from grandstand.domain.webhooks import DELIVERY_STATUSES, EVENT_TYPES
-from grandstand.operations.webhook_views import WebhookCreated
+from grandstand.operations.webhook_views import DeliveryList, WebhookCreated
 
 _PATH = "/console/webhooks"
 FIELDS = (
@@ -17,6 +18,7 @@ FIELDS = (
     FormField("event_types", "Event types", "words", f"Empty for all: {' '.join(EVENT_TYPES)}"),
     FormField("description", "Description"),
 )
+FILTERS = (FormField("status", "Status", "select", choices=("", *DELIVERY_STATUSES)),)
 
 
 async def get_webhooks(visit: Visit) -> Reply:
@@ -67,16 +69,15 @@ async def _show(
     if isinstance(error, ConflictError):
         errors[""] = error.detail
     webhooks, query = visit.services.api.webhooks, visit.query
-    deliveries = await webhooks.deliveries(
-        status=query.text("status"), endpoint_id=None, limit=50, cursor=query.text("cursor")
-    )
+    asked = webhooks.deliveries(status=query.text("status"), endpoint_id=None, limit=50, cursor=query.text("cursor"))
+    deliveries, filters = await look(query, FILTERS, asked, DeliveryList([], None))
     return page(
         visit,
         "webhooks.html",
-        status=200 if error is None else error.status,
+        status=filters.status if error is None else error.status,
         webhooks=(await webhooks.list()).webhooks,
         deliveries=deliveries,
-        statuses=DELIVERY_STATUSES,
+        filters=filters,
         status_wanted=query.text("status"),
         fields=FIELDS,
         typed={} if error is None else visit.form.values(),

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, FieldError, ForbiddenError, GoneError, InvalidError, NotFoundError
+from grandstand.domain.event_model import is_user_id
 from grandstand.domain.tournaments import PrizeStatus, is_tournament_id
 from grandstand.operations.announce import announce
 from grandstand.operations.answer_cache import AnswerCache
@@ -77,6 +78,8 @@ class PrizeKeeper:
             raise InvalidError([FieldError("status", f"must be one of {', '.join(_STATUSES)}")])
         if not 1 <= limit <= LIST_MAX:
             raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        if user_id is not None and not is_user_id(user_id):
+            raise InvalidError([FieldError("user_id", "must be 1 to 255 characters, none of them a control character")])
         if tournament_id is not None and not is_tournament_id(tournament_id):
             raise InvalidError([FieldError("tournament_id", "is no id of a tournament")])
         try:

@@ -14,6 +14,29 @@ function showTimes(root) {
   }
 }
 
+// On narrow screens a table of many columns is shown as cards, and each cell says by itself what it is. Its parts are
+// named, since what is not laid out as a table is none to a screen reader.
+function dress(root) {
+  for (const table of root.querySelectorAll("table.is-cards")) {
+    const heads = [...table.querySelectorAll("thead th")];
+    const labels = heads.map((head) => (head.querySelector("input, .visually-hidden") ? "" : head.textContent.trim()));
+    table.classList.toggle("has-ticks", Boolean(table.querySelector("thead input")));
+    table.role = "table";
+    for (const group of table.querySelectorAll("thead, tbody")) group.role = "rowgroup";
+    for (const row of table.querySelectorAll("tr")) row.role = "row";
+    for (const head of heads) {
+      head.role = "columnheader";
+      head.dataset.label = head.querySelector("input")?.ariaLabel ?? "";
+    }
+    for (const row of table.querySelectorAll("tbody tr")) {
+      [...row.cells].forEach((cell, number) => {
+        cell.role = "cell";
+        cell.dataset.label = labels[number] ?? "";
+      });
+    }
+  }
+}
+
 // The stream of the overview is the part itself, as the server has escaped it. It waits while somebody is inside it.
 function putIn(element, text) {
   if (element.contains(document.activeElement)) return;
@@ -71,7 +94,10 @@ function judge(form) {
   };
   const ask = async () => {
     const number = ++latest;
-    const answer = await fetch(form.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    const typed = new FormData(form);
+    // The mark is for the sending.
+    typed.delete("form_once");
+    const answer = await fetch(form.dataset.check, { method: "POST", body: new URLSearchParams(typed) });
     if (!answer.ok || !answer.headers.get("content-type")?.startsWith("application/json")) return;
     const told = await answer.json();
     if (number === latest) for (const name of touched) tell(name, told[name]);
@@ -90,7 +116,8 @@ async function savePng(button) {
   const picture = new Image();
   picture.src = shown.src;
   await picture.decode();
-  const head = 60;
+  const lines = [...(shown.closest("figure")?.querySelectorAll(".series li") ?? [])];
+  const head = lines.length ? 100 : 60;
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [1520, head + Math.round((1520 * shown.clientHeight) / shown.clientWidth)];
   const style = getComputedStyle(shown.closest(".panel"));
@@ -100,12 +127,33 @@ async function savePng(button) {
   pen.fillStyle = style.color;
   pen.font = "600 30px system-ui, sans-serif";
   pen.fillText(shown.alt.split(";")[0], 24, 42);
+  pen.font = "24px system-ui, sans-serif";
+  let left = 24;
+  for (const line of lines) {
+    pen.fillStyle = getComputedStyle(line, "::before").backgroundColor;
+    pen.fillRect(left, 64, 20, 20);
+    pen.fillStyle = style.color;
+    pen.fillText(line.textContent, left + 30, 83);
+    left += 60 + pen.measureText(line.textContent).width;
+  }
   pen.drawImage(picture, 0, head, canvas.width, canvas.height - head);
   const file = document.createElement("a");
   file.href = URL.createObjectURL(await new Promise((done) => canvas.toBlob(done, "image/png")));
   file.download = `${button.dataset.name}.png`;
   file.click();
   setTimeout(() => URL.revokeObjectURL(file.href), 10000);
+}
+
+// A form that was sent is not sent again by a second click; a download leaves its page, and its form, as it was.
+function sendOnce(event) {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if ("sent" in form.dataset) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "";
+  setTimeout(() => delete form.dataset.sent, 5000);
 }
 
 function offerPng(root) {
@@ -115,6 +163,7 @@ function offerPng(root) {
 function begin() {
   document.documentElement.classList.add("has-script");
   showTimes(document);
+  dress(document);
   document.querySelectorAll("[data-live]").forEach(listen);
   const menu = document.getElementById("menu");
   menu?.addEventListener("click", () => {
@@ -123,6 +172,9 @@ function begin() {
   });
   document.querySelectorAll("form[data-check]").forEach(judge);
   offerPng(document);
+  document.addEventListener("submit", sendOnce);
+  // Whoever comes back to a page may send its form again.
+  addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
   for (const all of document.querySelectorAll("[data-ticks-all]")) {
     all.addEventListener("change", () => {
       for (const box of all.closest("form").querySelectorAll("input[name=id]")) box.checked = all.checked;

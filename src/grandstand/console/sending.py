@@ -1,0 +1,75 @@
+"""What becomes of a form that cannot count as it was sent: it is offered again, with all that was typed.
+
+That is so when its session has ended, when it is of another session, and when it was sent before. Nothing of it has
+happened; it takes a click of whoever reads what would be sent.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from http import HTTPStatus
+from urllib.parse import parse_qsl, urlencode
+
+from valkey.exceptions import ValkeyError
+
+from grandstand.api.replies import Headers, Reply
+from grandstand.console.forms import FIELDS_MAX, Form
+from grandstand.console.rendering import NO_STORE, page
+from grandstand.console.visit import Visit
+
+_OWN = ("form_token", "form_once")
+_SECRET = ("password", "code")
+"""Fields that are never sent back to a browser; whoever typed them types them again."""
+
+ANOTHER_SESSION = "This form is of another session than yours, so it was not taken."
+SENT_BEFORE = "This form was sent before, and what it asked for is under way or done."
+LOGGED_IN_AGAIN = "Your session had ended, so the form was not taken."
+
+
+def pack(form: Form) -> str:
+    """Return what was typed into a form as one text, without what only its page knows and without passwords."""
+    return urlencode([(name, value) for name, value in form.pairs if name not in (*_OWN, *_SECRET)])
+
+
+def unpack(text: str) -> Form:
+    """Return the form that `pack` made a text of; an empty one for any other text."""
+    try:
+        return Form(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX))
+    except ValueError:
+        return Form()
+
+
+def offer(visit: Visit, action: str, form: Form, reason: str, *, status: int, headers: Headers = ()) -> Reply:
+    """Show what was typed and offer to send it again to `action`, which is a path of the console."""
+    pairs = unpack(pack(form)).pairs
+    return page(
+        visit,
+        "send_again.html",
+        status=status,
+        headers=(*NO_STORE, *headers),
+        action=action,
+        pairs=pairs,
+        reason=reason,
+    )
+
+
+async def answer_once(visit: Visit, answer: Callable[[Visit], Awaitable[Reply]]) -> Reply:
+    """Answer a form, but a form with a mark (`form_once`) only the first time; one that was refused may come again."""
+    mark, sent = visit.form.raw("form_once"), visit.services.sent_forms
+    if not mark:
+        return await answer(visit)
+    try:
+        is_first = await sent.take(visit.session, mark)
+    except ValkeyError:
+        # Better done twice than not at all: the browser's own guard is left.
+        is_first = True
+    if not is_first:
+        return offer(visit, visit.scope["path"], visit.form, SENT_BEFORE, status=409)
+    is_done = False
+    try:
+        reply = await answer(visit)
+        is_done = reply.status < HTTPStatus.BAD_REQUEST
+        return reply
+    finally:
+        if not is_done:
+            with suppress(ValkeyError):
+                await sent.give_back(visit.session, mark)
