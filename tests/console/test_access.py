@@ -330,13 +330,14 @@ async def test_no_form_stumbles_over_odd_values(door: Door) -> None:
 
 SQL = Path(next(iter(grandstand.__path__))) / "storage" / "sql"
 WITHOUT_LIMIT = {
-    "analytics/count_active.sql": "one row a day, of 92 at most",
+    "analytics/count_active.sql": "one row a day, of 92 at most, over 200,000 events at most",
+    "analytics/count_events.sql": "one number, over a row a day, of 366 at most",
     "analytics/are_kept.sql": "whether there is one, of 151 days at most",
     "analytics/count_days.sql": "one row a day, of 92 at most",
     "analytics/count_new.sql": "one row a day, of 92 at most",
     "analytics/kept_active.sql": "one row a day, of 92 at most",
     "analytics/kept_cohorts.sql": "one row a day, of 92 at most",
-    "analytics/list_sessions.sql": "one row a day, of 31 at most, over the events of so many days",
+    "analytics/list_sessions.sql": "one row a day, of 31 at most, over 200,000 events at most",
     "analytics/has_left.sql": "whether there is one",
     "bans/get.sql": "one row by its key",
     "credentials/find_secret.sql": "one row by its key",
