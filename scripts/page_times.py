@@ -2,9 +2,9 @@
 
 Starts a deployment of its own, fills it with so many events of so many players, then asks each page in turn and tells
 the median, the worst, the rows that it showed, and the processor time of the whole deployment (engines too), which
-other load does not change. A report over many events is asked for until the scheduler has counted it; how long that took
-is told, too. At the end so many overviews are held open, and the processor time of the HTTP processes is told beside that
-without them. Exits with 1 when a page's median is above 100 ms or the overviews take 2 % of a core.
+other load does not change. A report over many events is asked for until the scheduler has counted it; how long that
+took is told, too. At the end so many overviews are held open, and the processor time of the HTTP processes is told
+beside that without them. Exits with 1 when a page's median is above 100 ms or the overviews take 2 % of a core.
 """
 
 import argparse
@@ -145,7 +145,9 @@ def measure(client: httpx.Client, pid: int, players: int, events: int) -> list[s
             rows = max(0, answer.text.count("<tr>") - answer.text.count("<thead><tr>"))
         cpu_ms = 1000 * (used_seconds(tree) - busy) / ROUNDS
         median = statistics.median(times)
-        print(f"{name:<22} {median:10.1f} {max(times):10.1f} {cpu_ms:13.1f} {rows:6} {counted_seconds:13.1f}", flush=True)
+        print(
+            f"{name:<22} {median:10.1f} {max(times):10.1f} {cpu_ms:13.1f} {rows:6} {counted_seconds:13.1f}", flush=True
+        )
         if median > PAGE_MS_MAX:
             slow.append(name)
     print("Slower than 100 ms: " + (", ".join(slow) or "none"))
