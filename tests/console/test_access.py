@@ -17,8 +17,12 @@ from argon2 import PasswordHasher
 import grandstand
 from grandstand.bootstrap.console_services import build_console_services
 from grandstand.console.app import ROUTES, ConsoleApp
+from grandstand.operations import kept_reports
+from grandstand.operations.analytics_views import Answer
 from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.passwords import Passwords
+from grandstand.operations.read_analytics import AT_ONCE_EVENTS_MAX
+from grandstand.storage.analytics import AnalyticsStore
 from tests.api.conftest import open_deployment
 from tests.console.conftest import PASSWORD, ROLES
 from tests.support.engines import RunningEngines
@@ -387,3 +391,25 @@ async def test_no_page_reads_without_a_bound(door: Door, monkeypatch: pytest.Mon
     unbounded = {name for query, name in read.items() if not re.search(r"\bLIMIT\b", query)}
     unnamed = sorted(unbounded - set(WITHOUT_LIMIT))
     assert not unnamed, "\n".join(unnamed)
+
+
+async def test_a_report_that_is_being_counted_says_so_and_is_asked_for_again(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def count_events(*_: Any) -> int:
+        return AT_ONCE_EVENTS_MAX + 1
+
+    async def find(*_: Any) -> Answer:
+        raise kept_reports.ReportNotReadyError
+
+    monkeypatch.setattr(AnalyticsStore, "count_events", count_events)
+    monkeypatch.setattr(kept_reports.KeptReports, "find", find)
+    path = "/console/analytics/sessions"
+    async with await door.enter("vera") as client:
+        for query in ("", "?wait=1"):
+            answer = await client.get(path + query)
+            assert answer.status_code == 200
+            assert "This is being counted" in answer.text
+            assert f'hx-get="{path}?wait=1' in answer.text
+        answer = await client.get(path + "/table.csv")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
