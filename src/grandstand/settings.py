@@ -242,6 +242,12 @@ class Settings(BaseSettings):
         le=3600,
         description="Greatest age of an answer of analytics that a process gives again; 0 for none.",
     )
+    analytics_report_seconds: float = Field(
+        600.0,
+        ge=1,
+        le=86_400,
+        description="Greatest age of a report over many events, which the scheduler counts while it is asked for.",
+    )
     public_max_age_seconds: int = Field(
         5, ge=0, le=3600, description="`max-age`: how long a browser may keep a public answer."
     )

@@ -25,6 +25,7 @@ from grandstand.operations.define_leaderboard import LeaderboardDefiner
 from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.kept_reports import KeptReports
 from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.limits_in_force import RateLimits
@@ -193,7 +194,9 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         quarantine=core.new_quarantine_manager(),
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),
-        analytics=AnalyticsReader(core.database, AnalyticsStore()),
+        analytics=AnalyticsReader(
+            core.database, AnalyticsStore(), KeptReports(core.database, core.database, age_max_seconds=600)
+        ),
         health=HealthChecker(
             core.database,
             StreamHistory(),

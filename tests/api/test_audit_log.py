@@ -157,6 +157,12 @@ async def test_pages_and_filters(site: Site) -> None:
     assert answer.json()["entries"] == []
     answer = await site.get("/api/audit-log", "admin", params={"target": "paged", "to": later})
     assert len(answer.json()["entries"]) == 5
+    # Whoever did what, by the time alone.
+    for params in ({"from": later}, {"to": (now() - timedelta(hours=1)).isoformat()}):
+        assert (await site.get("/api/audit-log", "admin", params=params)).json()["entries"] == []
+    params = {"from": (now() - timedelta(hours=1)).isoformat(), "to": later, "limit": 5}
+    entries = (await site.get("/api/audit-log", "admin", params=params)).json()["entries"]
+    assert [entry["target"] for entry in entries] == ["paged"] * 5
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,11 @@ import pytest
 
 import grandstand
 from grandstand.console.app import ROUTES
+from grandstand.operations import kept_reports
+from grandstand.operations.analytics_views import Answer
 from grandstand.operations.live_channel import Update
+from grandstand.operations.read_analytics import AT_ONCE_EVENTS_MAX
+from grandstand.storage.analytics import AnalyticsStore
 from tests.console.conftest import ROLES
 from tests.console.door import PASSWORD, Door, token_of
 
@@ -266,13 +270,14 @@ async def test_no_form_stumbles_over_odd_values(door: Door) -> None:
 
 SQL = Path(next(iter(grandstand.__path__))) / "storage" / "sql"
 WITHOUT_LIMIT = {
-    "analytics/count_active.sql": "one row a day, of 92 at most",
+    "analytics/count_active.sql": "one row a day, of 92 at most, over 200,000 events at most",
+    "analytics/count_events.sql": "one number, over a row a day, of 366 at most",
     "analytics/are_kept.sql": "whether there is one, of 151 days at most",
     "analytics/count_days.sql": "one row a day, of 92 at most",
     "analytics/count_new.sql": "one row a day, of 92 at most",
     "analytics/kept_active.sql": "one row a day, of 92 at most",
     "analytics/kept_cohorts.sql": "one row a day, of 92 at most",
-    "analytics/list_sessions.sql": "one row a day, of 31 at most, over the events of so many days",
+    "analytics/list_sessions.sql": "one row a day, of 31 at most, over 200,000 events at most",
     "analytics/has_left.sql": "whether there is one",
     "bans/get.sql": "one row by its key",
     "credentials/find_secret.sql": "one row by its key",
@@ -332,3 +337,25 @@ async def test_the_overview_is_made_once_for_all_who_look(door: Door) -> None:
     await door.console.overview.close()
     assert len(told) == 50
     assert all(update is told[0] for update in told), "each viewer had the overview made for itself"
+
+
+async def test_a_report_that_is_being_counted_says_so_and_is_asked_for_again(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def count_events(*_: Any) -> int:
+        return AT_ONCE_EVENTS_MAX + 1
+
+    async def find(*_: Any) -> Answer:
+        raise kept_reports.ReportNotReadyError
+
+    monkeypatch.setattr(AnalyticsStore, "count_events", count_events)
+    monkeypatch.setattr(kept_reports.KeptReports, "find", find)
+    path = "/console/analytics/sessions"
+    async with await door.enter("vera") as client:
+        for query in ("", "?wait=1"):
+            answer = await client.get(path + query)
+            assert answer.status_code == 200
+            assert "This is being counted" in answer.text
+            assert f'hx-get="{path}?wait=1' in answer.text
+        answer = await client.get(path + "/table.csv")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")

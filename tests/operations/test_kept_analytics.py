@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from grandstand.operations.count_events import EventCounter
-from grandstand.operations.read_analytics import AnalyticsReader, Span
+from grandstand.operations.kept_reports import KeptReports
+from grandstand.operations.read_analytics import AnalyticsReader
+from grandstand.operations.report_questions import Span
 from grandstand.storage.analytics import AnalyticsStore
 from tests.support.core import NOON, Core, event
 
@@ -24,6 +26,11 @@ class Counting(AnalyticsStore):
         return await super().totals(*arguments)  # type: ignore[arg-type]
 
 
+def reader_of(core: Core, store: AnalyticsStore, age_max_seconds: float) -> AnalyticsReader:
+    reports = KeptReports(core.database, core.database, age_max_seconds=600)
+    return AnalyticsReader(core.database, store, reports, age_max_seconds=age_max_seconds)
+
+
 async def users(reader: AnalyticsReader) -> list[int]:
     overview, stats, sessions, retention, funnel = (
         await reader.overview(SPAN),
@@ -40,19 +47,19 @@ async def users(reader: AnalyticsReader) -> list[int]:
 
 async def test_an_answer_is_kept_for_its_age(core: Core) -> None:
     store = Counting()
-    reader = AnalyticsReader(core.database, store, age_max_seconds=3600)
+    reader = reader_of(core, store, 3600)
     for name in ("ann", "bob"):
         await core.apply(event(name))
         await EventCounter(core.database, core.event_log).count()
         assert await users(reader) == [1] * 5, "as it was asked first"
     assert store.computed == 1
-    assert await users(AnalyticsReader(core.database, store)) == [2] * 5, "without an age each is computed"
+    assert await users(reader_of(core, store, 0)) == [2] * 5, "without an age each is computed"
     await reader.overview(Span(SPAN.from_, SPAN.to, "Europe/Berlin"))
     assert store.computed == 3, "another question has another answer"
 
 
 async def test_who_asks_at_once_shares_an_answer(core: Core) -> None:
     store = Counting()
-    reader = AnalyticsReader(core.database, store, age_max_seconds=0.001)
+    reader = reader_of(core, store, 0.001)
     found = await asyncio.gather(*(reader.overview(SPAN) for _ in range(50)))
     assert len({id(each) for each in found}) == store.computed == 1

@@ -122,6 +122,8 @@ FILLED = {
     "quarantine.user_id": "",
     "removals.user_id": "INSERT INTO removals (leaderboard_id, user_id, removed_at) SELECT max(leaderboard_id), $1, "
     "now() FROM leaderboards HAVING $2 <> ''",
+    "reports.outcome": "INSERT INTO reports (digest, kind, question, asked_at, outcome) SELECT "
+    "sha256(convert_to($1::text, 'UTF8')), 'retention', '', now(), convert_to($2::text, 'UTF8')",
     "rollup_queue.user_ids": "",
     "rollup_users.user_id": "",
     "standings.user_id": "",
@@ -135,7 +137,7 @@ NEVER = {
     "leaderboards.definition", "leaderboards.key", "leaderboards.pending_definition", "leaderboards.resets",
     "leaderboards.windows", "occurrences.definition", "occurrences.tournament_id", "participants.tournament_id",
     "prizes.kind", "prizes.metadata", "prizes.tournament_id", "quarantine.event_type", "rankings.definition",
-    "rankings.part", "rollup_queue.event_types", "rollup_users.event_type", "rollups.event_type",
+    "rankings.part", "reports.question", "rollup_queue.event_types", "rollup_users.event_type", "rollups.event_type",
     "standings.tournament_id", "tournaments.definition", "tournaments.tournament_id", "webhook_endpoints.description",
     "webhook_endpoints.event_types", "webhook_endpoints.url", "webhook_events.type",
     # Operators, who are no players.
@@ -143,13 +145,14 @@ NEVER = {
     # Hashes, secrets and numbers as bytes.
     "api_keys.key_hash", "api_keys.signing_key", "archive_files.sha256", "archived_entries.tie_key",
     "deployment_secrets.value", "entries.tie_key", "erasures.user_hash", "operator_sessions.session_hash",
-    "operators.password_hash", "operators.totp_secret", "player_devices.device_hash", "webhook_endpoints.secret",
+    "operators.password_hash", "operators.totp_secret", "player_devices.device_hash", "reports.digest",
+    "webhook_endpoints.secret",
     # Words and names of the server itself.
     "archive_files.name", "archive_files_to_delete.name", "audit_log.action", "dead_letters.error", "dead_letters.form",
     "dead_letters.event_id", "dead_letters.priority", "dead_letters.source", "dead_letters.status",
     "deployment_secrets.name", "erasures.pseudonym", "event_archives.partition", "event_archives.state",
     "leases.holder", "leases.name", "occurrences.status", "prize_steps.status", "prizes.status", "quarantine.reason",
-    "quarantine.status", "quarantine.unranked_reason", "rankings.state", "rollup_queue.event_ids",
+    "quarantine.status", "quarantine.unranked_reason", "rankings.state", "reports.kind", "rollup_queue.event_ids",
     "rollup_queue.occurred_at", "rollup_days.kind", "rollups.grain", "schema_version.version_num",
     "schema_version.works_from",
     "stream_losses.reason", "stream_mark.incarnation", "webhook_deliveries.last_error", "webhook_deliveries.status",

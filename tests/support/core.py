@@ -338,7 +338,7 @@ class Core:
             await self.ledger.seize(connection)
             await connection.execute(
                 "DELETE FROM rollup_queue; DELETE FROM rollups; DELETE FROM rollup_users; DELETE FROM first_events; "
-                "DELETE FROM rollup_months; DELETE FROM rollup_days;"
+                "DELETE FROM rollup_months; DELETE FROM rollup_days; DELETE FROM reports;"
                 "DELETE FROM quarantine; DELETE FROM plausibility_minutes; DELETE FROM events; "
                 "DELETE FROM entries; DELETE FROM bucket_members; DELETE FROM rankings"
             )
@@ -422,7 +422,7 @@ async def empty(database: Database) -> None:
         await connection.execute(
             "DELETE FROM entries; DELETE FROM archived_entries; DELETE FROM bucket_members; DELETE FROM removals;"
             "DELETE FROM rollup_queue; DELETE FROM rollups; DELETE FROM rollup_users; DELETE FROM first_events; "
-            "DELETE FROM rollup_months; DELETE FROM rollup_days;"
+            "DELETE FROM rollup_months; DELETE FROM rollup_days; DELETE FROM reports;"
             "DELETE FROM quarantine; DELETE FROM plausibility_minutes;"
             "DELETE FROM archived_ids; DELETE FROM archived_users; DELETE FROM archive_files;"
             "DELETE FROM event_archives;"

@@ -97,6 +97,39 @@ async def test_a_block_that_cannot_be_read_is_a_dead_letter_of_its_own(core: Cor
     await core.check("global", good)
 
 
+@pytest.mark.parametrize(
+    ("entry", "letters_of"),
+    [
+        ({"odd": "x"}, [1]),
+        ({"n": 3, "r": 1}, [3]),
+        ({"n": "-1", "r": "9" * 30, "e": "x", "t": ""}, [1]),
+        ({"n": "9" * 5000, "e": b"\x28\xb5\x2f\xfd"}, [1]),
+        ({"e": join_entry([text_of(event("odd", 5))])}, []),
+    ],
+)
+async def test_an_entry_that_nobody_of_us_wrote_is_a_dead_letter_unless_it_holds_events(
+    core: Core, entry: dict[Any, Any], letters_of: list[int]
+) -> None:
+    good = [event(f"p{number}", number) for number in range(6)]
+    await core.stream.append(good[:3], [], NOON)
+    await core.valkey.xadd(f"{core.prefix}:{{events}}:high", entry)
+    assert (await core.stream.depth()).lag_seconds >= 0
+    await core.stream.append(good[3:], [], NOON)
+
+    async def is_empty() -> bool:
+        await core.stream.depth()
+        return await core.valkey.xlen(f"{core.prefix}:{{events}}:high") == 0
+
+    async with running(consumer(core, **QUICK)):
+        await eventually_async(is_empty)
+    found = await letters(core)
+    assert [(letter["form"], letter["events"]) for letter in found] == [("block", events) for events in letters_of]
+    assert all("e" in entry or b"no field e" in letter["body"] for letter in found)
+    await core.check("global", good if letters_of else [*good, event("odd", 5)])
+    assert (await core.stream.inspect()).missing == (0,) * 6
+    assert (await core.stream.depth()).depth == 0
+
+
 async def test_the_others_do_not_wait_for_the_attempts(core: Core) -> None:
     """The bad event's next attempt lies far ahead: everything else is ranked, and its own block stays delivered."""
     good = [event(f"p{number}", number) for number in range(40)]

@@ -12,7 +12,7 @@ from grandstand.api.parameters import Query
 from grandstand.api.services import Services
 from grandstand.api.tables import table_reply
 from grandstand.operations.analytics_views import Cohort, DayOverview, DaySessions, EventBucket, FunnelStep
-from grandstand.operations.read_analytics import Span
+from grandstand.operations.report_questions import Span
 
 FUNNEL_BYTES_MAX = 16_384
 AnyRequest = Request[Any, Any, Any]

@@ -74,6 +74,7 @@ CODES: dict[str, tuple[int, str]] = {
     "head_too_large": (431, "The request line and the headers are over the limit of 64 KiB."),
     "internal_error": (500, "Something went wrong on our side; it is in the log."),
     "unavailable": (503, "An engine is out of reach; try again after `Retry-After` seconds."),
+    "report_being_counted": (503, "The answer looks through many events and is being counted; ask again."),
 }
 """Every code of a problem with its status and meaning: the list of the docs."""
 

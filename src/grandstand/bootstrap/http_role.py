@@ -18,6 +18,7 @@ from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
 from grandstand.operations.join_tournament import TournamentJoiner
+from grandstand.operations.kept_reports import KeptReports
 from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.limits_in_force import RateLimits
@@ -88,7 +89,12 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         sessions=SessionOpener(authenticator, core.database, core.bans),
         keys=KeyManager(core.database),
         audit=AuditReader(core.reads, AuditStore()),
-        analytics=AnalyticsReader(core.reads, AnalyticsStore(), age_max_seconds=settings.analytics_cache_seconds),
+        analytics=AnalyticsReader(
+            core.reads,
+            AnalyticsStore(),
+            KeptReports(core.database, core.reads, age_max_seconds=settings.analytics_report_seconds),
+            age_max_seconds=settings.analytics_cache_seconds,
+        ),
         intake=EventIntake(core.stream, settings, core.catalog.score_fields),
         definer=core.definer(),
         lister=LeaderboardLister(core.catalog, core.database),

@@ -21,6 +21,7 @@ from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.deliver_webhooks import WebhookDeliverer
 from grandstand.operations.finish_erasures import ErasureFinisher
 from grandstand.operations.judge_events import EventJudge
+from grandstand.operations.kept_reports import ReportKeeper
 from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.operations.replay_jobs import ReplayRunner
@@ -58,6 +59,7 @@ _COUNT_SECONDS = 0.5
 _FILL_SECONDS = 10.0
 _ARCHIVE_SECONDS = 60.0
 _REPLAY_SECONDS = 0.5
+_REPORT_SECONDS = 0.5
 
 
 def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
@@ -83,6 +85,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     counter = EventCounter(core.database, core.event_log, fence=leader.fence, stream=core.stream)
     judge = EventJudge(QuarantineStore())
     replays = ReplayRunner(ReplayRequests(core.valkey, core.settings.valkey_prefix), core.replayer(), stop)
+    reports = ReportKeeper(core.database, stop, age_max_seconds=core.settings.analytics_report_seconds)
     verifier = Verifier(Subject(core.database, core.valkey, core.settings.valkey_prefix))
     loops = [
         leader.run(stop),
@@ -99,6 +102,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
         run_every("erasures", _ERASE_SECONDS, leader.while_leading(erasures.finish), stop),
         run_every("rollups", _COUNT_SECONDS, leader.while_leading(counter.count), stop),
         run_every("rollup days", _FILL_SECONDS, leader.while_leading(counter.fill_days), stop),
+        run_every("reports", _REPORT_SECONDS, leader.while_leading(reports.keep), stop),
         run_every("replays", _REPLAY_SECONDS, replays.run, stop),
         run_every("prune webhooks", _PRUNE_SECONDS, leader.while_leading(pruner.prune), stop),
         run_every("prune dead letters", _PRUNE_SECONDS, leader.while_leading(letters.prune), stop),

@@ -19,6 +19,7 @@ from grandstand.console.routes import Route
 from grandstand.console.templating import NOTHING
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import InvalidError, NotFoundError, UnavailableError
+from grandstand.operations.kept_reports import ReportNotReadyError
 
 _PATH = "/console/analytics"
 _ROWS = 100
@@ -60,7 +61,11 @@ async def _show(visit: Visit, name: str) -> Reply:
     except InvalidError as error:
         errors, status, number = _beside(asked, error), 422, 0
     except UnavailableError as error:
-        errors, status, number = {"": error.detail}, error.status, 0
+        number = 0
+        if isinstance(error, ReportNotReadyError):
+            is_counting = True
+        else:
+            errors, status = {"": error.detail}, error.status
     rows = [] if report is None else report.rows[number * _ROWS : (number + 1) * _ROWS]
     return page(
         visit,

@@ -15,7 +15,8 @@ from grandstand.api.parameters import Query
 from grandstand.console.charts import SERIES_MAX, Chart, Line
 from grandstand.console.forms import FormField
 from grandstand.operations.analytics_views import Cohort, DayOverview, DaySessions, EventBucket, FunnelStep
-from grandstand.operations.read_analytics import STEPS_MAX, AnalyticsReader, Span
+from grandstand.operations.read_analytics import AnalyticsReader
+from grandstand.operations.report_questions import STEPS_MAX, Span
 
 _RETURNS = {"day_1": "after 1 day", "day_7": "after 7 days", "day_30": "after 30 days"}
 _PERCENT = 100
@@ -30,6 +31,7 @@ class Report(NamedTuple):
     kind: type[msgspec.Struct]
     rows: Sequence[Any]
     charts: Sequence[Chart]
+    as_of: datetime
     is_complete: bool = True
 
 
@@ -57,7 +59,7 @@ async def _players(reader: AnalyticsReader, query: Query) -> Report:
     ]
     new: list[Line] = [("New players", [float(row.new_users) for row in found.days])]
     charts = Chart("Active players", "line", days, active), Chart("New players", "bar", days, new)
-    return Report(found.timezone, DayOverview, found.days[::-1], charts)
+    return Report(found.timezone, DayOverview, found.days[::-1], charts, found.as_of)
 
 
 async def _retention(reader: AnalyticsReader, query: Query) -> Report:
@@ -75,7 +77,9 @@ async def _retention(reader: AnalyticsReader, query: Query) -> Report:
             (_group(group), _weighted([row for row in rows if row.group == group], days, "day_1")) for group in largest
         ]
     title = "Share that came back, in percent" + ("" if query.text("by") is None else ", a day later")
-    return Report(found.timezone, Cohort, rows, (Chart(title, "line", [_day(day) for day in days], lines),))
+    return Report(
+        found.timezone, Cohort, rows, (Chart(title, "line", [_day(day) for day in days], lines),), found.as_of
+    )
 
 
 async def _funnel(reader: AnalyticsReader, query: Query) -> Report:
@@ -88,7 +92,7 @@ async def _funnel(reader: AnalyticsReader, query: Query) -> Report:
     labels = [f"{number}. {step.event_type}" for number, step in enumerate(found.steps, start=1)]
     chart = Chart("Players by the step that they reached", "bar", labels,
                   [("Players", [float(step.users) for step in found.steps])])  # fmt: skip
-    return Report(query.text("timezone") or "UTC", FunnelStep, found.steps, (chart,), found.is_complete)
+    return Report(query.text("timezone") or "UTC", FunnelStep, found.steps, (chart,), found.as_of, found.is_complete)
 
 
 async def _events(reader: AnalyticsReader, query: Query) -> Report:
@@ -104,7 +108,7 @@ async def _events(reader: AnalyticsReader, query: Query) -> Report:
     form = "%d %b %H:%M" if query.text("interval") == "hour" else "%d %b"
     labels = [f"{start.astimezone(ZoneInfo(zone)):{form}}" for start in starts]
     lines: list[Line] = [(name, [float(counts.get((start, name), 0)) for start in starts]) for name in largest]
-    return Report(zone, EventBucket, found.buckets[::-1], (Chart("Events", "line", labels, lines),))
+    return Report(zone, EventBucket, found.buckets[::-1], (Chart("Events", "line", labels, lines),), found.as_of)
 
 
 async def _sessions(reader: AnalyticsReader, query: Query) -> Report:
@@ -115,7 +119,7 @@ async def _sessions(reader: AnalyticsReader, query: Query) -> Report:
         Chart("Sessions", "bar", days, [("Sessions", [float(row.sessions) for row in found.days])]),
         Chart("Mean length in minutes", "area", days, [("Minutes", minutes)]),
     )
-    return Report(found.timezone, DaySessions, found.days[::-1], charts, found.is_complete)
+    return Report(found.timezone, DaySessions, found.days[::-1], charts, found.as_of, found.is_complete)
 
 
 def _weighted(rows: Sequence[Cohort], days: Sequence[date], name: str) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""What the analytics routes serve."""
+"""What the analytics routes serve. `as_of` says when it was counted."""
 
 from datetime import date, datetime
 
@@ -18,6 +18,7 @@ class EventStats(msgspec.Struct):
     """Buckets in which something happened, by start and event type."""
 
     buckets: list[EventBucket]
+    as_of: datetime
 
 
 class DayOverview(msgspec.Struct):
@@ -37,6 +38,7 @@ class Overview(msgspec.Struct):
 
     timezone: str
     days: list[DayOverview]
+    as_of: datetime
 
 
 class Cohort(msgspec.Struct):
@@ -55,6 +57,7 @@ class Retention(msgspec.Struct):
 
     timezone: str
     cohorts: list[Cohort]
+    as_of: datetime
 
 
 class FunnelStep(msgspec.Struct):
@@ -70,6 +73,7 @@ class FunnelView(msgspec.Struct):
 
     steps: list[FunnelStep]
     is_complete: bool
+    as_of: datetime
 
 
 class DaySessions(msgspec.Struct):
@@ -87,3 +91,7 @@ class SessionStats(msgspec.Struct):
     timezone: str
     days: list[DaySessions]
     is_complete: bool
+    as_of: datetime
+
+
+Answer = EventStats | Overview | Retention | FunnelView | SessionStats

@@ -20,6 +20,7 @@ from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.reports import ReportStore
 from grandstand.storage.rollups import RollupsBusyError, RollupStore
 
 _ROUND_MAX = 100
@@ -57,6 +58,7 @@ class ErasureFinisher:
         self._slack = slack
         self._fence = fence
         self._rollups = RollupStore()
+        self._reports = ReportStore()
 
     async def finish(self) -> int:
         """Finish the erasures whose players' older events are all processed; return how many were finished.
@@ -121,6 +123,8 @@ class ErasureFinisher:
             while await self._rollups.count(connection):
                 pass
             await self._rollups.rename(connection, erasure.user_id, erasure.pseudonym, erasure.requested_at)
+            # Payloads of the player may have given groups their names.
+            await self._reports.forget_values(connection)
             await self._erasures.end_player(connection, erasure)
             await self._erasures.finish(connection, erasure, clock.now())
         _log.info("player_erased", erasure_id=str(erasure.erasure_id))

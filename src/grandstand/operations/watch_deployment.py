@@ -12,7 +12,8 @@ from grandstand.operations.analytics_views import DayOverview
 from grandstand.operations.check_health import Health, HealthChecker, PoolHealth
 from grandstand.operations.manage_dead_letters import DeadLetterManager
 from grandstand.operations.manage_quarantine import QuarantineManager
-from grandstand.operations.read_analytics import AnalyticsReader, Span
+from grandstand.operations.read_analytics import AnalyticsReader
+from grandstand.operations.report_questions import Span
 from grandstand.operations.route_reads import Reads
 from grandstand.operations.watch_load import LOOK_SECONDS, LoadWatch, Look
 from grandstand.telemetry import metrics

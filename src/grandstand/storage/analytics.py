@@ -13,7 +13,18 @@ _ROWS = 2_000
 
 
 class AnalyticsStore:
-    """Reads counts; days are those of a time zone, which `LocalDays` describes."""
+    """Reads counts; days are those of a time zone, which `LocalDays` describes.
+
+    A query may take `timeout_seconds`; when that is None, what the pool allows.
+    """
+
+    def __init__(self, timeout_seconds: float | None = None) -> None:
+        self._timeout_seconds = timeout_seconds
+
+    async def count_events(self, connection: "Connection[Any]", starts_at: datetime, ends_at: datetime) -> int:
+        """Return how many counted events occurred on the UTC days that [`starts_at`, `ends_at`) touches."""
+        found: int = await connection.fetchval(queries.load("analytics/count_events.sql"), starts_at, ends_at)
+        return found
 
     async def buckets(
         self, connection: "Connection[Any]", grain: str, starts_at: datetime, ends_at: datetime,
@@ -68,8 +79,9 @@ class AnalyticsStore:
         self, connection: "Connection[Any]", event_types: Sequence[str], starts_at: datetime, ends_at: datetime
     ) -> "AsyncIterator[Sequence[Any]]":
         """Yield user_id, event_type and occurred_at, user by user in the order of time. Needs a transaction."""
-        cursor = await connection.cursor(queries.load("analytics/list_steps.sql"), event_types, starts_at, ends_at)
-        while rows := await cursor.fetch(_ROWS):
+        query = queries.load("analytics/list_steps.sql")
+        cursor = await connection.cursor(query, event_types, starts_at, ends_at, timeout=self._timeout_seconds)
+        while rows := await cursor.fetch(_ROWS, timeout=self._timeout_seconds):
             yield rows
 
     async def has_left(self, connection: "Connection[Any]", since: datetime) -> bool:
@@ -78,5 +90,6 @@ class AnalyticsStore:
         return found
 
     async def _fetch(self, connection: "Connection[Any]", name: str, *arguments: Any) -> Sequence[Any]:
-        rows: Sequence[Any] = await connection.fetch(queries.load(f"analytics/{name}.sql"), *arguments)
+        query = queries.load(f"analytics/{name}.sql")
+        rows: Sequence[Any] = await connection.fetch(query, *arguments, timeout=self._timeout_seconds)
         return rows

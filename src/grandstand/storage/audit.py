@@ -53,5 +53,9 @@ class AuditStore:
         self, connection: "Connection[Any]", wanted: AuditFilter, *, before: int, count_max: int
     ) -> list[AuditRow]:
         """Return rows with a smaller id than `before`, the newest first."""
-        rows = await connection.fetch(queries.load("audit/list_newest.sql"), before, *wanted, count_max)
+        if wanted[:3] == (None, None, None) and wanted != AuditFilter():
+            query = queries.load("audit/list_between.sql")
+            rows = await connection.fetch(query, before, wanted.since, wanted.until, count_max)
+        else:
+            rows = await connection.fetch(queries.load("audit/list_newest.sql"), before, *wanted, count_max)
         return [AuditRow(*row) for row in rows]

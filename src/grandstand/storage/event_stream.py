@@ -16,8 +16,9 @@ from valkey.exceptions import OutOfMemoryError, ResponseError
 from grandstand import clock
 from grandstand.domain.errors import StreamFullError, UnavailableError
 from grandstand.domain.events import Event, encode_events
-from grandstand.domain.ranking import from_microseconds, to_microseconds
+from grandstand.domain.ranking import to_microseconds
 from grandstand.storage.block_data import pack_block, unpack_block
+from grandstand.storage.stream_entries import read_entry, received_at_of
 from grandstand.storage.valkey import ALONE, OUT_OF_REACH, Argument, Replication, Script, is_passing
 from grandstand.storage.valkey_servers import ask_primaries
 
@@ -316,8 +317,8 @@ class EventStream:
                 count, *oldest = await pipe.execute()
         except OUT_OF_REACH as error:
             raise UnavailableError("The event stream cannot be reached right now.") from error
-        received = [int(fields[b"r"]) / 1e6 for entries in oldest for _, fields in entries]
-        lag_seconds = max(0.0, clock.now().timestamp() - min(received)) if received else 0.0
+        received = [received_at_of(block_id, fields) for entries in oldest for block_id, fields in entries]
+        lag_seconds = max(0.0, (clock.now() - min(received)).total_seconds()) if received else 0.0
         return StreamDepth(max(0, int(count or 0)), round(lag_seconds, 3))
 
     async def _read(
@@ -336,10 +337,9 @@ class EventStream:
 
 def _block(priority: int, entry: Any) -> Block:
     block_id, fields = entry
-    kept = fields[b"e"]
-    received_at = from_microseconds(int(fields[b"r"]))
+    found = read_entry(block_id, fields)
     return Block(
-        priority, block_id, int(fields[b"n"]), received_at, unpack_block(kept), len(kept), fields.get(b"t", b"")
+        priority, block_id, found.events, found.received_at, unpack_block(found.kept), len(found.kept), found.traces
     )
 
 

@@ -14,15 +14,8 @@ from grandstand.api.schema.parts import (
     query,
 )
 from grandstand.operations.analytics_views import EventStats, FunnelView, Overview, Retention, SessionStats
-from grandstand.operations.read_analytics import (
-    COHORT_DAYS_MAX,
-    DAYS_MAX,
-    EVENT_DAYS_MAX,
-    HOURS_MAX_DAYS,
-    OVERVIEW_DAYS_MAX,
-    STEPS_MAX,
-    WITHIN_SECONDS_MAX,
-)
+from grandstand.operations.count_reports import COHORT_DAYS_MAX, DAYS_MAX, HOURS_MAX_DAYS, OVERVIEW_DAYS_MAX
+from grandstand.operations.report_questions import EVENT_DAYS_MAX, STEPS_MAX, WITHIN_SECONDS_MAX
 
 ANALYTICS_SERVED = (EventStats, Overview, Retention, FunnelView, SessionStats)
 """The structs that these operations serve."""
@@ -52,6 +45,7 @@ ANALYTICS_SCHEMAS: Json = {
 }
 
 _BUCKET: Json = {"start": "2026-01-31T12:00:00Z", "event_type": "game_ended", "events": 42, "users": 17}
+_STATS: Json = {"buckets": [_BUCKET], "as_of": "2026-01-31T12:00:00Z"}
 _DAY: Json = {
     "date": "2026-01-31", "dau": 17, "wau": 60, "mau": 144, "new_users": 3, "events": 420, "games": 97,
 }  # fmt: skip
@@ -60,8 +54,9 @@ _COHORT: Json = {
 }  # fmt: skip
 _STEP: Json = {"event_type": "game_started", "users": 120, "share": 1.0}
 _SESSIONS: Json = {"date": "2026-01-31", "sessions": 29, "users": 17, "mean_seconds": 512.4}
-_PROBLEMS = ("unauthorized", "forbidden", "unavailable")
+_PROBLEMS = ("unauthorized", "forbidden", "unavailable", "report_being_counted")
 _COUNTED = "Counts follow events within a second or so, and late events change them."
+_ANSWER: Json = {"timezone": "UTC", "as_of": "2026-01-31T12:00:00Z"}
 
 
 def _span(days: int, usual: str) -> list[Json]:
@@ -86,7 +81,7 @@ ANALYTICS: Json = {
             "Analytics",
             "Count events and users by hour or day",
             OPERATORS,
-            _table("Whole hours or days that the range touches.", "EventStats", {"buckets": [_BUCKET]}, _BUCKET)
+            _table("Whole hours or days that the range touches.", "EventStats", _STATS, _BUCKET)
             | problems("invalid", *_PROBLEMS),
             description=f"{_COUNTED} {HOURS_MAX_DAYS} days of hours at most, {DAYS_MAX} of days.",
             parameters=[
@@ -102,7 +97,7 @@ ANALYTICS: Json = {
             "Analytics",
             "Count users and events by day",
             OPERATORS,
-            _table("Every day that the range touches.", "Overview", {"timezone": "UTC", "days": [_DAY]}, _DAY)
+            _table("Every day that the range touches.", "Overview", _ANSWER | {"days": [_DAY]}, _DAY)
             | problems("invalid", *_PROBLEMS),
             description=f"`wau` and `mau` are the distinct users of the 7 and 30 days that end with the day; `games` "
             f"are events `game_ended`. {_COUNTED}",
@@ -115,7 +110,7 @@ ANALYTICS: Json = {
             "Analytics",
             "Say how many users came back",
             OPERATORS,
-            _table("Cohorts by day and group.", "Retention", {"timezone": "UTC", "cohorts": [_COHORT]}, _COHORT)
+            _table("Cohorts by day and group.", "Retention", _ANSWER | {"cohorts": [_COHORT]}, _COHORT)
             | problems("invalid", *_PROBLEMS),
             description="A cohort are the users whose first event came on a day. Shares were seen exactly 1, 7 and 30 "
             "days later; null while that day is not over.",
@@ -134,7 +129,7 @@ ANALYTICS: Json = {
             _table(
                 "Every day that the range touches.",
                 "SessionStats",
-                {"timezone": "UTC", "days": [_SESSIONS], "is_complete": True},
+                {"timezone": "UTC", "days": [_SESSIONS], "is_complete": True, "as_of": "2026-01-31T12:00:00Z"},
                 _SESSIONS,
             )
             | problems("invalid", *_PROBLEMS),
@@ -149,7 +144,12 @@ ANALYTICS: Json = {
             "Analytics",
             "Count users by the step of a funnel that they reached",
             OPERATORS,
-            _table("Steps in their order.", "FunnelView", {"steps": [_STEP], "is_complete": True}, _STEP)
+            _table(
+                "Steps in their order.",
+                "FunnelView",
+                {"steps": [_STEP], "is_complete": True, "as_of": "2026-01-31T12:00:00Z"},
+                _STEP,
+            )
             | problems(*BODY_PROBLEMS, *_PROBLEMS),
             description=f"Each step is an event after that of the step before. {EVENT_DAYS_MAX} days at most, 7 when "
             "nothing is said. Read from the stored events.",

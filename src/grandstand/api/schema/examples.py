@@ -192,11 +192,13 @@ _DETAILS: dict[str, str] = {
     "invalid": "limit: must be between 1 and 1000",
     "rate_limited": "More than 200 requests in 60 seconds; try again in 41.",
     "unavailable": "Events cannot be taken right now; send them again.",
+    "report_being_counted": "This is being counted; ask again.",
 }
 _EXTRA: dict[str, Json] = {
     "invalid": {"errors": [{"path": "limit", "message": "must be between 1 and 1000"}]},
     "rate_limited": {"retry_after": 41},
     "unavailable": {"retry_after": 1},
+    "report_being_counted": {"retry_after": 5},
 }
 
 

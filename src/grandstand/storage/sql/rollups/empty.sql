@@ -7,6 +7,8 @@ months AS (DELETE FROM rollup_months),
 
 days AS (DELETE FROM rollup_days),
 
-queue AS (DELETE FROM rollup_queue)
+queue AS (DELETE FROM rollup_queue),
+
+reports AS (DELETE FROM reports)
 
 DELETE FROM rollups

@@ -1,0 +1,1 @@
+SELECT as_of, seconds, outcome FROM reports WHERE digest = $1

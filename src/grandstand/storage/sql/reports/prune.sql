@@ -1,0 +1,1 @@
+DELETE FROM reports WHERE asked_at < $1
