@@ -87,7 +87,7 @@ class TableSet:
         async with self.core.database.connection() as connection:
             # Else what this session did last may not be in the figures yet.
             await connection.execute("SELECT pg_stat_force_next_flush()")
-            row = await connection.fetchrow(_WRITTEN.read_text())
+            (row,) = await connection.fetch(_WRITTEN.read_text())
         return Written(*row)
 
     def cpu_seconds(self) -> float:
