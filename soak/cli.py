@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import random
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,13 +16,14 @@ from rich.console import Console
 from soak.endurance import endure
 from soak.faults import FAULTS
 from soak.filling import NoRoomError
-from soak.growth import FLOOR, GrowthPlan, measure_growth
+from soak.growth import FLOOR, Growth, GrowthPlan, measure_growth
 from soak.report import as_json, show, summarize
 from soak.run import RunResult
 from soak.session import Order, Outcome, run_all
 from soak.tree import LAYOUTS
 
 _STOPPED = 130
+_GROWTH_SECONDS_MAX = 3 * 3600.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,25 +97,36 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _grow(options: argparse.Namespace) -> int:
     plan = GrowthPlan(options.events, options.months, options.partition_every, options.cycle_events, options.players)
     try:
-        growth = asyncio.run(measure_growth(plan, lambda line: print(line, flush=True)))
+        growth = asyncio.run(_measure_growth(plan))
     except NoRoomError as error:
         print(error)
         return 1
-    except KeyboardInterrupt:
+    except TimeoutError:
+        print(f"not done within {_GROWTH_SECONDS_MAX / 3600:.0f} hours")
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return _STOPPED
     print(f"loaded in {growth.load_seconds:.0f} s: {plan.months} months, a partition a {plan.every}")
     for version, cycles in growth.cycles.items():
-        for size, cycle in cycles.items():
-            print(f"UUIDv{version} into {size:,} stored events: {cycle.describe()}")
+        for size in cycles:
             if size:
                 floor = f" (at least {FLOOR})" if version == 7 else ""
-                by_cpu = growth.cpu_ratio(version, size)
-                print(f"    {growth.ratio(version, size):.2f} of the rate into none, {by_cpu:.2f} by CPU time{floor}")
+                left = f"{growth.ratio(version, size):.2f} of the rate into none"
+                by_cpu = f"{growth.cpu_ratio(version, size):.2f} by CPU time"
+                print(f"UUIDv{version} into {size:,} stored events: {left}, {by_cpu}{floor}")
     if not growth.is_quiet:
         print(f"other programs kept {growth.others_cores:.1f} cores busy: judged by CPU time alone")
     if options.json is not None:
         options.json.write_text(json.dumps({"plan": asdict(plan), "growth": growth.as_json()}, indent=1) + "\n")
     return 0 if growth.is_met else 1
+
+
+async def _measure_growth(plan: GrowthPlan) -> Growth:
+    # Whoever ends it this way wants the gigabytes back, too.
+    measuring = asyncio.ensure_future(measure_growth(plan, lambda line: print(line, flush=True)))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, measuring.cancel)
+    async with asyncio.timeout(_GROWTH_SECONDS_MAX):
+        return await measuring
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -186,6 +186,7 @@ async def _measure(
         cycles[size].written = (await each.written()).since(before[size][1])
         await each.checkpoint()
         cycles[size].engines_cpu_seconds = each.cpu_seconds() - before[size][0]
+        say(f"UUIDv{version} into {size:,} stored events: {cycles[size].describe()}")
     return cycles
 
 
