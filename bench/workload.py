@@ -45,15 +45,14 @@ class Workload:
     def __init__(self, players: int, seed: int) -> None:
         self._random = random.Random(seed)
         self.user_ids = [f"player-{number:06d}" for number in range(players)]
-        by_activity = self.user_ids.copy()
+        self.busiest_first = self.user_ids.copy()
         # The same players are the busy ones whatever the seed of the events.
-        random.Random(players).shuffle(by_activity)
-        self._by_activity = by_activity
+        random.Random(players).shuffle(self.busiest_first)
         self._weights = list(itertools.accumulate(1 / (place + _FLATNESS) for place in range(1, players + 1)))
 
     def events(self, count: int) -> list[ClientEvent]:
         """Return `count` events of players drawn by activity."""
-        return self._events_of(self._random.choices(self._by_activity, cum_weights=self._weights, k=count))
+        return self._events_of(self._random.choices(self.busiest_first, cum_weights=self._weights, k=count))
 
     def games_of_everyone(self) -> list[ClientEvent]:
         """Return one `game_ended` of every player."""

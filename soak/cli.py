@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import random
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,13 +15,15 @@ from rich.console import Console
 
 from soak.endurance import endure
 from soak.faults import FAULTS
-from soak.growth import FLOOR, GrowthPlan, NoRoomError, measure_growth
+from soak.filling import NoRoomError
+from soak.growth import FLOOR, Growth, GrowthPlan, measure_growth
 from soak.report import as_json, show, summarize
 from soak.run import RunResult
 from soak.session import Order, Outcome, run_all
 from soak.tree import LAYOUTS
 
 _STOPPED = 130
+_GROWTH_SECONDS_MAX = 3 * 3600.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +77,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--stop-at-finding", action="store_true", help="do no more runs after a finding")
     parser.add_argument("--json", type=Path, help="write the report there, too")
     parser.add_argument("--growth", action="store_true", help="measure what stored events cost ingest, instead")
-    parser.add_argument("--events", type=int, default=GrowthPlan.events, help="of --growth: events that are stored")
+    parser.add_argument(
+        "--events", type=_sizes, default=GrowthPlan.sizes, help="of --growth: stored events of each set, by commas"
+    )
+    parser.add_argument(
+        "--cycle-events", type=int, default=GrowthPlan.cycle_events, help="of --growth: what each set takes"
+    )
     parser.add_argument("--months", type=int, default=GrowthPlan.months, help="of --growth: months that have them")
     parser.add_argument("--players", type=int, default=GrowthPlan.players, help="of --growth: who has them")
     parser.add_argument("--partition-every", choices=("month", "day"), default="month", help="of --growth")
@@ -87,26 +95,42 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _grow(options: argparse.Namespace) -> int:
-    plan = GrowthPlan(options.events, options.months, options.partition_every, players=options.players)
+    plan = GrowthPlan(options.events, options.months, options.partition_every, options.cycle_events, options.players)
     try:
-        growth = asyncio.run(measure_growth(plan, lambda line: print(line, flush=True)))
+        growth = asyncio.run(_measure_growth(plan))
     except NoRoomError as error:
         print(error)
         return 1
-    except KeyboardInterrupt:
+    except TimeoutError:
+        print(f"not done within {_GROWTH_SECONDS_MAX / 3600:.0f} hours")
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return _STOPPED
-    print(
-        f"{plan.events:,} events of {plan.months} months, a partition a {plan.every}, {growth.bytes_each:.0f} bytes "
-        f"each; loaded in {growth.load_seconds:.0f} s"
-    )
-    for version, floor in ((7, f" (at least {FLOOR})"), (4, "")):
-        print(
-            f"ingest with UUIDv{version} ids: {growth.ratio(version):.2f} of the rate into an empty table set{floor}, "
-            f"{growth.cpu_ratio(version):.2f} by CPU time"
-        )
+    print(f"loaded in {growth.load_seconds:.0f} s: {plan.months} months, a partition a {plan.every}")
+    for version, cycles in growth.cycles.items():
+        for size in cycles:
+            if size:
+                floor = f" (at least {FLOOR})" if version == 7 else ""
+                left = f"{growth.ratio(version, size):.2f} of the rate into none"
+                by_cpu = f"{growth.cpu_ratio(version, size):.2f} by CPU time"
+                print(f"UUIDv{version} into {size:,} stored events: {left}, {by_cpu}{floor}")
+    if not growth.is_quiet:
+        print(f"other programs kept {growth.others_cores:.1f} cores busy: judged by CPU time alone")
     if options.json is not None:
-        options.json.write_text(json.dumps({"plan": asdict(plan), "growth": asdict(growth)}, indent=1) + "\n")
+        options.json.write_text(json.dumps({"plan": asdict(plan), "growth": growth.as_json()}, indent=1) + "\n")
     return 0 if growth.is_met else 1
+
+
+async def _measure_growth(plan: GrowthPlan) -> Growth:
+    # Whoever ends it this way wants the gigabytes back, too.
+    measuring = asyncio.ensure_future(measure_growth(plan, lambda line: print(line, flush=True)))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, measuring.cancel)
+    async with asyncio.timeout(_GROWTH_SECONDS_MAX):
+        return await measuring
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in text.split(","))
 
 
 def _kinds(text: str) -> tuple[str, ...]:

@@ -1,242 +1,208 @@
-"""The cost of growth: the rate of ingest into a table set of many events beside its rate into an empty one.
+"""The cost of growth: what ingest costs into a table set of many events, beside what it costs into an empty one.
 
-Both stand in one PostgreSQL, take the same batches in turn, and are measured in this process: the transaction of a
+Each set has engines of its own and takes the same batches in turn, measured in this process: the transaction of a
 batch (look-up of known ids, COPY, entries, queue of the rollups) and the rank index. HTTP and the stream do not know
-the size of the tables. What is loaded is written straight into partitions, with their indexes, statistics and vacuum.
+the size of the tables. What is measured is a whole cycle between two checkpoints, for its beginning costs most: each
+page that changes is logged as a whole once.
 """
 
-import asyncio
-import contextlib
-import shutil
-import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
-import msgspec
 import psutil
 from bench.workload import ClientEvent, Workload, batches
 
-from grandstand.bootstrap.core import Core, open_core
-from grandstand.domain.event_model import Event, encode_events
-from grandstand.domain.partitions import PartitionEvery, PartitionRange, day_at, month_at
-from grandstand.embedded.data_folder import open_data_folder
-from grandstand.embedded.engines import Engines
-from grandstand.operations.apply_events import EventApplier
-from grandstand.operations.judge_events import EventJudge
-from grandstand.settings import load_settings
-from grandstand.storage import queries
-from grandstand.storage.event_archives import EventArchive, EventArchives
-from grandstand.storage.event_stream import HIGH, Block
-from grandstand.storage.migrate import migrate
-from grandstand.storage.quarantine import QuarantineStore
+from grandstand.domain.partitions import PartitionEvery
+from soak.filling import Filling, fill
+from soak.table_set import BATCH_EVENTS, TableSet, Taken, Written, open_table_set
 
 FLOOR = 0.85
-"""What is left of the rate with UUIDv7 ids, at least."""
+"""What is left of the rate, and of the events that a second of CPU stores, with UUIDv7 ids, at least."""
 
-BATCH_EVENTS = 4_000
-"""As many as a worker aims to store in one transaction."""
+QUIET_CORES = 0.1
+"""Where other programs kept more of a core busy than this, rates say what they did; CPU time alone is judged then."""
 
-_BATCHES = 10
-_DISK_SHARE = 0.7
-_LONG_SECONDS = 4 * 3600.0
-_FILL = Path(__file__).parent / "sql" / "fill_events.sql"
+_ROUND_EVENTS = 80_000
 
 
 @dataclass(frozen=True)
 class GrowthPlan:
-    """How much is loaded, over how many months that end with this one, and how often both are measured."""
+    """How much each set holds beside the empty one, over how many months that end with this one, and what they take.
 
-    events: int = 50_000_000
+    `cycle_events` is about what lies between two checkpoints of the embedded PostgreSQL at full speed (`max_wal_size`).
+    """
+
+    sizes: tuple[int, ...] = (1_000_000, 50_000_000)
     months: int = 12
     every: PartitionEvery = "month"
-    rounds: int = 7
+    cycle_events: int = 1_600_000
     players: int = 100_000
 
 
-class Taken(NamedTuple):
-    """Events a second of a round, and microseconds of CPU for each."""
+@dataclass
+class Cycle:
+    """What a cycle took of one set, with ids of one version; the engines, with the checkpoint that ends it."""
 
-    rate: float
-    cpu_us: float
+    rounds: list[Taken] = field(default_factory=list)
+    engines_cpu_seconds: float = 0.0
+    written: Written = field(default_factory=lambda: Written(0, 0, 0))
+
+    @property
+    def events(self) -> int:
+        """How many events were stored."""
+        return sum(each.events for each in self.rounds)
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.events / sum(each.seconds for each in self.rounds)
+
+    @property
+    def cpu_us(self) -> float:
+        """Microseconds of CPU time for an event, all processes together."""
+        own = sum(each.own_cpu_seconds for each in self.rounds)
+        return (own + self.engines_cpu_seconds) / self.events * 1e6
+
+    @property
+    def wal_bytes(self) -> float:
+        """Bytes of WAL for an event."""
+        return self.written.wal_bytes / self.events
+
+    def describe(self) -> str:
+        """Say it in a line."""
+        engines = self.engines_cpu_seconds / self.events * 1e6
+        return (
+            f"{self.rate:,.0f}/s, {self.cpu_us:.1f} us of CPU for an event ({engines:.1f} of the engines), "
+            f"{self.wal_bytes:.0f} bytes of WAL ({self.written.page_images:,} images of pages in all), "
+            f"{self.written.pages_read / self.events:.4f} pages read"
+        )
 
 
 @dataclass
 class Growth:
-    """What each round took, into the loaded set and into the empty one, by version of the ids."""
+    """The cycles by version of the ids and by events that were stored before: 0 for the empty set."""
 
-    bytes_each: float = 0.0
+    bytes_each: dict[int, float] = field(default_factory=dict)
     load_seconds: float = 0.0
-    loaded: dict[int, list[Taken]] = field(default_factory=lambda: {7: [], 4: []})
-    empty: dict[int, list[Taken]] = field(default_factory=lambda: {7: [], 4: []})
+    cycles: dict[int, dict[int, Cycle]] = field(default_factory=dict)
+    others_cores: float = 0.0
+    """What other programs kept busy meanwhile."""
 
-    def ratio(self, version: int) -> float:
-        """Median of the rounds' ratios: two figures of one round share the machine's mood."""
-        pairs = zip(self.loaded[version], self.empty[version], strict=True)
-        return statistics.median(loaded.rate / empty.rate for loaded, empty in pairs)
+    def ratio(self, version: int, size: int) -> float:
+        """Return the rate into the set of `size`, over that into the empty one."""
+        return self.cycles[version][size].rate / self.cycles[version][0].rate
 
-    def cpu_ratio(self, version: int) -> float:
-        """Return the same by CPU time of this process and the engines, which other programs disturb less."""
-        pairs = zip(self.loaded[version], self.empty[version], strict=True)
-        return statistics.median(empty.cpu_us / loaded.cpu_us for loaded, empty in pairs)
+    def cpu_ratio(self, version: int, size: int) -> float:
+        """Return the same of the events that a second of CPU time stores, which other programs disturb less."""
+        return self.cycles[version][0].cpu_us / self.cycles[version][size].cpu_us
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether rates can be judged."""
+        return self.others_cores <= QUIET_CORES
 
     @property
     def is_met(self) -> bool:
-        """Whether enough is left of the rate with UUIDv7 ids."""
-        return self.ratio(7) >= FLOOR
+        """Whether enough is left with UUIDv7 ids, of every size."""
+        sizes = [size for size in self.cycles[7] if size]
+        return all(
+            self.cpu_ratio(7, size) >= FLOOR and (not self.is_quiet or self.ratio(7, size) >= FLOOR) for size in sizes
+        )
 
-
-class NoRoomError(Exception):
-    """The disk has no room for so many events; the message says how many bytes are needed."""
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, for a report."""
+        described = {
+            f"uuid_v{version}": {
+                str(size): {"events_per_second": cycle.rate, "cpu_us_per_event": cycle.cpu_us,
+                            "wal_bytes_per_event": cycle.wal_bytes,
+                            "ratio": self.ratio(version, size), "cpu_ratio": self.cpu_ratio(version, size)}
+                for size, cycle in cycles.items()
+            }
+            for version, cycles in self.cycles.items()
+        }  # fmt: skip
+        return {"met": self.is_met, "quiet": self.is_quiet, **described, "all": asdict(self)}
 
 
 async def measure_growth(plan: GrowthPlan, say: Callable[[str], None]) -> Growth:
-    """Load one table set and measure both, in a temporary folder that is gone afterwards.
+    """Load the sets and measure them beside an empty one, in a temporary folder that is gone afterwards.
 
     Raises:
         NoRoomError: the events would take more than most of the free disk.
     """
     growth = Growth()
     with tempfile.TemporaryDirectory(prefix="grandstand-growth-") as name:
-        async with _cores(Path(name)) as (loaded, empty):
+        async with AsyncExitStack() as stack:
+            sets: dict[int, TableSet] = {}
             began_at = time.perf_counter()
-            growth.bytes_each = await _load(loaded, plan, Path(name), say)
+            for size in sorted({0, *plan.sizes}):
+                folder = Path(name) / str(size)
+                sets[size] = await stack.enter_async_context(open_table_set(folder, f"{size:,} stored", plan.every))
+                if size:
+                    filling = Filling(size, plan.months, plan.every, plan.players)
+                    growth.bytes_each[size] = await fill(sets[size].core, filling, folder, say)
             growth.load_seconds = time.perf_counter() - began_at
-            sides = [(_applier(loaded), growth.loaded), (_applier(empty), growth.empty)]
-            games = Workload(plan.players, 0).games_of_everyone()
-            for core, (applier, _) in zip((loaded, empty), sides, strict=True):
-                await core.definer().ensure_global()
-                # Every player has an entry already, as in a game that has been running.
-                for batch in batches(games, BATCH_EVENTS):
-                    await applier.apply([_block(batch)])
-            for number in range(plan.rounds):
-                for version in (7, 4):
-                    # Who goes first changes, so that neither always meets the other's dirty pages.
-                    for applier, figures in sides if number % 2 else reversed(sides):
-                        figures[version].append(await _take(applier, plan.players, version, number))
-                    mine, least = growth.loaded[version][-1], growth.empty[version][-1]
-                    say(
-                        f"round {number + 1}: UUIDv{version} {mine.rate:,.0f}/s ({mine.cpu_us:.0f} us of CPU each), "
-                        f"into the empty set {least.rate:,.0f}/s ({least.cpu_us:.0f} us)"
-                    )
+            for each in sets.values():
+                await _warm(each, plan.players)
+            # Random ids come last: they leave pages of the indexes of ids in the caches that were of use to others.
+            for version in (7, 4):
+                busy_before, ours_before, at = _machine_seconds(), _our_seconds(sets), time.perf_counter()
+                growth.cycles[version] = await _measure(sets, plan, version, say)
+                ours = _our_seconds(sets) - ours_before
+                others = (_machine_seconds() - busy_before - ours) / (time.perf_counter() - at)
+                growth.others_cores = max(growth.others_cores, others)
     return growth
 
 
-@asynccontextmanager
-async def _cores(folder: Path) -> AsyncIterator[tuple[Core, Core]]:
-    async with AsyncExitStack() as stack:
-        engines = Engines(stack.enter_context(open_data_folder(folder / "data")))
-        await engines.start()
-        stack.push_async_callback(engines.stop)
-        assert engines.postgres is not None
-        assert engines.valkey is not None
-        cores = []
-        for name in ("loaded", "empty"):
-            await asyncio.to_thread(migrate, engines.postgres.url, name)
-            settings = load_settings(
-                database_url=engines.postgres.url, database_schema=name, database_pool_min=1, database_pool_max=3,
-                database_query_timeout_seconds=3600.0, database_statement_timeout_seconds=3600.0,
-                valkey_url=engines.valkey.url, valkey_prefix=name, valkey_timeout_seconds=30.0,
-            )  # fmt: skip
-            cores.append(await open_core(settings, stack))
-        yield cores[0], cores[1]
+async def _warm(table_set: TableSet, players: int) -> None:
+    """Bring a set into the state of a running game: every player has an entry, statements are prepared."""
+    for batch in batches(Workload(players, 0).games_of_everyone(), BATCH_EVENTS):
+        await table_set.take(batch)
 
 
-def _spans(plan: GrowthPlan, now: datetime) -> list[PartitionRange]:
-    """Return partitions that end with the one of `now`, the oldest first."""
-    spans = [month_at(now)]
-    while len(spans) < plan.months:
-        spans.insert(0, month_at(spans[0].starts_at - timedelta(days=1)))
-    if plan.every == "month":
-        return spans
-    days = (now.date() - spans[0].starts_at.date()).days
-    return [day_at(spans[0].starts_at + timedelta(days=number)) for number in range(days + 1)]
+async def _measure(
+    sets: dict[int, TableSet], plan: GrowthPlan, version: int, say: Callable[[str], None]
+) -> dict[int, Cycle]:
+    cycles = {size: Cycle() for size in sets}
+    before = {}
+    for size, each in sets.items():
+        await each.checkpoint()
+        before[size] = each.cpu_seconds(), await each.written()
+    for number in range(max(1, plan.cycle_events // _ROUND_EVENTS)):
+        # Who goes first changes, so that neither always meets what the other leaves to the disk.
+        for size in sorted(sets, reverse=number % 2 == 0):
+            events = _events(plan.players, min(_ROUND_EVENTS, plan.cycle_events), version, number)
+            cycles[size].rounds.append(await sets[size].take(events))
+        last = {size: cycle.rounds[-1] for size, cycle in cycles.items()}
+        rates = ", ".join(f"{size:,} stored {taken.events / taken.seconds:,.0f}/s" for size, taken in last.items())
+        say(f"UUIDv{version}, round {number + 1}: {rates}")
+    for size, each in sets.items():
+        # What the cycle left to be written out is its own.
+        cycles[size].written = (await each.written()).since(before[size][1])
+        await each.checkpoint()
+        cycles[size].engines_cpu_seconds = each.cpu_seconds() - before[size][0]
+        say(f"UUIDv{version} into {size:,} stored events: {cycles[size].describe()}")
+    return cycles
 
 
-async def _load(core: Core, plan: GrowthPlan, folder: Path, say: Callable[[str], None]) -> float:
-    """Fill partitions, oldest first; return the bytes that an event takes with its indexes."""
-    archives, now = EventArchives(), datetime.now(UTC)
-    spans = _spans(plan, now)
-    each = plan.events // len(spans)
-    size = 0
-    async with core.database.connection() as connection:
-        await connection.execute("SET maintenance_work_mem = '512MB'")
-        for number, span in enumerate(spans, start=1):
-            table = EventArchive(number, *span, "dropped", False, None, None)
-            await archives.create_restoring(connection, table)
-            statement = _FILL.read_text().format(table=table.restoring)
-            last = min(span.ends_at, now)
-            await connection.execute(statement, each, span.starts_at, last, plan.players, timeout=_LONG_SECONDS)
-            await archives.index_restoring(connection, table)
-            attach = queries.load("event_archives/attach_restored.sql").format(
-                table=table.restoring,
-                partition=span.name,
-                from_=span.starts_at.isoformat(),
-                to=span.ends_at.isoformat(),
-            )
-            await connection.execute(attach, timeout=_LONG_SECONDS)
-            await connection.execute(f"VACUUM (ANALYZE) {span.name}", timeout=_LONG_SECONDS)
-            size += await connection.fetchval("SELECT pg_total_relation_size($1::text::regclass)", span.name)
-            if number == 1:
-                _check_room(plan, size / each, folder)
-            if number % max(1, len(spans) // 12) == 0:
-                say(f"loaded {number * each:,} of {plan.events:,} events, {size / number / each:.0f} bytes each")
-    return size / (each * len(spans))
-
-
-def _check_room(plan: GrowthPlan, bytes_each: float, folder: Path) -> None:
-    needed, free = bytes_each * plan.events, shutil.disk_usage(folder).free
-    if needed > free * _DISK_SHARE:
-        raise NoRoomError(f"{plan.events:,} events need {needed / 2**30:.0f} GiB and {free / 2**30:.0f} GiB are free.")
-
-
-def _applier(core: Core) -> EventApplier:
-    return EventApplier(
-        core.database, core.ledger, core.event_log, core.catalog, EventJudge(QuarantineStore()), core.folder(),
-        core.index, core.changes,
-    )  # fmt: skip
-
-
-async def _take(applier: EventApplier, players: int, version: int, seed: int) -> Taken:
-    events = Workload(players, seed).events(_BATCHES * BATCH_EVENTS)
+def _events(players: int, count: int, version: int, seed: int) -> list[ClientEvent]:
+    events = Workload(players, seed).events(count)
     if version == 4:
         for event in events:
             event.id = uuid4()
-    blocks = [_block(batch) for batch in batches(events, BATCH_EVENTS)]
-    began_at, cpu_before = time.perf_counter(), _cpu_seconds()
-    for block in blocks:
-        await applier.apply([block])
-    seconds, cpu_seconds = time.perf_counter() - began_at, _cpu_seconds() - cpu_before
-    return Taken(len(events) / seconds, cpu_seconds / len(events) * 1e6)
+    return events
 
 
-def _cpu_seconds() -> float:
-    """Return what this process and the engines have used."""
-    own = psutil.Process()
-    total = 0.0
-    for process in (own, *own.children(recursive=True)):
-        with contextlib.suppress(psutil.Error):
-            # With that of children that have ended.
-            total += sum(process.cpu_times()[:4])
-    return total
+def _machine_seconds() -> float:
+    times = psutil.cpu_times()
+    # Programs of low priority take the memory's time as others do.
+    return float(times.user + times.system + getattr(times, "nice", 0.0))
 
 
-def _block(events: Sequence[ClientEvent]) -> Block:
-    made: list[Any] = [
-        Event(
-            event.event_type,
-            event.user_id,
-            msgspec.Raw(msgspec.json.encode(event.payload)),
-            event.id,
-            event.occurred_at,
-        )
-        for event in events
-    ]
-    data = encode_events(made)
-    return Block(HIGH, b"0-0", len(made), datetime.now(UTC), data, len(data))
+def _our_seconds(sets: dict[int, TableSet]) -> float:
+    return time.process_time() + sum(each.cpu_seconds() for each in sets.values())

@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -166,6 +168,75 @@ async def test_an_index_is_built_while_events_come_in(
             partitions = await core.event_log.partitions(connection)
         assert await core.database.pool.fetchval(parts) == len(partitions) > 0
         assert await core.database.pool.fetchval("SELECT sum(score) FROM entries") == traffic.sent
+
+
+PARTITIONS = "".join(
+    f"CREATE TABLE events_2026_{month} PARTITION OF events"
+    f" FOR VALUES FROM ('2026-{month}-01') TO ('2026-{month + 1}-01');"
+    f"CREATE UNIQUE INDEX events_2026_{month}_id ON events_2026_{month} (id);"
+    for month in (10, 11)
+)
+BY_MOMENT = "build_index('events', 'events_by_moment', '(occurred_at)')"
+WRITES = "LOCK TABLE events_2026_10 IN ROW EXCLUSIVE MODE"
+"""What every batch does to the open partition; the build of an index on it waits for whoever does it."""
+PARTS = """
+SELECT c.relname, x.indisvalid FROM pg_index AS x INNER JOIN pg_class AS c ON x.indexrelid = c.oid
+WHERE c.relname LIKE '%events_by_moment' ORDER BY 1
+"""
+
+
+@contextmanager
+def looking(database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection that sees the schema, and each statement of which stands by itself."""
+    with psycopg.connect(database_url, options=f"-c search_path={SCHEMA}", autocommit=True) as connection:
+        yield connection
+
+
+async def test_a_partition_leaves_while_an_index_is_built(
+    anyio_backend: object, database_url: str, coming: AddMigration
+) -> None:
+    with looking(database_url) as connection:
+        connection.execute(PARTITIONS.encode())
+        with holding(database_url, WRITES) as batch:
+            migrating = asyncio.create_task(
+                asyncio.to_thread(migrate, database_url, SCHEMA, scripts=coming(BY_MOMENT), patience_seconds=60)
+            )
+            await eventually_async(lambda: len(connection.execute(PARTS).fetchall()) == 2, 30)
+            connection.execute("DROP TABLE events_2026_11")
+            batch.rollback()
+        await migrating
+        assert connection.execute(PARTS).fetchall() == [
+            ("events_2026_10_events_by_moment", True),
+            ("events_by_moment", True),
+        ]
+        assert connection.execute("SELECT version_num FROM schema_version").fetchone() == (NEXT,)
+
+
+async def test_an_upgrade_that_is_killed_while_it_builds_an_index_is_run_again(
+    anyio_backend: object, database_url: str, coming: AddMigration
+) -> None:
+    scripts = coming(BY_MOMENT)
+    program = (
+        "import sys, pathlib; from grandstand.storage.migrate import migrate;"
+        "migrate(sys.argv[1], sys.argv[2], scripts=pathlib.Path(sys.argv[3]))"
+    )
+    with looking(database_url) as connection:
+        connection.execute(PARTITIONS.encode())
+        with holding(database_url, WRITES):
+            killed = subprocess.Popen([sys.executable, "-c", program, database_url, SCHEMA, str(scripts)])
+            try:
+                await eventually_async(lambda: len(connection.execute(PARTS).fetchall()) == 2, 60)
+            finally:
+                killed.kill()
+                killed.wait()
+            # The server notices by itself only when it has something to say.
+            ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name LIKE %s"
+            connection.execute(ended, ("grandstand migrate%",))
+        assert [whole for _, whole in connection.execute(PARTS).fetchall()] == [False, False]
+        await asyncio.to_thread(migrate, database_url, SCHEMA, scripts=scripts)
+        names = ("events_2026_10_events_by_moment", "events_2026_11_events_by_moment", "events_by_moment")
+        assert connection.execute(PARTS).fetchall() == [(name, True) for name in names]
+        assert connection.execute("SELECT version_num FROM schema_version").fetchone() == (NEXT,)
 
 
 def test_limits_of_the_user_do_not_apply_to_migrations(database_url: str, coming: AddMigration) -> None:

@@ -16,6 +16,7 @@ from grandstand.embedded.engine import Engine
 from grandstand.embedded.errors import EngineStartError
 from grandstand.embedded.identity import with_access
 from grandstand.embedded.log_files import last_words
+from grandstand.embedded.memory import available_bytes
 from grandstand.embedded.settings_files import write_settings_file
 
 SUPERUSER = "grandstand"
@@ -29,7 +30,6 @@ SETTINGS: dict[str, str] = {
     "listen_addresses": "",
     "port": str(PORT),
     "unix_socket_permissions": "0700",
-    "shared_buffers": "128MB",
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
     "effective_cache_size": "1GB",
@@ -52,6 +52,10 @@ SETTINGS: dict[str, str] = {
     "log_line_prefix": "%m [%p] ",
 }
 INSTALLED_LATER = {"io_method": 18}
+MEBIBYTE = 2**20
+SHARED_BUFFERS_DIVISOR = 16
+SHARED_BUFFERS_MIN_MB = 128
+SHARED_BUFFERS_MAX_MB = 512
 
 
 class Postgres(Engine):
@@ -152,12 +156,19 @@ class Postgres(Engine):
     def _write_settings(self, data: Path) -> None:
         major = int((data / "PG_VERSION").read_text().strip())
         values = {name: value for name, value in SETTINGS.items() if INSTALLED_LATER.get(name, 0) <= major}
+        values["shared_buffers"] = f"{_shared_buffers_mb()}MB"
         values["max_connections"] = str(self._connections_max)
         values["unix_socket_directories"] = '"' + str(self._sockets).replace('"', '""') + '"'
         values["wal_compression"] = "lz4" if self._has_lz4 else "pglz"
         lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in values.items()]
         text = "# Written by Grandstand at every start. Your own settings belong at the end of postgresql.conf.\n"
         write_settings_file(data / SETTINGS_FILE, [text, *lines], self._identity)
+
+
+def _shared_buffers_mb() -> int:
+    """Return a small share of the memory, within bounds; what is not in use takes none. See docs/decisions/0048."""
+    share = available_bytes() // SHARED_BUFFERS_DIVISOR // MEBIBYTE
+    return min(max(share, SHARED_BUFFERS_MIN_MB), SHARED_BUFFERS_MAX_MB)
 
 
 def database_url(socket_folder: Path, database: str) -> str:

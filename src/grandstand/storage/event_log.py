@@ -41,8 +41,9 @@ class EventLog:
 
     async def find_known(self, connection: "Connection[Any]", ids: Sequence[str]) -> set[str]:
         """Return those of `ids` that are stored already, in any partition or in an archive."""
-        # As one text, which PostgreSQL takes apart: the driver's own way with arrays costs several times as much.
-        wanted = "{" + ",".join(ids) + "}"
+        # As one text, which PostgreSQL takes apart: the driver's own way with arrays costs several times as much. And
+        # sorted: every partition sorts them again, which costs a tenth where there is nothing left to sort.
+        wanted = "{" + ",".join(sorted(ids)) + "}"
         return {str(row[0]) for row in await connection.fetch(queries.load("events/find_known_ids.sql"), wanted)}
 
     async def store(self, connection: "Connection[Any]", partition: PartitionRange, events: EventRows) -> None:

@@ -6,6 +6,14 @@ from psycopg import sql
 from grandstand.storage import queries
 from grandstand.storage.migration_waits import LOCK_WAIT_MAX_SECONDS
 
+_GONE = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedObject,
+    # What it says of an index whose table is no partition any more.
+    psycopg.errors.ObjectNotInPrerequisiteState,
+)
+"""What PostgreSQL says of a partition, or of its part of an index, that left after it was listed."""
+
 
 class IndexBuilder:
     """Builds indexes for one run of the migrations, on a connection of its own: it can be in no transaction."""
@@ -32,13 +40,20 @@ class IndexBuilder:
             # Holds nothing yet, but partitions that are made or attached from now on have their part of it.
             self._wait_at_most(LOCK_WAIT_MAX_SECONDS)
             self._run("begin_index", index=index, table=table, definition=definition)
-        unindexed = self._connection.execute(
-            queries.load("migrate/list_unindexed.sql"), {"schema": self._schema, "index": index}
-        )
-        for partition, part in unindexed.fetchall():
-            self._build_one(partition, part, definition)
-            self._wait_at_most(LOCK_WAIT_MAX_SECONDS)
-            self._run("attach_index", index=index, part=part)
+        for partition, part in self._list_unindexed(index):
+            try:
+                self._build_one(partition, part, definition)
+                self._wait_at_most(LOCK_WAIT_MAX_SECONDS)
+                self._run("attach_index", index=index, part=part)
+            except _GONE:
+                # Retention takes partitions away meanwhile. One that is still there has some other trouble.
+                if any(partition == left for left, _ in self._list_unindexed(index)):
+                    raise
+
+    def _list_unindexed(self, index: str) -> list[tuple[str, str]]:
+        values = {"schema": self._schema, "index": index}
+        rows = self._connection.execute(queries.load("migrate/list_unindexed.sql"), values).fetchall()
+        return [(partition, part) for partition, part in rows]
 
     def _build_one(self, table: str, index: str, definition: str) -> None:
         is_whole = self._ask("look_at_index", index=index)
