@@ -1,6 +1,6 @@
 """Reads of where a player stands: answered by a task of their own, but without what ASGI does around it.
 
-Games ask this after every match. The look-up itself is one of many in a call (`gathered_places.py`), so a scope with
+Games ask this after every match. The look-up itself is one of many in a call (`gathered_lookups.py`), so a scope with
 its `receive`, two messages and their checks cost more than all the rest. The same functions admit, judge and answer as
 in the usual way, which whatever is not plain takes.
 """
