@@ -13,15 +13,16 @@ from typing import cast
 
 from litestar.types import ASGIApp, HTTPScope
 
-from grandstand.api.access import authorization_of, require_sender
+from grandstand.api.access import Sender, require_sender, sender_of
 from grandstand.api.bodies import check_whole_body
 from grandstand.api.events import EVENTS_PATH, reply_of_receipt
-from grandstand.api.limits import admit_events, admit_events_at_once, admit_request
+from grandstand.api.limits import admit_events, admit_events_at_once, admit_sender
 from grandstand.api.replies import Headers
 from grandstand.api.request_heads import RawHeaders
 from grandstand.api.services import Services
 from grandstand.api.whole_requests import Begun, Respond, WholeRequests, refusal_of
 from grandstand.domain.credentials import Principal
+from grandstand.domain.errors import UnauthorizedError
 from grandstand.operations.accept_events import Judged
 
 EVENTS_TARGET = EVENTS_PATH.encode()
@@ -50,29 +51,34 @@ class EventPosts:
         # What the rules look at of a request.
         scope = cast("HTTPScope", {"path": EVENTS_PATH, "headers": headers, "client": peer})
         try:
-            admission = admit_request(scope, self._services)
+            sender = sender_of(scope, self._services)
+            admission = admit_sender(scope, self._services, sender)
         except Exception as error:  # noqa: BLE001 - a fault of ours is logged and answered, too
             self._requests.refuse(begun, error)
             return True
         if isinstance(admission, tuple):
-            self._begin(scope, body, begun, admission)
+            self._begin(scope, sender, body, begun, admission)
         else:
-            self._requests.run(self._begin_later(scope, body, admission, begun), "take events")
+            self._requests.run(self._begin_later(scope, sender, body, begun, admission), "take events")
         return True
 
-    async def _begin_later(self, scope: HTTPScope, body: bytes, admission: Awaitable[Headers], begun: Begun) -> None:
+    async def _begin_later(
+        self, scope: HTTPScope, sender: Sender, body: bytes, begun: Begun, admission: Awaitable[Headers]
+    ) -> None:
         try:
             headers = await admission
         except Exception as error:  # noqa: BLE001 - as above
             self._requests.refuse(begun, error)
         else:
-            self._begin(scope, body, begun, headers)
+            self._begin(scope, sender, body, begun, headers)
 
-    def _begin(self, scope: HTTPScope, body: bytes, begun: Begun, headers: Headers) -> None:
+    def _begin(self, scope: HTTPScope, sender: Sender, body: bytes, begun: Begun, headers: Headers) -> None:
         """Judge the events of a request that is within the limits, and hand them in."""
         services = self._services
         try:
-            principal = services.authenticator.principal(authorization_of(scope))
+            if isinstance(sender, UnauthorizedError):
+                raise sender
+            principal = sender
             require_sender(principal, "events:write")
             check_whole_body(scope, body, services.settings.body_max_bytes)
             signatures = services.authenticator.signatures_of(
