@@ -9,6 +9,9 @@ from grandstand.domain.errors import ForbiddenError, UnauthorizedError
 from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.audit import Origin, set_origin
 
+Sender = Principal | UnauthorizedError
+"""Who sent a request, or why the credential that came with it is not good."""
+
 
 def principal_of(scope: HTTPScope, services: Services) -> Principal:
     """Return who sent the request; what the request changes is written down as this principal's doing.
@@ -20,6 +23,14 @@ def principal_of(scope: HTTPScope, services: Services) -> Principal:
     address = address_text(scope, services.settings.trusted_proxies)
     set_origin(Origin(principal.kind, principal.user_id or principal.key_id, address))
     return principal
+
+
+def sender_of(scope: HTTPScope, services: Services) -> Sender:
+    """Return who sent the request, or why its credential is not good: whoever guesses counts into limits, too."""
+    try:
+        return services.authenticator.principal(authorization_of(scope))
+    except UnauthorizedError as error:
+        return error
 
 
 def authorization_of(scope: HTTPScope) -> str | None:

@@ -18,13 +18,15 @@ from grandstand.api.limits import admit_reader_at_once, admit_request, with_head
 from grandstand.api.live import Opening, open_board, open_tournament, stream_live
 from grandstand.api.pages import Pages, page_name
 from grandstand.api.place_reads import find_place_read
-from grandstand.api.post_at_once import LIMITED_ROUTE, EventPosts, PostAtOnce
+from grandstand.api.post_at_once import EventPosts, PostAtOnce
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
 from grandstand.api.public_reads import is_held, not_modified
+from grandstand.api.read_at_once import ReadAtOnce, WholeReads
 from grandstand.api.replies import Headers, Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
 from grandstand.api.role_gate import closed_paths, is_served
 from grandstand.api.services import Services
+from grandstand.api.whole_requests import LIMITED_ROUTE, WholeRequests
 from grandstand.domain.errors import GrandstandError, NotFoundError
 
 BOARDS_PATH = "/api/leaderboards/"
@@ -66,10 +68,15 @@ class Front:
         self._counts = RequestCounts()
         self._closed = closed_paths(services.settings)
         self._is_partial = not {"ingest", "api"} <= services.roles
+        requests = WholeRequests(self._counts)
         self.post_at_once: PostAtOnce | None = (
-            None if self._is_not_here("POST", EVENTS_PATH) else EventPosts(services, self._counts).take
+            None if self._is_not_here("POST", EVENTS_PATH) else EventPosts(services, requests).take
         )
         """What takes posts of events for whoever has all of one; see `post_at_once.py`."""
+        self.read_at_once: ReadAtOnce | None = WholeReads(
+            services, pages, requests, lambda path: not self._is_not_here("GET", path)
+        ).take
+        """What takes reads of where a player stands, likewise; see `read_at_once.py`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -16,13 +16,12 @@ from functools import lru_cache, reduce
 
 from litestar.types import HTTPScope, Message, Send
 
-from grandstand.api.access import authorization_of
+from grandstand.api.access import Sender, sender_of
 from grandstand.api.client_address import counted_address, counted_peer
 from grandstand.api.problems import RateLimitedError
 from grandstand.api.replies import Headers
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
-from grandstand.domain.errors import UnauthorizedError
 from grandstand.domain.rate_limits import RateLimit, Verdict
 from grandstand.telemetry import metrics
 
@@ -35,18 +34,19 @@ def admit_request(scope: HTTPScope, services: Services) -> Headers | Awaitable[H
     Raises:
         RateLimitedError: it is over a limit; at once, or from what is awaited.
     """
+    return admit_sender(scope, services, sender_of(scope, services))
+
+
+def admit_sender(scope: HTTPScope, services: Services, sender: Sender) -> Headers | Awaitable[Headers]:
+    """Count a request, as `admit_request` does, of a sender who is known already.
+
+    Raises:
+        RateLimitedError: as there.
+    """
     limits = services.limiter.limits
-    principal, is_anonymous = None, False
-    try:
-        authorization = authorization_of(scope)
-        if authorization is None:
-            is_anonymous = True
-        else:
-            principal = services.authenticator.principal(authorization)
-    except UnauthorizedError:
-        # Whoever guesses credentials is a client like any other.
-        pass
-    if is_anonymous:
+    # Whoever guesses credentials is a client like any other.
+    principal = sender if isinstance(sender, Principal) else None
+    if principal is not None and principal.kind == "anonymous":
         limit = limits.anonymous
     elif principal is not None and principal.is_operator:
         limit = limits.server if principal.kind == "server" else None

@@ -74,6 +74,9 @@ class Query:
     """The parameters of a query string. Of a name that comes twice the last counts; unknown names are ignored."""
 
     def __init__(self, query_string: bytes) -> None:
+        self._values: dict[str, str] = {}
+        if not query_string:
+            return
         try:
             pairs = parse_qsl(
                 query_string.decode("latin-1"),
@@ -133,6 +136,8 @@ class Query:
         Raises:
             InvalidError: both a segment and a bucket, or a text that cannot be asked for.
         """
+        if not self._values:
+            return Part()
         segment, bucket = self.text("segment"), self.text("bucket")
         if segment is not None and bucket is not None:
             raise InvalidError([FieldError("bucket", "cannot be combined with segment")])

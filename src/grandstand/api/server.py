@@ -13,6 +13,7 @@ from litestar.types import ASGIApp
 from grandstand.api.at_once import at_once_of
 from grandstand.api.post_at_once import post_at_once_of
 from grandstand.api.posting_protocol import PostingHttpProtocol
+from grandstand.api.read_at_once import read_at_once_of
 from grandstand.settings import Settings
 
 KEEP_ALIVE_SECONDS = 30
@@ -54,6 +55,7 @@ async def serve_http(
             connections_max=connections_max,
             at_once=at_once_of(app),
             post_at_once=post_at_once_of(app),
+            read_at_once=read_at_once_of(app),
         ),
         ws="none",
         lifespan="off",

@@ -4,10 +4,12 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from grandstand.api.at_once import Answer, AnswerAtOnce, SingleHeaders, at_once_of
-from grandstand.api.post_at_once import PostAtOnce, Respond, post_at_once_of
+from grandstand.api.post_at_once import PostAtOnce, post_at_once_of
 from grandstand.api.problems import reply_of
+from grandstand.api.read_at_once import ReadAtOnce, read_at_once_of
 from grandstand.api.replies import json_reply, send_reply
 from grandstand.api.request_heads import RawHeaders
+from grandstand.api.whole_requests import Respond
 from grandstand.domain.errors import UnavailableError
 
 LIVE_PATH = "/api/health/live"
@@ -20,10 +22,12 @@ class StartingApp:
         self._app: ASGIApp | None = None
         self._at_once: AnswerAtOnce | None = None
         self._post_at_once: PostAtOnce | None = None
+        self._read_at_once: ReadAtOnce | None = None
 
     def begin(self, app: ASGIApp) -> None:
         """Let the app answer from now on."""
-        self._app, self._at_once, self._post_at_once = app, at_once_of(app), post_at_once_of(app)
+        self._app, self._at_once = app, at_once_of(app)
+        self._post_at_once, self._read_at_once = post_at_once_of(app), read_at_once_of(app)
 
     def answer_at_once(self, target: bytes, headers: SingleHeaders, peer: str | None) -> Answer | None:
         """Answer as the app does that has begun."""
@@ -32,6 +36,10 @@ class StartingApp:
     def post_at_once(self, headers: RawHeaders, body: bytes, peer: tuple[str, int], respond: Respond) -> bool:
         """Take a post as the app does that has begun."""
         return self._post_at_once is not None and self._post_at_once(headers, body, peer, respond)
+
+    def read_at_once(self, target: bytes, headers: RawHeaders, peer: tuple[str, int], respond: Respond) -> bool:
+        """Take a read as the app does that has begun."""
+        return self._read_at_once is not None and self._read_at_once(target, headers, peer, respond)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -19,7 +19,7 @@ class TracedFront(Front):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.post_at_once = None
+        self.post_at_once = self.read_at_once = None
 
     def answer_at_once(self, target: bytes, headers: SingleHeaders, peer: str | None) -> Answer | None:  # noqa: ARG002
         """Answer nothing: every request is to have its span."""

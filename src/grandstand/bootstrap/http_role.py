@@ -8,6 +8,7 @@ from grandstand.api.app import build_app
 from grandstand.api.services import Services
 from grandstand.bootstrap.console_services import build_console_services
 from grandstand.bootstrap.core import Core
+from grandstand.bootstrap.garbage import spare_what_stays
 from grandstand.bootstrap.listening import Listening
 from grandstand.console.app import ConsoleApp
 from grandstand.console.live_overview import LiveOverview
@@ -134,6 +135,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
     try:
         rest = build_app(services)
         listening.app.begin(ConsoleApp(console, rest) if "api" in roles else rest)
+        spare_what_stays()
         await listening.start()
         with contextlib.suppress(TimeoutError):
             # What is not written by then was not acknowledged either.

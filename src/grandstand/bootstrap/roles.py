@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from grandstand.bootstrap.core import Core, EngineUnreachableError, check_schema, open_core
+from grandstand.bootstrap.garbage import spare_what_stays
 from grandstand.domain.errors import UnavailableError
 from grandstand.settings import Role, Settings
 from grandstand.workers.loop import wait
@@ -103,6 +104,7 @@ def _start(
         from grandstand.bootstrap.worker_role import build_consumer
 
         group.create_task(build_consumer(core).run(stop), name="event consumer")
+        spare_what_stays()
     if "scheduler" in roles:
         from grandstand.bootstrap.scheduler_role import scheduled_loops
 

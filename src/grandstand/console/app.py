@@ -17,6 +17,7 @@ from grandstand.api.client_address import client_address
 from grandstand.api.parameters import Query
 from grandstand.api.post_at_once import post_at_once_of
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
+from grandstand.api.read_at_once import read_at_once_of
 from grandstand.api.replies import Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
 from grandstand.console import (
@@ -94,6 +95,8 @@ class ConsoleApp:
         """Pages of boards, which are none of the console's."""
         self.post_at_once = post_at_once_of(rest)
         """Posts of events, likewise."""
+        self.read_at_once = read_at_once_of(rest)
+        """Reads of where a player stands, likewise."""
         self._counts = RequestCounts()
         self._framework = Litestar(
             route_handlers=[self._handler(route) for route in ROUTES],

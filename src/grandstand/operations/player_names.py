@@ -1,9 +1,10 @@
 """Display names for boards, from a bounded memory that hears of every change."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.storage.changes import ChangeFeed
+from grandstand.storage.gathered_lookups import GatheredLookups
 from grandstand.storage.players import PlayerStore
 from grandstand.storage.postgres import Database
 
@@ -19,6 +20,7 @@ class PlayerNames:
         self._feed = feed
         self._known: dict[str, str | None] = {}
         self._generation: int | None = None
+        self._single: GatheredLookups[None, str | None] = GatheredLookups(self._ask)
 
     async def find(self, user_ids: Iterable[str]) -> dict[str, str | None]:
         """Return the users' display names; without the database, None for those not in memory: ranks matter more."""
@@ -31,9 +33,17 @@ class PlayerNames:
         known = self._known
         if missing:
             try:
-                async with self._database.connection() as connection:
-                    found = await self._players.find_names(connection, missing)
+                if len(missing) == 1:
+                    # The name beside a rank: with those of whoever else is looked up at this moment.
+                    found: Mapping[str, str | None] = {missing[0]: await self._single.find(None, missing[0])}
+                else:
+                    found = await self._ask(None, missing)
             except UnavailableError:
                 return {user_id: known.get(user_id) for user_id in wanted}
-            known.update((user_id, found.get(user_id)) for user_id in missing)
+            known.update(found)
         return {user_id: known.get(user_id) for user_id in wanted}
+
+    async def _ask(self, _: None, user_ids: Sequence[str]) -> Mapping[str, str | None]:
+        async with self._database.connection() as connection:
+            found = await self._players.find_names(connection, user_ids)
+        return {user_id: found.get(user_id) for user_id in user_ids}

@@ -21,7 +21,7 @@ from valkey.exceptions import OutOfMemoryError, ResponseError
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
-from grandstand.storage.gathered_places import GatheredPlaces
+from grandstand.storage.gathered_lookups import GatheredLookups
 from grandstand.storage.index_changes import Change, held_version, pack
 from grandstand.storage.valkey import (
     ALONE,
@@ -77,7 +77,7 @@ class RankingIndex:
         self._window = Script("window.lua")
         self._lookup = Script("lookup.lua")
         self._erase = Script("erase.lua")
-        self._places = GatheredPlaces(self._find_places)
+        self._places = GatheredLookups(self._find_places)
 
     async def publish(self, entries: Iterable[Entry], directions: Mapping[int, int]) -> None:
         """Take entries into the index, each only when newer than what is there; `directions` by ranking.

@@ -14,7 +14,7 @@ from grandstand.operations.bury_events import EventBurier
 from grandstand.storage.event_stream import HIGH, LOW, Block, EventStream
 from grandstand.storage.trial_marks import TrialMarks
 from grandstand.telemetry import metrics
-from grandstand.workers.batch_size import BatchSize
+from grandstand.workers.batch_size import BatchSize, gathering_seconds
 from grandstand.workers.delivery_keeper import DeliveryKeeper
 from grandstand.workers.doubts import PATIENCE_SECONDS, TROUBLE, Doubts
 from grandstand.workers.isolation import Outcome, PoisonIsolator
@@ -25,10 +25,8 @@ from grandstand.workers.take_over import TakeOver
 _WAIT_SECONDS = 0.25
 """Longest wait for a new block: how soon a stop is noticed."""
 
-_SMALL_BATCH_EVENTS = 500
-_SMALL_ROUND_SECONDS = 0.02
-"""Least time between two small batches: each costs a transaction, so under load events gather for so long. The first
-event after a pause does not wait."""
+_SMALL_BATCH_EVENTS = 1_000
+"""Of smaller batches the transaction costs more than the events do, so under load events gather for a moment."""
 
 _BACKOFF_SECONDS_MAX = 5.0
 _BLOCKS_MAX = 100
@@ -95,13 +93,15 @@ class EventConsumer:
 
     async def _consume(self, stop: asyncio.Event) -> None:
         backoff_seconds = 0.1
+        began = time.monotonic()
         while not stop.is_set():
             try:
-                began = time.monotonic()
+                before, began = began, time.monotonic()
                 events = await self._round()
                 backoff_seconds = 0.1
                 if 0 < events < _SMALL_BATCH_EVENTS:
-                    await wait(stop, _SMALL_ROUND_SECONDS - (time.monotonic() - began))
+                    round_seconds = gathering_seconds(events, time.monotonic() - before)
+                    await wait(stop, round_seconds - (time.monotonic() - began))
             except TROUBLE as error:
                 if str(error).startswith("NOGROUP") or self._take_over.blocks():
                     self._next_claim = 0.0

@@ -1,0 +1,84 @@
+"""Reads of where a player stands: answered by a task of their own, but without what ASGI does around it.
+
+Games ask this after every match. The look-up itself is one of many in a call (`gathered_lookups.py`), so a scope with
+its `receive`, two messages and their checks cost more than all the rest. The same functions admit, judge and answer as
+in the usual way, which whatever is not plain takes.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from litestar.types import ASGIApp, HTTPScope
+
+from grandstand.api.limits import admit_request
+from grandstand.api.pages import Pages
+from grandstand.api.place_reads import PlaceRead, find_place_read
+from grandstand.api.replies import Headers
+from grandstand.api.request_heads import RawHeaders
+from grandstand.api.services import Services
+from grandstand.api.whole_requests import Begun, Respond, WholeRequests, refusal_of
+
+_MARK = b"/users/"
+
+ReadAtOnce = Callable[[bytes, RawHeaders, tuple[str, int], Respond], bool]
+"""Takes the target of a GET without a body, its headers, the peer, and what sends the answer: now or later, once.
+
+False, and nothing is done or sent, if the request has to take the usual way."""
+
+
+def read_at_once_of(app: ASGIApp) -> ReadAtOnce | None:
+    """Return what an app takes such reads with; None of an app that has nothing of the kind."""
+    return cast("ReadAtOnce | None", getattr(app, "read_at_once", None))
+
+
+class WholeReads:
+    """Takes the reads of one process; `is_here` says whether it serves a path."""
+
+    def __init__(
+        self, services: Services, pages: Pages, requests: WholeRequests, is_here: Callable[[str], bool]
+    ) -> None:
+        self._services = services
+        self._pages = pages
+        self._requests = requests
+        self._is_here = is_here
+
+    def take(self, target: bytes, headers: RawHeaders, peer: tuple[str, int], respond: Respond) -> bool:
+        """Take a read of a player's place; False for anything else."""
+        if _MARK not in target or b"#" in target:
+            return False
+        began_at = time.perf_counter()
+        raw_path, _, query = target.partition(b"?")
+        path = raw_path.decode("latin-1")
+        # What the rules and the reads look at of a request.
+        parts: dict[str, Any] = {
+            "path": path, "raw_path": raw_path, "query_string": query, "headers": headers, "client": peer
+        }  # fmt: skip
+        scope = cast("HTTPScope", parts)
+        found = find_place_read(scope)
+        if found is None or not self._is_here(path):
+            return False
+        route, read, key, user = found
+        begun = Begun("GET", path, route, began_at, respond)
+        try:
+            admission = admit_request(scope, self._services)
+        except Exception as error:  # noqa: BLE001 - a fault of ours is logged and answered, too
+            self._requests.refuse(begun, error)
+        else:
+            self._requests.run(self._read(scope, read, key, user, admission, begun), "read a place")
+        return True
+
+    async def _read(
+        self, scope: HTTPScope, read: PlaceRead, key: str, user: str, admission: Headers | Awaitable[Headers],
+        begun: Begun,
+    ) -> None:  # fmt: skip
+        try:
+            headers = admission if isinstance(admission, tuple) else await admission
+        except Exception as error:  # noqa: BLE001 - as above
+            self._requests.refuse(begun, error)
+            return
+        try:
+            reply = await read(scope, self._services, self._pages, key, user)
+        except Exception as error:  # noqa: BLE001 - as above
+            reply = refusal_of(begun, error)
+        self._requests.answer(begun, reply, headers)

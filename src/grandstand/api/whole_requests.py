@@ -1,0 +1,75 @@
+"""Requests that arrived as a whole and are answered later, without ASGI: what all of them need.
+
+The server takes the answer when it is there (`Respond`); until then the connection counts as busy.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from grandstand.api.at_once import Whole
+from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
+from grandstand.api.replies import Headers, Reply, headers_of
+from grandstand.api.request_counts import RequestCounts
+from grandstand.domain.errors import GrandstandError
+
+LIMITED_ROUTE = "limited"
+"""What requests over their limit are counted as."""
+
+Respond = Callable[[Whole], None]
+"""Sends the answer, if its client is still there."""
+
+
+class Begun(NamedTuple):
+    """A request that is being answered: what it is counted as, since when, and what sends the answer."""
+
+    method: str
+    path: str
+    route: str
+    began_at: float
+    respond: Respond
+
+
+class WholeRequests:
+    """Sends and counts the answers of one process."""
+
+    def __init__(self, counts: RequestCounts) -> None:
+        self._counts = counts
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def answer(self, begun: Begun, reply: Reply, more: Headers = ()) -> None:
+        """Send an answer, with `more` headers, once."""
+        self._send(begun, begun.route, reply, more)
+
+    def refuse(self, begun: Begun, error: BaseException) -> None:
+        """Send the answer of a request that was not let in."""
+        route = LIMITED_ROUTE if isinstance(error, RateLimitedError) else begun.route
+        self._send(begun, route, refusal_of(begun, error), ())
+
+    def run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Let a task do what has to wait."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _send(self, begun: Begun, route: str, reply: Reply, more: Headers) -> None:
+        lines = b"".join([b"%b: %b\r\n" % header for header in (*headers_of(reply), *more)])
+        begun.respond(Whole(_status_line(reply.status), lines, reply.body))
+        self._counts.add(route, reply.status, time.perf_counter() - begun.began_at)
+
+
+def refusal_of(begun: Begun, error: BaseException) -> Reply:
+    """Return the answer to what could not be done; a fault of ours is logged, too."""
+    if isinstance(error, GrandstandError):
+        return reply_of(error)
+    if not isinstance(error, Exception):
+        raise error
+    return reply_of_unexpected(error, begun.method, begun.path)
+
+
+@lru_cache(maxsize=64)
+def _status_line(status: int) -> bytes:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
