@@ -25,7 +25,16 @@ import structlog
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.rate_limits import RateLimit, Verdict
-from grandstand.operations.limited_subjects import Part, Subject, begin_window, is_due, learn, part_of, verdict_on, wanted_by
+from grandstand.operations.limited_subjects import (
+    Part,
+    Subject,
+    begin_window,
+    is_due,
+    learn,
+    part_of,
+    verdict_on,
+    wanted_by,
+)
 from grandstand.operations.limits_in_force import RateLimits
 from grandstand.storage.rate_limits import Charge, RateLimitStore
 from grandstand.telemetry import metrics
