@@ -1,4 +1,4 @@
-"""Four API processes of one tree, hammered at once, admit together what one limit allows, in whichever way they answer."""
+"""Four API processes of one tree, hammered at once, admit together what one limit allows, however they answer."""
 
 import asyncio
 import json
