@@ -2,18 +2,24 @@
 
 Requests come from many addresses, as a trusted proxy would pass them on: that is dearer than one client that reads all
 the time. Both processes are on the deployment's engines and trust the proxy.
+
+The rates of two processes on one busy machine differ by chance more than by limits, so the CPU time of each read is a
+fact of the row, too: of the API process and of Valkey, which counts.
 """
 
 import asyncio
 import os
 import socket
+import statistics
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
 
-from bench.load import LoadOrder
-from bench.measures import Row
+from bench.jobs import Job
+from bench.load import LoadOrder, LoadResult
+from bench.measures import Row, mean_cores
 from bench.suite import BOARD, OK, MeasuredWrongError, Suite, run_load
 from grandstand.lab.http_connection import HttpClient, request_of
 from grandstand.settings import ENV_PREFIX
@@ -25,10 +31,29 @@ _START_TIMEOUT_SECONDS = 60
 _POLL_SECONDS = 0.1
 
 
+class _Api(NamedTuple):
+    """An API process."""
+
+    port: int
+    pid: int
+
+
+class _Reads(NamedTuple):
+    """What one round measured: reads a second, and who kept how many cores busy for them."""
+
+    rate: float
+    cores: dict[str, float]
+
+    @property
+    def cpu_us(self) -> float:
+        """Microseconds of CPU that each read cost the API process, and Valkey, which counts."""
+        return (self.cores.get("api", 0.0) + self.cores.get("valkey", 0.0)) / self.rate * 1e6
+
+
 async def measure(suite: Suite) -> list[Row]:
     """Measure reads with limits beside reads without."""
-    limited: list[float] = []
-    unlimited: list[float] = []
+    limited: list[_Reads] = []
+    unlimited: list[_Reads] = []
     async with AsyncExitStack() as stack:
         # Nobody comes near the limit, and everybody is counted.
         with_limits = await stack.enter_async_context(_process(suite, anonymous_requests=1_000_000))
@@ -37,10 +62,35 @@ async def measure(suite: Suite) -> list[Row]:
             suite.say(f"limits, round {number + 1} of {suite.plan.rounds * 2}")
             # In turn, and each first as often as the other.
             pair = [(limited, with_limits), (unlimited, without)]
-            for rates, port in pair if number % 2 else reversed(pair):
-                rates.append((await run_load(_load(suite, port), OK)).rate)
-    title = f"top 100 with rate limits, {ADDRESSES:,} addresses"
-    return [Row("limits", title, "reads/s", limited, unlimited, "the same process without limits", TARGET)]
+            for rounds, api in pair if number % 2 else reversed(pair):
+                rounds.append(await _read(suite, api))
+    dear, cheap = (statistics.median(reads.cpu_us for reads in rounds) for rounds in (limited, unlimited))
+    return [
+        Row(
+            "limits", f"top 100 with rate limits, {ADDRESSES:,} addresses", "reads/s",
+            [reads.rate for reads in limited], [reads.rate for reads in unlimited],
+            "the same process without limits", TARGET, cpu_cores=mean_cores([reads.cores for reads in limited]),
+            facts={
+                "cpu_us_limited": round(dear, 2),
+                "cpu_us_unlimited": round(cheap, 2),
+                "cpu_ratio": round(cheap / dear, 3),
+            },
+        )
+    ]  # fmt: skip
+
+
+async def _read(suite: Suite, api: _Api) -> _Reads:
+    cores: dict[str, float] = {}
+
+    async def watched(job: Job[LoadResult]) -> None:
+        nonlocal cores
+        suite.cpu.start(api=api.pid)
+        job.begin()
+        await job.result()
+        cores = suite.cpu.stop()
+
+    rate = (await run_load(_load(suite, api.port), OK, watched)).rate
+    return _Reads(rate, cores)
 
 
 def _load(suite: Suite, port: int) -> LoadOrder:
@@ -53,8 +103,8 @@ def _load(suite: Suite, port: int) -> LoadOrder:
 
 
 @asynccontextmanager
-async def _process(suite: Suite, *, anonymous_requests: int) -> AsyncIterator[int]:
-    """Run an API process on the deployment's engines; yield its port."""
+async def _process(suite: Suite, *, anonymous_requests: int) -> AsyncIterator[_Api]:
+    """Run an API process on the deployment's engines; yield it."""
     state = suite.deployment.state
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -76,7 +126,7 @@ async def _process(suite: Suite, *, anonymous_requests: int) -> AsyncIterator[in
     )
     try:
         await _wait_until_ready(process, port)
-        yield port
+        yield _Api(port, process.pid)
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait)

@@ -1,6 +1,7 @@
 """The limiter itself, over a Valkey that goes away, hangs and comes back."""
 
 import asyncio
+import gc
 import inspect
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from valkey.asyncio import Valkey
 from grandstand.domain.rate_limits import RateLimit, Verdict
 from grandstand.operations import limit_requests
 from grandstand.operations.limit_requests import PATIENCE_SECONDS, RateLimiter
+from grandstand.operations.limited_subjects import Subject
 from grandstand.operations.limits_in_force import RateLimits
 from grandstand.settings import load_settings
 from grandstand.storage.rate_limits import RateLimitStore
@@ -153,3 +155,73 @@ async def test_what_was_admitted_alone_is_told_afterwards(
             assert (await judge(limiter, of)).is_admitted
         proxy.mend()
         await eventually_async(lambda: judged_remaining(other, of, 700))
+
+
+async def test_few_units_of_a_known_window_are_told_together(
+    valkey: Valkey, valkey_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limit_requests, "TELL_SECONDS", 0.01)
+    monkeypatch.setattr(limit_requests, "TELL_FEW_SECONDS", 3600.0)
+    of = limit(10_000)
+    key = RateLimitStore(valkey, valkey_prefix).key(of, "ann")
+
+    async def is_told(units: int) -> bool:
+        return int(await valkey.get(key) or 0) == units
+
+    async with limiters(valkey, valkey_prefix, 1) as (limiter,):
+        assert limiter.admit_at_once(of, "ann")
+        await eventually_async(lambda: is_told(1))
+        assert limiter.admit_at_once(of, "ann"), "few units of a window that is known can wait"
+        assert limiter.admit_at_once(of, "bob")
+        await eventually_async(lambda: judged_units(valkey, valkey_prefix, of, "bob"))
+        assert await is_told(1)
+        assert limiter.admit_at_once(of, "ann", of.told_soon_units)
+        await eventually_async(lambda: is_told(2 + of.told_soon_units))
+
+
+async def judged_units(valkey: Valkey, prefix: str, of: RateLimit, name: str) -> bool:
+    return bool(await valkey.exists(RateLimitStore(valkey, prefix).key(of, name)))
+
+
+async def test_what_is_left_over_of_a_window_is_not_counted_in_the_next(valkey: Valkey, valkey_prefix: str) -> None:
+    of = limit(1000, window_seconds=1, block_seconds=0)
+    async with limiters(valkey, valkey_prefix, 1) as (limiter,):
+        assert (await judge(limiter, of, units=990)).is_admitted
+        ends_in = (await judge(limiter, of)).reset_seconds
+        assert ends_in == 1
+
+        async def is_new() -> bool:
+            return (await judge(limiter, of)).remaining > 900
+
+        await eventually_async(is_new)
+        # The units in which the new window was looked for, and none of the 990 and more of the one that ended.
+        assert (await judge(limiter, of, units=900)).is_admitted
+
+
+async def test_nobody_is_kept_out_for_longer_than_the_limit_says(valkey: Valkey, valkey_prefix: str) -> None:
+    """A clock that goes back leaves counts whose end is far away."""
+    of = limit(5, block_seconds=30)
+    async with limiters(valkey, valkey_prefix, 2) as (one, other):
+        for _ in range(6):
+            await judge(one, of)
+        await valkey.pexpire(RateLimitStore(valkey, valkey_prefix).key(of, "ann"), 3_600_000)
+        verdict = await judge(other, of)
+    assert not verdict.is_admitted
+    assert verdict.reset_seconds <= 60
+
+
+async def test_many_addresses_make_no_process_grow_while_valkey_is_away(
+    engines: RunningEngines, valkey_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limit_requests, "SUBJECTS_MAX", 200)
+    monkeypatch.setattr(limit_requests, "NOTED_MAX", 300)
+    of = limit(1000)
+    async with over_a_proxy(engines) as (proxy, client), limiters(client, valkey_prefix, 1) as (limiter,):
+        proxy.cut()
+        await judge(limiter, of, units=100)
+        assert limiter.is_local
+        for number in range(5_000):
+            assert (await judge(limiter, of, f"address-{number}")).is_admitted
+        gc.collect()
+        known = sum(type(each) is Subject and each.limit is of for each in gc.get_objects())
+    assert 0 < known <= 200 + 300 + limit_requests.CALL_SUBJECTS_MAX

@@ -53,9 +53,16 @@ def counted_address(scope: HTTPScope, trusted: Networks) -> str:
     return _name_of(None) if seen is None else seen.name
 
 
-def counted_peer(peer: str, forwarded: bytes, trusted: Networks) -> str:
-    """Return the name of `counted_address` for a peer's address and the value of its one `X-Forwarded-For`."""
-    return _seeing(trusted)(peer, _right_end(forwarded) if trusted else b"").name
+def naming_peers(trusted: Networks) -> Callable[[str, bytes], str]:
+    """Return what names a client as `counted_address` does, by a peer's address and its one `X-Forwarded-For`."""
+    see = _seeing(trusted)
+    if not trusted:
+        return lambda peer, _: see(peer, b"").name
+
+    def name(peer: str, forwarded: bytes) -> str:
+        return see(peer, forwarded if len(forwarded) <= _FORWARDED_READ_MAX else _right_end(forwarded)).name
+
+    return name
 
 
 def is_within(address: Address | None, networks: Networks) -> bool:

@@ -14,7 +14,7 @@ from grandstand.api.access import has_credential
 from grandstand.api.at_once import Answer, SingleHeaders
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
-from grandstand.api.limits import admit_reader_at_once, admit_request, with_headers
+from grandstand.api.limits import Readers, admit_request, with_headers
 from grandstand.api.live import Opening, open_board, open_tournament, stream_live
 from grandstand.api.pages import Pages, page_name
 from grandstand.api.place_reads import find_place_read
@@ -66,6 +66,7 @@ class Front:
         self._services = services
         self._pages = pages
         self._counts = RequestCounts()
+        self._readers = Readers(services)
         self._closed = closed_paths(services.settings)
         self._is_partial = not {"ingest", "api"} <= services.roles
         requests = WholeRequests(self._counts)
@@ -99,18 +100,18 @@ class Front:
         """Answer a GET of a page that is held, for whoever needs not wait to be counted; see `at_once.py`."""
         if peer is None or not target.startswith(_BOARDS_BYTES) or not _TELLING.isdisjoint(headers):
             return None
-        began_at = time.perf_counter()
+        began_at = time.monotonic()
         held = self._pages.cache.find(target if b"?" in target else target + b"?")
         if held is None:
             return None
-        lines = admit_reader_at_once(peer, headers.get(b"x-forwarded-for", b""), self._services)
+        lines = self._readers.admit_at_once(peer, headers.get(b"x-forwarded-for", b""), began_at)
         if lines is None:
             return None
         asked = headers.get(b"if-none-match", b"")
         # Most clients send the one tag that they were given.
         is_unchanged = bool(asked) and (asked == held.tag or is_held(held.reply, asked))
         whole = held.unchanged if is_unchanged else held.whole
-        self._counts.add(PAGE_ROUTE, held.reply.status if whole is held.whole else 304, time.perf_counter() - began_at)
+        self._counts.add(PAGE_ROUTE, held.reply.status if whole is held.whole else 304, time.monotonic() - began_at)
         return whole, lines
 
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send, headers: Headers) -> tuple[str, int]:

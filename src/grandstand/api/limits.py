@@ -13,11 +13,12 @@ Admin keys and the two health checks of load balancers count nowhere.
 from asyncio import Future
 from collections.abc import Awaitable
 from functools import lru_cache, reduce
+from math import ceil
 
 from litestar.types import HTTPScope, Message, Send
 
 from grandstand.api.access import Sender, sender_of
-from grandstand.api.client_address import counted_address, counted_peer
+from grandstand.api.client_address import counted_address, naming_peers
 from grandstand.api.problems import RateLimitedError
 from grandstand.api.replies import Headers
 from grandstand.api.services import Services
@@ -66,17 +67,28 @@ def admit_sender(scope: HTTPScope, services: Services, sender: Sender) -> Header
     return _headers(judgement) if type(judgement) is Verdict else _await_headers(judgement)
 
 
-def admit_reader_at_once(peer: str, forwarded: bytes, services: Services) -> bytes | None:
-    """Count a request without a credential if that needs no waiting; return the lines of its headers.
+class Readers:
+    """Counts requests without a credential where that needs no waiting."""
 
-    None, and it is not counted, where `admit_request` has to decide.
-    """
-    limit = services.limiter.limits.anonymous
-    if limit is None:
-        return b""
-    name = counted_peer(peer, forwarded, services.settings.trusted_proxies)
-    verdict = services.limiter.admit_at_once(limit, name)
-    return None if verdict is None else _lines(limit) % (verdict.remaining, verdict.reset_seconds)
+    def __init__(self, services: Services) -> None:
+        self._limiter = services.limiter
+        self._limit = limit = services.limiter.limits.anonymous
+        self._lines = b"" if limit is None else _lines(limit)
+        self._name = naming_peers(services.settings.trusted_proxies)
+
+    def admit_at_once(self, peer: str, forwarded: bytes, now: float) -> bytes | None:
+        """Count a request that came `now` (monotonic); return the lines of its headers.
+
+        None, and it is not counted, where `admit_request` has to decide.
+        """
+        limit = self._limit
+        if limit is None:
+            return b""
+        subject = self._limiter.take_at_once(limit, self._name(peer, forwarded), 1, now)
+        if subject is None:
+            return None
+        left = limit.quota - subject.units - subject.untold - subject.under_way
+        return self._lines % (left, ceil(subject.ends_at - now))
 
 
 def admit_events_at_once(principal: Principal, services: Services, events: int) -> bool:

@@ -1,5 +1,6 @@
 """Rate limits: what is counted, how much of it is allowed, and what one look at a count says. Pure."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,7 @@ _EAGER_SHARE = 0.005
 """Share of a quota that each process may admit before the shared count has heard of it: 2 % for four of them."""
 
 _EAGER_UNTIL = 0.75
+_TOLD_SOON_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,11 @@ class RateLimit:
     def eager_units(self) -> int:
         """Units that one process may admit for a subject without waiting for the shared count."""
         return int(self.quota * _EAGER_SHARE)
+
+    @cached_property
+    def told_soon_units(self) -> int:
+        """Units so near to `eager_units` that they are told soon, so that the next ones need not wait."""
+        return math.ceil(self.eager_units * _TOLD_SOON_SHARE)
 
     @cached_property
     def eager_until(self) -> int:

@@ -5,6 +5,9 @@ later (`RateLimit.eager_units` may be untold: four processes together stay withi
 Whatever is to be told or asked at one time goes in one call, and one call is under way at a time. A subject that is
 blocked is refused from memory.
 
+When it is told: that a window has begun, and what comes near to what may be untold, within TELL_SECONDS; less than
+that, within TELL_FEW_SECONDS, because to tell of one unit costs as much as to tell of many.
+
     shared ──call fails, or takes longer than PATIENCE_SECONDS──► local
     local ──a call succeeds (tried every RETRY_SECONDS)──► shared
 
@@ -16,12 +19,22 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
+from itertools import islice
 
 import structlog
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.rate_limits import RateLimit, Verdict
-from grandstand.operations.limited_subjects import Part, Subject, learn, part_of, verdict_on, wanted_by
+from grandstand.operations.limited_subjects import (
+    Part,
+    Subject,
+    begin_window,
+    is_due,
+    learn,
+    part_of,
+    verdict_on,
+    wanted_by,
+)
 from grandstand.operations.limits_in_force import RateLimits
 from grandstand.storage.rate_limits import Charge, RateLimitStore
 from grandstand.telemetry import metrics
@@ -31,13 +44,22 @@ PATIENCE_SECONDS = 1.0
 
 RETRY_SECONDS = 1.0
 TELL_SECONDS = 1.0
-"""How long admitted units may wait to be told together, while nobody waits for an answer."""
+"""How long admitted units may wait to be told together."""
+
+TELL_FEW_SECONDS = 5.0
+"""How long few of them may wait, in a window of which the shared counts know."""
 
 PAUSE_SECONDS = 0.002
 """Between two calls: a call costs as much as tens of subjects do, so they are few and large."""
 
 SUBJECTS_MAX = 20_000
 """Subjects of one limit that a process remembers; of those forgotten the shared count knows."""
+
+_FORGOTTEN_AT_ONCE = SUBJECTS_MAX // 8
+"""How many are forgotten when there are too many: to look for the oldest one each time would take longer and longer."""
+
+NOTED_MAX = 2 * SUBJECTS_MAX
+"""Subjects with something to tell. While Valkey is away, whoever has many addresses could make them any number."""
 
 CALL_SUBJECTS_MAX = 500
 """Subjects of one call, which keeps the script short for whoever waits behind it."""
@@ -52,7 +74,8 @@ class RateLimiter:
         self.limits = limits
         self._store = store
         self._subjects: dict[str, dict[str, Subject]] = {}
-        self._to_tell: dict[Subject, None] = {}
+        self._noted: dict[Subject, None] = {}
+        self._urgent: dict[Subject, None] = {}
         self._call: Sequence[Part] = ()
         self._teller: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -66,26 +89,31 @@ class RateLimiter:
 
     def admit_at_once(self, limit: RateLimit, name: str, units: int = 1) -> Verdict | None:
         """Admit a subject's units if that can be done without asking; None, and nothing is counted, if it cannot."""
-        # This is the hot path of every request: nothing is looked up or computed twice, and no object made but one.
         now = time.monotonic()
+        subject = self.take_at_once(limit, name, units, now)
+        if subject is None:
+            return None
+        return Verdict(limit, True, limit.quota - subject.used, math.ceil(subject.ends_at - now))
+
+    def take_at_once(self, limit: RateLimit, name: str, units: int, now: float) -> Subject | None:
+        """Admit a subject's units as `admit_at_once` does; return what is known of it then. `now` is monotonic."""
+        # This is the hot path of every request: nothing is looked up or computed twice, and no object made.
         subjects = self._subjects.get(limit.counter)
         subject = None if subjects is None else subjects.get(name)
         if subject is None:
             subject = self._remember(limit, name)
+        if self._is_local:
+            return None
         if now >= subject.ends_at:
-            if self._is_local:
-                return None
             # What others count in a new window is not known: the few units of this process are the whole risk.
-            subject.units, subject.is_blocked, subject.ends_at = 0, False, now + limit.window_seconds
+            begin_window(subject, now)
         new = subject.untold + subject.under_way + units
-        used = subject.units + new
-        if new > limit.eager_units or used > limit.eager_until or subject.is_blocked or self._is_local:
+        if new > limit.eager_units or subject.units + new > limit.eager_until or subject.is_blocked:
             return None
         subject.untold += units
-        self._to_tell[subject] = None
-        if self._timer is None and self._teller is None:
-            self._timer = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell)
-        return Verdict(limit, True, limit.quota - used, math.ceil(subject.ends_at - now))
+        if not subject.is_noted:
+            self._note(subject)
+        return subject
 
     def judge(self, limit: RateLimit, name: str, units: int = 1) -> "Verdict | asyncio.Future[Verdict]":
         """Decide on a subject's units, at once where that can be done, else as a future that never fails."""
@@ -105,8 +133,8 @@ class RateLimiter:
         """Tell what is left to tell, without waiting for a Valkey that is away."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._to_tell and not self._is_local:
-            self._tell()
+        if not self._is_local:
+            self._urge(list(self._noted))
         if self._teller is not None:
             await asyncio.wait((self._teller,), timeout=PATIENCE_SECONDS)
             if self._teller is not None:
@@ -117,39 +145,62 @@ class RateLimiter:
     def _remember(self, limit: RateLimit, name: str) -> Subject:
         subjects = self._subjects.setdefault(limit.counter, {})
         if len(subjects) >= SUBJECTS_MAX:
-            del subjects[next(iter(subjects))]
+            for oldest in list(islice(subjects, _FORGOTTEN_AT_ONCE)):
+                del subjects[oldest]
         subject = subjects[name] = Subject(limit, self._store.key(limit, name))
         return subject
 
     def _ask(self, subject: Subject, units: int) -> "asyncio.Future[Verdict]":
         answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         subject.waiting.append((units, answer))
-        self._to_tell[subject] = None
-        self._tell()
+        self._urge((subject,))
         return answer
 
-    def _tell(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._teller is None:
+    def _note(self, subject: Subject) -> None:
+        """See to it that what was admitted is told."""
+        if subject.is_noted or len(self._noted) >= NOTED_MAX:
+            return
+        subject.is_noted = True
+        self._noted[subject] = None
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_due)
+
+    def _tell_due(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        if not self._is_local:
+            self._urge([subject for subject in self._noted if is_due(subject, now)])
+        if self._noted:
+            self._timer = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_due)
+
+    def _urge(self, subjects: Sequence[Subject]) -> None:
+        """Tell and ask in the next call."""
+        for subject in subjects:
+            self._noted.pop(subject, None)
+            self._urgent[subject] = None
+            subject.is_noted = True
+        if self._urgent and self._teller is None:
             # It begins in the next turn of the event loop: whoever comes in this one is part of the call.
             self._teller = asyncio.create_task(self._tell_all(), name="count requests")
 
     async def _tell_all(self) -> None:
         try:
-            while self._to_tell:
-                self._call = [part_of(subject) for subject in self._take_some()]
-                await self._tell_some()
-                await asyncio.sleep(PAUSE_SECONDS)
+            while self._urgent:
+                self._call = self._take_some()
+                if self._call:
+                    await self._tell_some()
+                    await asyncio.sleep(PAUSE_SECONDS)
         finally:
             self._teller = None
 
-    def _take_some(self) -> list[Subject]:
-        taken = list(self._to_tell)[:CALL_SUBJECTS_MAX]
+    def _take_some(self) -> list[Part]:
+        taken = list(islice(self._urgent, CALL_SUBJECTS_MAX))
         for subject in taken:
-            del self._to_tell[subject]
-        return taken
+            del self._urgent[subject]
+        now = time.monotonic()
+        parts = [part_of(subject, now) for subject in taken]
+        # Nothing must not be told: it would begin a window.
+        return [part for part in parts if part.spent or part.waiting]
 
     async def _tell_some(self) -> None:
         charges = [
@@ -167,8 +218,7 @@ class RateLimiter:
                 # Whether it was counted is not known; what is told twice is better than what is never told.
                 part.subject.untold += part.spent + part.admitted
                 part.subject.under_way = 0
-                if part.subject.untold:
-                    self._to_tell[part.subject] = None
+            self._urge([part.subject for part in self._call])
             self._call = ()
             await self._wait_before_retry()
             return
@@ -178,6 +228,7 @@ class RateLimiter:
         now = time.monotonic()
         for part, count in zip(parts, counts, strict=True):
             learn(part, count, now)
+            part.subject.tell_at = now + TELL_FEW_SECONDS
         if self._is_local:
             self._is_local = False
             _log.info("rate_limits_shared_again")
@@ -205,7 +256,7 @@ class RateLimiter:
                         part.subject.under_way += units
                         part.admitted += units
                     answer.set_result(verdict)
-        for subject in self._to_tell:
+        for subject in self._urgent:
             for units, answer in subject.waiting:
                 if not answer.done():
                     answer.set_result(self._judge_locally(subject, units, now))
@@ -214,13 +265,12 @@ class RateLimiter:
     def _judge_locally(self, subject: Subject, units: int, now: float) -> Verdict:
         limit = subject.limit
         if now >= subject.ends_at:
-            subject.units, subject.is_blocked = 0, False
-            subject.untold = subject.under_way = 0
-            subject.ends_at = now + limit.window_seconds
+            begin_window(subject, now)
+            subject.under_way = 0
         if not subject.is_blocked:
             if subject.used + units <= limit.quota:
                 subject.untold += units
-                self._to_tell[subject] = None
+                self._note(subject)
                 return verdict_on(subject, now, is_admitted=True)
             if limit.block_seconds:
                 subject.is_blocked = True

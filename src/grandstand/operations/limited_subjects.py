@@ -1,4 +1,4 @@
-"""What one process knows of those whom it counts, and how an answer of the shared counts changes it."""
+"""What one process knows of those whom it counts, how a window begins, and how the shared counts change all that."""
 
 import asyncio
 import math
@@ -10,7 +10,10 @@ from grandstand.storage.rate_limits import Count
 
 @dataclass(slots=True, eq=False)
 class Subject:
-    """What this process knows of a subject. Times are of the monotonic clock."""
+    """What this process knows of a subject. Times are of the monotonic clock.
+
+    `tell_at` is when what is untold is to be told at the latest; `is_noted`, whether somebody will see to it.
+    """
 
     limit: RateLimit
     key: bytes
@@ -19,6 +22,8 @@ class Subject:
     is_blocked: bool = False
     untold: int = 0
     under_way: int = 0
+    tell_at: float = 0.0
+    is_noted: bool = False
     waiting: "list[tuple[int, asyncio.Future[Verdict]]]" = field(default_factory=list)
 
     @property
@@ -42,12 +47,27 @@ def wanted_by(part: Part) -> int:
     return sum(units for units, _ in part.waiting)
 
 
-def part_of(subject: Subject) -> Part:
-    """Take what is to be told and asked of a subject into a call."""
+def part_of(subject: Subject, now: float) -> Part:
+    """Take what is to be told and asked of a subject into a call; of a window that is over nothing is to be told."""
+    if now >= subject.ends_at:
+        subject.untold = 0
     part = Part(subject, subject.untold, subject.waiting)
     subject.under_way = subject.untold
     subject.untold, subject.waiting = 0, []
+    subject.is_noted = False
     return part
+
+
+def begin_window(subject: Subject, now: float) -> None:
+    """Begin to count anew: what is untold of the window that is over stays so, and the new one is told of soon."""
+    subject.units, subject.untold, subject.is_blocked = 0, 0, False
+    subject.ends_at = now + subject.limit.window_seconds
+    subject.tell_at = 0.0
+
+
+def is_due(subject: Subject, now: float) -> bool:
+    """Whether what is untold is to be told now, by its age or because it is much of what may be untold."""
+    return now >= subject.tell_at or subject.untold >= subject.limit.told_soon_units
 
 
 def learn(part: Part, count: Count, now: float) -> None:

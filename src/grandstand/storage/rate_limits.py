@@ -9,7 +9,7 @@ from valkey.exceptions import ValkeyError
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.rate_limits import RateLimit
-from grandstand.storage.valkey import OUT_OF_REACH, Argument, Script
+from grandstand.storage.valkey import OUT_OF_REACH, Script
 
 
 class Charge(NamedTuple):
@@ -55,13 +55,11 @@ class RateLimitStore:
 
         """
         limits = {limit: number for number, limit in enumerate({charge.limit: None for charge in charges}, start=1)}
-        arguments: list[Argument] = [len(limits)]
-        for limit in limits:
-            arguments += (limit.quota, limit.window_seconds * 1000, limit.block_seconds * 1000)
-        for limit, _, spent, wanted in charges:
-            arguments += (limits[limit], spent, wanted)
+        rules = " ".join([f"{each.quota} {each.window_seconds * 1000} {each.block_seconds * 1000}" for each in limits])
+        units = " ".join([f"{limits[limit]} {spent} {wanted}" for limit, _, spent, wanted in charges])
         try:
-            reply = await self._charge.run(self._client, [charge.key for charge in charges], arguments)
+            reply = await self._charge.run(self._client, [charge.key for charge in charges], (rules, units))
         except (*OUT_OF_REACH, ValkeyError) as error:
             raise UnavailableError("The shared counts cannot be reached right now.") from error
-        return [Count(reply[at], reply[at + 1], reply[at + 2] / 1000) for at in range(0, len(reply), 3)]
+        counts = list(map(int, reply.split()))
+        return [Count(counts[at], counts[at + 1], counts[at + 2] / 1000) for at in range(0, len(counts), 3)]

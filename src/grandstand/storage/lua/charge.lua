@@ -1,23 +1,28 @@
 -- Counts units of many subjects in one step.
 -- KEYS: one a subject.
--- ARGV: the number of limits; for each its quota, window in ms and block in ms; then for each key the number of its
--- limit, the units spent already, and the units wanted.
--- Returns three numbers a key: the count, the units granted of those wanted, and the ms until the count ends.
+-- ARGV[1]: for each limit its quota, window in ms and block in ms. ARGV[2]: for each key the number of its limit, the
+-- units spent already, and the units wanted. Numbers in one text each: an argument a number costs the caller more.
+-- Returns a text with three numbers a key: the count, the units granted of those wanted, and the ms until the count ends.
 -- A count above the quota marks a subject that is blocked until the key expires.
-local limits, at = {}, 2
-for number = 1, tonumber(ARGV[1]) do
-  limits[number] = {tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])}
-  at = at + 3
+local limits = {}
+for quota, window_ms, block_ms in string.gmatch(ARGV[1], '(%d+) (%d+) (%d+)') do
+  limits[#limits + 1] = {tonumber(quota), tonumber(window_ms), tonumber(block_ms)}
 end
+local next_charge = string.gmatch(ARGV[2], '(%d+) (%-?%d+) (%d+)')
 local reply, told = {}, 0
 for _, key in ipairs(KEYS) do
-  local limit, spent, wanted = limits[tonumber(ARGV[at])], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local quota, block_ms = limit[1], limit[3]
-  at = at + 3
+  local number, spent, wanted = next_charge()
+  local limit = limits[tonumber(number)]
+  spent, wanted = tonumber(spent), tonumber(wanted)
+  local quota, window_ms, block_ms = limit[1], limit[2], limit[3]
   local count = redis.call('INCRBY', key, spent + wanted)
   local left_ms = redis.call('PTTL', key)
   if left_ms < 0 then
-    left_ms = limit[2]
+    left_ms = window_ms
+    redis.call('PEXPIRE', key, left_ms)
+  elseif left_ms > math.max(window_ms, block_ms) then
+    -- The clock went back, or the setting is a new one: nobody is kept out for longer than the limit says.
+    left_ms = math.max(window_ms, block_ms)
     redis.call('PEXPIRE', key, left_ms)
   end
   local held, granted = count - spent - wanted, wanted
@@ -38,7 +43,7 @@ for _, key in ipairs(KEYS) do
     count = 0
     redis.call('SET', key, count, 'KEEPTTL')
   end
-  reply[told + 1], reply[told + 2], reply[told + 3] = count, granted, left_ms
+  reply[told + 1], reply[told + 2], reply[told + 3] = string.format('%d', count), granted, left_ms
   told = told + 3
 end
-return reply
+return table.concat(reply, ' ')
