@@ -62,11 +62,6 @@ class StreamInspector:
             for row in rows
         ]
 
-    async def count_held(self, stream: str) -> int:
-        """Return how many deliveries are not acknowledged."""
-        count: int = (await self._client.xpending(stream, GROUP))["pending"]
-        return count
-
     async def is_held(self, stream: str, block_id: str) -> bool:
         """Return whether a block is delivered to somebody who has not acknowledged it."""
         return bool(await self._client.xpending_range(stream, GROUP, min=block_id, max=block_id, count=1))

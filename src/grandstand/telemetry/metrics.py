@@ -8,7 +8,6 @@ from bounded sets: definitions, codes and routes, never from what a caller sends
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal, Protocol, get_args
 from weakref import WeakSet
 
@@ -358,9 +357,3 @@ def render() -> bytes:
     shared = CollectorRegistry()
     multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
     return generate_latest(shared)
-
-
-def forget_process(pid: int) -> None:
-    """Tell the shared folder that a process has ended, so that its gauges are not summed for ever."""
-    if MULTIPROCESS_VARIABLE in os.environ and Path(os.environ[MULTIPROCESS_VARIABLE]).is_dir():
-        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
