@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ ROWS: dict[str, Callable[[Suite], Awaitable[list[Row]]]] = {
     "live": live.measure,
 }
 WORKERS = 2
+PLAYERS_MIN = 1_000
+"""With fewer, most events of a batch would be of the same few."""
 _STOPPED = 130
 
 
@@ -95,6 +97,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--plan", choices=PLANS, default="full", help="sizes of the run (bench/plan.py)")
     parser.add_argument("--only", choices=ROWS, action="append", help="measure these rows (may be repeated)")
     parser.add_argument("--workers", type=int, default=WORKERS, help="worker processes, and COPY connections")
+    parser.add_argument(
+        "--players", type=int, metavar="N",
+        help="players of the board that is posted to and read [default: the plan's; from 1000]",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, help="result file [default: bench/results/<time>.json]")
     parser.add_argument(
         "--check", action="store_true",
@@ -106,6 +112,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--chart", type=Path, metavar="FILE", help="write a page of this machine's ratios over commits")
     options = parser.parse_args(arguments)
+    if options.players is not None and options.players < PLAYERS_MIN:
+        parser.error(f"--players must be at least {PLAYERS_MIN}")
     if options.quick:
         options.plan = "quick"
     return options
@@ -117,6 +125,8 @@ async def _measure(options: argparse.Namespace, say: Callable[[str], None]) -> t
     # Ctrl-C does the same by itself: everything that was started is ended.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     plan = PLANS[options.plan]
+    if options.players is not None:
+        plan = replace(plan, players=options.players)
     measured_at = datetime.now(UTC)
     before = load_average()
     began_at = time.monotonic()

@@ -86,7 +86,8 @@ def _kind(result: dict[str, Any]) -> tuple[object, ...]:
     machine, settings = result["machine"], result["settings"]
     # A kernel takes a little of the memory, and not always the same.
     memory_gb = round(machine["memory_mb"] / 1024)
-    return machine["processor"], machine["cores"], memory_gb, settings["plan"], settings["workers"]
+    asked = (settings.get(name) for name in ("plan", "workers", "players"))
+    return machine["processor"], machine["cores"], memory_gb, *asked
 
 
 def _label(result: dict[str, Any]) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 from bench.history import chart_page, falls, read_results, same_kind
 
 
-def result(day: int, ratio: float | None, *, cores: int = 2, target: float | None = None) -> dict[str, Any]:
+def result(
+    day: int, ratio: float | None, *, cores: int = 2, target: float | None = None, players: int = 20_000
+) -> dict[str, Any]:
     is_met = None if target is None or ratio is None else ratio >= target
     row = {"key": "whole_path", "title": "the whole path", "unit": "events/s", "product": 1.0, "ratio": ratio}
     row |= {"target": target, "limit": None, "is_met": is_met}
@@ -15,7 +17,7 @@ def result(day: int, ratio: float | None, *, cores: int = 2, target: float | Non
         "measured_at": f"2026-01-{day:02}T00:00:00+00:00",
         "machine": {"processor": "p", "cores": cores, "memory_mb": 24_105 + day},
         "code": {"commit": f"{day:040}", "has_changes": day == 2},
-        "settings": {"plan": "full", "workers": 2},
+        "settings": {"plan": "full", "workers": 2, "players": players},
         "rows": [row],
     }
 
@@ -32,6 +34,7 @@ def test_only_a_fall_of_more_than_a_fifth_is_told() -> None:
 
 def test_the_last_result_of_the_same_machine_counts() -> None:
     assert told(result(2, 0.1), result(1, 0.9, cores=64)) == []
+    assert told(result(2, 0.1), result(1, 0.9, players=1_000_000)) == []
     assert told(result(3, 0.3), result(1, 0.9), result(2, 0.3)) == []
     assert told(result(3, 0.3), result(2, None), result(1, 0.9)) != []
     assert told(result(1, 0.3), result(2, 0.9)) == []
