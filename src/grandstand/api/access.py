@@ -30,7 +30,8 @@ def sender_of(scope: HTTPScope, services: Services) -> Sender:
     try:
         return services.authenticator.principal(authorization_of(scope))
     except UnauthorizedError as error:
-        return error
+        # Its traceback would name the frames of those who keep it: a cycle, which holds a body until a look for cycles.
+        return error.with_traceback(None)
 
 
 def authorization_of(scope: HTTPScope) -> str | None:
