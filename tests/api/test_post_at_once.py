@@ -1,6 +1,7 @@
 """Posts of events that arrive as a whole are taken without ASGI: the same answers, counts, order and promises."""
 
 import asyncio
+import gc
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import pytest
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from grandstand.api.app import build_app
+from grandstand.domain.errors import GrandstandError
 from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.limits_in_force import RateLimits
 from grandstand.storage.rate_limits import RateLimitStore
@@ -120,6 +122,18 @@ async def test_both_ways_give_the_same_answer(
     assert at_once[0][0].startswith(b"HTTP/1.1 %d " % status)
     assert at_once == usual
     assert await site.count_streamed() == 2 * msgspec.json.decode(at_once[1]).get("accepted", 0)
+
+
+async def test_what_is_refused_is_not_held_until_a_look_for_cycles(site: Site) -> None:
+    async with open_door(site) as door:
+        gc.collect()
+        gc.disable()
+        try:
+            await door.ask(post(event(), "nobody"), LAST)
+            assert not [each for each in gc.get_objects() if isinstance(each, GrandstandError)]
+        finally:
+            gc.enable()
+        assert door.app.posted == 1
 
 
 async def test_a_player_counts_the_same_both_ways_and_is_refused_alike(site: Site) -> None:

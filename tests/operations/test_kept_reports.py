@@ -23,6 +23,7 @@ from grandstand.operations.kept_reports import KeptReports, ReportKeeper, Report
 from grandstand.operations.read_analytics import AnalyticsReader
 from grandstand.operations.report_questions import Span
 from grandstand.storage.analytics import AnalyticsStore
+from grandstand.storage.leases import LeaseLostError
 from grandstand.storage.reports import REPORTS_MAX
 from tests.support.core import NOON, Core, block, event, split
 from tests.support.waiting import eventually_async
@@ -244,6 +245,21 @@ async def test_what_cannot_be_counted_does_not_stand_in_the_way(core: Core, monk
     assert isinstance(too_long, UnavailableError)
     assert "ask for less time" in too_long.detail
 
+    async def sort(*arguments: Any) -> Any:
+        for statement in (
+            "SET LOCAL work_mem = '64kB'",
+            "SET LOCAL temp_file_limit = '100kB'",
+            "SELECT count(*) FROM generate_series(1, 100000)",
+        ):
+            await arguments[1].execute(statement)
+
+    await ask_for(reader.stats(SPAN, "day", None))
+    with monkeypatch.context() as patch:
+        patch.setattr(AnalyticsStore, "days", sort)
+        assert await keeper.keep() == 1
+    (too_large,) = await ask_for(reader.stats(SPAN, "day", None))
+    assert "failed" in str(too_large)
+
     await ask_for(reader.overview(SPAN))
     await ask_for(reader.funnel(FUNNEL))
     with monkeypatch.context() as patch:
@@ -254,6 +270,33 @@ async def test_what_cannot_be_counted_does_not_stand_in_the_way(core: Core, monk
     (failed,) = await ask_for(reader.overview(SPAN))
     assert "failed" in str(failed)
     assert (await reader.funnel(FUNNEL)).steps[0].users == 1
+
+
+async def test_while_much_is_counted_what_nobody_asks_for_is_forgotten_and_another_may_lead(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, kept, keep = reader_of(core), list[Any](), kept_reports.ReportStore.keep
+
+    async def keep_and_pass_minutes(*arguments: Any) -> None:
+        await keep(*arguments)
+        kept.append(arguments)
+        await core.database.pool.execute("UPDATE reports SET asked_at = asked_at - interval '11 minutes'")
+
+    async def fence(_: Any) -> None:
+        if kept:
+            raise LeaseLostError
+
+    monkeypatch.setattr(kept_reports.ReportStore, "keep", keep_and_pass_minutes)
+    for field in ("a", "b", "c"):
+        with pytest.raises(ReportNotReadyError):
+            await reader.retention(SPAN, field)
+    with pytest.raises(LeaseLostError):
+        await ReportKeeper(core.database, asyncio.Event(), age_max_seconds=600, fence=fence).keep()
+    assert len(kept) == 1
+    with pytest.raises(ReportNotReadyError):
+        await reader.retention(SPAN, "d")
+    assert await keeper_of(core).keep() == 1, "the others were forgotten"
+    assert await core.database.pool.fetchval("SELECT count(*) FROM reports") == 0
 
 
 async def test_a_stop_ends_what_is_being_counted(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:

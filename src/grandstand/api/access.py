@@ -30,7 +30,9 @@ def sender_of(scope: HTTPScope, services: Services) -> Sender:
     try:
         return services.authenticator.principal(authorization_of(scope))
     except UnauthorizedError as error:
-        return error
+        # A new one: the tracebacks of this one and of what led to it name the frames of who would keep it, a cycle
+        # that holds a whole body until somebody looks for cycles.
+        return UnauthorizedError(error.detail, **error.extra)
 
 
 def authorization_of(scope: HTTPScope) -> str | None:

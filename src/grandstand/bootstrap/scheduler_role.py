@@ -85,7 +85,9 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     counter = EventCounter(core.database, core.event_log, fence=leader.fence, stream=core.stream)
     judge = EventJudge(QuarantineStore())
     replays = ReplayRunner(ReplayRequests(core.valkey, core.settings.valkey_prefix), core.replayer(), stop)
-    reports = ReportKeeper(core.database, stop, age_max_seconds=core.settings.analytics_report_seconds)
+    reports = ReportKeeper(
+        core.database, stop, age_max_seconds=core.settings.analytics_report_seconds, fence=leader.fence
+    )
     verifier = Verifier(Subject(core.database, core.valkey, core.settings.valkey_prefix))
     loops = [
         leader.run(stop),

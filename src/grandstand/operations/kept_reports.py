@@ -21,6 +21,7 @@ from grandstand.operations.count_reports import plan
 from grandstand.operations.report_questions import Kind, Question
 from grandstand.operations.route_reads import Reads
 from grandstand.storage.analytics import AnalyticsStore
+from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.postgres import Database
 from grandstand.storage.reports import KeptReport, ReportStore
 
@@ -31,6 +32,10 @@ RETRY_SECONDS = 5
 _PATIENCE_SECONDS = 8.0
 _PAUSE_SECONDS = 0.05
 _PAUSE_MAX_SECONDS = 0.5
+_TOO_LONG = (asyncpg.QueryCanceledError, TimeoutError)
+_TOO_LARGE = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError, asyncpg.ConfigurationLimitExceededError)
+"""What PostgreSQL says of a statement for which there is not enough memory, or room to sort in (`temp_file_limit`)."""
+
 A = TypeVar("A")
 _log = structlog.get_logger(__name__)
 
@@ -140,9 +145,12 @@ class KeptReports:
 class ReportKeeper:
     """Counts what is asked for, for the scheduler that leads: what is new first, the rest before it is too old."""
 
-    def __init__(self, database: Database, stop: asyncio.Event, *, age_max_seconds: float) -> None:
+    def __init__(
+        self, database: Database, stop: asyncio.Event, *, age_max_seconds: float, fence: Fence = no_fence
+    ) -> None:
         self._database = database
         self._stop = stop
+        self._fence = fence
         self._age_max = timedelta(seconds=age_max_seconds)
         self._store = ReportStore()
         self._analytics = AnalyticsStore(COUNT_SECONDS_MAX)
@@ -150,12 +158,14 @@ class ReportKeeper:
     async def keep(self) -> int:
         """Count all that is due, one after the other, until the stop; return how many there were.
 
+        Where much is asked, something is always due and this goes on for hours: who leads, and what is still asked for,
+        is looked at anew before each report.
+
         Raises:
+            LeaseLostError: another scheduler leads.
             UnavailableError: the database is out of reach; the next round goes on.
         """
         total = 0
-        async with self._database.connection() as connection:
-            await self._store.prune(connection, clock.now() - self._age_max)
         while not self._stop.is_set() and (due := await self._next_due()) is not None:
             work = asyncio.create_task(self._count(*due), name="count a report")
             ends = asyncio.create_task(self._stop.wait())
@@ -172,8 +182,11 @@ class ReportKeeper:
         return total
 
     async def _next_due(self) -> tuple[int, bytes] | None:
-        async with self._database.connection() as connection:
-            return await self._store.next_due(connection, clock.now(), self._age_max / 2)
+        now = clock.now()
+        async with self._database.transaction() as connection:
+            await self._fence(connection)
+            await self._store.prune(connection, now - self._age_max)
+            return await self._store.next_due(connection, now, self._age_max / 2)
 
     async def _count(self, report_id: int, question: bytes) -> None:
         as_of, began_at = clock.now(), time.monotonic()
@@ -181,10 +194,10 @@ class ReportKeeper:
         try:
             outcome = await self._outcome(msgspec.json.decode(question, type=Question))
         except UnavailableError as error:
-            if not isinstance(error.__cause__, (asyncpg.QueryCanceledError, TimeoutError)):
+            if not isinstance(error.__cause__, (*_TOO_LONG, *_TOO_LARGE)):
                 raise
-            _log.warning("report_took_too_long", question=question.decode())
-            outcome = Outcome(is_too_long=True)
+            _log.warning("report_took_too_much", question=question.decode(), error=str(error.__cause__))
+            outcome = Outcome(is_too_long=isinstance(error.__cause__, _TOO_LONG))
         except Exception:
             await self._keep(report_id, as_of, began_at, Outcome())
             raise
