@@ -1,7 +1,9 @@
 """Reports over many events, which the scheduler counts: right, as old as is said at most, and never in a request."""
 
 import asyncio
+import json
 import random
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -324,6 +326,43 @@ async def test_there_is_a_limit_to_what_is_asked(core: Core) -> None:
         await reader.retention(SPAN, "another")
     with pytest.raises(ReportNotReadyError):
         await reader.retention(SPAN, "field_0")
+
+
+async def test_whoever_asks_something_new_each_time_takes_the_place_of_what_was_asked_longest_ago(core: Core) -> None:
+    reader = reader_of(core)
+    for number in range(REPORTS_MAX):
+        with pytest.raises(ReportNotReadyError):
+            await reader.retention(SPAN, f"field_{number}")
+    assert await keeper_of(core).keep() == REPORTS_MAX
+    assert (await reader.retention(SPAN, "field_0")) is not None, "asked anew, so not the one that leaves"
+    with pytest.raises(ReportNotReadyError):
+        await reader.retention(SPAN, "another")
+    kept = await core.database.pool.fetch("SELECT question FROM reports")
+    by = {json.loads(row["question"])["by"] for row in kept}
+    assert by == {f"field_{number}" for number in range(REPORTS_MAX) if number != 1} | {"another"}
+
+
+async def test_a_report_that_takes_long_is_followed_by_room_for_others(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_reports, "_LONG_SECONDS", 0.0)
+    monkeypatch.setattr(kept_reports, "_ROOM_SECONDS", 0.5)
+    moments: list[float] = []
+    count = AnalyticsStore.cohorts
+
+    async def timed(*arguments: Any, **more: Any) -> Any:
+        moments.append(time.monotonic())
+        try:
+            return await count(*arguments, **more)
+        finally:
+            moments.append(time.monotonic())
+
+    monkeypatch.setattr(AnalyticsStore, "cohorts", timed)
+    for by in ("a", "b"):
+        with pytest.raises(ReportNotReadyError):
+            await reader_of(core).retention(SPAN, by)
+    assert await keeper_of(core).keep() == 2
+    assert max(begun - ended for ended, begun in zip(moments[1::2], moments[2::2], strict=False)) >= 0.5
 
 
 async def test_an_erasure_forgets_what_payloads_have_named(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ has the reasons.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from datetime import datetime, timedelta
@@ -32,6 +33,11 @@ RETRY_SECONDS = 5
 _PATIENCE_SECONDS = 8.0
 _PAUSE_SECONDS = 0.05
 _PAUSE_MAX_SECONDS = 0.5
+_LONG_SECONDS = 1.0
+_ROOM_SECONDS = 5.0
+"""For what needs the event log for itself for a moment: a report keeps partitions from leaving, and whoever makes one
+leave tries once a second. So much follows a report that took longer than the other."""
+
 _TOO_LONG = (asyncpg.QueryCanceledError, TimeoutError)
 _TOO_LARGE = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError, asyncpg.ConfigurationLimitExceededError)
 """What PostgreSQL says of a statement for which there is not enough memory, or room to sort in (`temp_file_limit`)."""
@@ -167,6 +173,7 @@ class ReportKeeper:
         """
         total = 0
         while not self._stop.is_set() and (due := await self._next_due()) is not None:
+            began_at = time.monotonic()
             work = asyncio.create_task(self._count(*due), name="count a report")
             ends = asyncio.create_task(self._stop.wait())
             try:
@@ -179,6 +186,9 @@ class ReportKeeper:
                 break
             work.result()
             total += 1
+            if time.monotonic() - began_at > _LONG_SECONDS:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), _ROOM_SECONDS)
         return total
 
     async def _next_due(self) -> tuple[int, bytes] | None:
