@@ -154,12 +154,15 @@ def _bytes_without_shared(process: psutil.Process) -> int:
 
 
 def _own_bytes(process: psutil.Process) -> int:
-    """Return the memory that would be free if the process ended: only that can leak.
+    """Return the memory that is of no file: only that can leak.
 
-    Its share of libraries rises, too, when other programs that have the same ones open end.
+    Pages of libraries are private or shared by what other programs run at the moment; they come and go by megabytes.
     """
     try:
-        full = process.memory_full_info()
-        return int(getattr(full, "uss", 0) or full.rss)
-    except psutil.Error:
+        with open(f"/proc/{process.pid}/status", encoding="ascii", errors="replace") as lines:
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+    except (OSError, StopIteration):
+        with contextlib.suppress(psutil.Error):
+            full = process.memory_full_info()
+            return int(getattr(full, "uss", 0) or full.rss)
         return 0
