@@ -115,7 +115,7 @@ def _grow(options: argparse.Namespace) -> int:
                 by_cpu = f"{growth.cpu_ratio(version, size):.2f} by CPU time"
                 print(f"UUIDv{version} into {size:,} stored events: {left}, {by_cpu}{floor}")
     if not growth.is_quiet:
-        print(f"other programs kept {growth.others_cores:.1f} cores busy: judged by CPU time alone")
+        print(f"other programs kept {growth.others_cores:.1f} cores busy: judged by CPU time instead of the rate")
     if options.json is not None:
         options.json.write_text(json.dumps({"plan": asdict(plan), "growth": growth.as_json()}, indent=1) + "\n")
     return 0 if growth.is_met else 1

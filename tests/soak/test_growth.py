@@ -22,7 +22,7 @@ def growth(loaded: Cycle, others_cores: float = 0.0) -> Growth:
         (1.1, 1.1, 0.0, True),
         (1.3, 1.1, 0.0, False),
         (1.3, 1.1, 2 * QUIET_CORES, True),
-        (1.1, 1.3, 0.0, False),
+        (1.1, 1.3, 0.0, True),
         (1.1, 1.3, 2 * QUIET_CORES, False),
     ],
 )
