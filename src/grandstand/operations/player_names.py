@@ -1,5 +1,6 @@
 """Display names for boards, from a bounded memory that hears of every change."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from grandstand.domain.errors import UnavailableError
@@ -9,6 +10,7 @@ from grandstand.storage.players import PlayerStore
 from grandstand.storage.postgres import Database
 
 _KNOWN_MAX = 100_000
+_FEW = 25
 
 
 class PlayerNames:
@@ -33,9 +35,10 @@ class PlayerNames:
         known = self._known
         if missing:
             try:
-                if len(missing) == 1:
-                    # The name beside a rank: with those of whoever else is looked up at this moment.
-                    found: Mapping[str, str | None] = {missing[0]: await self._single.find(None, missing[0])}
+                if len(missing) <= _FEW:
+                    # Those beside a rank or in a neighbourhood: with those of whoever else looks at this moment.
+                    names = await asyncio.gather(*(self._single.find(None, user_id) for user_id in missing))
+                    found: Mapping[str, str | None] = dict(zip(missing, names, strict=True))
                 else:
                     found = await self._ask(None, missing)
             except UnavailableError:
