@@ -33,6 +33,9 @@ GROUP_EVENTS_MAX = 1000
 """Events of one stream write, unless a single request brings more."""
 
 GROUP_BYTES_MAX = 1_048_576
+SHARING_REQUESTS = 16
+"""Requests that make a second write worth it: while the stream syncs one, the process answers and reads the others'."""
+
 WAITING_EVENTS_MAX = 50_000
 WAITING_BYTES_MAX = 67_108_864
 """What may wait for the stream in one process; beyond it callers are told to come back."""
@@ -169,12 +172,16 @@ class EventIntake:
         self._queue.append(_Request(outcome.high, outcome.low, size_bytes, received_at, done, traces.current()))
         self._waiting_events += count
         self._waiting_bytes += size_bytes
-        if self._writing == 0 or (self._writing < _WRITES_AT_ONCE and self._waiting_events >= GROUP_EVENTS_MAX):
+        if self._writing == 0 or (self._writing < _WRITES_AT_ONCE and self._is_worth_a_write()):
             self._writing += 1
             writer = asyncio.create_task(self._write_waiting(), name="write events", context=traces.OUTSIDE)
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
         return done
+
+    def _is_worth_a_write(self) -> bool:
+        """Whether what waits is enough for a write of its own beside the one that is under way."""
+        return self._waiting_events >= GROUP_EVENTS_MAX or len(self._queue) >= SHARING_REQUESTS
 
     async def accept_lines(self, lines: Sequence[bytes]) -> Receipt:
         """Take history: one event a line, of any age. The `index` of a rejection counts from 0 within this call.
