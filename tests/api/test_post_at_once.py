@@ -21,6 +21,7 @@ from grandstand.operations.limits_in_force import RateLimits
 from grandstand.storage.rate_limits import RateLimitStore
 from tests.api.conftest import KEYS, Site, serve
 from tests.api.test_over_the_wire import raw
+from tests.support.holding import hold
 from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
@@ -179,15 +180,7 @@ async def test_a_body_that_comes_in_pieces_is_taken_the_usual_way(site: Site) ->
 @pytest.fixture
 def slow_disk(site: Site, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Holds every write to the stream until the event is set."""
-    is_free = asyncio.Event()
-    append = site.core.stream.append
-
-    async def held(*arguments: Any) -> None:
-        await is_free.wait()
-        await append(*arguments)
-
-    monkeypatch.setattr(site.core.stream, "append", held)
-    return is_free
+    return hold(monkeypatch, site.core.stream, "append")
 
 
 async def test_202_waits_for_the_disk_and_a_client_that_left_harms_nobody(site: Site, slow_disk: asyncio.Event) -> None:

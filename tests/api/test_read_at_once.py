@@ -5,7 +5,6 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -19,6 +18,7 @@ from grandstand.storage.rate_limits import RateLimitStore
 from tests.api.conftest import KEYS, Site, serve
 from tests.api.test_over_the_wire import raw
 from tests.api.test_post_at_once import LAST, LEFT, USUAL_WAY, first
+from tests.support.holding import hold
 from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
@@ -132,15 +132,7 @@ async def test_both_ways_count_into_the_same_limit(site: Site) -> None:
 @pytest.fixture
 def slow_index(site: Site, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Holds every look-up until the event is set."""
-    is_free = asyncio.Event()
-    place = site.core.index.place
-
-    async def held(*arguments: Any) -> Any:
-        await is_free.wait()
-        return await place(*arguments)
-
-    monkeypatch.setattr(site.core.index, "place", held)
-    return is_free
+    return hold(monkeypatch, site.core.index, "place")
 
 
 async def test_answers_keep_their_order_and_a_client_that_left_harms_nobody(

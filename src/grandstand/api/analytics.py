@@ -12,7 +12,6 @@ from grandstand.api.parameters import Query
 from grandstand.api.services import Services
 from grandstand.api.tables import table_reply
 from grandstand.operations.analytics_views import Cohort, DayOverview, DaySessions, EventBucket, FunnelStep
-from grandstand.operations.report_questions import Span
 
 FUNNEL_BYTES_MAX = 16_384
 AnyRequest = Request[Any, Any, Any]
@@ -21,10 +20,6 @@ AnyRequest = Request[Any, Any, Any]
 def _query(request: AnyRequest, services: Services) -> Query:
     require_operator(principal_of(request.scope, services), "events:read")
     return Query(request.scope["query_string"])
-
-
-def _span(query: Query) -> Span:
-    return Span(query.text("from"), query.text("to"), query.text("timezone"))
 
 
 class AnalyticsRoutes(Controller):
@@ -36,26 +31,26 @@ class AnalyticsRoutes(Controller):
     async def get_stats(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """Count events and users by hour or day and event type."""
         query = _query(request, services)
-        found = await services.analytics.stats(_span(query), query.text("interval"), query.text("event_type"))
+        found = await services.analytics.stats(query.span(), query.text("interval"), query.text("event_type"))
         return table_reply(request, found, found.buckets, EventBucket)
 
     @get("/analytics/overview")
     async def get_overview(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """Count users and events by day."""
-        found = await services.analytics.overview(_span(_query(request, services)))
+        found = await services.analytics.overview(_query(request, services).span())
         return table_reply(request, found, found.days, DayOverview)
 
     @get("/analytics/retention")
     async def get_retention(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """Say how many users came back."""
         query = _query(request, services)
-        found = await services.analytics.retention(_span(query), query.text("by"))
+        found = await services.analytics.retention(query.span(), query.text("by"))
         return table_reply(request, found, found.cohorts, Cohort)
 
     @get("/analytics/sessions")
     async def get_sessions(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """Count sessions by day."""
-        found = await services.analytics.sessions(_span(_query(request, services)))
+        found = await services.analytics.sessions(_query(request, services).span())
         return table_reply(request, found, found.days, DaySessions)
 
     @post("/analytics/funnel", status_code=HTTPStatus.OK)

@@ -13,7 +13,6 @@ Admin keys and the two health checks of load balancers count nowhere.
 from asyncio import Future
 from collections.abc import Awaitable
 from functools import lru_cache, reduce
-from math import ceil
 
 from litestar.types import HTTPScope, Message, Send
 
@@ -24,6 +23,7 @@ from grandstand.api.replies import Headers
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
 from grandstand.domain.rate_limits import RateLimit, Verdict
+from grandstand.operations.limited_subjects import seconds_left
 from grandstand.telemetry import metrics
 
 EXEMPT = frozenset(("/api/health/live", "/api/health/ready"))
@@ -87,8 +87,7 @@ class Readers:
         subject = self._limiter.take_at_once(limit, self._name(peer, forwarded), 1, now)
         if subject is None:
             return None
-        left = limit.quota - subject.units - subject.untold - subject.under_way
-        return self._lines % (left, ceil(subject.ends_at - now))
+        return self._lines % (limit.quota - subject.used, seconds_left(subject, now))
 
 
 def admit_events_at_once(principal: Principal, services: Services, events: int) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
 from grandstand.domain.event_model import AwareTime, is_user_id
 from grandstand.operations.find_ranking import Part
+from grandstand.operations.report_questions import Span
 
 KEY_LENGTH_MAX = 64
 PART_LENGTH_MAX = 64
@@ -129,6 +130,10 @@ class Query:
         except (msgspec.ValidationError, OverflowError):
             message = "must be an RFC 3339 time with its offset, like 2026-01-31T12:00:00Z"
             raise InvalidError([FieldError(name, message)]) from None
+
+    def span(self) -> Span:
+        """Return the texts of `from`, `to` and `timezone`."""
+        return Span(self.text("from"), self.text("to"), self.text("timezone"))
 
     def part(self) -> Part:
         """Return which part of a board the parameters `period`, `segment` and `bucket` ask for.

@@ -16,7 +16,7 @@ from grandstand.console.charts import SERIES_MAX, Chart, Line
 from grandstand.console.forms import FormField
 from grandstand.operations.analytics_views import Cohort, DayOverview, DaySessions, EventBucket, FunnelStep
 from grandstand.operations.read_analytics import AnalyticsReader
-from grandstand.operations.report_questions import STEPS_MAX, Span
+from grandstand.operations.report_questions import STEPS_MAX
 
 _RETURNS = {"day_1": "after 1 day", "day_7": "after 7 days", "day_30": "after 30 days"}
 _PERCENT = 100
@@ -46,12 +46,8 @@ class ReportPage(NamedTuple):
     """Columns by the fields of the rows."""
 
 
-def _span(query: Query) -> Span:
-    return Span(query.text("from"), query.text("to"), query.text("timezone"))
-
-
 async def _players(reader: AnalyticsReader, query: Query) -> Report:
-    found = await reader.overview(_span(query))
+    found = await reader.overview(query.span())
     days = [_day(row.date) for row in found.days]
     active: list[Line] = [
         (label, [float(getattr(row, name)) for row in found.days])
@@ -63,7 +59,7 @@ async def _players(reader: AnalyticsReader, query: Query) -> Report:
 
 
 async def _retention(reader: AnalyticsReader, query: Query) -> Report:
-    found = await reader.retention(_span(query), query.text("by"))
+    found = await reader.retention(query.span(), query.text("by"))
     rows = found.cohorts
     days = sorted({row.cohort for row in rows})
     if query.text("by") is None:
@@ -96,7 +92,7 @@ async def _funnel(reader: AnalyticsReader, query: Query) -> Report:
 
 
 async def _events(reader: AnalyticsReader, query: Query) -> Report:
-    found = await reader.stats(_span(query), query.text("interval") or "day", query.text("event_type"))
+    found = await reader.stats(query.span(), query.text("interval") or "day", query.text("event_type"))
     zone = query.text("timezone") or "UTC"
     totals: dict[str, int] = defaultdict(int)
     counts: dict[tuple[datetime, str], int] = {}
@@ -112,7 +108,7 @@ async def _events(reader: AnalyticsReader, query: Query) -> Report:
 
 
 async def _sessions(reader: AnalyticsReader, query: Query) -> Report:
-    found = await reader.sessions(_span(query))
+    found = await reader.sessions(query.span())
     days = [_day(row.date) for row in found.days]
     minutes = [None if row.mean_seconds is None else round(row.mean_seconds / _MINUTE_SECONDS, 1) for row in found.days]
     charts = (

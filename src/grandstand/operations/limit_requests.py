@@ -91,9 +91,7 @@ class RateLimiter:
         """Admit a subject's units if that can be done without asking; None, and nothing is counted, if it cannot."""
         now = time.monotonic()
         subject = self.take_at_once(limit, name, units, now)
-        if subject is None:
-            return None
-        return Verdict(limit, True, limit.quota - subject.used, math.ceil(subject.ends_at - now))
+        return None if subject is None else verdict_on(subject, now, is_admitted=True)
 
     def take_at_once(self, limit: RateLimit, name: str, units: int, now: float) -> Subject | None:
         """Admit a subject's units as `admit_at_once` does; return what is known of it then. `now` is monotonic."""
