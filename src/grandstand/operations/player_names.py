@@ -22,7 +22,7 @@ class PlayerNames:
         self._feed = feed
         self._known: dict[str, str | None] = {}
         self._generation: int | None = None
-        self._single: GatheredLookups[None, str | None] = GatheredLookups(self._ask)
+        self._single: GatheredLookups[None, str, str | None] = GatheredLookups(self._ask)
 
     async def find(self, user_ids: Iterable[str]) -> dict[str, str | None]:
         """Return the users' display names; without the database, None for those not in memory: ranks matter more."""

@@ -1,7 +1,8 @@
-"""Look-ups of single players that come in the same turn of the event loop share one call to an engine.
+"""Look-ups that come at about the same time share one call to an engine.
 
-A call costs a process about as much as twenty look-ups in one do. Nothing waits for a call that is under way: who
-comes later is part of the next one, which leaves at once, so a slow server delays nobody twice.
+A call costs a process about as much as twenty look-ups in one do. Who comes while no call is under way leaves in the
+next turn of the event loop, with whoever else comes in this one. While one is under way, who comes gathers until it is
+back, and for `LINGER_SECONDS` at most: a slow server delays nobody twice, and the busier a process is, the more share.
 """
 
 import asyncio
@@ -11,50 +12,91 @@ from typing import Generic, TypeVar
 from grandstand.telemetry import traces
 
 Place = TypeVar("Place", bound=Hashable)
+Asked = TypeVar("Asked", bound=Hashable)
 Found = TypeVar("Found")
 
-CALL_USERS_MAX = 200
-"""Look-ups of one call, as many as of one `lookup`: about a millisecond of the server's single thread."""
+LINGER_SECONDS = 0.002
+"""Longest wait for a call that is under way: a small part of what a look-up takes where it matters how many share."""
+
+CALL_WEIGHT_MAX = 1_000
+"""What one call asks for, in entries: about a millisecond of the server's single thread."""
+
+LOOK_UP_WEIGHT = 5
+"""What a look-up of one entry costs beside the entries that it reads."""
 
 
-class GatheredLookups(Generic[Place, Found]):
-    """Gathers the look-ups of one process. `ask` answers for all users that it is given, in one place (a ranking)."""
+class _Group(Generic[Asked, Found]):
+    """Those who share a call that has not begun."""
 
-    def __init__(self, ask: "Callable[[Place, Sequence[str]], Awaitable[Mapping[str, Found]]]") -> None:
+    __slots__ = ("asked", "leaving", "weight")
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Asked, asyncio.Future[Found]]] = []
+        self.leaving: asyncio.Handle | None = None
+        self.weight = 0
+
+
+class GatheredLookups(Generic[Place, Asked, Found]):
+    """Gathers the look-ups of one process. `ask` answers for all that is asked of one place (a ranking)."""
+
+    def __init__(
+        self,
+        ask: "Callable[[Place, Sequence[Asked]], Awaitable[Mapping[Asked, Found]]]",
+        weigh: "Callable[[Asked], int]" = lambda _: LOOK_UP_WEIGHT,
+    ) -> None:
         self._ask = ask
-        self._open: dict[Place, list[tuple[str, asyncio.Future[Found]]]] = {}
+        self._weigh = weigh
+        self._open: dict[Place, _Group[Asked, Found]] = {}
+        self._under_way: dict[Place, int] = {}
         self._calls: set[asyncio.Task[None]] = set()
 
-    async def find(self, place: Place, user_id: str) -> Found:
-        """Return what `ask` says of a user, asked after this call began.
-
-        Raises:
-            Exception: what `ask` raises.
-        """
+    def find(self, place: Place, asked: Asked) -> "asyncio.Future[Found]":
+        """Return, as a future, what `ask` says, asked after this call began; it fails with what `ask` raises."""
+        loop = asyncio.get_running_loop()
         group = self._open.get(place)
-        if group is None or len(group) >= CALL_USERS_MAX:
-            group = self._open[place] = []
-            # It begins in the next turn: whoever comes in this one is part of the call.
-            call = asyncio.create_task(self._call(place, group), name="look up players", context=traces.OUTSIDE)
-            self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
-        answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
-        group.append((user_id, answer))
-        return await answer
+        if group is not None and group.weight >= CALL_WEIGHT_MAX:
+            self._leave(place, group)
+            group = None
+        if group is None:
+            group = self._open[place] = _Group()
+            if place in self._under_way:
+                group.leaving = loop.call_later(LINGER_SECONDS, self._leave, place, group)
+            else:
+                group.leaving = loop.call_soon(self._leave, place, group)
+        answer: asyncio.Future[Found] = loop.create_future()
+        group.asked.append((asked, answer))
+        group.weight += self._weigh(asked)
+        return answer
 
-    async def _call(self, place: Place, group: "list[tuple[str, asyncio.Future[Found]]]") -> None:
-        if self._open.get(place) is group:
-            del self._open[place]
+    def _leave(self, place: Place, group: "_Group[Asked, Found]") -> None:
+        if self._open.get(place) is not group:
+            return
+        del self._open[place]
+        if group.leaving is not None:
+            group.leaving.cancel()
+        self._under_way[place] = self._under_way.get(place, 0) + 1
+        call = asyncio.get_running_loop().create_task(
+            self._call(place, group.asked), name="look up together", context=traces.OUTSIDE
+        )
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+
+    async def _call(self, place: Place, group: "list[tuple[Asked, asyncio.Future[Found]]]") -> None:
         try:
-            found = await self._ask(place, list(dict.fromkeys(user_id for user_id, _ in group)))
-            for user_id, answer in group:
+            found = await self._ask(place, list(dict.fromkeys(asked for asked, _ in group)))
+            for asked, answer in group:
                 if not answer.done():
-                    answer.set_result(found[user_id])
+                    answer.set_result(found[asked])
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             for _, answer in group:
                 if not answer.done():
                     answer.set_exception(error)
         finally:
+            self._under_way[place] -= 1
+            if not self._under_way[place]:
+                del self._under_way[place]
+                if (waiting := self._open.get(place)) is not None:
+                    self._leave(place, waiting)
             # Only where the loop ends under the call.
             for _, answer in group:
                 answer.cancel()

@@ -8,6 +8,7 @@ instead of giving a rank that might be wrong. docs/decisions/0005 has the reason
 """
 
 import contextlib
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from valkey.exceptions import OutOfMemoryError, ResponseError
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
-from grandstand.storage.gathered_lookups import GatheredLookups
+from grandstand.storage.gathered_lookups import LOOK_UP_WEIGHT, GatheredLookups
 from grandstand.storage.index_changes import Change, held_version, pack
 from grandstand.storage.valkey import (
     ALONE,
@@ -61,6 +62,14 @@ class _Call(NamedTuple):
     arguments: Sequence[Argument]
 
 
+class _Place(NamedTuple):
+    """Whose place is looked for, with how many entries above and below."""
+
+    user_id: str
+    above: int
+    below: int
+
+
 class RankingIndex:
     """Reads and writes the rank indexes of one deployment."""
 
@@ -77,7 +86,8 @@ class RankingIndex:
         self._window = Script("window.lua")
         self._lookup = Script("lookup.lua")
         self._erase = Script("erase.lua")
-        self._places = GatheredLookups(self._find_places)
+        self._find_places = Script("places.lua")
+        self._places = GatheredLookups(self._ask_places, _weight_of)
 
     async def publish(self, entries: Iterable[Entry], directions: Mapping[int, int]) -> None:
         """Take entries into the index, each only when newer than what is there; `directions` by ranking.
@@ -275,24 +285,29 @@ class RankingIndex:
         return await self._read_window(ranking, ["after", position.position_score, count, position.member, own])
 
     async def around(self, ranking: Indexed, user_id: str, above: int, below: int) -> Window:
-        """Read the user's entry (`own`) with its neighbours; no entries if it has none."""
-        return await self._read_window(ranking, ["user", above, below, 0, user_id])
+        """Read the user's entry (`own`) with its neighbours; no entries if it has none.
 
-    async def place(self, ranking: Indexed, user_id: str) -> Window:
-        """Read the user's entry (`own`), None if it has none; with whoever else is looked up at this moment."""
-        found = await self._places.find(ranking, user_id)
+        With whoever else looks for a place of this ranking at about this moment.
+        """
+        found = await self._places.find(ranking, _Place(user_id, above, below))
         if found is None:
             raise IndexIncompleteError
         return found
 
-    async def _find_places(self, ranking: Indexed, user_ids: Sequence[str]) -> Mapping[str, Window | None]:
+    async def place(self, ranking: Indexed, user_id: str) -> Window:
+        """Read the user's entry (`own`, and the only one), None if it has none; with others, as `around` does."""
+        return await self.around(ranking, user_id, 0, 0)
+
+    async def _ask_places(self, ranking: Indexed, places: "Sequence[_Place]") -> "Mapping[_Place, Window | None]":
+        arguments: list[Argument] = [_prefix_bytes(ranking)]
+        for place in places:
+            arguments += place
         try:
-            total, rows = await self._run(self._lookup, ranking.ranking_id, [int(ranking.has_metadata), *user_ids])
+            total, *found = await self._run(self._find_places, ranking.ranking_id, arguments)
         except IndexIncompleteError:
-            return dict.fromkeys(user_ids)
-        prefix_bytes = ranking.tie_bytes + TIME_BYTES
-        entries = {entry.position.member[prefix_bytes:]: entry for entry in _entries(rows)}
-        return {user_id: Window(total, entries.get(user_id.encode()), []) for user_id in user_ids}
+            # No exception that several would raise, each adding to its traceback.
+            return dict.fromkeys(places)
+        return {place: _window_of(total, reply) for place, reply in zip(places, found, strict=True)}
 
     async def lookup(self, ranking: Indexed, user_ids: Sequence[str]) -> Window:
         """Read the entries of these users, in the order of ranks; those that are not ranked are left out."""
@@ -302,12 +317,7 @@ class RankingIndex:
     async def _read_window(self, ranking: Indexed, arguments: Sequence[Argument]) -> Window:
         reply = await self._run(self._window, ranking.ranking_id, [*arguments, _prefix_bytes(ranking)])
         total, own, first, rows, kept = reply
-        kept = [None if item is None else item.decode() for item in kept] or [None] * (len(rows) // 2)
-        entries = [
-            IndexedEntry(first + number, Position(_integer(rows[2 * number + 1]), rows[2 * number]), metadata)
-            for number, metadata in enumerate(kept)
-        ]
-        return Window(total, _entries(own)[0] if own else None, entries)
+        return Window(total, _entries(own)[0] if own else None, _stretch(first, rows, kept))
 
     async def _run(self, script: Script, ranking_id: int, arguments: Sequence[Argument]) -> Any:
         try:
@@ -330,6 +340,30 @@ class RankingIndex:
 def _prefix_bytes(ranking: Indexed) -> int:
     """Return the length of members' prefixes for a ranking with metadata, whose users it is looked up by; else 0."""
     return ranking.tie_bytes + TIME_BYTES if ranking.has_metadata else 0
+
+
+def _weight_of(place: _Place) -> int:
+    return LOOK_UP_WEIGHT + place.above + place.below
+
+
+def _window_of(total: int, reply: Any) -> Window:
+    """Return one place of the reply of `places.lua`."""
+    if not reply:
+        return Window(total, None, [])
+    rank, first, rows, kept = reply
+    entries = _stretch(first, rows, kept)
+    return Window(total, entries[rank - first], entries)
+
+
+def _stretch(first: int, rows: Sequence[bytes], kept: Sequence[bytes | None]) -> list[IndexedEntry]:
+    """Return entries in a row from rank `first` on, of a flat reply of members and scores, and their metadata."""
+    places = zip(itertools.count(first), rows[::2], rows[1::2])
+    if not kept:
+        return [IndexedEntry(rank, Position(_integer(score), member)) for rank, member, score in places]
+    return [
+        IndexedEntry(rank, Position(_integer(score), member), None if metadata is None else metadata.decode())
+        for (rank, member, score), metadata in zip(places, kept, strict=True)
+    ]
 
 
 def _entries(rows: Sequence[Any]) -> list[IndexedEntry]:

@@ -3,7 +3,6 @@
 -- wanted (''); and the length of members' prefixes if metadata is wanted (else 0).
 --   'rank', first rank (from 1), count, -
 --   'after', position score, count, member        begins behind that position, where no entry needs to stand
---   'user', how many above, how many below, -     around the user of ARGV[5]
 -- Returns {ready, total, {rank, member, score, metadata} of the user, first rank, {member, score, …}, {metadata, …}};
 -- when ready is 0 the index is not complete and the rest means nothing.
 local ranks, holders, metadata = KEYS[1], KEYS[2], KEYS[3]
@@ -41,25 +40,20 @@ local function count_until(score, member)
     return low
 end
 
-local own, rank = {}, 0
+local own = {}
 local held = ARGV[5] ~= '' and redis.call('HGET', holders, ARGV[5])
 if held then
     local member = string.sub(held, 7) .. ARGV[5]
-    rank = redis.call('ZRANK', ranks, member) + 1
-    own = {rank, member, redis.call('ZSCORE', ranks, member), prefix > 0 and redis.call('HGET', metadata, ARGV[5]) or ''}
+    own = {redis.call('ZRANK', ranks, member) + 1, member, redis.call('ZSCORE', ranks, member), prefix > 0 and redis.call('HGET', metadata, ARGV[5]) or ''}
 end
 
-local first, last = 1, 0
+local first
 if ARGV[1] == 'rank' then
     first = tonumber(ARGV[2])
-    last = first + tonumber(ARGV[3]) - 1
-elseif ARGV[1] == 'after' then
+else
     first = count_until(ARGV[2], ARGV[4]) + 1
-    last = first + tonumber(ARGV[3]) - 1
-elseif held then
-    first = math.max(1, rank - tonumber(ARGV[2]))
-    last = rank + tonumber(ARGV[3])
 end
+local last = first + tonumber(ARGV[3]) - 1
 local rows, kept = {}, {}
 if last >= first then
     rows = redis.call('ZRANGE', ranks, first - 1, last - 1, 'WITHSCORES')
