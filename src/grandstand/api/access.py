@@ -50,11 +50,6 @@ def authorization_of(scope: HTTPScope) -> str | None:
     return None if found is None else found.decode("latin-1")
 
 
-def has_credential(scope: HTTPScope) -> bool:
-    """Tell whether there is a credential, good or not."""
-    return any(name == b"authorization" for name, _ in scope["headers"])
-
-
 def require_operator(principal: Principal, scope: Scope) -> None:
     """Let admin keys pass, and server keys whose scopes reach this.
 

@@ -10,28 +10,30 @@ from collections.abc import Awaitable, Mapping
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from grandstand.api.access import has_credential
 from grandstand.api.at_once import Answer, SingleHeaders
 from grandstand.api.bodies import ClientGoneError
 from grandstand.api.events import EVENTS_PATH, take_events
 from grandstand.api.limits import Readers, admit_request, with_headers
 from grandstand.api.live import Opening, open_board, open_tournament, stream_live
-from grandstand.api.pages import Pages, page_name
-from grandstand.api.place_reads import find_place_read
+from grandstand.api.pages import Pages
+from grandstand.api.plain_reads import find_read
 from grandstand.api.post_at_once import EventPosts, PostAtOnce
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
-from grandstand.api.public_reads import is_held, not_modified
+from grandstand.api.public_reads import is_held
 from grandstand.api.read_at_once import ReadAtOnce, WholeReads
 from grandstand.api.replies import Headers, Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
 from grandstand.api.role_gate import closed_paths, is_served
 from grandstand.api.services import Services
 from grandstand.api.whole_requests import LIMITED_ROUTE, WholeRequests
+from grandstand.domain.credentials import ANONYMOUS
 from grandstand.domain.errors import GrandstandError, NotFoundError
 
 BOARDS_PATH = "/api/leaderboards/"
 TOURNAMENTS_PATH = "/api/tournaments/"
-_BOARDS_BYTES = BOARDS_PATH.encode()
+_HELD = (BOARDS_PATH.encode(), TOURNAMENTS_PATH.encode())
+"""What the targets of pages begin with."""
+
 RESERVED_PATH = BOARDS_PATH + "user"
 LIVE_SUFFIX = "/live"
 UNMARKED_SUFFIXES = ("/lookup", "/scores")
@@ -39,18 +41,16 @@ UNMARKED_SUFFIXES = ("/lookup", "/scores")
 
 _TELLING = frozenset(
     (
-        b"authorization",
         b"content-length",
         b"transfer-encoding",
         b"expect",
         b"upgrade",
     )
 )
-"""Headers with which the answer is for one alone, or that announce more than a head."""
+"""Headers that announce more than a head."""
 
 LIVE_ROUTE = "/api/leaderboards/{key}/live"
 TOURNAMENT_LIVE_ROUTE = "/api/tournaments/{tournament_id}/live"
-PAGE_ROUTE = "/api/leaderboards/{key}"
 UNKNOWN_ROUTE = "unknown"
 CLIENT_GONE_STATUS = 499
 
@@ -77,7 +77,7 @@ class Front:
         self.read_at_once: ReadAtOnce | None = WholeReads(
             services, pages, requests, lambda path: not self._is_not_here("GET", path)
         ).take
-        """What takes reads of where a player stands, likewise; see `read_at_once.py`."""
+        """What takes reads of ranks and prizes, likewise; see `read_at_once.py`."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -98,20 +98,27 @@ class Front:
 
     def answer_at_once(self, target: bytes, headers: SingleHeaders, peer: str | None) -> Answer | None:
         """Answer a GET of a page that is held, for whoever needs not wait to be counted; see `at_once.py`."""
-        if peer is None or not target.startswith(_BOARDS_BYTES) or not _TELLING.isdisjoint(headers):
+        if peer is None or not target.startswith(_HELD) or not _TELLING.isdisjoint(headers):
             return None
         began_at = time.monotonic()
         held = self._pages.cache.find(target if b"?" in target else target + b"?")
         if held is None:
             return None
-        lines = self._readers.admit_at_once(peer, headers.get(b"x-forwarded-for", b""), began_at)
+        principal = ANONYMOUS
+        if (authorization := headers.get(b"authorization")) is not None:
+            # Kept pages are for everybody; but to a player's token something is added.
+            found = self._services.authenticator.known_key(authorization)
+            if found is None:
+                return None
+            principal = found
+        lines = self._readers.admit_at_once(principal, peer, headers.get(b"x-forwarded-for", b""), began_at)
         if lines is None:
             return None
         asked = headers.get(b"if-none-match", b"")
         # Most clients send the one tag that they were given.
         is_unchanged = bool(asked) and (asked == held.tag or is_held(held.reply, asked))
         whole = held.unchanged if is_unchanged else held.whole
-        self._counts.add(PAGE_ROUTE, held.reply.status if whole is held.whole else 304, time.monotonic() - began_at)
+        self._counts.add(held.route, held.reply.status if whole is held.whole else 304, time.monotonic() - began_at)
         return whole, lines
 
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send, headers: Headers) -> tuple[str, int]:
@@ -123,12 +130,9 @@ class Front:
         elif method == "POST" and scope["path"] == EVENTS_PATH:
             route = EVENTS_PATH
             status = await _answer(take_events(scope, receive, self._services), scope, send, headers)
-        elif method == "GET" and (key := _page_key(scope)) is not None:
-            route = PAGE_ROUTE
-            status = await self._answer_page(scope, send, key, headers)
-        elif method == "GET" and (found := find_place_read(scope)) is not None:
-            route, read, key, user = found
-            status = await _answer(read(scope, self._services, self._pages, key, user), scope, send, headers)
+        elif method == "GET" and (found := find_read(scope["raw_path"])) is not None:
+            route, read = found
+            status = await _answer(read(scope, self._services, self._pages), scope, send, headers)
         elif method == "GET" and (key := _live_key(scope, BOARDS_PATH)) is not None and key != "user":
             route = LIVE_ROUTE
             opening = open_board(scope, self._services, key)
@@ -145,14 +149,6 @@ class Front:
         if self._closed and path.startswith(self._closed):
             return True
         return self._is_partial and not is_served(method, path, self._services.roles)
-
-    async def _answer_page(self, scope: HTTPScope, send: Send, key: str, headers: Headers) -> int:
-        held = None if has_credential(scope) else self._pages.cache.find(page_name(scope))
-        if held is None:
-            return await _answer(self._pages.answer(scope, key), scope, send, headers)
-        reply = not_modified(held.reply, scope)
-        await send_reply(send, reply, headers)
-        return reply.status
 
     async def _stream_live(self, scope: HTTPScope, receive: Receive, send: Send, opening: Awaitable[Opening]) -> int:
         has_begun = False
@@ -229,15 +225,6 @@ async def _answer(answer: Awaitable[Reply], scope: HTTPScope, send: Send, header
         reply = reply_of_unexpected(error, scope["method"], scope["path"])
     await send_reply(send, reply, headers)
     return reply.status
-
-
-def _page_key(scope: HTTPScope) -> str | None:
-    """Return the percent-encoded key of a path like `/api/leaderboards/{key}`."""
-    if not scope["path"].startswith(BOARDS_PATH):
-        return None
-    key = scope["raw_path"].decode("latin-1")[len(BOARDS_PATH) :]
-    # `user` is no leaderboard but the first part of another route.
-    return key if key and "/" not in key and key != "user" else None
 
 
 def _live_key(scope: HTTPScope, under: str) -> str | None:

@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from grandstand.api.access import principal_of, require_operator, require_reader, shown_as_defined
 from grandstand.api.bodies import read_body
 from grandstand.api.live import HEADERS, MEDIA_TYPE, read_topic
+from grandstand.api.page_sources import BOARD_PAGES
 from grandstand.api.pages import Pages
 from grandstand.api.parameters import Query, check_user_id, read_key, read_new_key, read_path_user_id
 from grandstand.api.place_reads import board_nearby, board_user, read_reply
@@ -93,7 +94,7 @@ class LeaderboardRoutes(Controller):
     @get("/{key:str}")
     async def get_page(self, request: AnyRequest, pages: NamedDependency[Pages], key: FromPath[str]) -> Response[bytes]:
         """Read a page of ranks; the front answers this path sooner, by the same function."""
-        return (await pages.answer(request.scope, key)).as_response()
+        return (await pages.answer(request.scope, BOARD_PAGES, key)).as_response()
 
     @get("/{key:str}/users/{user_id:str}")
     async def get_user(

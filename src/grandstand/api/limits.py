@@ -68,26 +68,32 @@ def admit_sender(scope: HTTPScope, services: Services, sender: Sender) -> Header
 
 
 class Readers:
-    """Counts requests without a credential where that needs no waiting."""
+    """Counts requests of whoever is no player where that needs no waiting."""
 
     def __init__(self, services: Services) -> None:
         self._limiter = services.limiter
-        self._limit = limit = services.limiter.limits.anonymous
-        self._lines = b"" if limit is None else _lines(limit)
+        self._limits = services.limiter.limits
         self._name = naming_peers(services.settings.trusted_proxies)
 
-    def admit_at_once(self, peer: str, forwarded: bytes, now: float) -> bytes | None:
+    def admit_at_once(self, principal: Principal, peer: str, forwarded: bytes, now: float) -> bytes | None:
         """Count a request that came `now` (monotonic); return the lines of its headers.
 
         None, and it is not counted, where `admit_request` has to decide.
         """
-        limit = self._limit
+        name = None
+        if principal.kind == "anonymous":
+            limit = self._limits.anonymous
+        elif principal.kind == "client":
+            limit = self._limits.client
+        else:
+            limit = self._limits.server if principal.kind == "server" else None
+            name = principal.key_id or ""
         if limit is None:
             return b""
-        subject = self._limiter.take_at_once(limit, self._name(peer, forwarded), 1, now)
+        subject = self._limiter.take_at_once(limit, self._name(peer, forwarded) if name is None else name, 1, now)
         if subject is None:
             return None
-        return self._lines % (limit.quota - subject.used, seconds_left(subject, now))
+        return _lines(limit) % (limit.quota - subject.used, seconds_left(subject, now))
 
 
 def admit_events_at_once(principal: Principal, services: Services, events: int) -> bool:

@@ -1,6 +1,5 @@
-"""Leaderboard pages as replies; those that everyone may see are kept, encoded, until something changes."""
+"""Pages of ranks as replies; those that everyone may see are kept, encoded, until something changes."""
 
-from collections.abc import Hashable
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -8,14 +7,14 @@ from litestar.types import HTTPScope
 
 from grandstand.api.access import principal_of, require_reader
 from grandstand.api.at_once import Whole
-from grandstand.api.parameters import Query, read_key
+from grandstand.api.page_sources import PageSource
+from grandstand.api.parameters import Query
 from grandstand.api.public_reads import PublicReads, not_modified, tag_of, without_body
 from grandstand.api.replies import Reply, headers_of
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
 from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.answer_cache import AnswerCache
-from grandstand.operations.find_ranking import Part
 
 BYTES_MAX = 33_554_432
 """Bytes that are kept, of bodies and of names; those used longest ago go first."""
@@ -28,21 +27,25 @@ ENTRY_BYTES = 1024
 
 
 class _HiddenError(Exception):
-    """The board is not public any more."""
+    """The board, or tournament, is not public any more."""
 
 
 class HeldPage(NamedTuple):
-    """A page that is kept, and both answers with it as they are sent: 200, and 304 for a client that has it."""
+    """A page that is kept, and both answers with it as they are sent: 200, and 304 for a client that has it.
 
+    `route` is what requests for it count as.
+    """
+
+    route: str
     reply: Reply
     tag: bytes | None
     whole: Whole
     unchanged: Whole
 
     @classmethod
-    def of(cls, reply: Reply) -> "HeldPage":
+    def of(cls, route: str, reply: Reply) -> "HeldPage":
         """Return a page as it is kept."""
-        return cls(reply, tag_of(reply), _whole(reply), _whole(without_body(reply)))
+        return cls(route, reply, tag_of(reply), _whole(reply), _whole(without_body(reply)))
 
 
 def _whole(reply: Reply) -> Whole:
@@ -64,63 +67,54 @@ class Pages:
             weigh=lambda name, held: len(name) + len(held.reply.body) + ENTRY_BYTES,
         )
 
-    async def answer(self, scope: HTTPScope, encoded_key: str) -> Reply:
-        """Answer `GET /api/leaderboards/{key}`.
+    async def answer(self, scope: HTTPScope, source: PageSource, encoded_key: str) -> Reply:
+        """Answer a GET of a page of a source; its key, or id, is percent-encoded.
 
         Raises:
             GrandstandError: every refusal of the contract.
         """
         principal = principal_of(scope, self._services)
         if principal.kind == "player":
-            reply = await self._read(principal, encoded_key, Query(scope["query_string"]))
+            # What a token adds is for nobody else.
+            key = source.key(encoded_key)
+            require_reader(principal, source.scope, await source.visibility(self._services, key))
+            reply = await self._read(source, key, Query(scope["query_string"]), principal.user_id, "private")
         else:
-            reply = await self._read_shared(principal, encoded_key, scope)
+            # What is kept is for everybody, whatever the key.
+            held = self.cache.find(page_name(scope))
+            reply = await self._read_shared(principal, source, encoded_key, scope) if held is None else held.reply
         return not_modified(reply, scope)
 
-    async def _read_shared(self, principal: Principal, encoded_key: str, scope: HTTPScope) -> Reply:
-        key = read_key(encoded_key)
-        visibility = await self._services.reader.visibility(key)
-        require_reader(principal, "leaderboards:read", visibility)
-        query = Query(scope["query_string"])
+    async def _read_shared(self, principal: Principal, source: PageSource, encoded_key: str, scope: HTTPScope) -> Reply:
+        services, key = self._services, source.key(encoded_key)
+        visibility = await source.visibility(services, key)
+        require_reader(principal, source.scope, visibility)
+        query, name = Query(scope["query_string"]), page_name(scope)
         if visibility != "public":
-            return await self._read(principal, encoded_key, query)
-        name, part = page_name(scope), query.part()
-        # Only of a whole board it is known what changes it.
-        is_kept = part == Part(part.period) and len(name) <= NAME_BYTES_MAX
-        held = self.cache.find(name)
-        if held is not None:
-            return held.reply
-
-        def mark() -> Hashable | None:
-            return self._services.reader.generation(key, part) if is_kept else None
+            return await self._read(source, key, query, None, "private")
+        mark = await source.marking(services, key, query) if len(name) <= NAME_BYTES_MAX else _unmarked
 
         async def render() -> HeldPage:
             # Asked once more, under the mark: it may have changed since.
-            if await self._services.reader.visibility(key) != "public":
+            if await source.visibility(services, key) != "public":
                 raise _HiddenError
-            return HeldPage.of(await self._page(key, query, query.user_id(), "public"))
+            return HeldPage.of(source.route, await self._read(source, key, query, None, "public"))
 
         try:
             return (await self.cache.compute(name, mark, render)).reply
         except _HiddenError:
-            return await self._read(principal, encoded_key, query)
+            require_reader(principal, source.scope, await source.visibility(services, key))
+            return await self._read(source, key, query, None, "private")
 
-    async def _read(self, principal: Principal, encoded_key: str, query: Query) -> Reply:
-        key = read_key(encoded_key)
-        require_reader(principal, "leaderboards:read", await self._services.reader.visibility(key))
-        return await self._page(key, query, query.user_id() or principal.user_id, "private")
-
-    async def _page(self, key: str, query: Query, user_id: str | None, visibility: Visibility) -> Reply:
-        page = await self._services.reader.page(
-            key,
-            limit=query.count("limit", 100),
-            cursor=query.text("cursor"),
-            from_rank=query.integer("from_rank"),
-            user_id=user_id,
-            part=query.part(),
-        )
-        is_archived = await self._services.reader.is_archived(key, query.part())
+    async def _read(
+        self, source: PageSource, key: str, query: Query, reader_id: str | None, visibility: Visibility
+    ) -> Reply:
+        page, is_archived = await source.read(self._services, key, query, reader_id)
         return self.public.reply(page, visibility, is_archived=is_archived)
+
+
+def _unmarked() -> None:
+    return None
 
 
 def page_name(scope: HTTPScope) -> bytes:

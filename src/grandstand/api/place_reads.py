@@ -1,10 +1,10 @@
 """Where a player stands, on a board or in a tournament: the rank, and the ranks around it.
 
-Games ask this after every match, so the front answers it without the framework, whose handlers call the same functions.
-All raise the `GrandstandError` of every refusal of the contract.
+Games ask this after every match, so the front answers it without the framework, whose handlers call the same functions
+(`plain_reads.py`). They take the key of the board, or the id of the tournament, and the user id, all percent-encoded,
+and raise the `GrandstandError` of every refusal of the contract.
 """
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import msgspec
@@ -17,9 +17,6 @@ from grandstand.api.public_reads import not_modified
 from grandstand.api.replies import Reply
 from grandstand.api.services import Services
 from grandstand.domain.leaderboards import Visibility
-
-PlaceRead = Callable[[HTTPScope, Services, Pages, str, str], Awaitable[Reply]]
-"""Takes the percent-encoded key of the board, or id of the tournament, and user id."""
 
 
 async def board_user(scope: HTTPScope, services: Services, pages: Pages, encoded_key: str, encoded_user: str) -> Reply:
@@ -100,27 +97,3 @@ def read_reply(
     """Return a read as a reply (see `PublicReads.reply`): 304 when the client has it already."""
     reply = pages.public.reply(content, visibility, changes_at=changes_at, is_archived=is_archived)
     return not_modified(reply, scope)
-
-
-_BOARD, _TOURNAMENT = "/api/leaderboards/{key}", "/api/tournaments/{tournament_id}"
-_READS: dict[tuple[str, str], tuple[str, PlaceRead]] = {
-    ("leaderboards", ""): (f"{_BOARD}/users/{{user_id}}", board_user),
-    ("leaderboards", "nearby"): (f"{_BOARD}/users/{{user_id}}/nearby", board_nearby),
-    ("tournaments", ""): (f"{_TOURNAMENT}/users/{{user_id}}", tournament_user),
-    ("tournaments", "nearby"): (f"{_TOURNAMENT}/users/{{user_id}}/nearby", tournament_nearby),
-}
-
-
-def find_place_read(scope: HTTPScope) -> tuple[str, PlaceRead, str, str] | None:
-    """Return route, function, key and user (both percent-encoded) for a path that asks where a player stands."""
-    match scope["raw_path"].decode("latin-1").split("/"):
-        case ["", "api", kind, key, "users", user]:
-            found = _READS.get((kind, ""))
-        case ["", "api", kind, key, "users", user, last] if last:
-            found = _READS.get((kind, last))
-        case _:
-            return None
-    # `user` is no leaderboard but the first part of another route.
-    if found is None or not key or not user or key == "user":
-        return None
-    return *found, key, user

@@ -1,4 +1,4 @@
-"""Reads of where a player stands: answered by a task of their own, but without what ASGI does around it.
+"""Reads of ranks and prizes: answered by a task of their own, but without what ASGI does around it.
 
 Games ask this after every match. The look-up itself is one of many in a call (`gathered_lookups.py`), so a scope with
 its `receive`, two messages and their checks cost more than all the rest. The same functions admit, judge and answer as
@@ -13,13 +13,11 @@ from litestar.types import ASGIApp, HTTPScope
 
 from grandstand.api.limits import admit_request
 from grandstand.api.pages import Pages
-from grandstand.api.place_reads import PlaceRead, find_place_read
+from grandstand.api.plain_reads import Read, find_read
 from grandstand.api.replies import Headers
 from grandstand.api.request_heads import RawHeaders
 from grandstand.api.services import Services
 from grandstand.api.whole_requests import Begun, Respond, WholeRequests, refusal_of
-
-_MARK = b"/users/"
 
 ReadAtOnce = Callable[[bytes, RawHeaders, tuple[str, int], Respond], bool]
 """Takes the target of a GET without a body, its headers, the peer, and what sends the answer: now or later, once.
@@ -44,41 +42,40 @@ class WholeReads:
         self._is_here = is_here
 
     def take(self, target: bytes, headers: RawHeaders, peer: tuple[str, int], respond: Respond) -> bool:
-        """Take a read of a player's place; False for anything else."""
-        if _MARK not in target or b"#" in target:
+        """Take a read of ranks or prizes; False for anything else."""
+        if b"#" in target:
             return False
         began_at = time.perf_counter()
         raw_path, _, query = target.partition(b"?")
+        found = find_read(raw_path)
+        if found is None:
+            return False
         path = raw_path.decode("latin-1")
         # What the rules and the reads look at of a request.
         parts: dict[str, Any] = {
             "path": path, "raw_path": raw_path, "query_string": query, "headers": headers, "client": peer
         }  # fmt: skip
         scope = cast("HTTPScope", parts)
-        found = find_place_read(scope)
-        if found is None or not self._is_here(path):
+        if not self._is_here(path):
             return False
-        route, read, key, user = found
+        route, read = found
         begun = Begun("GET", path, route, began_at, respond)
         try:
             admission = admit_request(scope, self._services)
         except Exception as error:  # noqa: BLE001 - a fault of ours is logged and answered, too
             self._requests.refuse(begun, error)
         else:
-            self._requests.run(self._read(scope, read, key, user, admission, begun), "read a place")
+            self._requests.run(self._read(scope, read, admission, begun), "read")
         return True
 
-    async def _read(
-        self, scope: HTTPScope, read: PlaceRead, key: str, user: str, admission: Headers | Awaitable[Headers],
-        begun: Begun,
-    ) -> None:  # fmt: skip
+    async def _read(self, scope: HTTPScope, read: Read, admission: Headers | Awaitable[Headers], begun: Begun) -> None:
         try:
             headers = admission if isinstance(admission, tuple) else await admission
         except Exception as error:  # noqa: BLE001 - as above
             self._requests.refuse(begun, error)
             return
         try:
-            reply = await read(scope, self._services, self._pages, key, user)
+            reply = await read(scope, self._services, self._pages)
         except Exception as error:  # noqa: BLE001 - as above
             reply = refusal_of(begun, error)
         self._requests.answer(begun, reply, headers)

@@ -128,6 +128,14 @@ class Authenticator:
             self._by_text[authorization] = principal
         return self._in_force(principal)
 
+    def known_key(self, authorization: bytes) -> Principal | None:
+        """Return the key that an `Authorization` header was found to be before; None where `principal` has to say."""
+        known = self._by_text.get(authorization.decode("latin-1"))
+        try:
+            return None if known is None else self._in_force(known)
+        except UnauthorizedError:
+            return None
+
     @property
     def tokens(self) -> PlayerTokens:
         """Issues and checks player tokens.

@@ -40,6 +40,10 @@ class KnownTournaments:
             lambda: self.read(tournament_id, occurrence),
         )
 
+    def generation(self) -> int | None:
+        """Return a number that is new after every change that is heard of; None while changes go unheard."""
+        return self._feed.tournaments_generation()
+
     async def read(self, tournament_id: str, occurrence: int | None = None, *, server: Server = "any") -> Tournament:
         """Return the same as it is now."""
         return await self._database.read(

@@ -1,6 +1,6 @@
 """Reads the ranks of tournaments: those of boards, for one occurrence; and who would get what if it ended now."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ import msgspec
 from grandstand.domain.errors import NotFoundError
 from grandstand.domain.leaderboards import Visibility, tournament_key
 from grandstand.domain.periods import period_id
+from grandstand.operations.answer_cache import Mark
 from grandstand.operations.find_ranking import Part
 from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.leaderboard_views import Lookup, Page, RankedEntry, UserRank
@@ -146,6 +147,20 @@ class TournamentReader:
         `period` is that of a page of the occurrence.
         """
         return self._reader.generation(tournament_key(tournament_id), Part(period))
+
+    async def marking(self, tournament_id: str, occurrence: int | None) -> Mark:
+        """Return what tells of changes of an occurrence's ranks, or of which occurrence is meant; see `AnswerCache`."""
+        # Asked first: a step that is taken meanwhile makes the mark one that is not in force any more.
+        known = self._known.generation()
+        period = _part(await self._find(tournament_id, occurrence)).period or ""
+
+        def mark() -> Hashable | None:
+            if known is None or self._known.generation() != known:
+                return None
+            entries = self.generation(tournament_id, period)
+            return None if entries is None else (known, entries)
+
+        return mark
 
     async def preview(self, tournament_id: str, *, occurrence: int | None = None) -> Preview:
         """Return who would get what if the occurrence were settled now; when it is, who was awarded what."""
