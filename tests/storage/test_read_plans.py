@@ -119,11 +119,11 @@ async def seed(core: Core) -> None:
 
 ALL_AUDIT = (2**62, None, None, None, None, None, LIMIT)
 READS: list[tuple[str, tuple[Any, ...]]] = [
-    ("prizes/list.sql", (None, None, None, FIRST, LIMIT)),
-    ("prizes/list.sql", ("player-7", None, None, FIRST, LIMIT)),
-    ("prizes/list.sql", ("player-7", "claimed", "b7", FIRST, LIMIT)),
-    ("prizes/list.sql", (None, "pending", None, FIRST, LIMIT)),
-    ("prizes/list.sql", (None, "voided", None, FIRST, LIMIT)),
+    ("prizes/list.sql", (None, None, FIRST, LIMIT)),
+    ("prizes/list_of_user.sql", ("player-7", None, None, FIRST, LIMIT)),
+    ("prizes/list_of_user.sql", ("player-7", "claimed", "b7", FIRST, LIMIT)),
+    ("prizes/list.sql", ("pending", None, FIRST, LIMIT)),
+    ("prizes/list.sql", ("voided", None, FIRST, LIMIT)),
     ("prizes/list_newest.sql", ("player-7", LIMIT)),
     ("prizes/find.sql", (MIDDLE,)),
     ("tournaments/list.sql", ("b1", None, LIMIT, True)),
@@ -142,7 +142,7 @@ READS: list[tuple[str, tuple[Any, ...]]] = [
     ("quarantine/list.sql", (None, "player-7", None, LAST, LIMIT)),
     ("quarantine/list.sql", ("b7", None, None, LAST, LIMIT)),
     ("quarantine/list.sql", ("b777", None, None, LAST, LIMIT)),
-    ("prizes/list.sql", (None, None, "b7", FIRST, LIMIT)),
+    ("prizes/list.sql", (None, "b7", FIRST, LIMIT)),
     ("webhooks/list_deliveries.sql", (None, None, LAST, LAST, LIMIT)),
     ("webhooks/list_deliveries.sql", ("dead", None, LAST, LAST, LIMIT)),
     ("webhooks/list_deliveries.sql", (None, UUID(int=2), LAST, LAST, LIMIT)),

@@ -9,7 +9,7 @@ two.
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -26,6 +26,9 @@ CALENDAR_PERIODS = ("hourly", "daily", "weekly", "monthly")
 CRON_PREFIX = "cron:"
 GRACE = timedelta(minutes=2)
 """How long after its end a period still takes events that occurred in it."""
+
+_NAMED_MAX = 4096
+"""Periods whose names are remembered: reads of a tournament name its occurrence, and a calendar is slow to ask."""
 
 _MINUTE = timedelta(minutes=1)
 _HOUR = timedelta(hours=1)
@@ -179,6 +182,7 @@ class Windows:
         return next((number for number, starts_at, _ in self._windows if starts_at == start), None)
 
 
+@lru_cache(maxsize=_NAMED_MAX)
 def period_id(start: datetime) -> str:
     """Return the name of a period in URLs: its start in UTC, or `all_time` for a run that has none."""
     if start == BEGINNING:
@@ -187,6 +191,7 @@ def period_id(start: datetime) -> str:
     return f"{text}.{start.microsecond:06d}Z" if start.microsecond else f"{text}Z"
 
 
+@lru_cache(maxsize=_NAMED_MAX)
 def parse_period_id(text: str) -> datetime | None:
     """Return the start of the period that `text` names, or None when it names none."""
     if text == ALL_TIME:

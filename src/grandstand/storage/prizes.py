@@ -100,7 +100,12 @@ class PrizeStore:
         count_max: int,
     ) -> list[Prize]:
         """Return prizes in the order in which they were awarded."""
-        rows = await connection.fetch(queries.load("prizes/list.sql"), user_id, status, tournament_id, after, count_max)
+        wanted = status, tournament_id, after, count_max
+        if user_id is None:
+            rows = await connection.fetch(queries.load("prizes/list.sql"), *wanted)
+        else:
+            # A statement of its own: one plan does for all players, and it need not be made anew for each.
+            rows = await connection.fetch(queries.load("prizes/list_of_user.sql"), user_id, *wanted)
         return [Prize(*row) for row in rows]
 
     async def list_newest(self, connection: "Connection[Any]", user_id: str, count_max: int) -> list[Prize]:
