@@ -1,7 +1,7 @@
 """Display names for boards, from a bounded memory that hears of every change."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.storage.changes import ChangeFeed
@@ -10,7 +10,11 @@ from grandstand.storage.players import PlayerStore
 from grandstand.storage.postgres import Database
 
 _KNOWN_MAX = 100_000
-_FEW = 25
+_FORGOTTEN_AT_ONCE = _KNOWN_MAX // 8
+"""How many are forgotten when there are too many: those that were asked for first."""
+
+_Asked = tuple[str, ...]
+_Names = Mapping[str, str | None]
 
 
 class PlayerNames:
@@ -22,31 +26,35 @@ class PlayerNames:
         self._feed = feed
         self._known: dict[str, str | None] = {}
         self._generation: int | None = None
-        self._single: GatheredLookups[None, str, str | None] = GatheredLookups(self._ask)
+        self._gathered: GatheredLookups[None, _Asked, _Names] = GatheredLookups(self._ask, len)
 
     async def find(self, user_ids: Iterable[str]) -> dict[str, str | None]:
         """Return the users' display names; without the database, None for those not in memory: ranks matter more."""
         generation = self._feed.names_generation()
-        if generation is None or generation != self._generation or len(self._known) > _KNOWN_MAX:
+        if generation is None or generation != self._generation:
             self._known = {}
             self._generation = generation
+        elif len(self._known) > _KNOWN_MAX:
+            for user_id in list(islice(self._known, _FORGOTTEN_AT_ONCE)):
+                del self._known[user_id]
         wanted = list(user_ids)
-        missing = [user_id for user_id in wanted if user_id not in self._known]
         known = self._known
-        if missing:
-            try:
-                if len(missing) <= _FEW:
-                    # Those beside a rank or in a neighbourhood: with those of whoever else looks at this moment.
-                    names = await asyncio.gather(*(self._single.find(None, user_id) for user_id in missing))
-                    found: Mapping[str, str | None] = dict(zip(missing, names, strict=True))
-                else:
-                    found = await self._ask(None, missing)
-            except UnavailableError:
-                return {user_id: known.get(user_id) for user_id in wanted}
-            known.update(found)
-        return {user_id: known.get(user_id) for user_id in wanted}
+        missing = tuple([user_id for user_id in wanted if user_id not in known])
+        if not missing:
+            return {user_id: known[user_id] for user_id in wanted}
+        # Those that are not missing may be forgotten meanwhile.
+        names = {user_id: known.get(user_id) for user_id in wanted}
+        try:
+            # With those of whoever else looks at about this moment.
+            found = await self._gathered.find(None, missing)
+        except UnavailableError:
+            return names
+        for user_id in missing:
+            names[user_id] = known[user_id] = found[user_id]
+        return names
 
-    async def _ask(self, _: None, user_ids: Sequence[str]) -> Mapping[str, str | None]:
+    async def _ask(self, _: None, asked: Sequence[_Asked]) -> Mapping[_Asked, _Names]:
+        user_ids = list(dict.fromkeys(chain.from_iterable(asked)))
         async with self._database.connection() as connection:
             found = await self._players.find_names(connection, user_ids)
-        return {user_id: found.get(user_id) for user_id in user_ids}
+        return dict.fromkeys(asked, dict.fromkeys(user_ids) | found)
