@@ -1,11 +1,12 @@
 """Pages of ranks as replies; those that everyone may see are kept, encoded, until something changes."""
 
+import asyncio
 from http import HTTPStatus
 from typing import NamedTuple
 
 from litestar.types import HTTPScope
 
-from grandstand.api.access import principal_of, require_reader
+from grandstand.api.access import Sender, principal_of, require_reader
 from grandstand.api.at_once import Whole
 from grandstand.api.page_sources import PageSource
 from grandstand.api.parameters import Query
@@ -13,6 +14,7 @@ from grandstand.api.public_reads import PublicReads, not_modified, tag_of, witho
 from grandstand.api.replies import Reply, headers_of
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
+from grandstand.domain.errors import UnauthorizedError
 from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.answer_cache import AnswerCache
 
@@ -84,6 +86,12 @@ class Pages:
             held = self.cache.find(page_name(scope))
             reply = await self._read_shared(principal, source, encoded_key, scope) if held is None else held.reply
         return not_modified(reply, scope)
+
+    def rendering(self, scope: HTTPScope, sender: Sender) -> "asyncio.Task[HeldPage] | None":
+        """Return what renders, right now, the page that a request of this sender is to be answered with."""
+        if isinstance(sender, UnauthorizedError) or sender.kind == "player":
+            return None
+        return self.cache.loading(page_name(scope))
 
     async def _read_shared(self, principal: Principal, source: PageSource, encoded_key: str, scope: HTTPScope) -> Reply:
         services, key = self._services, source.key(encoded_key)

@@ -5,15 +5,19 @@ its `receive`, two messages and their checks cost more than all the rest. The sa
 in the usual way, which whatever is not plain takes.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 from litestar.types import ASGIApp, HTTPScope
 
-from grandstand.api.limits import admit_request
-from grandstand.api.pages import Pages
+from grandstand.api.access import sender_of
+from grandstand.api.limits import admit_sender
+from grandstand.api.pages import HeldPage, Pages
 from grandstand.api.plain_reads import Read, find_read
+from grandstand.api.public_reads import not_modified
 from grandstand.api.replies import Headers
 from grandstand.api.request_heads import RawHeaders
 from grandstand.api.services import Services
@@ -61,12 +65,29 @@ class WholeReads:
         route, read = found
         begun = Begun("GET", path, route, began_at, respond)
         try:
-            admission = admit_request(scope, self._services)
+            sender = sender_of(scope, self._services)
+            admission = admit_sender(scope, self._services, sender)
+            rendering = self._pages.rendering(scope, sender)
         except Exception as error:  # noqa: BLE001 - a fault of ours is logged and answered, too
             self._requests.refuse(begun, error)
+            return True
+        if rendering is not None and isinstance(admission, tuple):
+            rendering.add_done_callback(partial(self._hand_out, scope, read, admission, begun))
         else:
             self._requests.run(self._read(scope, read, admission, begun), "read")
         return True
+
+    def _hand_out(
+        self, scope: HTTPScope, read: Read, headers: Headers, begun: Begun, rendering: "asyncio.Task[HeldPage]"
+    ) -> None:
+        """Answer with a page that was on its way already; without a task where it is there now."""
+        if rendering.cancelled():
+            # Only where the loop ends.
+            return
+        if rendering.exception() is None:
+            self._requests.answer(begun, not_modified(rendering.result().reply, scope), headers)
+        else:
+            self._requests.run(self._read(scope, read, headers, begun), "read")
 
     async def _read(self, scope: HTTPScope, read: Read, admission: Headers | Awaitable[Headers], begun: Begun) -> None:
         try:

@@ -5,6 +5,7 @@ and ends with its `Account`. It ends when its standard input does: then whoever 
 """
 
 import asyncio
+import gc
 import heapq
 import os
 import random
@@ -34,9 +35,14 @@ VISIBLE_MAX_SECONDS = 30.0
 ANSWER_MAX_SECONDS = 30.0
 """How long after the end of the load answers are waited for."""
 
-_TICK_SECONDS = 0.001
+_TICK_SECONDS = 0.002
+"""What is due may be sent so much later, which counts into every latency; waking up costs a tenth of a request."""
+
 _AT_ONCE = 32
 """Requests of a kind that are made before answers are looked at: who catches up must not let them wait."""
+
+_YOUNG_OBJECTS = 50_000
+"""New objects after which the young ones are looked through: nearly everything here goes by its count of references."""
 
 READ_KINDS = tuple(READS_A_GAME)
 
@@ -220,6 +226,9 @@ def main() -> None:
     if order is None:
         return
     generator = Generator(order)
+    # Whoever is remembered stays to the end: to walk through all of them for cycles would take more and more.
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS)
     write_frame("ready")
     begin_at = read_frame(float)
     if begin_at is None:

@@ -41,6 +41,7 @@ class AnswerCache(Generic[K, V]):
         self._weight = self._hit_count = 0
         self._sweep_at = 0.0
         self._under_way: dict[tuple[K, Hashable], asyncio.Task[V]] = {}
+        self._newest: dict[K, tuple[Mark, Hashable, asyncio.Task[V]]] = {}
         self._hits, self._shared, self._misses = (
             metrics.CACHE_READS.labels(name, outcome) for outcome in ("hit", "shared", "miss")
         )
@@ -83,11 +84,20 @@ class AnswerCache(Generic[K, V]):
             self._misses.inc()
             task = asyncio.create_task(self._load(key, mark, load), name="load an answer")
             self._under_way[sharing] = task
+            self._newest[key] = mark, sharing[1], task
             task.add_done_callback(lambda done: self._end(sharing, done))
         else:
             self._shared.inc()
         # Shielded: one caller that goes away does not take the answer from the others.
         return await asyncio.shield(task)
+
+    def loading(self, key: K) -> "asyncio.Task[V] | None":
+        """Return the load that whoever asks now would share; None where there is none, or a change came after it."""
+        found = self._newest.get(key)
+        if found is None or found[1] is None or found[0]() != found[1]:
+            return None
+        self._shared.inc()
+        return found[2]
 
     async def _load(self, key: K, mark: Mark, load: Callable[[], Awaitable[V]]) -> V:
         # Asked before reading: what changes meanwhile makes the answer old at once, instead of never.
@@ -114,6 +124,9 @@ class AnswerCache(Generic[K, V]):
 
     def _end(self, sharing: tuple[K, Hashable], task: "asyncio.Task[V]") -> None:
         self._under_way.pop(sharing, None)
+        newest = self._newest.get(sharing[0])
+        if newest is not None and newest[2] is task:
+            del self._newest[sharing[0]]
         if not task.cancelled():
             # Asked for, so that a failure which no caller has waited for is not reported as forgotten.
             task.exception()
