@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from grandstand.api import server
@@ -13,13 +14,15 @@ from grandstand.api.app import build_app
 from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.limits_in_force import RateLimits
 from grandstand.storage.rate_limits import RateLimitStore
-from tests.api.conftest import Site, serve
+from tests.api.conftest import KEYS, Site, serve
 from tests.api.test_over_the_wire import raw
 
 pytestmark = pytest.mark.anyio
 PAGE = b"/api/leaderboards/global?limit=%d"
 USUAL_WAY = b"Content-Length: 0\r\n"
 """What announces a body, even of no bytes, is not answered before it is there."""
+
+SHARED = "public, max-age=5, s-maxage=60, stale-while-revalidate=30"
 
 LEFT = re.compile(rb'\r\nratelimit: "default";r=(\d+);t=\d+')
 
@@ -47,7 +50,8 @@ async def url(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]
     """A process that counts whoever has no credential, and holds pages for long."""
     monkeypatch.setattr(site.core.reader, "generation", lambda *_: 1)
     settings = site.services.settings
-    limits = RateLimits.of(settings.model_copy(update={"rate_limit_anonymous_requests": 100_000}))
+    counted = ("anonymous", "client", "server")
+    limits = RateLimits.of(settings.model_copy(update={f"rate_limit_{who}_requests": 100_000 for who in counted}))
     limiter = RateLimiter(RateLimitStore(site.core.valkey, settings.valkey_prefix), limits)
     app = build_app(replace(site.services, limiter=limiter))
     monkeypatch.setattr(app._pages.cache, "_age_max_seconds", 600)  # type: ignore[attr-defined]
@@ -68,11 +72,13 @@ async def ask(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], wha
 
 
 @pytest.mark.parametrize("is_held_by_client", [False, True], ids=["200", "304"])
-async def test_both_ways_give_the_same_answer(url: str, is_held_by_client: bool) -> None:
+@pytest.mark.parametrize("who", [None, "client", "server"])
+async def test_both_ways_give_the_same_answer(url: str, who: str | None, is_held_by_client: bool) -> None:
     parts = urlsplit(url)
     connection = await asyncio.open_connection(parts.hostname, parts.port)
-    tag = re.search(rb"etag: (.*)\r\n", await ask(connection, request()))
-    more = b"If-None-Match: " + tag[1] + b"\r\n" if tag and is_held_by_client else b""
+    credential = b"" if who is None else b"Authorization: Bearer %b\r\n" % KEYS[who].encode()
+    tag = re.search(rb"etag: (.*)\r\n", await ask(connection, request(credential)))
+    more = credential + (b"If-None-Match: " + tag[1] + b"\r\n" if tag and is_held_by_client else b"")
     usual = await ask(connection, request(more + USUAL_WAY))
     at_once = await ask(connection, request(more))
     usual_again = await ask(connection, request(more + USUAL_WAY))
@@ -94,6 +100,21 @@ async def test_head_says_what_get_says(url: str) -> None:
     writer.close()
     await writer.wait_closed()
     assert sorted(headers(head).split(b"\r\n")) == sorted(headers(got).split(b"\r\n"))
+
+
+async def test_a_held_page_is_for_keys_in_force_and_no_player_s(url: str, site: Site) -> None:
+    made = (await site.post("/api/keys", {"kind": "server", "name": "short"}, "admin")).json()
+    path = (PAGE % 7).decode()
+    async with httpx.AsyncClient(base_url=url) as client:
+
+        async def status(credential: str) -> tuple[int, str]:
+            answer = await client.get(path, headers={"Authorization": f"Bearer {credential}"})
+            return answer.status_code, answer.headers["cache-control"]
+
+        assert [await status(made["key"]) for _ in range(2)] == [(200, SHARED)] * 2
+        assert [await status(await site.token("ann")) for _ in range(2)] == [(200, "private, no-store")] * 2
+        assert (await site.delete(f"/api/keys/{made['id']}", "admin")).status_code == 204
+        assert (await status(made["key"]))[0] == 401
 
 
 @pytest.mark.parametrize(

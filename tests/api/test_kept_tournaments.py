@@ -1,11 +1,15 @@
 """Tournaments and prizes that a process remembers: read once, and never after a change that it hears of."""
 
+import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from grandstand.operations import answer_cache
 from tests.api.conftest import Site
 from tests.api.tournament_steps import HOUR, create, run, score, set_clock
 from tests.support.core import NOON
@@ -84,6 +88,87 @@ async def test_a_private_tournament_is_hidden_as_soon_as_it_is_heard_of(keeping_
     await keeping_site.hear()
     for suffix in ("", "/leaderboard"):
         assert (await keeping_site.get(path + suffix)).status_code == 401
+
+
+@pytest.fixture
+def pages(keeping_site: Site, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a page of a tournament was read."""
+    counts: Counter[str] = Counter()
+    reader = keeping_site.services.tournament_ranks
+    monkeypatch.setattr(reader, "page", counted(reader.page, counts, "page"))
+    return counts
+
+
+async def scored(site: Site, name: str) -> None:
+    await score(site, name, "bob", 50)
+
+
+async def banned(site: Site, name: str) -> None:
+    assert (await site.post("/api/players/pat/ban", {"reason": "bot"}, "server")).status_code == 200
+
+
+async def renamed(site: Site, name: str) -> None:
+    assert (await site.put("/api/players/pat", {"display_name": name})).status_code == 200
+
+
+async def prolonged(site: Site, name: str) -> None:
+    changed = {"ends_at": (NOON + 3 * HOUR).isoformat()}
+    answer = await site.client.patch(f"/api/tournaments/{name}", json=changed, headers=site.headers("server"))
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("change", [scored, renamed, prolonged, banned])
+async def test_a_page_of_ranks_is_kept_until_something_changes(
+    keeping_site: Site, pages: Counter[str], change: Callable[[Site, str], Awaitable[None]]
+) -> None:
+    name = f"kept-{change.__name__}"
+    path = await create(keeping_site, name)
+    await run(keeping_site)
+    for user, points in (("pat", 10), ("bob", 5)):
+        await score(keeping_site, name, user, points)
+    await keeping_site.core.refresh()
+    await keeping_site.hear()
+    paths = [f"{path}/leaderboard", f"{path}/leaderboard?limit=1&occurrence=1", f"{path}/leaderboard?user_id=pat"]
+    before = [await keeping_site.get(each) for _ in range(2) for each in paths][len(paths) :]
+    pages.clear()
+    for who in (None, "client", "server"):
+        again = [await keeping_site.get(each, who) for each in paths]
+        assert [each.content for each in again] == [each.content for each in before]
+    assert pages["page"] == 0
+    own = await keeping_site.get(paths[0], await keeping_site.token("bob"))
+    assert own.json()["user"]["user_id"] == "bob"
+    assert own.headers["cache-control"] == "private, no-store"
+    assert pages["page"] == 1, "an answer with an own entry is nobody else's"
+    await change(keeping_site, name)
+    await keeping_site.core.refresh()
+    await keeping_site.hear()
+    for each, old in zip(paths, before, strict=True):
+        new = await keeping_site.get(each, headers={"If-None-Match": old.headers["etag"]})
+        assert new.status_code == 200, each
+        assert new.content != old.content, each
+
+
+async def test_a_page_of_ranks_is_no_older_than_the_stated_age(
+    keeping_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"{await create(keeping_site, 'kept-age')}/leaderboard"
+    await run(keeping_site)
+    await score(keeping_site, "kept-age", "eve", 10)
+    await keeping_site.hear()
+    now = time.monotonic()
+    monkeypatch.setattr(answer_cache, "time", SimpleNamespace(monotonic=lambda: now))
+    # Nobody hears of changes of the board from here on.
+    monkeypatch.setattr(keeping_site.services.tournament_ranks, "generation", lambda *_: 1)
+
+    async def total() -> int:
+        found: int = (await keeping_site.get(path)).json()["total"]
+        return found
+
+    assert await total() == 1
+    await score(keeping_site, "kept-age", "bob", 5)
+    assert await total() == 1
+    now += keeping_site.services.settings.read_cache_seconds
+    assert await total() == 2
 
 
 async def test_a_claim_is_seen_by_the_next_read(

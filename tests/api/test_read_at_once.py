@@ -12,6 +12,7 @@ import pytest
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from grandstand.api.app import build_app
+from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.limits_in_force import RateLimits
 from grandstand.storage.rate_limits import RateLimitStore
@@ -22,7 +23,8 @@ from tests.support.holding import hold
 from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
-RANK = "/api/leaderboards/global/users/%s"
+PAGE = "/api/leaderboards/global"
+RANK = f"{PAGE}/users/%s"
 
 
 class Watched:
@@ -83,6 +85,21 @@ async def test_both_ways_give_the_same_answer(site: Site) -> None:
         (secret % "ann", ben, b"", 403),
         (secret % "ann", None, b"", 401),
         ("/api/tournaments/none/users/ann", None, b"", 404),
+        ("/api/tournaments/none/leaderboard", None, b"", 404),
+        ("/api/tournaments/none/leaderboard?occurrence=x&limit=y", "server", b"", 404),
+        (PAGE, None, b"", 200),
+        (PAGE, "server", b"If-None-Match: *\r\n", 304),
+        (PAGE, ben, b"", 200),
+        (f"{PAGE}?limit=0", "client", b"", 422),
+        (PAGE.replace("global", "secret"), "server", b"", 200),
+        (PAGE.replace("global", "secret"), ben, b"", 403),
+        (PAGE.replace("global", "none"), None, b"", 404),
+        ("/api/prizes?user_id=ann", "server", b"", 200),
+        ("/api/prizes?user_id=ann", ann, b"", 200),
+        ("/api/prizes?user_id=ann", ben, b"", 403),
+        ("/api/prizes?status=lost", "server", b"", 422),
+        ("/api/prizes", "client", b"", 403),
+        ("/api/prizes", None, b"", 401),
     ]
     async with open_door(site) as (url, app):
         for path, who, more, status in cases:
@@ -155,6 +172,56 @@ async def test_answers_keep_their_order_and_a_client_that_left_harms_nobody(
         writer.close()
     assert re.findall(rb'"rank":(\d)', answers) == [b"1", b"2"]
     assert answers.endswith(b'{"status":"ok"}')
+
+
+@pytest.fixture
+def kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the process believe that it would hear of changes, and that there are none."""
+    monkeypatch.setattr(site.core.reader, "generation", lambda *_: 1)
+
+
+@pytest.mark.usefixtures("kept")
+async def test_all_who_come_while_a_page_is_rendered_are_given_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await score(site, ann=5)
+    may_end = hold(monkeypatch, site.core.reader, "page")
+    asked = [read(PAGE), read(PAGE, "server"), read(PAGE, more=b"If-None-Match: *\r\n"), read(PAGE, "nonsense")]
+    async with open_door(site, rate_limit_anonymous_requests=100_000) as (url, app):
+        answers = [asyncio.create_task(raw(url, each + LAST)) for each in asked]
+        # Whoever guesses waits for nothing; when it has its answer, the others have been read, too.
+        assert first(await answers[3])[0][0].startswith(b"HTTP/1.1 401 ")
+        may_end.set()
+        plain, keyed, unchanged = [first(answer) for answer in await asyncio.gather(*answers[:3])]
+        assert app.asked == len(asked), "only the last request of each connection came by ASGI"
+    assert [lines[0] for lines, _ in (plain, keyed, unchanged)] == [
+        b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK", b"HTTP/1.1 304 Not Modified"
+    ]  # fmt: skip
+    assert plain[1] == keyed[1] != b""
+
+
+@pytest.mark.usefixtures("kept")
+async def test_a_page_that_is_hidden_while_it_is_rendered_is_given_to_nobody(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.core.define("hiding")
+    visibility = site.core.reader.visibility
+    may_end, is_first = asyncio.Event(), True
+
+    async def hidden(key: str) -> Visibility:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            return await visibility(key)
+        await may_end.wait()
+        return "private"
+
+    monkeypatch.setattr(site.core.reader, "visibility", hidden)
+    async with open_door(site) as (url, _):
+        path = PAGE.replace("global", "hiding")
+        answers = [asyncio.create_task(raw(url, read(path) + LAST)) for _ in range(3)]
+        await raw(url, LAST)
+        may_end.set()
+        found = [first(answer)[0][0] for answer in await asyncio.gather(*answers)]
+    assert found == [b"HTTP/1.1 401 Unauthorized"] * 3
 
 
 async def test_a_stop_waits_for_the_answer(site: Site, slow_index: asyncio.Event) -> None:

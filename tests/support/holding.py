@@ -11,9 +11,9 @@ def hold(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> asyncio.E
     is_free = asyncio.Event()
     call = getattr(owner, name)
 
-    async def held(*arguments: Any) -> Any:
+    async def held(*arguments: Any, **more: Any) -> Any:
         await is_free.wait()
-        return await call(*arguments)
+        return await call(*arguments, **more)
 
     monkeypatch.setattr(owner, name, held)
     return is_free

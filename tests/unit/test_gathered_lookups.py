@@ -1,0 +1,92 @@
+"""Look-ups share calls: all of a turn, then those that come while a call is under way, which delays nobody for long."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from grandstand.storage.gathered_lookups import CALL_WEIGHT_MAX, LINGER_SECONDS, LOOK_UP_WEIGHT, GatheredLookups
+
+pytestmark = pytest.mark.anyio
+USUAL_MAX = CALL_WEIGHT_MAX // LOOK_UP_WEIGHT
+
+
+class Engine:
+    """Answers with what it was asked, once the test lets it; remembers its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[Sequence[str]] = []
+        self.gates: list[asyncio.Event] = []
+        self.is_slow = False
+        self.lookups: GatheredLookups[str, str, str] = GatheredLookups(self.ask)
+
+    async def ask(self, place: str, asked: Sequence[str]) -> dict[str, str]:
+        self.calls.append(asked)
+        self.gates.append(asyncio.Event())
+        if self.is_slow:
+            await self.gates[-1].wait()
+        if "bad" in asked:
+            raise ZeroDivisionError
+        return {each: f"{place} {each}" for each in asked}
+
+    async def begun(self, calls: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.calls) < calls:
+                await asyncio.sleep(0)
+
+
+async def test_all_of_a_turn_share_a_call_and_one_question_is_asked_once() -> None:
+    engine = Engine()
+    asked = [engine.lookups.find("a", name) for name in ("x", "y", "x")]
+    assert await asyncio.gather(*asked, engine.lookups.find("b", "x")) == ["a x", "a y", "a x", "b x"]
+    assert engine.calls == [["x", "y"], ["x"]]
+
+
+async def test_who_comes_while_a_call_is_under_way_leaves_when_it_is_back() -> None:
+    engine = Engine()
+    engine.is_slow = True
+    first = engine.lookups.find("a", "first")
+    await engine.begun(1)
+    late = [engine.lookups.find("a", name) for name in ("x", "y")]
+    engine.is_slow = False
+    engine.gates[0].set()
+    assert await asyncio.gather(first, *late) == ["a first", "a x", "a y"]
+    assert engine.calls == [["first"], ["x", "y"]]
+
+
+async def test_a_call_that_does_not_come_back_delays_nobody_for_long() -> None:
+    engine = Engine()
+    engine.is_slow = True
+    stuck = engine.lookups.find("a", "stuck")
+    await engine.begun(1)
+    engine.is_slow = False
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
+    assert await engine.lookups.find("a", "late") == "a late"
+    assert loop.time() - began_at >= LINGER_SECONDS / 2
+    assert not stuck.done()
+    engine.gates[0].set()
+    assert await stuck == "a stuck"
+
+
+async def test_a_call_takes_so_much_and_the_rest_takes_another() -> None:
+    engine = Engine()
+    names = [str(number) for number in range(USUAL_MAX + 3)]
+    assert await asyncio.gather(*(engine.lookups.find("a", name) for name in names)) == [f"a {name}" for name in names]
+    assert [len(call) for call in engine.calls] == [USUAL_MAX, 3]
+
+
+async def test_a_failure_reaches_all_who_share_it_and_nobody_else() -> None:
+    engine = Engine()
+    asked = [engine.lookups.find("a", name) for name in ("bad", "good")]
+    for each in asked:
+        with pytest.raises(ZeroDivisionError):
+            await each
+    assert await engine.lookups.find("a", "good") == "a good"
+
+
+async def test_one_who_leaves_takes_nothing_from_the_others() -> None:
+    engine = Engine()
+    gone, here = engine.lookups.find("a", "gone"), engine.lookups.find("a", "here")
+    gone.cancel()
+    assert await here == "a here"
