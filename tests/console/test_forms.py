@@ -122,7 +122,9 @@ class Fields(HTMLParser):
         found = dict(attrs)
         name = found.get("name") or ""
         if tag in ("input", "select", "textarea"):
-            self.values.setdefault(name, []).append(found.get("value") or "")
+            held = self.values.setdefault(name, [])
+            if found.get("type") != "checkbox" or "checked" in found:
+                held.append(found.get("value") or "")
             if "aria-invalid" in found:
                 self.invalid[name] = (found.get("aria-describedby") or "").split()
             self._area = name if tag == "textarea" else ""
@@ -149,7 +151,7 @@ class Fields(HTMLParser):
 
     def sent(self) -> dict[str, str]:
         """What a browser would send of a page with one form."""
-        return {name: values[0] for name, values in self.values.items()}
+        return {name: values[0] for name, values in self.values.items() if values}
 
     def message(self, name: str) -> str:
         """What is said beside a field; empty when nothing is."""
@@ -193,6 +195,20 @@ async def test_what_is_wrong_stands_beside_its_field_and_the_rest_is_kept(held: 
                 assert ("" if other in form.secret else text) in shown.values[other], other
             for secret in form.secret:
                 assert f'"{sent[secret]}"' not in answer.text
+
+
+async def test_boxes_that_were_ticked_count_and_stay_ticked(held: Door) -> None:
+    ticked = ["events:read", "prizes:write"]
+    form = {"kind": "server", "scopes": ticked}
+    async with await held.enter("ann") as client:
+        token = {"form_token": await token_of(client)}
+        refused = await client.post("/console/keys", data={**form, "name": LONG, **token})
+        assert refused.status_code == 422
+        assert Fields(refused.text).values["scopes"] == ticked
+        made = await client.post("/console/keys", data={**form, "name": "two scopes", **token})
+        assert made.status_code == 200
+        assert ">events:read prizes:write<" in made.text
+        assert Fields(made.text).values["scopes"] == []
 
 
 @pytest.mark.parametrize("address", LOOKS)

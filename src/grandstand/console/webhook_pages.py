@@ -15,8 +15,8 @@ from grandstand.operations.webhook_views import DeliveryList, WebhookCreated
 _PATH = "/console/webhooks"
 FIELDS = (
     FormField("url", "URL", hint="https://…", is_required=True),
-    FormField("event_types", "Event types", "words", f"Empty for all: {' '.join(EVENT_TYPES)}"),
     FormField("description", "Description"),
+    FormField("event_types", "Event types", "choices", "None ticked for all", EVENT_TYPES),
 )
 FILTERS = (FormField("status", "Status", "select", choices=("", *DELIVERY_STATUSES)),)
 
