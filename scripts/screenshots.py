@@ -214,6 +214,8 @@ def take(browser: Browser, url: str, folder: Path, name: str, path: str) -> int:
     for look in LOOKS:
         page = console_page(browser, url, look)
         page.goto(url + path, wait_until="load")
+        # A report may still be counted when its page is there.
+        page.locator("#report[hx-get]").wait_for(state="detached")
         shoot(page, folder, name, look)
     return len(LOOKS)
 

@@ -92,6 +92,7 @@ def test_a_board_from_its_form_to_scores_that_arrive_by_themselves(console: Cons
     page.get_by_label("Find a player by id").fill("ada")
     page.get_by_role("button", name="Show").click()
     expect(page.locator("tr.is-own")).to_contain_text("ada")
+    expect(page.locator("tr.is-own").get_by_role("button", name="Remove")).to_be_visible()
     # The viewer is in India, half an hour off UTC's hours.
     time = page.locator("tr.is-own time")
     utc = re.match(r"\d{4}-\d\d-\d\d (\d\d:\d\d)", time.get_attribute("title") or "")
@@ -99,9 +100,16 @@ def test_a_board_from_its_form_to_scores_that_arrive_by_themselves(console: Cons
     there = datetime.strptime(utc[1], "%H:%M") + timedelta(hours=5, minutes=30)  # noqa: DTZ007
     expect(time).to_contain_text(f"{there:%H:%M}")
 
+    # From an event to the place that it led to.
+    page.goto(console.url + "/console/events?user_id=ada")
+    page.locator("td.scored p", has_text="1,200").get_by_role("link", name="Sprint").click()
+    expect(page.locator("tr.is-own")).to_contain_text("1,200")
+
     page.goto(console.url + "/console/leaderboards/sprint")
     confirm(page, "Reset", "Reset the board")
-    expect(page.get_by_text("Nobody has a score here yet.")).to_be_visible()
+    for shown in (page, public):
+        expect(shown.get_by_text("Nobody has a score here yet.")).to_be_visible(timeout=WAIT)
+    expect(public.locator("tbody tr")).to_have_count(0)
     confirm(page, "Delete", "Delete the board")
     expect(page.get_by_text("Deleted.")).to_be_visible()
 
@@ -143,6 +151,7 @@ def test_a_tournament_from_its_form_to_the_claim(console: Console, ann: Watched)
     expect(row).to_contain_text("500 coins")
     row.get_by_role("button", name="Claim").click()
     expect(page.get_by_text("Claimed.")).to_be_visible()
+    expect(page.get_by_label("Tournament")).to_have_value("cup")
     page.locator("tr", has_text="ada").get_by_role("button", name="Void").click()
     page.get_by_role("dialog").get_by_role("button", name="Void the prize").click()
     expect(page.get_by_text("Voided.")).to_be_visible()
@@ -234,10 +243,11 @@ def test_the_overview_follows_by_itself(console: Console, ann: Watched) -> None:
     expect(page.locator("#live-sign.is-on")).to_be_visible(timeout=WAIT)
     today = page.locator(".tile", has_text="Players today").locator("dd")
     expect(today).to_have_text(re.compile(r"[1-9]"), timeout=WAIT)
+    # Whoever reads the table stays where they are, and reads on.
     page.get_by_text("As a table").click()
-    page.locator("h1").click()
     before = page.locator("tbody tr").first.inner_text()
     expect(page.locator("tbody tr").first).not_to_have_text(before, timeout=WAIT)
+    expect(page.locator("summary")).to_be_focused()
     assert httpx.get(console.url + "/console/live", timeout=30).status_code == 401
 
 
@@ -269,7 +279,8 @@ def test_keys_and_webhooks_are_made_shown_once_and_taken_back(console: Console, 
     page.goto(console.url + "/console/webhooks")
     page.get_by_role("button", name="Test").click()
     expect(page.get_by_text("A test event is on its way.")).to_be_visible()
-    expect(page.get_by_role("region", name="Deliveries")).to_contain_text("webhook.test")
+    delivery = page.get_by_role("region", name="Deliveries").locator("tr", has_text="webhook.test")
+    expect(delivery).to_contain_text("http://127.0.0.1:9/hook")
     confirm(page, "Delete", "Delete the webhook")
     expect(page.get_by_text("No webhook yet.")).to_be_visible()
 
@@ -310,7 +321,7 @@ def test_dead_letters_are_read_replayed_and_deleted_by_keyboard(console: Console
     eventually(lambda: len(console.api("GET", "/api/dead-letters?status=dead")["dead_letters"]) == 2, 60)
     page.goto(console.url + "/console/dead-letters")
     page.get_by_label("Tick all").check()
-    page.get_by_role("button", name="Delete the ticked").click()
+    confirm(page, "Delete the ticked", "Delete them")
     expect(page.get_by_text("There are none.")).to_be_visible()
 
 

@@ -148,6 +148,21 @@ def by_field(errors: Sequence[FieldError], fields: Sequence[FormField]) -> dict[
     return {name: "; ".join(messages) for name, messages in told.items()}
 
 
+async def find_wrong(
+    values: dict[str, Any], wrong: list[FieldError], check: Callable[[dict[str, Any]], Awaitable[object]]
+) -> list[FieldError]:
+    """Return what `check` says beside `wrong`, which are no values at all: one refusal names every field."""
+    named = {error.path for error in wrong}
+    try:
+        await check(values)
+    except InvalidError as error:
+        return [*wrong, *(each for each in error.errors if each.path.partition(".")[0].partition("[")[0] not in named)]
+    except GrandstandError:
+        # What contradicts what is kept is told once every value is one.
+        return wrong
+    return wrong
+
+
 async def check_as_typed(
     form: Form, fields: Sequence[FormField], check: Callable[[dict[str, Any]], Awaitable[object]]
 ) -> Reply:
