@@ -11,9 +11,7 @@ from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.operations.read_events import EventList, StoredEvent
-
-_TRACES_MAX = 8
-"""An event type may feed thousands of boards; a row shows a few."""
+from grandstand.operations.trace_events import TRACES_MAX
 
 FILTERS = (
     FormField("user_id", "Player's id"),
@@ -41,7 +39,7 @@ async def get_events(visit: Visit) -> Reply:
 
 def traced(visit: Visit, events: Sequence[StoredEvent]) -> dict[str, Any]:
     """Return what `event_rows.html` shows beside each event: the boards on which it scores."""
-    return {"traces": {event.id: visit.services.tracer.trace(event) for event in events}, "traces_max": _TRACES_MAX}
+    return {"traces": {event.id: visit.services.tracer.trace(event) for event in events}, "traces_max": TRACES_MAX}
 
 
 async def _find(visit: Visit) -> EventList:

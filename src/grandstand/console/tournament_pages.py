@@ -49,6 +49,9 @@ OTHERS = (
     FormField("claim_days", "Days to claim", "integer"),
     FormField("prizes", "Prizes", "prizes", "One a line: 1 coins 500 · 2-10 coins 100 · top 5% badge 1"),
 )
+ALL = (ID, *OTHERS[:3], *RULES[:-1], *OTHERS[3:-1], RULES[-1], OTHERS[-1])
+"""A new tournament: what it is called and when, what counts, who takes part, and what they get."""
+
 JOIN = (FormField("user_id", "Enter a player by id", is_required=True),)
 NEW = {"event_type": "game_ended", "operator": "best", "field": "score", "order": "desc", "join": "open",
        "visibility": "public", "claim_days": "30"}  # fmt: skip
@@ -116,29 +119,27 @@ async def _show(visit: Visit, refusal: GrandstandError | None = None) -> Reply:
 
 async def get_new(visit: Visit) -> Reply:
     """Show the form of a new tournament."""
-    fields = (ID, *RULES, *OTHERS)
-    return page(visit, "tournament_form.html", item=None, fields=fields, typed=NEW, errors={})
+    return page(visit, "tournament_form.html", item=None, fields=ALL, typed=NEW, errors={})
 
 
 async def post_new(visit: Visit) -> Reply:
     """Make a tournament."""
-    fields = (ID, *RULES, *OTHERS)
-    values, wrong = read_fields(visit.form, fields)
+    values, wrong = read_fields(visit.form, ALL)
     if wrong:
         wrong = await find_wrong(values, wrong, lambda values: _check_new(visit, values))
-        return _again(visit, None, fields, InvalidError(wrong))
+        return _again(visit, None, ALL, InvalidError(wrong))
     try:
         made = await visit.services.api.tournaments.create(msgspec.json.encode(values))
     except ConflictError as error:
-        return _again(visit, None, fields, InvalidError([FieldError("id", error.detail)]))
+        return _again(visit, None, ALL, InvalidError([FieldError("id", error.detail)]))
     except InvalidError as error:
-        return _again(visit, None, fields, error)
+        return _again(visit, None, ALL, error)
     return redirect(f"/console/tournaments/{made.id}", note="created")
 
 
 async def post_check_new(visit: Visit) -> Reply:
     """Say what is wrong with a tournament that is being typed."""
-    return await check_as_typed(visit.form, (ID, *RULES, *OTHERS), lambda values: _check_new(visit, values))
+    return await check_as_typed(visit.form, ALL, lambda values: _check_new(visit, values))
 
 
 async def post_check(visit: Visit) -> Reply:

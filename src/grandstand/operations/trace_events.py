@@ -1,5 +1,6 @@
 """Says what stored events are worth, and on which boards: the way from an event to the ranks that it led to."""
 
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -12,6 +13,9 @@ from grandstand.domain.scores import UnrankedError
 from grandstand.operations.catalog import LeaderboardCatalog, ScoredBoard
 from grandstand.operations.read_events import StoredEvent
 from grandstand.operations.score_events import value_of
+
+TRACES_MAX = 8
+"""Boards that are named for one event: a type may feed thousands."""
 
 _NO_PAYLOAD = msgspec.Raw(b"{}")
 _decode_payload = msgspec.json.Decoder().decode
@@ -38,7 +42,7 @@ class EventTracer:
         self._catalog = catalog
 
     def trace(self, event: StoredEvent) -> list[Trace]:
-        """Return what an event is worth by the rules in force.
+        """Return what an event is worth by the rules in force, on `TRACES_MAX` boards and one more at most.
 
         Whether it decides its player's score is up to the player's other events; whether the player was banned, taken
         off or held back meanwhile is not asked.
@@ -46,11 +50,9 @@ class EventTracer:
         if not self._catalog.takes(event.event_type):
             return []
         payload = _decode_payload(event.payload)
-        return [
-            _trace(target, event, payload)
-            for target in self._catalog.fed_by(event.event_type, payload)
-            if self._catalog.is_in_force(target.board)
-        ]
+        fed = self._catalog.fed_by(event.event_type, payload)
+        in_force = (target for target in fed if self._catalog.is_in_force(target.board))
+        return [_trace(target, event, payload) for target in islice(in_force, TRACES_MAX + 1)]
 
 
 def _trace(target: ScoredBoard, event: StoredEvent, payload: object) -> Trace:

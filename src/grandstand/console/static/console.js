@@ -21,6 +21,20 @@ function showSlots() {
   }
 }
 
+// Times are typed in UTC; what they are where the viewer is stands below, unless that is the same.
+function sayLocalTime(input) {
+  const note = document.createElement("p");
+  note.className = "hint";
+  input.parentElement.append(note);
+  const say = () => {
+    const moment = new Date(`${input.value}Z`);
+    const isElsewhere = !Number.isNaN(moment.getTime()) && moment.getTimezoneOffset() !== 0;
+    note.textContent = isElsewhere ? `${zoned.format(moment)} where you are` : "";
+  };
+  input.addEventListener("input", say);
+  say();
+}
+
 // On narrow screens a table of many columns is shown as cards, and each cell says by itself what it is. Its parts are
 // named, since what is not laid out as a table is none to a screen reader.
 function dress(root) {
@@ -174,6 +188,7 @@ function begin() {
   document.documentElement.classList.add("has-script");
   showTimes(document);
   showSlots();
+  document.querySelectorAll("input[type=datetime-local]").forEach(sayLocalTime);
   dress(document);
   document.querySelectorAll("[data-live]").forEach(listen);
   const menu = document.getElementById("menu");
