@@ -481,6 +481,7 @@ def test_what_was_held_is_released_and_a_player_is_exported(console: Console, an
     expect(page.locator("tbody tr")).to_contain_text("5,000")
     page.get_by_role("link", name="Look at the event").click()
     expect(page.locator("td.wide pre", has_text="5000")).to_have_count(1)
+    expect(page.locator("td.scored", has_text="held, score too high")).to_have_count(1)
     page.go_back()
     page.get_by_label("Tick all").check()
     page.get_by_role("button", name="Release the ticked").click()

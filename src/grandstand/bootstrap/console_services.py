@@ -22,6 +22,7 @@ from grandstand.operations.watch_load import LoadWatch
 from grandstand.storage.event_stream import EventStream
 from grandstand.storage.operators import OperatorStore
 from grandstand.storage.postgres import Database
+from grandstand.storage.quarantine import QuarantineStore
 from grandstand.storage.replay_requests import ReplayRequests
 from grandstand.storage.sent_forms import SentForms
 from grandstand.storage.tournaments import TournamentStore
@@ -54,7 +55,7 @@ def build_console_services(
         lab_reports=LabReports(settings.lab_reports_dir),
         cards=CardDrawer(services),
         calendar=TournamentCalendar(services.reads, tournaments),
-        tracer=EventTracer(catalog),
+        tracer=EventTracer(services.reads, catalog, QuarantineStore()),
         sent_forms=SentForms(valkey, settings.valkey_prefix),
         replays=ReplayJobs(ReplayRequests(valkey, settings.valkey_prefix)),
     )

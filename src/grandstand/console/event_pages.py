@@ -33,13 +33,13 @@ async def get_events(visit: Visit) -> Reply:
         found=found,
         filters=filters,
         typed=filters.typed,
-        **traced(visit, found.events),
+        **await traced(visit, found.events),
     )
 
 
-def traced(visit: Visit, events: Sequence[StoredEvent]) -> dict[str, Any]:
+async def traced(visit: Visit, events: Sequence[StoredEvent]) -> dict[str, Any]:
     """Return what `event_rows.html` shows beside each event: the boards on which it scores."""
-    return {"traces": {event.id: visit.services.tracer.trace(event) for event in events}, "traces_max": TRACES_MAX}
+    return {"traces": await visit.services.tracer.trace(events), "traces_max": TRACES_MAX}
 
 
 async def _find(visit: Visit) -> EventList:

@@ -82,7 +82,7 @@ async def _show(visit: Visit, wanted: str | None, refusal: GrandstandError | Non
         wanted=wanted,
         player=player,
         events=events,
-        **traced(visit, events),
+        **await traced(visit, events),
         missing=missing,
         errors=told,
         typed=visit.form.values(),
