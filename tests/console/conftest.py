@@ -190,4 +190,4 @@ async def door(
         operators = services.operators
         for name, role in ROLES.items():
             await operators.add(name, role, PASSWORD)
-        yield Door(ConsoleApp(services, site.app), services)
+        yield Door(ConsoleApp(services, site.app), services, site)

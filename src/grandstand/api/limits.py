@@ -13,6 +13,7 @@ Admin keys and the two health checks of load balancers count nowhere.
 from asyncio import Future
 from collections.abc import Awaitable
 from functools import lru_cache, reduce
+from math import ceil
 
 from litestar.types import HTTPScope, Message, Send
 
@@ -23,8 +24,14 @@ from grandstand.api.replies import Headers
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
 from grandstand.domain.rate_limits import RateLimit, Verdict
-from grandstand.operations.limited_subjects import seconds_left
+from grandstand.operations.limited_subjects import SUBJECTS_MAX, Subject
 from grandstand.telemetry import metrics
+
+_READERS_MAX = SUBJECTS_MAX
+"""Readers, by what their requests say, whose counts are found at once."""
+
+_FORWARDED_KEPT_MAX = 128
+"""Bytes of `X-Forwarded-For` that are remembered for that: more than a few proxies write."""
 
 EXEMPT = frozenset(("/api/health/live", "/api/health/ready"))
 
@@ -75,6 +82,8 @@ class Readers:
         self._limit = limit = services.limiter.limits.anonymous
         self._lines = b"" if limit is None else _lines(limit)
         self._name = naming_peers(services.settings.trusted_proxies)
+        self._known: dict[tuple[str, bytes], Subject] = {}
+        self._times_forgotten = 0
 
     def admit_at_once(self, peer: str, forwarded: bytes, now: float) -> bytes | None:
         """Count a request that came `now` (monotonic); return the lines of its headers.
@@ -84,10 +93,24 @@ class Readers:
         limit = self._limit
         if limit is None:
             return b""
-        subject = self._limiter.take_at_once(limit, self._name(peer, forwarded), 1, now)
+        limiter = self._limiter
+        if self._times_forgotten != limiter.times_forgotten:
+            self._times_forgotten = limiter.times_forgotten
+            self._known.clear()
+        # One look-up leads from what a request says to what is counted: of many clients each one costs a cache line.
+        subject = self._known.get((peer, forwarded))
         if subject is None:
-            return None
-        return self._lines % (limit.quota - subject.used, seconds_left(subject, now))
+            subject = self._meet(limit, peer, forwarded, now)
+        left = limiter.take_at_once(subject, 1, now)
+        return None if left is None else self._lines % (left, ceil(subject.ends_at - now))
+
+    def _meet(self, limit: RateLimit, peer: str, forwarded: bytes, now: float) -> Subject:
+        subject = self._limiter.find(limit, self._name(peer, forwarded), now)
+        if len(forwarded) <= _FORWARDED_KEPT_MAX:
+            if len(self._known) >= _READERS_MAX:
+                self._known.clear()
+            self._known[peer, forwarded] = subject
+        return subject
 
 
 def admit_events_at_once(principal: Principal, services: Services, events: int) -> bool:
