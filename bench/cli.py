@@ -34,6 +34,7 @@ from bench.rows import (
     settlement,
     single_events,
     stages,
+    starting,
     top_reads,
     whole_path,
 )
@@ -54,6 +55,7 @@ ROWS: dict[str, Callable[[Suite], Awaitable[list[Row]]]] = {
     "growth": growth.measure,
     "retention": retention.measure,
     "live": live.measure,
+    "starting": starting.measure,
 }
 WORKERS = 2
 PLAYERS_MIN = 1_000

@@ -9,7 +9,7 @@ read, on uvloop. Its own limit is a row of every run ("generator ceiling": the s
 does nothing), and product and ceiling of a row always face the same generator with the same requests.
 
 Closed loop: a connection sends its next request when the answer to the last has come, so rates are those of saturated
-connections. Latencies under light load are measured elsewhere, with arrivals that wait for nobody (rows/latency.py).
+connections. Latencies are measured with arrivals that wait for nobody: `LoadOrder.per_second`, and rows/latency.py.
 """
 
 import asyncio
@@ -24,11 +24,22 @@ import uvloop
 
 from bench.workload import Workload, batches, body_of
 from grandstand.lab.http_connection import HttpConnection, request_of
+from grandstand.lab.sender import Sender
+
+_ANSWERS_SECONDS = 30.0
+"""How long the last answers are waited for; what has none by then counts as one of status 0."""
+
+_TICK_SECONDS = 0.001
+"""Waking up for each request would cost more than sending it; what is late by that counts as waiting."""
 
 
 @dataclass(frozen=True)
 class LoadOrder:
-    """What to send. Either each of `requests` over and over for `seconds`, or events made from `seed`, each once."""
+    """What to send. Either each of `requests` over and over for `seconds`, or events made from `seed`, each once.
+
+    With `per_second` requests are due at fixed times, whether or not earlier ones were answered (open loop), latencies
+    count from when they were due, and `connections` is how many may be open at most.
+    """
 
     host: str
     port: int
@@ -40,6 +51,7 @@ class LoadOrder:
     seed: int = 0
     events: int = 0
     batch_size: int = 1
+    per_second: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,27 @@ def prepare_load(order: LoadOrder) -> Callable[[], LoadResult]:
             request_of("POST", "/api/events", key=order.key, body=body_of(batch))
             for batch in batches(made, order.batch_size)
         )
-    return lambda: uvloop.run(_send(order, requests))
+    send = _send_when_due if order.per_second else _send
+    return lambda: uvloop.run(send(order, requests))
+
+
+async def _send_when_due(order: LoadOrder, requests: tuple[bytes, ...]) -> LoadResult:
+    answers: Counter[int] = Counter()
+    latencies_ms = array("d")
+
+    def answered(_: None, status: int, _body: bytes, seconds: float) -> None:
+        answers[status] += 1
+        latencies_ms.append(seconds * 1000)
+
+    async with Sender(order.host, order.port, order.connections) as sender:
+        began_at = time.monotonic()
+        for number, request in enumerate(requests):
+            due_at = began_at + number / order.per_second
+            while (early_seconds := due_at - time.monotonic()) > 0:
+                await asyncio.sleep(max(early_seconds, _TICK_SECONDS))
+            sender.send(None, request, due_at, answered)
+        await sender.drain(_ANSWERS_SECONDS)
+        return LoadResult(began_at, time.monotonic(), answers, latencies_ms)
 
 
 async def _send(order: LoadOrder, requests: tuple[bytes, ...]) -> LoadResult:

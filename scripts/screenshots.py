@@ -214,6 +214,11 @@ def take(browser: Browser, url: str, folder: Path, name: str, path: str) -> int:
     for look in LOOKS:
         page = console_page(browser, url, look)
         page.goto(url + path, wait_until="load")
+        # A report may still be counted when its page is there.
+        page.locator("#report[hx-get]").wait_for(state="detached")
+        if name == "overview":
+            # The counts of days come with the stream, a moment after the page.
+            page.locator(".tile", has_text="Players today").locator("dd", has_text=re.compile("[1-9]")).wait_for()
         shoot(page, folder, name, look)
     return len(LOOKS)
 

@@ -3,9 +3,14 @@
 The clock runs from the first request until the stream is empty, so a rate that the workers cannot keep up with does not
 count; how far behind they were at most is noted as `lag_max_seconds`. The ceiling is a raw ASGI handler on the same
 server that reads the body and answers 202, under the same load from the same generator.
+
+Then half of that rate comes in at fixed times: `single_accept_p99_ms` is how long an acknowledgement takes, which is
+sent after the disk has the event.
 """
 
 import asyncio
+import statistics
+from dataclasses import replace
 
 from bench.jobs import Job
 from bench.load import LoadResult
@@ -14,6 +19,8 @@ from bench.raw_http import accepting
 from bench.suite import ACCEPTED, Suite, raw_rate, run_load
 
 TARGET = 0.25
+ACCEPT_P99_LIMIT_MS = 20.0
+_PACED_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 
 
@@ -37,7 +44,32 @@ async def measure(suite: Suite) -> list[Row]:
         "events/s", rates, ceilings, "raw ASGI handler, 202", TARGET, cpu_cores=mean_cores(cpu),
         facts={"lag_max_seconds": max(lags), "accept_p99_ms_saturated": round(max(waits_ms), 1)},
     )  # fmt: skip
-    return [row]
+    return [row, await _at_half(suite, statistics.median(rates) / 2)]
+
+
+async def _at_half(suite: Suite, per_second: float) -> Row:
+    suite.say(f"single events, {per_second:,.0f} a second")
+    events = min(suite.plan.single_events * 3, int(per_second * _PACED_SECONDS))
+    order = suite.product_load(events, 1, suite.plan.single_connections)
+    cores: dict[str, float] = {}
+
+    async def watched(job: Job[LoadResult]) -> None:
+        nonlocal cores
+        suite.settle()
+        suite.cpu.start(generator=job.pid)
+        job.begin()
+        await job.result()
+        cores = suite.cpu.stop()
+
+    async with suite.all_stored(events):
+        result = await run_load(replace(order, per_second=per_second), ACCEPTED, watched)
+        await suite.wait_until_drained()
+    p50, p99 = (round(percentile(result.latencies_ms, share), 2) for share in (0.5, 0.99))
+    return Row(
+        "single_accept_p99_ms", f"202 to single events at half of that, {per_second:,.0f}/s, p99", "ms", [p99],
+        limit=ACCEPT_P99_LIMIT_MS, cpu_cores=cores,
+        facts={"events_per_second": round(per_second), "p50_ms": p50, "samples": len(result.latencies_ms)},
+    )  # fmt: skip
 
 
 async def _ceiling(suite: Suite) -> float:

@@ -179,9 +179,15 @@ async def door(
     ) as site:
         core = site.core
         services = build_console_services(
-            site.services, core.database, core.valkey, core.stream, core.tournaments, Passwords(CHEAP)
+            site.services,
+            core.database,
+            core.valkey,
+            core.stream,
+            core.tournaments,
+            core.catalog,
+            Passwords(CHEAP),
         )
         operators = services.operators
         for name, role in ROLES.items():
             await operators.add(name, role, PASSWORD)
-        yield Door(ConsoleApp(services, site.app), services)
+        yield Door(ConsoleApp(services, site.app), services, site)

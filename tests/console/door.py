@@ -8,6 +8,7 @@ from argon2 import PasswordHasher
 
 from grandstand.console.app import ConsoleApp
 from grandstand.console.services import ConsoleServices
+from tests.api.conftest import Site
 
 PASSWORD = "correct horse battery"
 
@@ -18,8 +19,9 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
 class Door:
     """The console in this process, and the sessions that tests share."""
 
-    def __init__(self, app: ConsoleApp, services: ConsoleServices) -> None:
+    def __init__(self, app: ConsoleApp, services: ConsoleServices, site: Site) -> None:
         self.console = services
+        self.site = site
         self.operators = services.operators
         self._transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
         self._cookies: dict[str, str] = {}

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pyotp
 import pytest
 
 import grandstand
+from grandstand.api.problems import RateLimitedError
 from grandstand.console.app import ROUTES
 from grandstand.operations import kept_reports
 from grandstand.operations.analytics_views import Answer
@@ -359,3 +361,49 @@ async def test_a_report_that_is_being_counted_says_so_and_is_asked_for_again(
             assert f'hx-get="{path}?wait=1' in answer.text
         answer = await client.get(path + "/table.csv")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+async def test_pages_are_answered_to_head_and_only_sent_when_they_are_new(door: Door) -> None:
+    async with await door.enter("ann") as client:
+        for path in ("/console", "/boards/global", "/boards/global/card.png", "/boards/-/embed.js"):
+            assert (await client.head(path)).status_code == 200, path
+        assert (await client.get("/boards/-/embed.js")).headers["content-type"] == "text/javascript; charset=utf-8"
+        for path in ("/boards/global", "/boards/global/card.png"):
+            tag = (await client.get(path)).headers["etag"]
+            again = await client.get(path, headers={"If-None-Match": tag})
+            assert (again.status_code, again.content) == (304, b""), path
+
+
+async def test_who_comes_too_often_is_told_so_on_a_page(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: Any) -> None:
+        raise RateLimitedError("Too many requests; try again in 7 seconds.", retry_after=7)
+
+    monkeypatch.setattr("grandstand.console.app.admit_visit", refuse)
+    async with door.client() as client:
+        for accept, kind in (("text/html,*/*;q=0.8", "text/html"), ("*/*", "application/problem+json")):
+            answer = await client.get("/console", headers={"Accept": accept})
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+            assert answer.headers["content-type"].startswith(kind)
+            assert "try again in 7 seconds" in answer.text
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_a_chart_has_no_more_labels_than_there_is_room_for(door: Door) -> None:
+    for _ in range(40):
+        await door.console.load.look()
+    async with await door.enter("vera") as client:
+        picture = (await client.get("/console/charts/events.svg")).text
+    axis = picture.partition('class="axis x"')[2].partition('class="series')[0]
+    assert 2 <= axis.count("<text") <= 6
+
+
+async def test_a_calendar_shows_what_takes_place_on_every_day_that_it_shows(door: Door) -> None:
+    cup = {
+        "id": "spring", "event_type": "none", "operator": "count", "starts_at": "2097-05-02T10:00:00Z",
+        "ends_at": "2097-05-02T12:00:00Z",
+    }  # fmt: skip
+    await door.console.api.tournaments.create(msgspec.json.encode(cup))
+    async with await door.enter("vera") as client:
+        for month in ("2097-04", "2097-05"):
+            shown = (await client.get(f"/console/tournaments/calendar?month={month}")).text
+            assert shown.count('href="/console/tournaments/spring"') == 1, month

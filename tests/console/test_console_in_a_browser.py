@@ -92,6 +92,7 @@ def test_a_board_from_its_form_to_scores_that_arrive_by_themselves(console: Cons
     page.get_by_label("Find a player by id").fill("ada")
     page.get_by_role("button", name="Show").click()
     expect(page.locator("tr.is-own")).to_contain_text("ada")
+    expect(page.locator("tr.is-own").get_by_role("button", name="Remove")).to_be_visible()
     # The viewer is in India, half an hour off UTC's hours.
     time = page.locator("tr.is-own time")
     utc = re.match(r"\d{4}-\d\d-\d\d (\d\d:\d\d)", time.get_attribute("title") or "")
@@ -99,9 +100,16 @@ def test_a_board_from_its_form_to_scores_that_arrive_by_themselves(console: Cons
     there = datetime.strptime(utc[1], "%H:%M") + timedelta(hours=5, minutes=30)  # noqa: DTZ007
     expect(time).to_contain_text(f"{there:%H:%M}")
 
+    # From an event to the place that it led to.
+    page.goto(console.url + "/console/events?user_id=ada")
+    page.locator("td.scored p", has_text="1,200").get_by_role("link", name="Sprint").click()
+    expect(page.locator("tr.is-own")).to_contain_text("1,200")
+
     page.goto(console.url + "/console/leaderboards/sprint")
     confirm(page, "Reset", "Reset the board")
-    expect(page.get_by_text("Nobody has a score here yet.")).to_be_visible()
+    for shown in (page, public):
+        expect(shown.get_by_text("Nobody has a score here yet.")).to_be_visible(timeout=WAIT)
+    expect(public.locator("tbody tr")).to_have_count(0)
     confirm(page, "Delete", "Delete the board")
     expect(page.get_by_text("Deleted.")).to_be_visible()
 
@@ -114,6 +122,9 @@ def test_a_tournament_from_its_form_to_the_claim(console: Console, ann: Watched)
     page.get_by_label("Title").fill("The Cup")
     page.get_by_label("Starts (UTC)").fill(f"{begun:%Y-%m-%dT%H:%M:%S}")
     page.get_by_label("Ends (UTC)").fill(f"{begun - timedelta(hours=1):%Y-%m-%dT%H:%M:%S}")
+    # The viewer is in India.
+    there = begun + timedelta(hours=5, minutes=30)
+    expect(page.locator("p.hint", has_text="where you are").first).to_contain_text(f"{there:%H:%M:%S}")
     page.get_by_label("Prizes").fill("1 coins 500\n2-3 coins")
     # While it is typed, beside what was touched and nowhere else.
     expect(page.locator("#e-prizes")).to_contain_text("line 2")
@@ -143,6 +154,7 @@ def test_a_tournament_from_its_form_to_the_claim(console: Console, ann: Watched)
     expect(row).to_contain_text("500 coins")
     row.get_by_role("button", name="Claim").click()
     expect(page.get_by_text("Claimed.")).to_be_visible()
+    expect(page.get_by_label("Tournament")).to_have_value("cup")
     page.locator("tr", has_text="ada").get_by_role("button", name="Void").click()
     page.get_by_role("dialog").get_by_role("button", name="Void the prize").click()
     expect(page.get_by_text("Voided.")).to_be_visible()
@@ -234,10 +246,11 @@ def test_the_overview_follows_by_itself(console: Console, ann: Watched) -> None:
     expect(page.locator("#live-sign.is-on")).to_be_visible(timeout=WAIT)
     today = page.locator(".tile", has_text="Players today").locator("dd")
     expect(today).to_have_text(re.compile(r"[1-9]"), timeout=WAIT)
+    # Whoever reads the table stays where they are, and reads on.
     page.get_by_text("As a table").click()
-    page.locator("h1").click()
     before = page.locator("tbody tr").first.inner_text()
     expect(page.locator("tbody tr").first).not_to_have_text(before, timeout=WAIT)
+    expect(page.locator("summary")).to_be_focused()
     assert httpx.get(console.url + "/console/live", timeout=30).status_code == 401
 
 
@@ -246,7 +259,7 @@ def test_keys_and_webhooks_are_made_shown_once_and_taken_back(console: Console, 
     page.goto(console.url + "/console/keys")
     page.get_by_role("button", name="Make the key").click()
     expect(page.locator("#e-name")).to_have_text("is needed")
-    page.get_by_label("Name").fill("build server")
+    page.get_by_role("textbox", name="Name").fill("build server")
     page.get_by_role("button", name="Make the key").click()
     key = page.locator(".note pre").inner_text()
     bearer = {"Authorization": f"Bearer {key}"}
@@ -269,7 +282,8 @@ def test_keys_and_webhooks_are_made_shown_once_and_taken_back(console: Console, 
     page.goto(console.url + "/console/webhooks")
     page.get_by_role("button", name="Test").click()
     expect(page.get_by_text("A test event is on its way.")).to_be_visible()
-    expect(page.get_by_role("region", name="Deliveries")).to_contain_text("webhook.test")
+    delivery = page.get_by_role("region", name="Deliveries").locator("tr", has_text="webhook.test")
+    expect(delivery).to_contain_text("http://127.0.0.1:9/hook")
     confirm(page, "Delete", "Delete the webhook")
     expect(page.get_by_text("No webhook yet.")).to_be_visible()
 
@@ -310,7 +324,7 @@ def test_dead_letters_are_read_replayed_and_deleted_by_keyboard(console: Console
     eventually(lambda: len(console.api("GET", "/api/dead-letters?status=dead")["dead_letters"]) == 2, 60)
     page.goto(console.url + "/console/dead-letters")
     page.get_by_label("Tick all").check()
-    page.get_by_role("button", name="Delete the ticked").click()
+    confirm(page, "Delete the ticked", "Delete them")
     expect(page.get_by_text("There are none.")).to_be_visible()
 
 
@@ -346,7 +360,7 @@ def test_a_form_is_filled_in_and_sent_by_keyboard_alone_at_twice_the_size(consol
 def test_a_second_click_and_the_way_back_do_nothing_twice(console: Console, ann: Watched) -> None:
     page = ann.page()
     page.goto(console.url + "/console/keys")
-    page.get_by_label("Name").fill("clicked twice")
+    page.get_by_role("textbox", name="Name").fill("clicked twice")
     page.get_by_role("button", name="Make the key").dblclick()
     expect(page.locator(".note pre")).to_contain_text("gs_")
     made = [key for key in console.api("GET", "/api/keys")["keys"] if key["name"] == "clicked twice"]
@@ -427,6 +441,12 @@ def hostile(console: Console) -> None:
     eventually(lambda: console.api("GET", "/api/dead-letters?status=dead")["dead_letters"], 60)
 
 
+BUTTONS_OUT_OF_VIEW = """() => [...document.querySelectorAll(".scroll td button")]
+  .filter(b => b.checkVisibility())
+  .filter(b => b.getBoundingClientRect().right > b.closest(".scroll").getBoundingClientRect().right)
+  .map(b => b.textContent)"""
+
+
 @pytest.mark.usefixtures("hostile")
 def test_nothing_that_others_wrote_is_run_and_everybody_can_read_every_page(console: Console, ann: Watched) -> None:
     page, axe = ann.page(), Axe()
@@ -439,7 +459,11 @@ def test_nothing_that_others_wrote_is_run_and_everybody_can_read_every_page(cons
         for width in (360, 640):
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is too wide at {width}"
-        page.set_viewport_size({"width": 360 if number % 3 else 1280, "height": 800})
+        page.set_viewport_size({"width": 1280, "height": 800})
+        hidden = page.evaluate(BUTTONS_OUT_OF_VIEW)
+        assert hidden == [], path
+        if number % 3:
+            page.set_viewport_size({"width": 360, "height": 800})
         found = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
         grave = [item for item in found if item["impact"] in ("serious", "critical")]
         serious = [(item["id"], item["nodes"][0]["html"]) for item in grave]
@@ -455,6 +479,10 @@ def test_what_was_held_is_released_and_a_player_is_exported(console: Console, an
     page = ann.page()
     page.goto(console.url + "/console/quarantine?leaderboard=hostile")
     expect(page.locator("tbody tr")).to_contain_text("5,000")
+    page.get_by_role("link", name="Look at the event").click()
+    expect(page.locator("td.wide pre", has_text="5000")).to_have_count(1)
+    expect(page.locator("td.scored", has_text="held, score too high")).to_have_count(1)
+    page.go_back()
     page.get_by_label("Tick all").check()
     page.get_by_role("button", name="Release the ticked").click()
     expect(page.get_by_text("Released: the events count now.")).to_be_visible()

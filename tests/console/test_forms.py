@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 
 from grandstand.console.app import ROUTES
@@ -122,7 +123,9 @@ class Fields(HTMLParser):
         found = dict(attrs)
         name = found.get("name") or ""
         if tag in ("input", "select", "textarea"):
-            self.values.setdefault(name, []).append(found.get("value") or "")
+            held = self.values.setdefault(name, [])
+            if found.get("type") != "checkbox" or "checked" in found:
+                held.append(found.get("value") or "")
             if "aria-invalid" in found:
                 self.invalid[name] = (found.get("aria-describedby") or "").split()
             self._area = name if tag == "textarea" else ""
@@ -149,7 +152,7 @@ class Fields(HTMLParser):
 
     def sent(self) -> dict[str, str]:
         """What a browser would send of a page with one form."""
-        return {name: values[0] for name, values in self.values.items()}
+        return {name: values[0] for name, values in self.values.items() if values}
 
     def message(self, name: str) -> str:
         """What is said beside a field; empty when nothing is."""
@@ -193,6 +196,75 @@ async def test_what_is_wrong_stands_beside_its_field_and_the_rest_is_kept(held: 
                 assert ("" if other in form.secret else text) in shown.values[other], other
             for secret in form.secret:
                 assert f'"{sent[secret]}"' not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "right", "wrong"),
+    [
+        ("/console/leaderboards/new", BOARD, {"key": "Not a key!", "min_score": "many", "timezone": "Mars/Olympus"}),
+        ("/console/leaderboards/held/edit", BOARD_RULE, {"min_score": "many", "timezone": "Mars/Olympus"}),
+        ("/console/leaderboards/held/preview", BOARD_RULE, {"min_score": "many", "timezone": "Mars/Olympus"}),
+        ("/console/tournaments/new", CUP, {"max_attempts": "none", "max_players": "0"}),
+        ("/console/tournaments/held/edit", FORMS[4].right, {"max_attempts": "none", "max_players": "0"}),
+    ],
+)
+async def test_one_refusal_names_every_field_that_is_wrong(
+    held: Door, path: str, right: dict[str, str], wrong: dict[str, str]
+) -> None:
+    async with await held.enter("ann") as client:
+        answer = await client.post(path, data={**right, **wrong, "form_token": await token_of(client)})
+        assert answer.status_code == 422
+        shown = Fields(answer.text)
+        assert [name for name in wrong if not shown.message(name)] == []
+
+
+async def test_prizes_keep_what_no_field_shows(held: Door) -> None:
+    prizes = [
+        {"from": 1, "kind": "coins", "amount": 500, "metadata": {"icon": "gold"}},
+        {"top_percent": 10, "kind": "badge", "amount": 1, "metadata": {"icon": "tin"}},
+    ]
+    cup = {
+        "id": "metal", "event_type": "none", "operator": "count", "starts_at": "2099-01-01T10:00:00Z",
+        "ends_at": "2099-01-01T12:00:00Z", "prizes": prizes,
+    }  # fmt: skip
+    await held.console.api.tournaments.create(msgspec.json.encode(cup))
+    async with await held.enter("ann") as client:
+        form = Fields((await client.get("/console/tournaments/metal/edit")).text).sent()
+        form["prizes"] = form["prizes"].replace("coins 500", "coins 600") + "\n2-3 coins 1"
+        assert (await client.post("/console/tournaments/metal/edit", data=form)).status_code == 303
+        shown = (await client.get("/console/tournaments/metal")).text
+    assert "1 coins 600<br>top 10% badge 1<br>2-3 coins 1" in shown
+    kept = msgspec.to_builtins((await held.console.api.tournament_list.get("metal", None)).prizes)
+    assert [rule.get("metadata") for rule in kept] == [{"icon": "gold"}, {"icon": "tin"}, None]
+
+
+async def test_what_is_done_to_rows_stays_within_the_filters_and_says_when_nothing_was_ticked(held: Door) -> None:
+    async with await held.enter("ann") as client:
+        token = {"form_token": await token_of(client)}
+        for path, query in (
+            ("/console/quarantine/release", "leaderboard=held&status=held"),
+            ("/console/dead-letters/delete", "event_type=kill"),
+        ):
+            answer = await client.post(f"{path}?{query}", data=token)
+            back = path.rpartition("/")[0]
+            assert answer.headers["location"] == f"{back}?{query}&note=none"
+            assert "Nothing was ticked" in (await client.get(answer.headers["location"])).text
+        shown = await client.get("/console/leaderboards/global?period=all_time&from_rank=5")
+        assert '/console/leaderboards/global?period=all_time">To the beginning' in shown.text
+
+
+async def test_boxes_that_were_ticked_count_and_stay_ticked(held: Door) -> None:
+    ticked = ["events:read", "prizes:write"]
+    form = {"kind": "server", "scopes": ticked}
+    async with await held.enter("ann") as client:
+        token = {"form_token": await token_of(client)}
+        refused = await client.post("/console/keys", data={**form, "name": LONG, **token})
+        assert refused.status_code == 422
+        assert Fields(refused.text).values["scopes"] == ticked
+        made = await client.post("/console/keys", data={**form, "name": "two scopes", **token})
+        assert made.status_code == 200
+        assert ">events:read prizes:write<" in made.text
+        assert Fields(made.text).values["scopes"] == []
 
 
 @pytest.mark.parametrize("address", LOOKS)

@@ -4,8 +4,9 @@ import asyncio
 import gc
 import inspect
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,9 +14,9 @@ import pytest
 from valkey.asyncio import Valkey
 
 from grandstand.domain.rate_limits import RateLimit, Verdict
-from grandstand.operations import limit_requests
+from grandstand.operations import limit_requests, limited_subjects
 from grandstand.operations.limit_requests import PATIENCE_SECONDS, RateLimiter
-from grandstand.operations.limited_subjects import Subject
+from grandstand.operations.limited_subjects import SUBJECTS_MAX, Subject
 from grandstand.operations.limits_in_force import RateLimits
 from grandstand.settings import load_settings
 from grandstand.storage.rate_limits import RateLimitStore
@@ -213,7 +214,7 @@ async def test_nobody_is_kept_out_for_longer_than_the_limit_says(valkey: Valkey,
 async def test_many_addresses_make_no_process_grow_while_valkey_is_away(
     engines: RunningEngines, valkey_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limit_requests, "SUBJECTS_MAX", 200)
+    monkeypatch.setattr(limited_subjects, "SUBJECTS_MAX", 200)
     monkeypatch.setattr(limit_requests, "NOTED_MAX", 300)
     of = limit(1000)
     async with over_a_proxy(engines) as (proxy, client), limiters(client, valkey_prefix, 1) as (limiter,):
@@ -225,3 +226,67 @@ async def test_many_addresses_make_no_process_grow_while_valkey_is_away(
         gc.collect()
         known = sum(type(each) is Subject and each.limit is of for each in gc.get_objects())
     assert 0 < known <= 200 + 300 + limit_requests.CALL_SUBJECTS_MAX
+
+
+async def judge_all(limiter: RateLimiter, of: RateLimit, names: Sequence[str]) -> int:
+    """Ask for a unit of each, as they come to a process that has much to do; return how many were admitted."""
+    verdicts: list[Verdict] = []
+    for start in range(0, len(names), 1000):
+        verdicts += await asyncio.gather(*(judge(limiter, of, name) for name in names[start : start + 1000]))
+    return sum(verdict.is_admitted for verdict in verdicts)
+
+
+async def test_whoever_has_more_addresses_than_are_remembered_gets_no_more_of_each(
+    valkey: Valkey, valkey_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limit_requests, "PATIENCE_SECONDS", 30.0)
+    of = limit(200, window_seconds=600, block_seconds=600)
+    many = [f"address-{number}" for number in range(SUBJECTS_MAX + 6_000)]
+    async with limiters(valkey, valkey_prefix, 1) as (limiter,):
+        assert (await judge(limiter, of, "spent", units=200)).is_admitted
+        assert (await judge(limiter, of, "half", units=100)).is_admitted
+        assert (await judge(limiter, of, "blocked", units=200)).is_admitted
+        assert not (await judge(limiter, of, "blocked")).is_admitted
+        for turn, asking in enumerate((many, many[:4_000])):
+            assert await judge_all(limiter, of, asking) == len(asking)
+            assert not (await judge(limiter, of, "blocked")).is_admitted
+            assert (await judge(limiter, of, "half")).remaining == 99 - turn
+        # Forgotten before anything of them was told: asked again, it is all there.
+        for turn in range(2):
+            assert {(await judge(limiter, of, name)).remaining for name in many[:20]} == {197 - turn}
+        assert not (await judge(limiter, of, "spent")).is_admitted
+        gc.collect()
+        known = sum(type(each) is Subject and each.limit is of for each in gc.get_objects())
+    assert known <= SUBJECTS_MAX
+
+
+async def test_who_is_blocked_is_forgotten_last(
+    valkey: Valkey, valkey_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limited_subjects, "SUBJECTS_MAX", 40)
+    of = limit(200)
+    async with limiters(valkey, valkey_prefix, 1) as (limiter,):
+        assert not (await judge(limiter, of, "blocked", units=201)).is_admitted
+        await judge_all(limiter, of, [f"address-{number}" for number in range(200)])
+        verdict = limiter.judge(of, "blocked")
+    assert isinstance(verdict, Verdict), "refused from memory, so it costs Valkey nothing"
+    assert not verdict.is_admitted
+
+
+async def test_strangers_are_asked_about_only_while_one_may_have_been_here(
+    valkey: Valkey, valkey_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limited_subjects, "SUBJECTS_MAX", 40)
+    of, names = limit(200, window_seconds=1, block_seconds=1), (f"stranger-{number}" for number in count())
+
+    async def are_over() -> bool:
+        return not [key async for key in valkey.scan_iter(f"{valkey_prefix}:*")]
+
+    async with limiters(valkey, valkey_prefix, 1) as (limiter,):
+        for _ in range(40):
+            assert limiter.admit_at_once(of, next(names)), "nobody was forgotten yet"
+        judgement = limiter.judge(of, next(names))
+        assert not isinstance(judgement, Verdict)
+        assert (await judgement).is_admitted
+        await eventually_async(are_over)
+        assert isinstance(limiter.judge(of, next(names)), Verdict)

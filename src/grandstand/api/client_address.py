@@ -75,7 +75,9 @@ def read_address(text: str) -> Address | None:
     """Return the address that a text is, an IPv4 one that is mapped into IPv6 as itself; None when it is none."""
     text = text.strip()
     if text.startswith("["):
-        text = text[1:].partition("]")[0]
+        text, closing, _ = text[1:].partition("]")
+        if not closing:
+            return None
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:

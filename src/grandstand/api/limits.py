@@ -13,6 +13,7 @@ Admin keys and the two health checks of load balancers count nowhere.
 from asyncio import Future
 from collections.abc import Awaitable
 from functools import lru_cache, reduce
+from math import ceil
 
 from litestar.types import HTTPScope, Message, Send
 
@@ -23,8 +24,14 @@ from grandstand.api.replies import Headers
 from grandstand.api.services import Services
 from grandstand.domain.credentials import Principal
 from grandstand.domain.rate_limits import RateLimit, Verdict
-from grandstand.operations.limited_subjects import seconds_left
+from grandstand.operations.limited_subjects import SUBJECTS_MAX, Subject
 from grandstand.telemetry import metrics
+
+_READERS_MAX = SUBJECTS_MAX
+"""Readers, by what their requests say, whose counts are found at once."""
+
+_FORWARDED_KEPT_MAX = 128
+"""Bytes of `X-Forwarded-For` that are remembered for that: more than a few proxies write."""
 
 EXEMPT = frozenset(("/api/health/live", "/api/health/ready"))
 
@@ -72,28 +79,51 @@ class Readers:
 
     def __init__(self, services: Services) -> None:
         self._limiter = services.limiter
-        self._limits = services.limiter.limits
+        self._limits = limits = services.limiter.limits
+        self._lines = b"" if limits.anonymous is None else _lines(limits.anonymous)
         self._name = naming_peers(services.settings.trusted_proxies)
+        self._known: dict[tuple[str, bytes], Subject] = {}
+        self._times_forgotten = 0
 
     def admit_at_once(self, principal: Principal, peer: str, forwarded: bytes, now: float) -> bytes | None:
         """Count a request that came `now` (monotonic); return the lines of its headers.
 
         None, and it is not counted, where `admit_request` has to decide.
         """
-        name = None
         if principal.kind == "anonymous":
-            limit = self._limits.anonymous
-        elif principal.kind == "client":
-            limit = self._limits.client
+            return self._admit_nobody(peer, forwarded, now)
+        if principal.kind == "client":
+            limit, name = self._limits.client, self._name(peer, forwarded)
         else:
-            limit = self._limits.server if principal.kind == "server" else None
-            name = principal.key_id or ""
+            limit, name = self._limits.server if principal.kind == "server" else None, principal.key_id or ""
         if limit is None:
             return b""
-        subject = self._limiter.take_at_once(limit, self._name(peer, forwarded) if name is None else name, 1, now)
+        subject = self._limiter.find(limit, name, now)
+        left = self._limiter.take_at_once(subject, 1, now)
+        return None if left is None else _lines(limit) % (left, ceil(subject.ends_at - now))
+
+    def _admit_nobody(self, peer: str, forwarded: bytes, now: float) -> bytes | None:
+        limit = self._limits.anonymous
+        if limit is None:
+            return b""
+        limiter = self._limiter
+        if self._times_forgotten != limiter.times_forgotten:
+            self._times_forgotten = limiter.times_forgotten
+            self._known.clear()
+        # One look-up leads from what a request says to what is counted: of many clients each one costs a cache line.
+        subject = self._known.get((peer, forwarded))
         if subject is None:
-            return None
-        return _lines(limit) % (limit.quota - subject.used, seconds_left(subject, now))
+            subject = self._meet(limit, peer, forwarded, now)
+        left = limiter.take_at_once(subject, 1, now)
+        return None if left is None else self._lines % (left, ceil(subject.ends_at - now))
+
+    def _meet(self, limit: RateLimit, peer: str, forwarded: bytes, now: float) -> Subject:
+        subject = self._limiter.find(limit, self._name(peer, forwarded), now)
+        if len(forwarded) <= _FORWARDED_KEPT_MAX:
+            if len(self._known) >= _READERS_MAX:
+                self._known.clear()
+            self._known[peer, forwarded] = subject
+        return subject
 
 
 def admit_events_at_once(principal: Principal, services: Services, events: int) -> bool:

@@ -122,7 +122,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
             core.database, core.stream_history, core.stream, core.stream_memory, core.index, roles, reads=core.reads
         ),
     )
-    console = build_console_services(services, core.database, core.valkey, core.stream, core.tournaments)
+    console = build_console_services(services, core.database, core.valkey, core.stream, core.tournaments, core.catalog)
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
         asyncio.create_task(feed.run()),

@@ -125,12 +125,15 @@ class ConsoleApp:
         try:
             await admit_visit(inner, self._services)
             live = find_live(inner)
+            if inner["method"] == "HEAD" and live is None:
+                # The server sends no body then: its own scope still says so.
+                inner["method"] = "GET"
             if live is None:
                 await self._framework(inner, receive, send_counted)
             else:
                 await self._stream(live, inner, receive, send_counted)
         except RateLimitedError as error:
-            await send_reply(send_counted, reply_of(error))
+            await send_reply(send_counted, self._refuse_many(error, inner))
         except ClientGoneError:
             status = status or 499
         self._counts.add(inner.get("path_template") or "console", status, time.perf_counter() - began_at)
@@ -187,6 +190,15 @@ class ConsoleApp:
                     await stream_tournament(self._services.api, live[1], scope, receive, send)
         except GrandstandError as error:
             await send_reply(send, reply_of(error))
+
+    def _refuse_many(self, error: RateLimitedError, scope: HTTPScope) -> Reply:
+        """Answer who came too often: a page to whoever looks at one, the API's answer to scripts."""
+        visit = Visit(self._services, scope, Query(b""), operator=NOBODY)
+        accepts = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+        if visit.is_part or b"text/html" not in accepts:
+            return reply_of(error)
+        reply = _explain(visit, error)
+        return reply._replace(media_type=f"{reply.media_type}; charset=utf-8")
 
     def _refuse(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         visit = Visit(self._services, request.scope, Query(b""), operator=NOBODY)

@@ -27,7 +27,7 @@ def _load(package: str, path: str, media_type: str) -> Asset:
     return Asset(body, media_type, hashlib.blake2b(body, digest_size=8).hexdigest())
 
 
-_JS, _CSS, _SVG = "text/javascript; charset=utf-8", "text/css; charset=utf-8", "image/svg+xml"
+_JS, _CSS, _SVG = "text/javascript", "text/css", "image/svg+xml"
 ASSETS = {
     "console.css": _load("grandstand.console", "static/console.css", _CSS),
     "board.css": _load("grandstand.console", "static/board.css", _CSS),
@@ -48,7 +48,7 @@ def answer_asset(digest: str, name: str) -> Reply:
     """Return a file; one of another version is not there."""
     asset = ASSETS.get(name)
     if asset is None or asset.digest != digest:
-        return Reply(404, b"There is no such file.\n", "text/plain; charset=utf-8", _GONE)
+        return Reply(404, b"There is no such file.\n", "text/plain", _GONE)
     return Reply(200, asset.body, asset.media_type, _KEPT)
 
 

@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 
 from grandstand.console.forms import FormField
+from grandstand.domain.definitions import check_key, parse_definition
+from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.operations.define_leaderboard import LeaderboardView
 
 KEY = FormField("key", "Key", hint="In addresses: a-z A-Z 0-9 . _ -", is_required=True)
@@ -32,6 +34,27 @@ NEW: dict[str, str] = {
     "event_type": "game_ended", "operator": "best", "field": "score", "order": "desc", "period": "all_time",
     "timezone": "UTC", "visibility": "public",
 }  # fmt: skip
+
+
+async def check_board(values: dict[str, Any]) -> None:
+    """Judge the values of a form as saving does.
+
+    Raises:
+        InvalidError: some are wrong.
+    """
+    definition = {name: value for name, value in values.items() if name != "key"}
+    errors: list[FieldError] = []
+    try:
+        if "key" in values:
+            check_key(values["key"])
+    except InvalidError as error:
+        errors += error.errors
+    try:
+        parse_definition(msgspec.json.encode(definition))
+    except InvalidError as error:
+        errors += error.errors
+    if errors:
+        raise InvalidError(errors)
 
 
 def typed_of(board: LeaderboardView) -> dict[str, str]:

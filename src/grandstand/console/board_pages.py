@@ -6,19 +6,19 @@ import msgspec
 
 from grandstand.api.parameters import Query, check_user_id, read_key
 from grandstand.api.replies import Reply
-from grandstand.console.board_forms import FIELDS, KEY, NEW, typed_of
+from grandstand.console.board_forms import FIELDS, KEY, NEW, check_board, typed_of
 from grandstand.console.filters import filters_of
-from grandstand.console.forms import FormField, by_field, check_as_typed, read_fields
+from grandstand.console.forms import FormField, by_field, check_as_typed, find_wrong, read_fields
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
-from grandstand.domain.definitions import check_key, parse_definition
 from grandstand.domain.errors import ConflictError, FieldError, GrandstandError, InvalidError, NotFoundError
 from grandstand.operations.define_leaderboard import LeaderboardView
-from grandstand.operations.leaderboard_views import Page
+from grandstand.operations.leaderboard_views import Page, PeriodList
 
 _ROWS = 25
 _NEARBY = 10
+_PERIODS = 50
 FILTERS = (
     FormField("period", "Period"),
     FormField("segment", "Segment"),
@@ -48,18 +48,20 @@ async def get_board(visit: Visit) -> Reply:
         if error.code == "leaderboard_not_found":
             raise
         missing = error.detail
-        ranks = await reader.page(key, limit=_ROWS)
+        ranks = await _beside(visit, key, query)
     except InvalidError as error:
         told = filters_of(query, fields, error)
         ranks = await reader.page(key, limit=_ROWS)
     is_live = not any(query.text(name) for name in ("period", "cursor", "from_rank", "user_id", "segment", "bucket"))
     values: dict[str, Any] = {"board": board, "ranks": ranks, "wanted": wanted, "missing": missing, "is_live": is_live}
+    values["is_running"] = query.text("period") is None
     if visit.is_part:
         return page(visit, "board_rows.html", **values)
-    periods = await reader.periods(key, limit=50)
+    periods = await _periods(visit, key)
     return page(
-        visit, "board.html", status=told.status, periods=periods.periods, query=query, errors=told.errors, **values
-    )
+        visit, "board.html", status=told.status, periods=periods.periods, older=periods.next_cursor, query=query,
+        errors=told.errors, fields=FIELDS, typed=typed_of(board), **values
+    )  # fmt: skip
 
 
 async def get_new(visit: Visit) -> Reply:
@@ -73,6 +75,7 @@ async def post_new(visit: Visit) -> Reply:
     errors: dict[str, str] = {}
     failure = None
     values, wrong = read_fields(visit.form, (KEY, *FIELDS))
+    wrong = await find_wrong(values, wrong, check_board)
     values.pop("key", None)
     if not wrong:
         try:
@@ -97,7 +100,9 @@ async def post_edit(visit: Visit) -> Reply:
     board = await visit.services.api.definer.get(key)
     values, wrong = read_fields(visit.form, FIELDS)
     failure = None
-    if not wrong:
+    if wrong:
+        wrong = await find_wrong(values, wrong, check_board)
+    else:
         failure = await _put(visit, key, values)
         if failure is None:
             return redirect(f"/console/leaderboards/{key}", note="saved")
@@ -106,15 +111,8 @@ async def post_edit(visit: Visit) -> Reply:
 
 async def post_check(visit: Visit) -> Reply:
     """Say what is wrong with a board that is being typed."""
-
-    async def check(values: dict[str, Any]) -> None:
-        key = values.pop("key", None)
-        if key is not None:
-            check_key(key)
-        parse_definition(msgspec.json.encode(values))
-
     fields = FIELDS if "key" in visit.path else (KEY, *FIELDS)
-    return await check_as_typed(visit.form, fields, check)
+    return await check_as_typed(visit.form, fields, check_board)
 
 
 async def post_reset(visit: Visit) -> Reply:
@@ -143,6 +141,23 @@ async def _ranks(visit: Visit, key: str, query: Query, wanted: str | None) -> Pa
         part = query.part()
         return await reader.nearby(key, check_user_id(wanted), above=_NEARBY, below=_NEARBY, part=part)
     return await reader.page(key, limit=_ROWS, cursor=query.text("cursor"), from_rank=_rank(query), part=query.part())
+
+
+async def _periods(visit: Visit, key: str) -> PeriodList:
+    """Return the newest periods that have ended, or those before `older`."""
+    reader = visit.services.api.reader
+    try:
+        return await reader.periods(key, limit=_PERIODS, cursor=visit.query.text("older"))
+    except InvalidError:
+        return await reader.periods(key, limit=_PERIODS)
+
+
+async def _beside(visit: Visit, key: str, query: Query) -> Page:
+    """Return the top of what was looked into when a player is not there; of the board when there is no such part."""
+    try:
+        return await visit.services.api.reader.page(key, limit=_ROWS, part=query.part())
+    except NotFoundError:
+        return await visit.services.api.reader.page(key, limit=_ROWS)
 
 
 def _fields(board: LeaderboardView) -> list[FormField]:

@@ -1,5 +1,8 @@
 """The explorer of events."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from grandstand.api.replies import Reply
 from grandstand.console.filters import filters_of, look
 from grandstand.console.forms import FormField, read_moment
@@ -7,7 +10,8 @@ from grandstand.console.rendering import page
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import FieldError, InvalidError
-from grandstand.operations.read_events import EventList
+from grandstand.operations.read_events import EventList, StoredEvent
+from grandstand.operations.trace_events import TRACES_MAX
 
 FILTERS = (
     FormField("user_id", "Player's id"),
@@ -22,7 +26,20 @@ async def get_events(visit: Visit) -> Reply:
     found, filters = EventList([]), filters_of(visit.query, FILTERS)
     if visit.query.text("user_id") or visit.query.text("event_type"):
         found, filters = await look(visit.query, FILTERS, _find(visit), found)
-    return page(visit, "events.html", status=filters.status, found=found, filters=filters, typed=filters.typed)
+    return page(
+        visit,
+        "events.html",
+        status=filters.status,
+        found=found,
+        filters=filters,
+        typed=filters.typed,
+        **await traced(visit, found.events),
+    )
+
+
+async def traced(visit: Visit, events: Sequence[StoredEvent]) -> dict[str, Any]:
+    """Return what `event_rows.html` shows beside each event: the boards on which it scores."""
+    return {"traces": await visit.services.tracer.trace(events), "traces_max": TRACES_MAX}
 
 
 async def _find(visit: Visit) -> EventList:

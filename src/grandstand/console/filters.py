@@ -22,6 +22,11 @@ class Filters(NamedTuple):
         """The status of the page that shows them."""
         return 422 if self.errors else 200
 
+    @property
+    def kept(self) -> dict[str, str]:
+        """What an address repeats, so that other pages of a list and what is done to its rows stay within it."""
+        return {name: text for name, text in self.typed.items() if text}
+
 
 def filters_of(query: Query, fields: Sequence[FormField], wrong: InvalidError | None = None) -> Filters:
     """Return a form as it was filled in; what is wrong with no field of it stands under the empty name."""

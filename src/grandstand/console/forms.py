@@ -29,7 +29,7 @@ FORM_BYTES_MAX = 262_144
 FIELDS_MAX = 1_200
 _TYPE = b"application/x-www-form-urlencoded"
 
-FieldKind = Literal["text", "integer", "select", "json", "words", "moment", "day", "prizes", "password"]
+FieldKind = Literal["text", "integer", "select", "json", "words", "moment", "day", "prizes", "password", "choices"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,18 @@ class Form:
         return [value for found, value in self.pairs if found == name]
 
     def values(self) -> dict[str, str]:
-        """Return the fields by their names."""
-        return dict(self.pairs)
+        """Return the fields by their names; of a field that comes more than once, its values with spaces between."""
+        found: dict[str, list[str]] = {}
+        for name, value in self.pairs:
+            found.setdefault(name, []).append(value)
+        return {name: " ".join(values) for name, values in found.items()}
 
 
 class FormField(NamedTuple):
-    """A field of a form: what it is called, what is typed into it, and how it is explained."""
+    """A field of a form: what it is called, what is typed into it, and how it is explained.
+
+    Of `choices` a `select` takes one and the kind `choices` any number, each a box to tick.
+    """
 
     name: str
     label: str
@@ -117,7 +123,7 @@ def read_fields(form: Form, fields: Sequence[FormField]) -> tuple[dict[str, Any]
     values: dict[str, Any] = {}
     errors: list[FieldError] = []
     for item in fields:
-        text = form.text(item.name)
+        text = " ".join(form.all(item.name)).strip() if item.kind == "choices" else form.text(item.name)
         if not text:
             if item.is_required:
                 errors.append(FieldError(item.name, "is needed"))
@@ -140,6 +146,21 @@ def by_field(errors: Sequence[FieldError], fields: Sequence[FormField]) -> dict[
         message = error.message if is_known and not inner else f"{error.path} {error.message}"
         told.setdefault(name if is_known else "", []).append(message)
     return {name: "; ".join(messages) for name, messages in told.items()}
+
+
+async def find_wrong(
+    values: dict[str, Any], wrong: list[FieldError], check: Callable[[dict[str, Any]], Awaitable[object]]
+) -> list[FieldError]:
+    """Return what `check` says beside `wrong`, which are no values at all: one refusal names every field."""
+    named = {error.path for error in wrong}
+    try:
+        await check(values)
+    except InvalidError as error:
+        return [*wrong, *(each for each in error.errors if each.path.partition(".")[0].partition("[")[0] not in named)]
+    except GrandstandError:
+        # What contradicts what is kept is told once every value is one.
+        return wrong
+    return wrong
 
 
 async def check_as_typed(
@@ -171,7 +192,7 @@ def _read(item: FormField, text: str) -> Any:
             return msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
             raise ValueError("must be JSON") from None
-    if item.kind == "words":
+    if item.kind in ("words", "choices"):
         return [word for word in text.replace(",", " ").split() if word]
     if item.kind == "moment":
         return f"{read_moment(text).replace(tzinfo=None).isoformat()}Z"

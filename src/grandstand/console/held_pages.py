@@ -1,13 +1,14 @@
 """What was held back: implausible events in the quarantine, and events that could not be processed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from grandstand.api.replies import Reply
-from grandstand.console.filters import look
+from grandstand.console.filters import filters_of, look
 from grandstand.console.forms import FormField
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
+from grandstand.console.templating import link
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import ConflictError, NotFoundError
 from grandstand.operations.dead_letter_views import DeadLetterList
@@ -26,6 +27,11 @@ LETTER_FILTERS = (
     FormField("error", "Error"),
     FormField("status", "Status", "select", choices=("dead", "replayed")),
 )
+Back = tuple[str, Sequence[FormField]]
+"""A list, to which one comes back within the same filters."""
+
+_QUARANTINE: Back = ("/console/quarantine", QUARANTINE_FILTERS)
+_LETTERS: Back = ("/console/dead-letters", LETTER_FILTERS)
 
 
 async def get_quarantine(visit: Visit) -> Reply:
@@ -44,12 +50,12 @@ async def get_quarantine(visit: Visit) -> Reply:
 
 async def post_release(visit: Visit) -> Reply:
     """Let the ticked events count."""
-    return await _each(visit, visit.services.api.quarantine.release, "/console/quarantine", "released")
+    return await _each(visit, visit.services.api.quarantine.release, _QUARANTINE, "released")
 
 
 async def post_reject(visit: Visit) -> Reply:
     """Say that the ticked events never count."""
-    return await _each(visit, visit.services.api.quarantine.reject, "/console/quarantine", "rejected")
+    return await _each(visit, visit.services.api.quarantine.reject, _QUARANTINE, "rejected")
 
 
 async def get_letters(visit: Visit) -> Reply:
@@ -75,22 +81,24 @@ async def get_letter(visit: Visit) -> Reply:
 
 async def post_replay(visit: Visit) -> Reply:
     """Send the ticked events again."""
-    return await _each(visit, visit.services.api.dead_letters.replay, "/console/dead-letters", "replayed")
+    return await _each(visit, visit.services.api.dead_letters.replay, _LETTERS, "replayed")
 
 
 async def post_delete(visit: Visit) -> Reply:
     """Forget the ticked letters."""
-    return await _each(visit, visit.services.api.dead_letters.delete, "/console/dead-letters", "deleted")
+    return await _each(visit, visit.services.api.dead_letters.delete, _LETTERS, "deleted")
 
 
-async def _each(visit: Visit, action: Callable[[str], Awaitable[Any]], back: str, note: str) -> Reply:
+async def _each(visit: Visit, action: Callable[[str], Awaitable[Any]], back: Back, note: str) -> Reply:
     """Do it with each ticked row; what somebody else was quicker with is told, and does not stop the rest."""
-    for chosen in visit.form.all("id")[:_AT_ONCE]:
+    ticked = visit.form.all("id")[:_AT_ONCE]
+    for chosen in ticked:
         try:
             await action(chosen)
         except (NotFoundError, ConflictError):
             note = "gone"
-    return redirect(back, note=note)
+    path, fields = back
+    return redirect(link(path, **filters_of(visit.query, fields).kept), note=note if ticked else "none")
 
 
 ROUTES = (

@@ -15,7 +15,7 @@ FIELDS = (
     FormField("kind", "Kind", "select", choices=tuple(reversed(KEY_KINDS)), is_required=True),
     FormField("name", "Name", hint="A note for people", is_required=True),
     FormField("expires_at", "Ends (UTC)", "moment", "Empty for never"),
-    FormField("scopes", "Scopes", "words", f"Of server keys; empty for all: {' '.join(SCOPES)}"),
+    FormField("scopes", "Scopes", "choices", "Of server keys; none ticked for all", SCOPES),
 )
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from grandstand.api.parameters import check_user_id
 from grandstand.api.replies import JSON, Reply
+from grandstand.console.event_pages import traced
 from grandstand.console.filters import filters_of
 from grandstand.console.forms import FormField
 from grandstand.console.rendering import page, redirect
@@ -81,6 +82,7 @@ async def _show(visit: Visit, wanted: str | None, refusal: GrandstandError | Non
         wanted=wanted,
         player=player,
         events=events,
+        **await traced(visit, events),
         missing=missing,
         errors=told,
         typed=visit.form.values(),

@@ -1,10 +1,11 @@
 """Prizes: who won what, claimed for a player, or voided."""
 
 from grandstand.api.replies import Reply
-from grandstand.console.filters import look
+from grandstand.console.filters import filters_of, look
 from grandstand.console.forms import FormField
 from grandstand.console.rendering import ask_again, page, redirect
 from grandstand.console.routes import Route
+from grandstand.console.templating import link
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.operations.tournament_views import PrizeList
@@ -36,7 +37,7 @@ async def post_claim(visit: Visit) -> Reply:
     """Claim a prize for its player, as a game server may."""
     actor = f"operator:{visit.operator.name}"
     await visit.services.api.prizes.claim(_id(visit), key=None, only_user_id=None, actor=actor)
-    return redirect("/console/prizes", note="claimed")
+    return redirect(_back(visit), note="claimed")
 
 
 async def post_void(visit: Visit) -> Reply:
@@ -45,9 +46,14 @@ async def post_void(visit: Visit) -> Reply:
     reason = visit.form.text("reason")
     if len(reason) > _REASON_MAX or "\x00" in reason:
         wrong = InvalidError([FieldError("reason", f"must have at most {_REASON_MAX} characters and no NUL")])
-        return ask_again(visit, "Void the prize", (_REASON,), wrong, back="/console/prizes")
+        return ask_again(visit, "Void the prize", (_REASON,), wrong, back=_back(visit))
     await visit.services.api.prizes.void(_id(visit), actor=actor, reason=reason or None)
-    return redirect("/console/prizes", note="voided")
+    return redirect(_back(visit), note="voided")
+
+
+def _back(visit: Visit) -> str:
+    """Return the list as it was filtered: prizes are gone through one after the other."""
+    return link("/console/prizes", **filters_of(visit.query, FILTERS).kept)
 
 
 def _id(visit: Visit) -> str:

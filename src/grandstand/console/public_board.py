@@ -3,7 +3,10 @@
 It is cached as the API's pages are: browsers and edges keep it, and the address alone decides what it says.
 """
 
+import hashlib
+
 from grandstand.api.parameters import read_key
+from grandstand.api.public_reads import not_modified
 from grandstand.api.replies import Headers, Reply
 from grandstand.console.assets import answer_script
 from grandstand.console.card_drawer import CARD_SECONDS
@@ -24,7 +27,7 @@ async def get_board(visit: Visit) -> Reply:
     limit = _EMBEDDED_ROWS if is_embedded else _ROWS
     part, cursor = query.part(), query.text("cursor")
     ranks = await api.reader.page(key, limit=limit, cursor=cursor, part=part)
-    return page(
+    reply = page(
         visit,
         "public_board.html",
         headers=_cached(api.settings.public_max_age_seconds),
@@ -35,12 +38,13 @@ async def get_board(visit: Visit) -> Reply:
         is_live=cursor is None and part.period is None and part.segment is None and part.bucket is None,
         query=query,
     )
+    return _tagged(reply, visit)
 
 
 async def get_card(visit: Visit) -> Reply:
     """Show the picture of a public board."""
     card = await visit.services.cards.get(await _public(visit))
-    return Reply(200, card, "image/png", _cached(CARD_SECONDS))
+    return _tagged(Reply(200, card, "image/png", _cached(CARD_SECONDS)), visit)
 
 
 async def get_script(_: Visit) -> Reply:
@@ -58,6 +62,12 @@ async def _public(visit: Visit) -> str:
     if await visit.services.api.reader.visibility(key) != "public":
         raise NotFoundError("leaderboard_not_found", "There is no public leaderboard with this key.")
     return key
+
+
+def _tagged(reply: Reply, visit: Visit) -> Reply:
+    """Return an answer under a tag of its content, or that the client has it already."""
+    tag = b'"%b"' % hashlib.blake2b(reply.body, digest_size=12).hexdigest().encode("ascii")
+    return not_modified(reply._replace(headers=(*reply.headers, (b"etag", tag))), visit.scope)
 
 
 def _cached(age_seconds: int) -> Headers:

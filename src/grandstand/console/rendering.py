@@ -60,6 +60,7 @@ NOTES = {
     "password": "The password is changed, and its sessions have ended.",
     "sessions": "The sessions have ended.",
     "totp-off": "No code is asked for any more.",
+    "none": "Nothing was ticked, so nothing was done.",
     "gone": "Some of them were decided, replayed or deleted by somebody else meanwhile.",
 }
 """What a page may say after a change; the address holds the key only, so no link can put words into it."""

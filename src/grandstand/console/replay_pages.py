@@ -4,8 +4,8 @@ import msgspec
 
 from grandstand.api.parameters import read_key
 from grandstand.api.replies import Reply
-from grandstand.console.board_forms import FIELDS
-from grandstand.console.forms import by_field, read_fields
+from grandstand.console.board_forms import FIELDS, check_board
+from grandstand.console.forms import by_field, find_wrong, read_fields
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
@@ -37,7 +37,7 @@ async def post_preview(visit: Visit) -> Reply:
     values, wrong = read_fields(visit.form, FIELDS)
     try:
         if wrong:
-            raise InvalidError(wrong)
+            raise InvalidError(await find_wrong(values, wrong, check_board))
         definition = parse_definition(msgspec.json.encode(values))
         await visit.services.replays.ask(key, definition, is_preview=True)
     except (InvalidError, ConflictError) as error:

@@ -69,12 +69,12 @@ def _coded(text: str) -> Markup:
     )
 
 
-def _link(path: str, **parameters: Any) -> str:
+def link(path: str, **parameters: Any) -> str:
     """Return a path with a query; parameters that are None or empty are left out."""
     given = {name: value for name, value in parameters.items() if value not in (None, "")}
     return f"{path}?{urlencode(given)}" if given else path
 
 
 _environment.filters.update(moment=_moment, number=_number, pretty=_pretty, coded=_coded)
-_environment.globals.update(asset=asset_url, link=_link)
+_environment.globals.update(asset=asset_url, link=link)
 _environment.globals.update(new_id=lambda: f"ask-{next(_numbers)}", new_mark=lambda: token_urlsafe(12))

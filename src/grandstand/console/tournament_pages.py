@@ -1,7 +1,7 @@
 """Tournaments: listed, made, watched, changed, ended, and what their prizes come to."""
 
 from calendar import Calendar
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ from grandstand import clock
 from grandstand.api.parameters import check_user_id, read_tournament_id
 from grandstand.api.replies import Reply
 from grandstand.console.filters import filters_of, look
-from grandstand.console.forms import FormField, by_field, check_as_typed, read_fields, write_prizes
+from grandstand.console.forms import FormField, by_field, check_as_typed, find_wrong, read_fields, write_prizes
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
@@ -49,6 +49,9 @@ OTHERS = (
     FormField("claim_days", "Days to claim", "integer"),
     FormField("prizes", "Prizes", "prizes", "One a line: 1 coins 500 · 2-10 coins 100 · top 5% badge 1"),
 )
+ALL = (ID, *OTHERS[:3], *RULES[:-1], *OTHERS[3:-1], RULES[-1], OTHERS[-1])
+"""A new tournament: what it is called and when, what counts, who takes part, and what they get."""
+
 JOIN = (FormField("user_id", "Enter a player by id", is_required=True),)
 NEW = {"event_type": "game_ended", "operator": "best", "field": "score", "order": "desc", "join": "open",
        "visibility": "public", "claim_days": "30"}  # fmt: skip
@@ -106,68 +109,71 @@ async def _show(visit: Visit, refusal: GrandstandError | None = None) -> Reply:
     if refusal is not None and not refused:
         refused = {"user_id": refusal.detail}
     status = filters.status if refusal is None else refusal.status
+    prize_lines = write_prizes(msgspec.to_builtins(item.prizes)).split("\n") if item.prizes else []
     return page(
-        visit, "tournament.html", status=status, preview=preview, filters=filters, entered=visit.form.raw("user_id"),
+        visit, "tournament.html", status=status, preview=preview, prize_lines=prize_lines,
+        filters=filters, entered=visit.form.raw("user_id"),
         refused=refused, **values
     )  # fmt: skip
 
 
 async def get_new(visit: Visit) -> Reply:
     """Show the form of a new tournament."""
-    fields = (ID, *RULES, *OTHERS)
-    return page(visit, "tournament_form.html", item=None, fields=fields, typed=NEW, errors={})
+    return page(visit, "tournament_form.html", item=None, fields=ALL, typed=NEW, errors={})
 
 
 async def post_new(visit: Visit) -> Reply:
     """Make a tournament."""
-    fields = (ID, *RULES, *OTHERS)
-    values, wrong = read_fields(visit.form, fields)
+    values, wrong = read_fields(visit.form, ALL)
     if wrong:
-        return _again(visit, None, fields, InvalidError(wrong))
+        wrong = await find_wrong(values, wrong, lambda values: _check_new(visit, values))
+        return _again(visit, None, ALL, InvalidError(wrong))
     try:
         made = await visit.services.api.tournaments.create(msgspec.json.encode(values))
     except ConflictError as error:
-        return _again(visit, None, fields, InvalidError([FieldError("id", error.detail)]))
+        return _again(visit, None, ALL, InvalidError([FieldError("id", error.detail)]))
     except InvalidError as error:
-        return _again(visit, None, fields, error)
+        return _again(visit, None, ALL, error)
     return redirect(f"/console/tournaments/{made.id}", note="created")
 
 
 async def post_check_new(visit: Visit) -> Reply:
     """Say what is wrong with a tournament that is being typed."""
-
-    async def check(values: dict[str, Any]) -> None:
-        try:
-            await visit.services.api.tournaments.check(None, msgspec.json.encode(values))
-        except ConflictError as error:
-            raise InvalidError([FieldError("id", error.detail)]) from None
-
-    return await check_as_typed(visit.form, (ID, *RULES, *OTHERS), check)
+    return await check_as_typed(visit.form, ALL, lambda values: _check_new(visit, values))
 
 
 async def post_check(visit: Visit) -> Reply:
     """Say what is wrong with a change that is being typed."""
     item = await visit.services.api.tournament_list.get(_id(visit), None)
+    return await check_as_typed(visit.form, OTHERS, lambda values: _check_change(visit, item, values))
 
-    async def check(values: dict[str, Any]) -> None:
-        patch = msgspec.json.encode(_patch(visit, item, values))
-        await visit.services.api.tournaments.check(item.id, patch)
 
-    return await check_as_typed(visit.form, OTHERS, check)
+async def _check_new(visit: Visit, values: dict[str, Any]) -> None:
+    try:
+        await visit.services.api.tournaments.check(None, msgspec.json.encode(values))
+    except ConflictError as error:
+        raise InvalidError([FieldError("id", error.detail)]) from None
+
+
+async def _check_change(visit: Visit, item: TournamentView, values: dict[str, Any]) -> None:
+    await visit.services.api.tournaments.check(item.id, msgspec.json.encode(_patch(visit, item, values)))
 
 
 async def get_calendar(visit: Visit) -> Reply:
     """Show what takes place in a month, in UTC."""
     month, wrong = _month(visit.query.text("month"))
     following = (month + timedelta(days=31)).replace(day=1)
-    found = await visit.services.calendar.between(month, following)
+    # Whole weeks are shown, so days of the months around this one, too.
+    weeks = Calendar().monthdatescalendar(month.year, month.month)
+    begin = datetime.combine(weeks[0][0], time(), UTC)
+    end = datetime.combine(weeks[-1][-1], time(), UTC) + timedelta(days=1)
+    found = await visit.services.calendar.between(begin, end)
     days: dict[date, list[CalendarEntry]] = {}
     for entry in found.entries:
-        first = max(entry.starts_at, month).date()
-        last = min(entry.ends_at - timedelta(microseconds=1), following - timedelta(days=1)).date()
-        for number in range((last - first).days + 1):
+        first = max(entry.starts_at, begin).date()
+        last = min(entry.ends_at, end) - timedelta(microseconds=1)
+        for number in range((last.date() - first).days + 1):
             days.setdefault(first + timedelta(days=number), []).append(entry)
-    weeks = Calendar().monthdatescalendar(month.year, month.month)
     previous = (month - timedelta(days=1)).replace(day=1)
     return page(
         visit, "calendar.html", status=422 if wrong else 200, month=month, weeks=weeks, days=days,
@@ -202,6 +208,7 @@ async def post_edit(visit: Visit) -> Reply:
     item = await visit.services.api.tournament_list.get(tournament_id, None)
     values, wrong = read_fields(visit.form, OTHERS)
     if wrong:
+        wrong = await find_wrong(values, wrong, lambda values: _check_change(visit, item, values))
         return _again(visit, item, OTHERS, InvalidError(wrong))
     try:
         await keeper.change(tournament_id, msgspec.json.encode(_patch(visit, item, values)))
@@ -237,7 +244,18 @@ def _patch(visit: Visit, item: TournamentView, values: dict[str, Any]) -> dict[s
     held = _typed(item)
     # What was not touched is not sent: times lose their parts of a second in a form, and prizes their metadata.
     same = {name for name in ("starts_at", "ends_at", "prizes") if visit.form.text(name) == held[name].strip()}
-    return {name: value for name, value in (cleared | {"prizes": []} | values).items() if name not in same}
+    prizes = {"prizes": _with_metadata(values.get("prizes", []), item)}
+    return {name: value for name, value in (cleared | values | prizes).items() if name not in same}
+
+
+def _with_metadata(typed: list[dict[str, Any]], item: TournamentView) -> list[dict[str, Any]]:
+    """Return prizes as they were typed, with the metadata, which has no field, of those for the same ranks and kind."""
+
+    def place(rule: dict[str, Any]) -> tuple[Any, ...]:
+        return rule.get("from"), rule.get("to") or rule.get("from"), rule.get("top_percent"), rule["kind"]
+
+    held = {place(rule): rule.get("metadata") for rule in msgspec.to_builtins(item.prizes)}
+    return [{**rule, "metadata": found} if (found := held.get(place(rule))) else rule for rule in typed]
 
 
 def _typed(item: TournamentView) -> dict[str, str]:

@@ -15,8 +15,8 @@ from grandstand.operations.webhook_views import DeliveryList, WebhookCreated
 _PATH = "/console/webhooks"
 FIELDS = (
     FormField("url", "URL", hint="https://…", is_required=True),
-    FormField("event_types", "Event types", "words", f"Empty for all: {' '.join(EVENT_TYPES)}"),
     FormField("description", "Description"),
+    FormField("event_types", "Event types", "choices", "None ticked for all", EVENT_TYPES),
 )
 FILTERS = (FormField("status", "Status", "select", choices=("", *DELIVERY_STATUSES)),)
 
@@ -71,14 +71,15 @@ async def _show(
     webhooks, query = visit.services.api.webhooks, visit.query
     asked = webhooks.deliveries(status=query.text("status"), endpoint_id=None, limit=50, cursor=query.text("cursor"))
     deliveries, filters = await look(query, FILTERS, asked, DeliveryList([], None))
+    kept = (await webhooks.list()).webhooks
     return page(
         visit,
         "webhooks.html",
         status=filters.status if error is None else error.status,
-        webhooks=(await webhooks.list()).webhooks,
+        webhooks=kept,
+        places={hook.id: hook.url for hook in kept},
         deliveries=deliveries,
         filters=filters,
-        status_wanted=query.text("status"),
         fields=FIELDS,
         typed={} if error is None else visit.form.values(),
         errors=errors,

@@ -33,17 +33,21 @@ class DeploymentError(Exception):
 
 
 class Deployment:
-    """One running deployment: where it is reached and what it consists of. Use it as an async context manager."""
+    """One running deployment: where it is reached and what it consists of. Use it as an async context manager.
+
+    With a `folder` of the caller's its data stay there; without one they are gone afterwards.
+    """
 
     host: str
     port: int
     state: State
 
-    def __init__(self, workers: int, http_processes: int = 1) -> None:
+    def __init__(self, workers: int, http_processes: int = 1, folder: Path | None = None) -> None:
         self.workers = workers
         self.http_processes = http_processes
         self.server_key = f"gs_server_{secrets.token_hex(16)}"
-        self._folder = Path(tempfile.mkdtemp(prefix="grandstand-bench-"))
+        self._is_kept = folder is not None
+        self._folder = folder or Path(tempfile.mkdtemp(prefix="grandstand-bench-"))
         self.data_dir = self._folder / "data"
         self._log = self._folder / "up.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -152,4 +156,5 @@ class Deployment:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if not self._is_kept:
+            shutil.rmtree(self._folder, ignore_errors=True)

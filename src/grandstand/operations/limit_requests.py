@@ -26,12 +26,15 @@ import structlog
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.rate_limits import RateLimit, Verdict
 from grandstand.operations.limited_subjects import (
+    SUBJECTS_MAX,
+    KnownSubjects,
     Part,
     Subject,
     begin_window,
     is_due,
     learn,
     part_of,
+    seconds_left,
     verdict_on,
     wanted_by,
 )
@@ -52,12 +55,6 @@ TELL_FEW_SECONDS = 5.0
 PAUSE_SECONDS = 0.002
 """Between two calls: a call costs as much as tens of subjects do, so they are few and large."""
 
-SUBJECTS_MAX = 20_000
-"""Subjects of one limit that a process remembers; of those forgotten the shared count knows."""
-
-_FORGOTTEN_AT_ONCE = SUBJECTS_MAX // 8
-"""How many are forgotten when there are too many: to look for the oldest one each time would take longer and longer."""
-
 NOTED_MAX = 2 * SUBJECTS_MAX
 """Subjects with something to tell. While Valkey is away, whoever has many addresses could make them any number."""
 
@@ -73,7 +70,7 @@ class RateLimiter:
     def __init__(self, store: RateLimitStore, limits: RateLimits) -> None:
         self.limits = limits
         self._store = store
-        self._subjects: dict[str, dict[str, Subject]] = {}
+        self._known: dict[str, KnownSubjects] = {}
         self._noted: dict[Subject, None] = {}
         self._urgent: dict[Subject, None] = {}
         self._call: Sequence[Part] = ()
@@ -81,6 +78,8 @@ class RateLimiter:
         self._timer: asyncio.TimerHandle | None = None
         self._is_local = False
         self._retry_at = 0.0
+        self.times_forgotten = 0
+        """How often subjects were forgotten: what `find` has returned before is not to be used any more."""
 
     @property
     def is_local(self) -> bool:
@@ -90,36 +89,42 @@ class RateLimiter:
     def admit_at_once(self, limit: RateLimit, name: str, units: int = 1) -> Verdict | None:
         """Admit a subject's units if that can be done without asking; None, and nothing is counted, if it cannot."""
         now = time.monotonic()
-        subject = self.take_at_once(limit, name, units, now)
-        return None if subject is None else verdict_on(subject, now, is_admitted=True)
+        subject = self.find(limit, name, now)
+        left = self.take_at_once(subject, units, now)
+        return None if left is None else Verdict(limit, True, left, seconds_left(subject, now))
 
-    def take_at_once(self, limit: RateLimit, name: str, units: int, now: float) -> Subject | None:
-        """Admit a subject's units as `admit_at_once` does; return what is known of it then. `now` is monotonic."""
+    def find(self, limit: RateLimit, name: str, now: float) -> Subject:
+        """Return what is known of a subject; `now` is monotonic. Good while `times_forgotten` is the same."""
+        known = self._known.get(limit.counter)
+        if known is None:
+            known = self._known[limit.counter] = KnownSubjects()
+        return known.find(name) or self._meet(known, limit, name, now)
+
+    def take_at_once(self, subject: Subject, units: int, now: float) -> int | None:
+        """Admit a subject's units as `admit_at_once` does; return what is left of its quota then."""
         # This is the hot path of every request: nothing is looked up or computed twice, and no object made.
-        subjects = self._subjects.get(limit.counter)
-        subject = None if subjects is None else subjects.get(name)
-        if subject is None:
-            subject = self._remember(limit, name)
         if self._is_local:
             return None
         if now >= subject.ends_at:
             # What others count in a new window is not known: the few units of this process are the whole risk.
             begin_window(subject, now)
+        limit = subject.limit
         new = subject.untold + subject.under_way + units
-        if new > limit.eager_units or subject.units + new > limit.eager_until or subject.is_blocked:
+        used = subject.units + new
+        if new > limit.eager_units or used > limit.eager_until or subject.is_blocked or subject.is_strange:
             return None
         subject.untold += units
         if not subject.is_noted:
             self._note(subject)
-        return subject
+        return limit.quota - used
 
     def judge(self, limit: RateLimit, name: str, units: int = 1) -> "Verdict | asyncio.Future[Verdict]":
         """Decide on a subject's units, at once where that can be done, else as a future that never fails."""
-        verdict = self.admit_at_once(limit, name, units)
-        if verdict is not None:
-            return verdict
         now = time.monotonic()
-        subject = self._subjects[limit.counter][name]
+        subject = self.find(limit, name, now)
+        left = self.take_at_once(subject, units, now)
+        if left is not None:
+            return Verdict(limit, True, left, seconds_left(subject, now))
         is_over = not limit.block_seconds and subject.units + units > limit.quota
         if now < subject.ends_at and (subject.is_blocked or is_over):
             return verdict_on(subject, now, is_admitted=False)
@@ -140,12 +145,15 @@ class RateLimiter:
                 await asyncio.gather(self._teller, return_exceptions=True)
                 self._go_local()
 
-    def _remember(self, limit: RateLimit, name: str) -> Subject:
-        subjects = self._subjects.setdefault(limit.counter, {})
-        if len(subjects) >= SUBJECTS_MAX:
-            for oldest in list(islice(subjects, _FORGOTTEN_AT_ONCE)):
-                del subjects[oldest]
-        subject = subjects[name] = Subject(limit, self._store.key(limit, name))
+    def _meet(self, known: KnownSubjects, limit: RateLimit, name: str, now: float) -> Subject:
+        if known.is_full:
+            self.times_forgotten += 1
+            forgotten = known.forget_some(now)
+            if not self._is_local:
+                # Whoever comes back is asked about after this has been told, or in the same call.
+                self._urge([subject for subject in forgotten if subject.untold])
+        subject = Subject(limit, self._store.key(limit, name))
+        known.add(name, subject, now)
         return subject
 
     def _ask(self, subject: Subject, units: int) -> "asyncio.Future[Verdict]":

@@ -2,10 +2,17 @@
 
 import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from grandstand.domain.rate_limits import RateLimit, Verdict
 from grandstand.storage.rate_limits import Count
+
+SUBJECTS_MAX = 20_000
+"""Subjects of one limit that a process remembers; of those forgotten the shared count knows."""
+
+_FORGOTTEN_SHARE = 8
+"""One in so many is forgotten when there are too many: each time all are looked through, which has to be seldom."""
 
 
 @dataclass(slots=True, eq=False)
@@ -13,6 +20,8 @@ class Subject:
     """What this process knows of a subject. Times are of the monotonic clock.
 
     `tell_at` is when what is untold is to be told at the latest; `is_noted`, whether somebody will see to it.
+    `is_strange` says that it may have been counted, or blocked, in a window that this process has forgotten: nothing is
+    admitted before the shared count has been asked.
     """
 
     limit: RateLimit
@@ -24,12 +33,53 @@ class Subject:
     under_way: int = 0
     tell_at: float = 0.0
     is_noted: bool = False
+    is_strange: bool = False
     waiting: "list[tuple[int, asyncio.Future[Verdict]]]" = field(default_factory=list)
 
     @property
     def used(self) -> int:
         """Units as far as they are known here: counted by all, and admitted since."""
         return self.units + self.untold + self.under_way
+
+
+class KnownSubjects:
+    """The subjects of one limit that a process remembers, SUBJECTS_MAX at most."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Subject] = {}
+        self._strange_until = 0.0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether some must be forgotten before one more is added."""
+        return len(self._by_name) >= SUBJECTS_MAX
+
+    def find(self, name: str) -> Subject | None:
+        """Return what is known of a subject."""
+        return self._by_name.get(name)
+
+    def add(self, name: str, subject: Subject, now: float) -> None:
+        """Remember one more. Until all windows of those forgotten are over, it may be one of them."""
+        self._by_name[name] = subject
+        if now < self._strange_until:
+            subject.is_strange, subject.ends_at = True, self._strange_until
+
+    def forget_some(self, now: float) -> Sequence[Subject]:
+        """Forget all whose window is over; if these are few, whoever was met first, too, and who is blocked last.
+
+        Returns those of them whose window or block is not over.
+        """
+        counted: list[str] = []
+        blocked: list[str] = []
+        for name, subject in list(self._by_name.items()):
+            if subject.ends_at <= now:
+                del self._by_name[name]
+            else:
+                (blocked if subject.is_blocked else counted).append(name)
+        too_many = len(self._by_name) - (SUBJECTS_MAX - SUBJECTS_MAX // _FORGOTTEN_SHARE)
+        forgotten = [self._by_name.pop(name) for name in [*counted, *blocked][: max(0, too_many)]]
+        self._strange_until = max([self._strange_until, *(subject.ends_at for subject in forgotten)])
+        return forgotten
 
 
 @dataclass(slots=True, eq=False)
@@ -60,7 +110,7 @@ def part_of(subject: Subject, now: float) -> Part:
 
 def begin_window(subject: Subject, now: float) -> None:
     """Begin to count anew: what is untold of the window that is over stays so, and the new one is told of soon."""
-    subject.units, subject.untold, subject.is_blocked = 0, 0, False
+    subject.units, subject.untold, subject.is_blocked, subject.is_strange = 0, 0, False, False
     subject.ends_at = now + subject.limit.window_seconds
     subject.tell_at = 0.0
 
@@ -78,7 +128,7 @@ def learn(part: Part, count: Count, now: float) -> None:
     subject.units = limit.quota if is_over else units_now
     subject.under_way = 0
     subject.ends_at = now + left_seconds
-    subject.is_blocked = is_over
+    subject.is_blocked, subject.is_strange = is_over, False
     if not part.waiting:
         return
     left = limit.quota - subject.used if not is_over else 0

@@ -22,6 +22,9 @@ from grandstand.telemetry.shared_series import read_series
 DAYS_SECONDS = 300.0
 """Age at which the counts of days are asked for again: they read a month of rollups."""
 
+DAYS_EMPTY_SECONDS = 20.0
+"""The same while nobody has played today: whoever sends a first event looks whether it came."""
+
 LAG_HIGH_SECONDS = 5.0
 _WEEK = timedelta(days=7)
 
@@ -124,7 +127,9 @@ class DeploymentWatch:
 
     def _ask_for_days(self) -> None:
         """Have the days counted again when they are old; nobody waits for it."""
-        if time.monotonic() - self._days_asked_at < DAYS_SECONDS and self._days:
+        today = self._days.get(clock.now().date().isoformat())
+        age_max_seconds = DAYS_SECONDS if today is not None and today.dau else DAYS_EMPTY_SECONDS
+        if time.monotonic() - self._days_asked_at < age_max_seconds and self._days:
             return
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._count_days(), name="count the days of the overview")

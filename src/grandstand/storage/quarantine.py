@@ -102,6 +102,13 @@ class QuarantineStore:
         rows = await connection.fetch(queries.load("quarantine/list.sql"), *wanted, before, count_max)
         return [Quarantined(*row) for row in rows]
 
+    async def kept_apart(
+        self, connection: "Connection[Any]", event_ids: Sequence[UUID], count_max: int
+    ) -> dict[tuple[UUID, int], tuple[QuarantineReason, QuarantineStatus]]:
+        """Return why events do not count, and how that stands, by (event, board); `count_max` of them at most."""
+        rows = await connection.fetch(queries.load("quarantine/kept_apart.sql"), list(event_ids), count_max)
+        return {(row["event_id"], row["leaderboard_id"]): (row["reason"], row["status"]) for row in rows}
+
     async def lock(self, connection: "Connection[Any]", quarantine_id: UUID) -> Quarantined | None:
         """Return one row, held until the transaction ends."""
         row = await connection.fetchrow(queries.load("quarantine/lock.sql"), quarantine_id)

@@ -1,5 +1,6 @@
 """What a person reads when everything runs: the address, the keys, and commands to paste."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,8 +36,16 @@ def announcement(
         "",
         f"  curl {url}/api/leaderboards/global",
         "",
+        f"See them at {url}/boards/global. For the console at {url}/console, make an operator first:",
+        "",
+        f"  grandstand operators add NAME --role admin{_place(data_dir)}",
+        "",
     ]
     return "\n".join(lines)
+
+
+def _place(data_dir: Path | None) -> str:
+    return "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
 
 
 def _key(settings: Settings, shown: Mapping[str, str], kind: str) -> str:

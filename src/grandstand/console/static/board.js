@@ -43,11 +43,10 @@ if (body) {
   const source = new EventSource(body.dataset.live);
   source.addEventListener("update", (event) => {
     const page = JSON.parse(event.data);
-    if (page.entries.length === 0) return;
-    body.closest(".ranks").classList.remove("is-empty");
-    body.closest("table").hidden = false;
-    const empty = document.querySelector(".empty");
-    if (empty) empty.hidden = true;
+    // A period may begin, or a board be reset, while somebody looks.
+    const isEmpty = page.entries.length === 0;
+    body.closest("table").hidden = isEmpty;
+    document.querySelector(".empty").hidden = !isEmpty;
     body.replaceChildren(...page.entries.map(row));
     const total = document.getElementById("total");
     if (total) total.textContent = numbers.format(page.total);

@@ -14,6 +14,27 @@ function showTimes(root) {
   }
 }
 
+// A calendar is in UTC, days and all; when that is where the viewer is shows to whoever points at it.
+function showSlots() {
+  for (const slot of document.querySelectorAll("[data-starts]")) {
+    slot.title = zoned.formatRange(new Date(slot.dataset.starts), new Date(slot.dataset.ends));
+  }
+}
+
+// Times are typed in UTC; what they are where the viewer is stands below, unless that is the same.
+function sayLocalTime(input) {
+  const note = document.createElement("p");
+  note.className = "hint";
+  input.parentElement.append(note);
+  const say = () => {
+    const moment = new Date(`${input.value}Z`);
+    const isElsewhere = !Number.isNaN(moment.getTime()) && moment.getTimezoneOffset() !== 0;
+    note.textContent = isElsewhere ? `${zoned.format(moment)} where you are` : "";
+  };
+  input.addEventListener("input", say);
+  say();
+}
+
 // On narrow screens a table of many columns is shown as cards, and each cell says by itself what it is. Its parts are
 // named, since what is not laid out as a table is none to a screen reader.
 function dress(root) {
@@ -37,12 +58,15 @@ function dress(root) {
   }
 }
 
-// The stream of the overview is the part itself, as the server has escaped it. It waits while somebody is inside it.
+// The stream of the overview is the part itself, as the server has escaped it. Who is inside it by keyboard stays there.
+const STOPS = "a, summary, [tabindex]";
+
 function putIn(element, text) {
-  if (element.contains(document.activeElement)) return;
+  const inside = [...element.querySelectorAll(STOPS)].indexOf(document.activeElement);
   const open = [...element.querySelectorAll("details")].map((details) => details.open);
   element.innerHTML = text;
   element.querySelectorAll("details").forEach((details, number) => (details.open = open[number] ?? false));
+  if (inside >= 0) element.querySelectorAll(STOPS)[inside]?.focus({ preventScroll: true });
   showTimes(element);
 }
 
@@ -163,6 +187,8 @@ function offerPng(root) {
 function begin() {
   document.documentElement.classList.add("has-script");
   showTimes(document);
+  showSlots();
+  document.querySelectorAll("input[type=datetime-local]").forEach(sayLocalTime);
   dress(document);
   document.querySelectorAll("[data-live]").forEach(listen);
   const menu = document.getElementById("menu");
