@@ -39,10 +39,8 @@ rows = st.dictionaries(
         st.sampled_from([b"\x00" * 8, b"\xff" * 8, b"\x00\r\n\x00\xff\x00\x00\x01"]),
     ),
 )
-wishes = st.lists(
-    st.builds(Wanted, st.sampled_from([*USERS, "nobody"]), st.sampled_from([0, 1, 3, 100]), st.sampled_from([0, 2, 100])),
-    min_size=1, max_size=30,
-)  # fmt: skip
+reach = st.sampled_from([0, 1, 3, 100])
+wishes = st.lists(st.builds(Wanted, st.sampled_from([*USERS, "nobody"]), reach, reach), min_size=1, max_size=30)
 
 
 async def fill(core: Core, ranking: Indexed, found: dict[str, Row]) -> RankingIndex:
