@@ -228,7 +228,7 @@ class Settings(BaseSettings):
         None, description="Folder with reports of `grandstand lab` (`--json`), which the console shows."
     )
     read_cache_seconds: float = Field(
-        0.1, ge=0, le=60, description="Age at which a cached leaderboard page is computed anew; 0 turns the cache off."
+        0.1, ge=0, le=60, description="Age at which a cached page of ranks is computed anew; 0 turns the cache off."
     )
     tournament_cache_seconds: float = Field(
         1.0, ge=0, le=60, description="Greatest age of what a process remembers of a tournament; 0 for no memory."

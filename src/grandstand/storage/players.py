@@ -27,6 +27,16 @@ class PlayerStore:
         rows = await connection.fetch(queries.load("players/find_names.sql"), list(user_ids))
         return {row["user_id"]: row["display_name"] for row in rows}
 
+    async def has_more_than(self, connection: "Connection[Any]", count: int) -> bool:
+        """Whether something has been said of more players than so many."""
+        found: int = await connection.fetchval(queries.load("players/count_some.sql"), count + 1)
+        return found > count
+
+    async def list_names(self, connection: "Connection[Any]") -> dict[str, str]:
+        """Return the display names of all users that have one. For few players."""
+        rows = await connection.fetch(queries.load("players/list_names.sql"))
+        return {row["user_id"]: row["display_name"] for row in rows}
+
     async def find(self, connection: "Connection[Any]", user_id: str) -> Player | None:
         """Return a player, or None while nothing has been said of this user."""
         row = await connection.fetchrow(queries.load("players/find.sql"), user_id)

@@ -1,0 +1,1 @@
+SELECT count(*) FROM (SELECT FROM players LIMIT $1) AS few
