@@ -57,6 +57,18 @@ async def test_of_few_players_all_names_are_known_after_one_look(keeping_site: S
     assert await shown(keeping_site, "few", "few-c") == "Other"
 
 
+async def test_a_name_that_nobody_told_of_is_shown_once_all_are_old(
+    keeping_site: Site, asked: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(player_names, "_ALL_AGE_MAX_SECONDS", 0.0)
+    await begin(keeping_site, "aged", "aged-a", "aged-b")
+    assert await shown(keeping_site, "aged", "aged-b") is None
+    core = keeping_site.core
+    async with core.database.transaction() as connection:
+        await core.players.put(connection, "aged-b", "Second", None, None)
+    assert await shown(keeping_site, "aged", "aged-b") == "Second"
+
+
 async def test_of_many_players_each_is_looked_up_once(
     keeping_site: Site, asked: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

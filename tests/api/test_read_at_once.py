@@ -12,6 +12,7 @@ import pytest
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from grandstand.api.app import build_app
+from grandstand.domain.errors import UnavailableError
 from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.limits_in_force import RateLimits
@@ -222,6 +223,33 @@ async def test_a_page_that_is_hidden_while_it_is_rendered_is_given_to_nobody(
         may_end.set()
         found = [first(answer)[0][0] for answer in await asyncio.gather(*answers)]
     assert found == [b"HTTP/1.1 401 Unauthorized"] * 3
+
+
+@pytest.mark.usefixtures("kept")
+async def test_a_rendering_that_fails_is_told_to_all_and_not_tried_again_by_each(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, may_end = 0, asyncio.Event()
+
+    async def fail(*_: object, **__: object) -> None:
+        nonlocal calls
+        calls += 1
+        await may_end.wait()
+        raise UnavailableError("away")
+
+    monkeypatch.setattr(site.core.reader, "page", fail)
+    path = f"{PAGE}?limit=3"
+    async with open_door(site) as (url, _):
+        answers = [asyncio.create_task(raw(url, read(path) + LAST))]
+        await eventually_async(lambda: calls == 1, what="the page is being rendered")
+        answers += [asyncio.create_task(raw(url, read(path, who) + LAST)) for who in (None, "client", "server")]
+        # As above: when it has its answer, the others have been read, too.
+        await raw(url, read(path, "nonsense") + LAST)
+        may_end.set()
+        found = [first(answer)[0][0] for answer in await asyncio.gather(*answers)]
+        assert (found, calls) == ([b"HTTP/1.1 503 Service Unavailable"] * 4, 1)
+        monkeypatch.undo()
+        assert first(await raw(url, read(path) + LAST))[0][0] == b"HTTP/1.1 200 OK", "no failure is kept"
 
 
 async def test_a_stop_waits_for_the_answer(site: Site, slow_index: asyncio.Event) -> None:

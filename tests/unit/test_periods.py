@@ -1,6 +1,7 @@
 """Periods: without gaps or overlaps in every zone, from local midnight, across changes of the clocks, and by name."""
 
 import random
+import tracemalloc
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
@@ -271,3 +272,12 @@ def test_the_ends_of_time() -> None:
     for period in ("hourly", "daily", "weekly", "monthly", "cron: 0 6 * * 1"):
         for moment in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
             Schedule(period, "Pacific/Apia").at(moment)
+
+
+def test_what_clients_write_in_place_of_a_name_is_not_remembered() -> None:
+    tracemalloc.start()
+    for number in range(200):
+        assert parse_period_id(f"{number:08}" + 50_000 * "0") is None
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept_bytes < 1_000_000

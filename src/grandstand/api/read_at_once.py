@@ -22,6 +22,7 @@ from grandstand.api.replies import Headers
 from grandstand.api.request_heads import RawHeaders
 from grandstand.api.services import Services
 from grandstand.api.whole_requests import Begun, Respond, WholeRequests, refusal_of
+from grandstand.domain.errors import GrandstandError
 
 ReadAtOnce = Callable[[bytes, RawHeaders, tuple[str, int], Respond], bool]
 """Takes the target of a GET without a body, its headers, the peer, and what sends the answer: now or later, once.
@@ -84,9 +85,14 @@ class WholeReads:
         if rendering.cancelled():
             # Only where the loop ends.
             return
-        if rendering.exception() is None:
+        error = rendering.exception()
+        if error is None:
             self._requests.answer(begun, not_modified(rendering.result().reply, scope), headers)
+        elif isinstance(error, GrandstandError):
+            # Once more would be twice the wait, and twice the load, where an engine is away.
+            self._requests.answer(begun, refusal_of(begun, error), headers)
         else:
+            # What was public while it was asked for, and is not any more, is judged for each.
             self._requests.run(self._read(scope, read, headers, begun), "read")
 
     async def _read(self, scope: HTTPScope, read: Read, admission: Headers | Awaitable[Headers], begun: Begun) -> None:

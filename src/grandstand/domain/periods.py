@@ -30,6 +30,8 @@ GRACE = timedelta(minutes=2)
 _NAMED_MAX = 4096
 """Periods whose names are remembered: reads of a tournament name its occurrence, and a calendar is slow to ask."""
 
+_NAME_LENGTH_MAX = len("20260131T120000.123456Z")
+
 _MINUTE = timedelta(minutes=1)
 _HOUR = timedelta(hours=1)
 _STEP = timedelta(minutes=15)
@@ -191,9 +193,14 @@ def period_id(start: datetime) -> str:
     return f"{text}.{start.microsecond:06d}Z" if start.microsecond else f"{text}Z"
 
 
-@lru_cache(maxsize=_NAMED_MAX)
 def parse_period_id(text: str) -> datetime | None:
     """Return the start of the period that `text` names, or None when it names none."""
+    # Clients write it, cursors at any length: a longer text names none, and is not to be remembered.
+    return _start_of(text) if len(text) <= _NAME_LENGTH_MAX else None
+
+
+@lru_cache(maxsize=_NAMED_MAX)
+def _start_of(text: str) -> datetime | None:
     if text == ALL_TIME:
         return BEGINNING
     for form in ("%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S.%fZ"):

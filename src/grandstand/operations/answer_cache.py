@@ -76,7 +76,8 @@ class AnswerCache(Generic[K, V]):
     async def compute(self, key: K, mark: Mark, load: Callable[[], Awaitable[V]]) -> V:
         """Return the answer, loaded now. Callers that come meanwhile share the load that is under way.
 
-        Whoever comes after a change does not share one that began before it.
+        Whoever comes after a change does not share one that began before it. Without a mark nobody can tell: then an
+        answer may be as old as its load was long, which is the price of one load for all where an engine is away.
         """
         sharing = key, mark()
         task = self._under_way.get(sharing)

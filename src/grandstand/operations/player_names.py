@@ -21,6 +21,9 @@ ALL_MAX = 20_000
 _ALL_AGAIN_SECONDS = 60.0
 """Least time between two readings of all names, which cost as much as some thousand look-ups."""
 
+_ALL_AGE_MAX_SECONDS = 60.0
+"""How long all names are kept where no change is heard of: one that nobody told of is shown by then."""
+
 _Asked = tuple[str, ...]
 _Names = Mapping[str, str | None]
 
@@ -37,14 +40,15 @@ class PlayerNames:
         self._feed = feed
         self._known: dict[str, str | None] = {}
         self._has_all = False
-        self._all_again_at = 0.0
+        self._all_again_at = self._all_until = 0.0
         self._generation: int | None = None
         self._gathered: GatheredLookups[None, _Asked, _Names] = GatheredLookups(self._ask, len)
 
     async def find(self, user_ids: Iterable[str]) -> dict[str, str | None]:
         """Return the users' display names; without the database, None for those not in memory: ranks matter more."""
         generation = self._feed.names_generation()
-        if generation is None or generation != self._generation:
+        is_old = self._has_all and time.monotonic() >= self._all_until
+        if generation is None or generation != self._generation or is_old:
             self._known = {}
             self._has_all = False
             self._generation = generation
@@ -78,10 +82,10 @@ class PlayerNames:
 
     async def _learn_all(self, connection: "Connection[Any]") -> None:
         """Read all names, unless there are many players; what changes meanwhile is heard of, and makes them old."""
-        generation = self._generation
+        generation, until = self._generation, time.monotonic() + _ALL_AGE_MAX_SECONDS
         if await self._players.has_more_than(connection, ALL_MAX):
             return
         found = await self._players.list_names(connection)
         if self._generation == generation:
             self._known = dict(found)
-            self._has_all = True
+            self._has_all, self._all_until = True, until
