@@ -143,10 +143,12 @@ async def raw_rate(answer: RawAnswer, status: int, order_for: Callable[[str, int
         return (await run_load(order_for(server.host, server.port), status)).rate
 
 
-async def open_suite(stack: AsyncExitStack, plan: Plan, workers: int, say: Callable[[str], None]) -> Suite:
+async def open_suite(
+    stack: AsyncExitStack, plan: Plan, workers: int, say: Callable[[str], None], http_processes: int = 1
+) -> Suite:
     """Start the deployment and give every player a place on the board."""
     say("starting grandstand up")
-    deployment = await stack.enter_async_context(Deployment(workers))
+    deployment = await stack.enter_async_context(Deployment(workers, http_processes))
     valkey = open_valkey(deployment.state.valkey_url, timeout_seconds=30)
     stack.push_async_callback(valkey.aclose)
     suite = Suite(plan, deployment, valkey, say)

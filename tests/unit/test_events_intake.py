@@ -129,6 +129,42 @@ async def test_a_cancelled_request_harms_no_other(intake: EventIntake, stream: S
             await task
 
 
+async def test_who_cannot_be_told_harms_no_other(intake: EventIntake, stream: Stream) -> None:
+    told: list[object] = []
+
+    def fail(problem: Exception | None) -> None:
+        told.append("failed")
+        raise ZeroDivisionError
+
+    first = await hand_in(intake, "a")
+    await stream.began.acquire()
+    for user, tell in (("b", fail), ("c", told.append)):
+        intake.hand_in(intake.judge(body(user)), tell)
+    last = await hand_in(intake, "d")
+    stream.may_end.release()
+    await first
+    await stream.began.acquire()
+    assert told == [], "nobody is told before the write has ended"
+    stream.may_end.release()
+    assert (await last).accepted == 1
+    assert told == ["failed", None]
+    assert stream.writes == [["a"], ["b", "c", "d"]]
+
+
+async def test_the_next_write_begins_before_the_last_is_told_of(intake: EventIntake, stream: Stream) -> None:
+    """The answers are written while the stream syncs what came meanwhile."""
+    writes_when_told: list[int] = []
+    for user in "ab":
+        intake.hand_in(intake.judge(body(user)), lambda _: writes_when_told.append(len(stream.writes)))
+        await asyncio.sleep(0)
+    stream.may_end.release()
+    stream.may_end.release()
+    await intake.close()
+    await asyncio.sleep(0)
+    assert stream.writes == [["a"], ["b"]]
+    assert writes_when_told == [2, 2]
+
+
 async def test_a_group_is_bounded(intake: EventIntake, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accept_events, "GROUP_EVENTS_MAX", 3)
     tasks = [await hand_in(intake, user, user) for user in "abc"]

@@ -1,11 +1,10 @@
 """Posts of events that arrived as a whole: judged where their body ends, answered when the events are durable.
 
 The usual way gives each request a task, a scope with its `receive`, and two messages; for one event that costs more
-than to judge it. Here the group commit's future carries the answer. What has to wait for anything else (a limit that
+than to judge it. Here the group commit itself calls what answers. What has to wait for anything else (a limit that
 must be asked) does so in a task, and what is not plain (encoded, announced, pipelined) takes the usual way.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -88,14 +87,11 @@ class EventPosts:
             )
             judged = services.intake.judge(body, principal.user_id, signatures)
             if admit_events_at_once(principal, services, judged.valid):
-                written = services.intake.write(judged)
+                services.intake.hand_in(judged, partial(self._tell, begun, headers, judged))
             else:
                 self._requests.run(self._write_later(principal, judged, begun, headers), "take events")
-                return
         except Exception as error:  # noqa: BLE001 - as above
             self._requests.answer(begun, refusal_of(begun, error), headers)
-        else:
-            written.add_done_callback(partial(self._settle, begun, headers, judged))
 
     async def _write_later(self, principal: Principal, judged: Judged, begun: Begun, headers: Headers) -> None:
         try:
@@ -106,10 +102,6 @@ class EventPosts:
             reply = refusal_of(begun, error)
         self._requests.answer(begun, reply, headers)
 
-    def _settle(self, begun: Begun, headers: Headers, judged: Judged, written: "asyncio.Future[None]") -> None:
-        if written.cancelled():
-            # Only where the loop ends.
-            return
-        error = written.exception()
-        reply = reply_of_receipt(judged.receipt) if error is None else refusal_of(begun, error)
+    def _tell(self, begun: Begun, headers: Headers, judged: Judged, problem: Exception | None) -> None:
+        reply = reply_of_receipt(judged.receipt) if problem is None else refusal_of(begun, problem)
         self._requests.answer(begun, reply, headers)

@@ -12,7 +12,6 @@ from grandstand.api.at_once import SingleHeaders, Whole
 from grandstand.api.http_protocol import HEAD_BYTES_MAX, LimitedHttpProtocol
 from grandstand.api.post_at_once import EVENTS_TARGET, PostAtOnce
 from grandstand.api.read_at_once import ReadAtOnce
-from grandstand.api.whole_requests import Respond
 
 _LENGTH_DIGITS_MAX = 5
 _TELLING = frozenset((b"content-encoding", b"expect", b"te", b"transfer-encoding", b"upgrade"))
@@ -73,8 +72,8 @@ class PostingHttpProtocol(LimitedHttpProtocol):
         if held is None or self._post_at_once is None:
             super().on_message_complete()
             return
-        body, take = b"".join(held), self._post_at_once
-        if not self._hand_in(lambda peer, respond: take(self.headers, body, peer, respond)):
+        body = held[0] if len(held) == 1 else b"".join(held)
+        if not self._hand_in(self._post_at_once, self.headers, body):
             self._begin_usually()
             super().on_body(body)
             super().on_message_complete()
@@ -106,7 +105,7 @@ class PostingHttpProtocol(LimitedHttpProtocol):
         take = self._read_at_once
         if take is None or not _TELLING_OF_READS.isdisjoint(by_name) or not self._is_free():
             return False
-        self._is_answered = self._hand_in(lambda peer, respond: take(self.url, self.headers, peer, respond))
+        self._is_answered = self._hand_in(take, self.url, self.headers)
         return self._is_answered
 
     def _is_free(self) -> bool:
@@ -119,13 +118,16 @@ class PostingHttpProtocol(LimitedHttpProtocol):
             or not self.parser.should_keep_alive()
         )
 
-    def _hand_in(self, take: Callable[[tuple[str, int], Respond], bool]) -> bool:
-        """Begin with a request that `take` answers now or later; False, and all is as before, if it does not."""
+    def _hand_in(self, take: Callable[..., bool], *of_request: Any) -> bool:
+        """Begin with a request that `take` answers now or later; False, and all is as before, if it does not.
+
+        It is called with what is given here of the request, the peer, and what sends the answer.
+        """
         before = self.cycle, self._answering
         request = _UnderWay()
         self.cycle = self._answering = request  # type: ignore[assignment]
         # The peer is known: without it nothing is handed in.
-        if take(self.client, partial(self._answer, request)):  # type: ignore[arg-type]
+        if take(*of_request, self.client, partial(self._answer, request)):
             return True
         self.cycle, self._answering = before
         return False

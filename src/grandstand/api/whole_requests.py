@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from grandstand.api.at_once import Whole
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
-from grandstand.api.replies import Headers, Reply, headers_of
+from grandstand.api.replies import JSON, NO_STORE, Headers, Reply, headers_of
 from grandstand.api.request_counts import RequestCounts
 from grandstand.domain.errors import GrandstandError
 
@@ -56,7 +56,10 @@ class WholeRequests:
         task.add_done_callback(self._tasks.discard)
 
     def _send(self, begun: Begun, route: str, reply: Reply, more: Headers) -> None:
-        lines = b"".join([b"%b: %b\r\n" % header for header in (*headers_of(reply), *more)])
+        if reply.headers is NO_STORE and reply.media_type is JSON and reply.body and not more:
+            lines = _USUAL_LINES % len(reply.body)
+        else:
+            lines = _lines((*headers_of(reply), *more))
         begun.respond(Whole(_status_line(reply.status), lines, reply.body))
         self._counts.add(route, reply.status, time.perf_counter() - begun.began_at)
 
@@ -68,6 +71,14 @@ def refusal_of(begun: Begun, error: BaseException) -> Reply:
     if not isinstance(error, Exception):
         raise error
     return reply_of_unexpected(error, begun.method, begun.path)
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+_USUAL_LINES = _lines(((b"content-type", JSON.encode()), (b"content-length", b"%d"), *NO_STORE))
+"""What `headers_of` gives of the usual answer, with a gap for its length: most answers of a busy process are that."""
 
 
 @lru_cache(maxsize=64)

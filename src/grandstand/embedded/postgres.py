@@ -159,7 +159,7 @@ class Postgres(Engine):
         values["shared_buffers"] = f"{_shared_buffers_mb()}MB"
         values["max_connections"] = str(self._connections_max)
         values["unix_socket_directories"] = '"' + str(self._sockets).replace('"', '""') + '"'
-        values["wal_compression"] = "lz4" if self._has_lz4 else "pglz"
+        values["wal_compression"] = "lz4" if self._has_lz4 else "off"
         lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in values.items()]
         text = "# Written by Grandstand at every start. Your own settings belong at the end of postgresql.conf.\n"
         write_settings_file(data / SETTINGS_FILE, [text, *lines], self._identity)

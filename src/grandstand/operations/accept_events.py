@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -44,6 +45,8 @@ RETRY_AFTER_SECONDS = 1
 _WRITES_AT_ONCE = 2
 
 Admit = Callable[[int], Awaitable[None]]
+Tell = Callable[[Exception | None], None]
+"""Is told once what became of a request's events: None, and they are durable, or why they are not taken."""
 
 _accepted_high = metrics.EVENTS_ACCEPTED.labels("high")
 _accepted_low = metrics.EVENTS_ACCEPTED.labels("low")
@@ -64,11 +67,8 @@ class Judged(NamedTuple):
     outcome: Accepted
     size_bytes: int
     received_at: datetime
-
-    @property
-    def valid(self) -> int:
-        """How many are valid."""
-        return len(self.outcome.high) + len(self.outcome.low)
+    valid: int
+    """How many are valid."""
 
     @property
     def receipt(self) -> Receipt:
@@ -80,9 +80,11 @@ class Judged(NamedTuple):
 class _Request:
     high: list[Event]
     low: list[Event]
+    events: int
     size_bytes: int
     received_at: datetime
-    done: "asyncio.Future[None]"
+    tell: Tell
+    is_gone: Callable[[], bool]
     trace: bytes
 
 
@@ -146,17 +148,28 @@ class EventIntake:
             _count_rejected(outcome.rejected)
             if not outcome.high and not outcome.low:
                 raise _none_valid(outcome.rejected)
-        return Judged(outcome, len(body), received_at)
+        return Judged(outcome, len(body), received_at, len(outcome.high) + len(outcome.low))
 
     def write(self, judged: Judged) -> "asyncio.Future[None]":
         """Hand the valid events of a request in: the second half of `accept`. They are durable once the future is done.
 
         Raises:
-            UnavailableError: too much waits, or the stream is known to be out of reach; the future raises what else
+            UnavailableError: as for `hand_in`; the future raises what else `accept` raises.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self.hand_in(judged, partial(_resolve, done), done.cancelled)
+        return done
+
+    def hand_in(self, judged: Judged, tell: Tell, is_gone: Callable[[], bool] = bool) -> None:
+        """Hand the valid events of a request in, as `write` does; `tell` is told what became of them, never at once.
+
+        A request that `is_gone` before its write begins is left out, and nobody is told.
+
+        Raises:
+            UnavailableError: too much waits, or the stream is known to be out of reach; `tell` is told what else
                 `accept` raises.
         """
-        outcome, size_bytes, received_at = judged
-        count = judged.valid
+        outcome, size_bytes, received_at, count = judged
         if self._is_away and self._writing:
             # One write at a time finds out whether the stream is back; nobody else waits for its time-out.
             metrics.EVENTS_REFUSED.labels("unavailable").inc(count)
@@ -168,8 +181,9 @@ class EventIntake:
             raise UnavailableError(
                 "Too many events wait for the stream; send these again.", retry_after=RETRY_AFTER_SECONDS
             )
-        done = asyncio.get_running_loop().create_future()
-        self._queue.append(_Request(outcome.high, outcome.low, size_bytes, received_at, done, traces.current()))
+        self._queue.append(
+            _Request(outcome.high, outcome.low, count, size_bytes, received_at, tell, is_gone, traces.current())
+        )
         self._waiting_events += count
         self._waiting_bytes += size_bytes
         if self._writing == 0 or (self._writing < _WRITES_AT_ONCE and self._is_worth_a_write()):
@@ -177,7 +191,6 @@ class EventIntake:
             writer = asyncio.create_task(self._write_waiting(), name="write events", context=traces.OUTSIDE)
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
-        return done
 
     def _is_worth_a_write(self) -> bool:
         """Whether what waits is enough for a write of its own beside the one that is under way."""
@@ -194,8 +207,9 @@ class EventIntake:
         received_at = clock.now()
         limits = self._current_limits()
         history = EventLimits(len(lines), limits.payload_max_bytes, None, None, limits.score_fields)
-        judged = Judged(judge(lines, history, received_at), sum(map(len, lines)), received_at)
-        _count_rejected(judged.outcome.rejected)
+        outcome = judge(lines, history, received_at)
+        judged = Judged(outcome, sum(map(len, lines)), received_at, len(outcome.high) + len(outcome.low))
+        _count_rejected(outcome.rejected)
         if judged.valid:
             await self.write(judged)
         return judged.receipt
@@ -240,9 +254,10 @@ class EventIntake:
             _settle(group, problem)
             self._refuse_waiting(problem)
             raise
-        _settle(group, problem)
         if problem is None:
             _count_accepted(len(high), len(low))
+        # Not now: the next group leaves first, and the answers of this one are written while the stream syncs it.
+        asyncio.get_running_loop().call_soon(_settle, group, problem)
 
     def _refuse_waiting(self, problem: GrandstandError) -> None:
         """Answer all that wait in the queue: nothing of theirs was sent."""
@@ -258,13 +273,13 @@ class EventIntake:
         events = size_bytes = 0
         while self._queue:
             request = self._queue[0]
-            count = len(request.high) + len(request.low)
+            count = request.events
             if group and (events + count > GROUP_EVENTS_MAX or size_bytes + request.size_bytes > GROUP_BYTES_MAX):
                 break
             self._queue.popleft()
             self._waiting_events -= count
             self._waiting_bytes -= request.size_bytes
-            if request.done.cancelled():
+            if request.is_gone():
                 continue
             events += count
             size_bytes += request.size_bytes
@@ -299,20 +314,30 @@ def _traces_of(group: list[_Request]) -> tuple[bytes, bytes]:
 
 def _settle(group: list[_Request], problem: Exception | None) -> None:
     for request in group:
-        if request.done.done():
+        if request.is_gone():
             continue
-        if isinstance(problem, UnavailableError):
-            reason = "full" if isinstance(problem, StreamFullError) else "unavailable"
-            metrics.EVENTS_REFUSED.labels(reason).inc(len(request.high) + len(request.low))
-        if problem is None:
-            request.done.set_result(None)
-        elif isinstance(problem, StreamFullError):
-            # One each: raising the same object in many tasks would mix up their tracebacks.
-            request.done.set_exception(StreamFullError(problem.detail))
-        elif isinstance(problem, UnavailableError):
-            request.done.set_exception(UnavailableError(problem.detail, retry_after=problem.retry_after))
-        else:
-            request.done.set_exception(problem)
+        try:
+            request.tell(None if problem is None else _own(problem, request.events))
+        except Exception:  # noqa: BLE001 - the others of the group must hear of theirs
+            _log.exception("answer_failed")
+
+
+def _own(problem: Exception, events: int) -> Exception:
+    """Return the problem of one request: the same object raised in many tasks would mix up their tracebacks."""
+    if isinstance(problem, StreamFullError):
+        metrics.EVENTS_REFUSED.labels("full").inc(events)
+        return StreamFullError(problem.detail)
+    if isinstance(problem, UnavailableError):
+        metrics.EVENTS_REFUSED.labels("unavailable").inc(events)
+        return UnavailableError(problem.detail, retry_after=problem.retry_after)
+    return problem
+
+
+def _resolve(done: "asyncio.Future[None]", problem: Exception | None) -> None:
+    if problem is None:
+        done.set_result(None)
+    else:
+        done.set_exception(problem)
 
 
 def _none_valid(rejected: list[Rejection]) -> GrandstandError:
