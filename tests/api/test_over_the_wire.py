@@ -65,7 +65,7 @@ async def test_an_import_that_fails_in_the_middle_says_how_far_it_came(
             raise UnavailableError("away")
         await append(*arguments)
 
-    monkeypatch.setattr(site.core.stream, "append", fails_third)
+    monkeypatch.setattr(site.core.streams, "append", fails_third)
     async with serve(site.app, site.services.settings) as url:
         answer = await send_import(url, pieces(LINE * 5000, 10_000))
     body = problem(answer, 503, "unavailable")
@@ -142,7 +142,7 @@ async def test_the_stop_lets_requests_under_way_finish(site: Site, monkeypatch: 
         await may_end.wait()
         await append(*arguments)
 
-    monkeypatch.setattr(site.core.stream, "append", slow)
+    monkeypatch.setattr(site.core.streams, "append", slow)
     async with httpx.AsyncClient(timeout=30) as client:
         async with serve(site.app, site.services.settings) as url:
             headers = {"Authorization": f"Bearer {KEYS['server']}"}

@@ -179,7 +179,7 @@ async def door(
     ) as site:
         core = site.core
         services = build_console_services(
-            site.services, core.database, core.valkey, core.stream, core.tournaments, Passwords(CHEAP)
+            site.services, core.database, core.valkey, core.streams, core.tournaments, Passwords(CHEAP)
         )
         operators = services.operators
         for name, role in ROLES.items():

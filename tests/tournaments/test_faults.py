@@ -233,7 +233,7 @@ async def round_of(cups: Cups, candidate: Leader, database: Any) -> None:
     )
     runner = TournamentRunner(
         database, core.ledger, core.catalog, core.tournaments, settler,
-        core.new_cutter(database, candidate.fence), core.outbox, core.stream, core.changes,
+        core.new_cutter(database, candidate.fence), core.outbox, core.registry, core.changes,
         fence=candidate.fence,
     )  # fmt: skip
     await candidate.step()

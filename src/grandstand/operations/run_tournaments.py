@@ -25,8 +25,8 @@ from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.schedule_occurrences import OccurrenceScheduler
 from grandstand.operations.settle_tournament import TournamentSettler
+from grandstand.operations.stream_registry import StreamRegistry
 from grandstand.storage.changes import Changes
-from grandstand.storage.event_stream import EventStream
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.leases import LeaseLostError
 from grandstand.storage.ledger import Ledger
@@ -55,7 +55,7 @@ class TournamentRunner:
         settler: TournamentSettler,
         cutter: ScoreCutter,
         outbox: Outbox,
-        stream: EventStream,
+        registry: StreamRegistry,
         changes: Changes,
         *,
         slack: timedelta = SLACK,
@@ -69,7 +69,7 @@ class TournamentRunner:
         self._settler = settler
         self._cutter = cutter
         self._outbox = outbox
-        self._stream = stream
+        self._registry = registry
         self._changes = changes
         self._slack = slack
         self._fence = fence
@@ -125,9 +125,8 @@ class TournamentRunner:
 
     async def _due(self, skipped: int = 0) -> list[DueStep]:
         now = clock.now()
-        depth = await self._stream.depth()
-        # What is in the stream may still be a score of an ended occurrence: it waits until that is processed.
-        settle_by = now - timedelta(seconds=depth.lag_seconds) - self._slack
+        # What is in a stream may still be a score of an ended occurrence: it waits until that is processed.
+        settle_by = await self._registry.processed_until() - self._slack
         async with self._database.connection() as connection:
             await self._catalog.refresh(connection)
             return await self._tournaments.list_due(connection, now, settle_by, _ROUND_MAX, skipped)

@@ -1,8 +1,9 @@
 """Says whether the rank index may be believed: an index that was restored with older data agrees with itself.
 
 A server that holds older data than before has been started anew or is another one, so the connections to it are new.
-Nothing is served from it until this process has compared the stream, which lies beside the index, with what was last
-seen of it: by PostgreSQL, or, while that is away, by this process. When the stream went back, the index did too.
+Nothing is served from it until this process has compared the streams, which lie beside the indexes, with what was last
+seen of them: by PostgreSQL, or, while that is away, by this process. When a stream went back, the indexes on its server
+did too.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from grandstand.domain.errors import UnavailableError
 from grandstand.operations.stream_memory import StreamMemory, compare
 from grandstand.storage.postgres import Database
 from grandstand.storage.ranking_index import IndexIncompleteError
-from grandstand.storage.stream_history import StreamHistory, StreamMark
+from grandstand.storage.stream_history import Marks, StreamHistory
 from grandstand.storage.valkey import ServerIdentity
 
 _ANSWER_TIMEOUT_SECONDS = 1.0
@@ -79,8 +80,8 @@ class IndexTrust:
     async def _compare(self) -> None:
         run_id = self._server.run_id
         try:
-            # In this order: the stream only ever grows beyond a mark.
-            mark = await self._mark()
+            # In this order: a stream only ever grows beyond its mark.
+            marks = await self._marks()
             seen = await self._memory.look()
         except (UnavailableError, TimeoutError):
             # What this process saw itself has to do; but what PostgreSQL has refuted is for it to allow again.
@@ -88,7 +89,7 @@ class IndexTrust:
         except (ValkeyError, OSError):
             return
         else:
-            is_right = not compare(mark, seen)
+            is_right = not compare(marks, seen)
             self._has_compared, self._is_refuted = True, not is_right
         self._trusted = run_id if is_right else None
 
@@ -99,6 +100,6 @@ class IndexTrust:
             return False
         return True
 
-    async def _mark(self) -> StreamMark | None:
+    async def _marks(self) -> Marks:
         async with asyncio.timeout(_ANSWER_TIMEOUT_SECONDS), self._database.connection() as connection:
-            return await self._history.read_mark(connection)
+            return await self._history.read_marks(connection)

@@ -40,6 +40,24 @@ async def ask_primaries(client: Client, *command: Any) -> list[Any]:
     return [await client.execute_command(*command, target_nodes=node) for node in client.get_primaries()]
 
 
+def is_cluster(client: Client) -> bool:
+    """Whether a client is one of a cluster."""
+    return isinstance(client, ValkeyCluster)
+
+
+async def beside(client: Client, key: str) -> dict[str, Any]:
+    """Return the options with which a command that goes to all servers goes only to the one that has `key` now.
+
+    Raises:
+        valkey.exceptions.ValkeyError: it is out of reach.
+    """
+    if not isinstance(client, ValkeyCluster):
+        return {}
+    # A command of the client's own takes in where the slot is now.
+    await client.execute_command("EXISTS", key)
+    return {"target_nodes": client.get_node_from_key(key)}
+
+
 async def publish(client: Client, channel: str, message: str | bytes) -> None:
     """Send a message to all who listen, to any server of a cluster.
 

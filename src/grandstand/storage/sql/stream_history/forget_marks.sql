@@ -1,0 +1,1 @@
+UPDATE event_streams SET incarnation = NULL, appended = NULL, depth = NULL, changed_at = now()
