@@ -15,12 +15,14 @@ SYNCED = Replication(1, 1500)
 
 
 @asynccontextmanager
-async def open_replicated_core(database_url: str, valkey_url: str, prefix: str) -> AsyncIterator[Core]:
-    """Open an empty one with its `global` board and its stream."""
+async def open_replicated_core(
+    database_url: str, valkey_url: str, prefix: str, streams: int = 1
+) -> AsyncIterator[Core]:
+    """Open an empty one with its `global` board and its streams."""
     async with open_core(database_url, valkey_url, prefix) as opened:
         await empty(opened.database)
         open_client = partial(open_valkey, valkey_url, timeout_seconds=5)
-        opened.streams = EventStreams(opened.valkey, prefix, replication=SYNCED, open_client=open_client)
+        opened.streams = EventStreams(opened.valkey, prefix, replication=SYNCED, count=streams, open_client=open_client)
         opened.stream = opened.streams[0]
         opened.registry = StreamRegistry(opened.database, StreamHistory(), opened.streams)
         opened.index = RankingIndex(opened.valkey, prefix, SYNCED)
@@ -29,6 +31,7 @@ async def open_replicated_core(database_url: str, valkey_url: str, prefix: str) 
         opened.reader = opened.new_reader(finder=opened.finder)
         await opened.definer.ensure_global()
         await opened.refresh()
+        await opened.registry.open(streams)
         await opened.stream.create_group()
         try:
             yield opened

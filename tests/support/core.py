@@ -432,6 +432,7 @@ async def empty(database: Database) -> None:
             "DELETE FROM event_archives;"
             "DELETE FROM prize_steps; DELETE FROM prizes; DELETE FROM standings; DELETE FROM participants;"
             "DELETE FROM occurrences; DELETE FROM tournaments; DELETE FROM leases;"
+            "DELETE FROM event_streams WHERE stream > 0;"
             "DELETE FROM dead_letters; DELETE FROM erasures; DELETE FROM webhook_events; DELETE FROM webhook_endpoints;"
             "DELETE FROM rankings; DELETE FROM leaderboards; DELETE FROM players;"
             "UPDATE ledger SET open_month = NULL, open_until = NULL, leaderboards_revision = 0"

@@ -13,6 +13,7 @@ from valkey.asyncio.client import PubSub
 from valkey.asyncio.cluster import PipelineCommand, ValkeyCluster
 from valkey.exceptions import AskError, ClusterDownError, MovedError, TryAgainError, ValkeyClusterException
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
+from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 
 Client = Any
 """A `Valkey` or a `ValkeyCluster`: no class of the library stands for both."""
@@ -62,14 +63,23 @@ async def publish(client: Client, channel: str, message: str | bytes) -> None:
     """Send a message to all who listen, to any server of a cluster.
 
     Raises:
-        valkey.exceptions.ValkeyError: the server is out of reach.
+        valkey.exceptions.ValkeyError: no server is within reach.
     """
-    if isinstance(client, ValkeyCluster):
-        await client.initialize()
-        # Always the same one while the shards stay: messages keep their order.
-        await client.execute_command("PUBLISH", channel, message, target_nodes=client.get_node_from_key(channel))
-    else:
+    if not isinstance(client, ValkeyCluster):
         await client.publish(channel, message)
+        return
+    await client.initialize()
+    # Always the same one while the shards stay: messages keep their order. While it is away others pass them on.
+    home = client.get_node_from_key(channel)
+    problem: Exception | None = None
+    for node in (home, *(node for node in client.get_primaries() if node != home)):
+        try:
+            await client.execute_command("PUBLISH", channel, message, target_nodes=node)
+        except (OSError, ValkeyConnectionError, ValkeyTimeoutError, ClusterDownError) as error:
+            problem = error
+        else:
+            return
+    raise problem or ValkeyConnectionError("The cluster has no server.")
 
 
 @asynccontextmanager
