@@ -14,10 +14,10 @@ import zstandard
 from valkey.asyncio.cluster import ClusterNode, ValkeyCluster
 from valkey.exceptions import ValkeyClusterException, ValkeyError
 
-from grandstand.storage.stream_names import TAGS
-
 SQL = Path(__file__).with_name("sql")
 SCHEMA = "grandstand"
+TAGS = ("events", "events:1da", "events:2ba")
+"""The hash tags of the event streams that a tree may have here."""
 OF_A_STREAM = ("high", "low", "depth", "book", "trials")
 LOSE_STREAMS = Path(__file__).with_name("lose_streams.lua")
 INDEXES = "gs:{r*"

@@ -23,6 +23,7 @@ import psutil
 from soak.cluster import ClusteredEngines
 from soak.cups import GRACE_SECONDS, SLACK_SECONDS
 from soak.engines import ProxiedEngines
+from soak.inspection import TAGS
 from soak.proxy import Proxy, to_port
 from soak.small_disk import Disk, on_disks_with_copies
 
@@ -33,7 +34,7 @@ disks: the tree runs them, each on a small disk; such a tree cannot be started a
 a Valkey Cluster."""
 
 STARTUP = Path(__file__).with_name("startup")
-CLUSTER_STREAMS = 3
+CLUSTER_STREAMS = len(TAGS)
 """Event streams on a cluster: one on each shard, so that every node is that of one."""
 
 START_TIMEOUT_SECONDS = 90.0

@@ -1,11 +1,16 @@
 """The tags of the event streams spread them over a cluster, however many there are."""
 
 import pytest
+from soak.inspection import TAGS as SOAKED
 from valkey.crc import key_slot
 
 from grandstand.storage.stream_names import STREAMS_MAX, TAGS, stream_key
 
 SLOTS = 16384
+
+
+def test_the_soak_looks_where_the_streams_are() -> None:
+    assert TAGS[: len(SOAKED)] == SOAKED
 
 
 def test_the_first_stream_is_where_it_was_when_there_was_no_other() -> None:
