@@ -14,7 +14,7 @@ from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.workers.stream_consumers import StreamConsumers
 from tests.support.core import NOON, Core, event
-from tests.support.invariants import check_invariants
+from tests.support.invariants import broken, check_invariants
 from tests.support.waiting import eventually_async
 from tests.support.workers import running, stream_consumers
 
@@ -170,5 +170,6 @@ async def test_a_stream_that_a_restored_database_does_not_know_is_registered_aga
     await core.database.pool.execute("DELETE FROM event_streams WHERE stream = 1")
     fresh = Process(core)
     assert await fresh.streams.find() == [1]
+    assert "not registered" in (await broken(core))["deliveries_owned"][0]
     await two.registry.refresh()
     assert (await fresh.registry.processed_until()) <= NOON

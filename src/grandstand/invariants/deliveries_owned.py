@@ -14,6 +14,10 @@ async def _look(look: Look) -> None:
     for inspector in await look.streams():
         for stream in inspector.streams:
             lost += [(inspector, stream, block_id) for block_id in await _look_at(look, inspector, stream)]
+    for inspector in await look.streams(registered=False):
+        for stream in inspector.streams:
+            if await inspector.length(stream):
+                look.outcome.add("the stream has blocks, but is not registered: nobody reads it", stream=stream)
     if lost:
         # A block that is acknowledged and one that is being delivered may look like it between two of these reads.
         await asyncio.sleep(look.scope.second_look_seconds)
@@ -61,6 +65,6 @@ async def _ownerless(inspector: StreamInspector, stream: str) -> list[str]:
 
 DELIVERIES_OWNED = Check(
     "deliveries_owned",
-    "Every block in the stream is not delivered yet or in the hands of a worker who finishes it soon.",
+    "Every block in a stream is not delivered yet or in the hands of a worker who finishes it soon.",
     _look,
 )

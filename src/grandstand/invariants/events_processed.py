@@ -56,6 +56,6 @@ async def _is_stored(look: Look, inspector: StreamInspector, block: HeldBlock) -
 
 EVENTS_PROCESSED = Check(
     "events_processed",
-    "The count of unprocessed events is that of the events in the stream, and what is stored has left it.",
+    "The count of unprocessed events is that of the events in each stream, and what is stored has left it.",
     _look,
 )
