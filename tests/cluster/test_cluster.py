@@ -235,5 +235,20 @@ async def test_what_is_beside_a_stream_that_went_back_is_made_anew_and_no_other(
     assert all([await spread.is_complete(key) for key in boards if homes[key] != struck])
 
 
+async def test_with_one_stream_all_that_may_be_older_is_made_anew(core: Core, cluster: Cluster) -> None:
+    """A whole cluster that was restored: shards without a stream have nothing else that tells."""
+    boards = [f"board-{number}" for number in range(9)]
+    for key in boards:
+        await core.define(key)
+    await core.apply(*(event(f"user-{number}", payload={"score": number}) for number in range(5)))
+    assert len({cluster.primary_of((await core.keys(key))[0]).port for key in boards}) == 3
+    watcher = StreamWatcher(core.database, core.streams, StreamHistory(), core.new_memory())
+    await core.stream.append([event("ann")], [], NOON)
+    await watcher.record()
+    await core.valkey.hincrby(core.stream.keys[0].replace("high", "book"), "appended", -1)
+    await watcher.record()
+    assert not any([await core.is_complete(key) for key in boards])
+
+
 async def is_drained(core: Core) -> bool:
     return (await core.streams.depth()).depth == 0

@@ -38,16 +38,18 @@ class StreamRegistry:
         self._streams.write_to(count)
 
     async def refresh(self) -> Collection[int]:
-        """Take in which streams there are, and return them. Those that this process writes to are among them.
+        """Take in which streams there are, and return them. Those that this process knew before are among them.
 
         Raises:
             UnavailableError: the database is out of reach.
         """
         async with self._database.connection() as connection:
             numbers = {*await self._history.read_marks(connection)}
-            missing = [number for number in range(self._count) if number not in numbers]
+            wanted = {*range(self._count), *(stream.number for stream in self._streams.known)}
+            missing = sorted(wanted - numbers)
             if missing:
-                # Also where an older state of the database was restored: events may be in them already.
+                # Also where an older state of the database was restored: events may be in them already, and so they may
+                # be in those that only others write to, or nobody any more. Whoever knows of one says so.
                 await self._history.register(connection, missing)
                 numbers |= {*missing}
         self._streams.know(numbers)

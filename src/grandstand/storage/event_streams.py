@@ -176,7 +176,8 @@ class EventStreams:
                 return
             finally:
                 way.writes -= 1
-        raise full or away or UnavailableError("Events cannot be taken right now; send them again.")
+        # One that did not answer may have them: then nobody may say that nothing was taken.
+        raise away or full or UnavailableError("Events cannot be taken right now; send them again.")
 
     def _next_way(self, tried: Sequence[_Way]) -> _Way | None:
         """Return where to write next: in turn, to where least is under way; None when no further stream is worth it."""

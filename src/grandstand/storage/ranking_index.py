@@ -252,13 +252,13 @@ class RankingIndex:
             await self.delete(ranking_id)
         return found
 
-    async def forget_beside(self, key: str) -> set[int]:
-        """Remove the indexes that are on the server of a key, which is all servers' without a cluster; return which.
+    async def forget_beside(self, key: str, others: Sequence[str]) -> set[int]:
+        """Remove all indexes but those on servers that have one of the `others`, and not the key; return which.
 
         Raises:
             valkey.exceptions.ValkeyError: as for `forget_all`.
         """
-        found = await self.held(**await beside(self._client, key))
+        found = await self.held(**await beside(self._client, key, others))
         for ranking_id in found:
             await self.delete(ranking_id)
         return found

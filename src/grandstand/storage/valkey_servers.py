@@ -46,17 +46,25 @@ def is_cluster(client: Client) -> bool:
     return isinstance(client, ValkeyCluster)
 
 
-async def beside(client: Client, key: str) -> dict[str, Any]:
-    """Return the options with which a command that goes to all servers goes only to the one that has `key` now.
+async def beside(client: Client, key: str, others: Sequence[str]) -> dict[str, Any]:
+    """Return the options with which a command that goes to all servers spares those that have only `others` now.
+
+    It goes to the one that has `key`, and to those that have neither it nor one of the others.
 
     Raises:
-        valkey.exceptions.ValkeyError: it is out of reach.
+        valkey.exceptions.ValkeyError: the server of `key` is out of reach.
     """
     if not isinstance(client, ValkeyCluster):
         return {}
     # A command of the client's own takes in where the slot is now.
     await client.execute_command("EXISTS", key)
-    return {"target_nodes": client.get_node_from_key(key)}
+    home = client.get_node_from_key(key)
+    spared = []
+    for other in others:
+        # A slot that nobody has spares nobody.
+        with suppress(ValkeyClusterException):
+            spared.append(client.get_node_from_key(other))
+    return {"target_nodes": [node for node in client.get_primaries() if node == home or node not in spared]}
 
 
 async def publish(client: Client, channel: str, message: str | bytes) -> None:
