@@ -12,6 +12,7 @@ from grandstand.operations.stream_registry import StreamRegistry
 from grandstand.storage.event_stream import HIGH, StreamLimits
 from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.stream_history import StreamHistory
+from grandstand.storage.valkey import open_valkey
 from grandstand.workers.stream_consumers import StreamConsumers
 from tests.support.core import NOON, Core, event
 from tests.support.invariants import broken, check_invariants
@@ -173,3 +174,28 @@ async def test_a_stream_that_a_restored_database_does_not_know_is_registered_aga
     assert "not registered" in (await broken(core))["deliveries_owned"][0]
     await two.registry.refresh()
     assert (await fresh.registry.processed_until()) <= NOON
+
+
+async def test_a_row_that_is_gone_is_put_back_by_whoever_knew_the_stream(core: Core) -> None:
+    """PostgreSQL fails over to a moment before, and nobody writes to the stream any more."""
+    two = await Process(core, 2).open()
+    await two.streams[1].append([event()], [], NOON)
+    low = await Process(core, 1).open()
+    await core.database.pool.execute("DELETE FROM event_streams WHERE stream = 1")
+    assert (await low.registry.processed_until()) <= NOON
+    assert await core.database.pool.fetchval("SELECT count(*) FROM event_streams") == 2
+
+
+async def test_events_that_one_stream_may_have_are_not_said_to_be_refused_by_all(core: Core) -> None:
+    """One did not answer and the other is full: a sender without ids is not to send again what may count."""
+    far = open_valkey("valkey://127.0.0.1:1/0", timeout_seconds=1)
+    clients = iter([far, core.valkey])
+    streams = EventStreams(core.valkey, core.prefix, StreamLimits(events=2), count=2, open_client=lambda: next(clients))
+    streams.write_to(2)
+    try:
+        await streams[1].append([event()], [], NOON)
+        with pytest.raises(UnavailableError) as caught:
+            await streams.append([event()], [], NOON)
+        assert not isinstance(caught.value, StreamFullError)
+    finally:
+        await streams.close()
