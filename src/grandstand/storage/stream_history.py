@@ -49,7 +49,7 @@ class StreamHistory:
         await connection.execute(queries.load("stream_history/put_mark.sql"), number, *mark)
 
     async def forget_marks(self, connection: "Connection[Any]") -> None:
-        """Take whatever streams are there next for the right ones."""
+        """Take whatever streams are there next for the right ones; the schema may be an older one."""
         await connection.execute(queries.load("stream_history/forget_marks.sql"))
 
     async def add_loss(self, connection: "Connection[Any]", loss: StreamLoss) -> None:
