@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from valkey.exceptions import ValkeyError
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.storage.event_stream import HIGH
+from grandstand.storage.ranking_index import IndexIncompleteError
 from grandstand.storage.stream_history import StreamHistory
 from tests.cluster.replicated import open_replicated_core
 from tests.support.core import NOON, Core, core_database_url, event
@@ -204,6 +207,43 @@ async def test_a_shard_that_is_gone_stops_neither_intake_nor_workers_and_loses_n
         return (await streams[1].depth()).depth > 0
 
     await eventually_async(takes_again, 20)
+
+
+async def test_a_shard_that_hangs_keeps_neither_readers_nor_the_book_of_others(spread: Core, cluster: Cluster) -> None:
+    """Neither refused nor answered: every look at it costs a time-out."""
+    streams = spread.streams
+    watcher = StreamWatcher(spread.database, streams, StreamHistory(), spread.new_memory())
+    await watcher.record()
+    struck = cluster.primary_of(streams[1].keys[0])
+    roles = struck.ask("ROLE")
+    pair = [struck, next(node for node in cluster.nodes if node.port == int(roles[2][0][1]))]  # type: ignore[index]
+    for node in pair:
+        node.suspend()
+    try:
+        await streams[2].append([event("ann")], [], NOON)
+        for _ in range(2):
+            # The first look breaks its connection, later ones try to make another.
+            began = time.monotonic()
+            with pytest.raises(ValkeyError):
+                await watcher.record()
+            assert time.monotonic() - began < 8, "PostgreSQL ends a transaction that stands still for 10 s"
+        marks = await spread.database.pool.fetch("SELECT stream, appended FROM event_streams ORDER BY stream")
+        assert [row["appended"] for row in marks] == [0, 0, 1]
+
+        trust = spread.new_trust()
+
+        async def read() -> None:
+            pass
+
+        began = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(IndexIncompleteError):
+                await trust.believe(read())
+        assert time.monotonic() - began < 9, "readers have PostgreSQL and do not wait one after the other"
+    finally:
+        for node in pair:
+            node.resume()
+    eventually(cluster.is_replicated, 40)
 
 
 async def test_what_is_beside_a_stream_that_went_back_is_made_anew_and_no_other(spread: Core, cluster: Cluster) -> None:

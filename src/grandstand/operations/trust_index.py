@@ -24,6 +24,9 @@ _ANSWER_TIMEOUT_SECONDS = 1.0
 _AGAIN_SECONDS = 0.1
 """Shortest time between two looks while the index is not believed."""
 
+_AWAY_SECONDS = 5.0
+"""The same after a stream was out of reach: the look may take seconds. The loop looks more often."""
+
 T = TypeVar("T")
 
 
@@ -39,7 +42,7 @@ class IndexTrust:
         self._memory = memory
         self._lock = asyncio.Lock()
         self._trusted: str | None = None
-        self._has_compared = self._is_refuted = False
+        self._has_compared = self._is_refuted = self._is_away = False
         self._next_look = 0.0
 
     async def believe(self, reading: Awaitable[T]) -> T:
@@ -69,10 +72,13 @@ class IndexTrust:
             await self._compare()
 
     async def _compare_once(self) -> None:
+        if self._is_away and (self._lock.locked() or time.monotonic() < self._next_look):
+            # Whoever looks may be waiting for a server that hangs: meanwhile readers have PostgreSQL.
+            return
         async with self._lock:
             if not self._is_trusted() and time.monotonic() >= self._next_look:
                 await self._compare()
-                self._next_look = time.monotonic() + _AGAIN_SECONDS
+                self._next_look = time.monotonic() + (_AWAY_SECONDS if self._is_away else _AGAIN_SECONDS)
 
     def _is_trusted(self) -> bool:
         return self._trusted == self._server.run_id and not self._memory.is_index_stale
@@ -87,8 +93,10 @@ class IndexTrust:
             # What this process saw itself has to do; but what PostgreSQL has refuted is for it to allow again.
             is_right = self._has_compared and not self._is_refuted and await self._has_looked_again()
         except (ValkeyError, OSError):
+            self._is_away = True
             return
         else:
+            self._is_away = False
             is_right = not compare(marks, seen)
             self._has_compared, self._is_refuted = True, not is_right
         self._trusted = run_id if is_right else None

@@ -14,6 +14,7 @@ from datetime import datetime
 
 import structlog
 from valkey.asyncio import Valkey
+from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 from valkey.exceptions import ValkeyError
 
 from grandstand.domain.errors import StreamFullError, UnavailableError
@@ -38,6 +39,10 @@ _PROBE_SECONDS = 0.25
 
 _PATIENCE_SECONDS = 5.0
 """Once a write has taken so long it is sent to no other stream: a cluster that hangs is answered in a bounded time."""
+
+_INSPECT_SECONDS = 4.0
+"""Longest wait for one stream while others are looked at: a transaction of PostgreSQL and readers wait, too. A client of
+a cluster may try for four time-outs while a server hangs."""
 
 _log = structlog.get_logger(__name__)
 
@@ -242,15 +247,23 @@ class EventStreams:
         return depths
 
     async def inspect(self) -> Inspected:
-        """Compare each stream that this process knows with its book."""
+        """Compare each stream that this process knows with its book; one that says nothing for long is out of reach."""
         streams = self.known
-        found = await asyncio.gather(*(stream.inspect() for stream in streams), return_exceptions=True)
+        found = await asyncio.gather(*map(_inspect, streams), return_exceptions=True)
         inspected: Inspected = {}
         for stream, one in zip(streams, found, strict=True):
             if isinstance(one, BaseException) and not isinstance(one, Exception):
                 raise one
             inspected[stream.number] = one
         return inspected
+
+
+async def _inspect(stream: EventStream) -> Inspection:
+    try:
+        async with asyncio.timeout(_INSPECT_SECONDS):
+            return await stream.inspect()
+    except TimeoutError as error:
+        raise ValkeyTimeoutError(f"The event stream {stream.number} does not answer.") from error
 
 
 def _part_of(limits: StreamLimits, count: int) -> StreamLimits:
