@@ -56,7 +56,7 @@ async def test_an_import_says_what_became_of_every_line(site: Site, size: int, e
 async def test_an_import_that_fails_in_the_middle_says_how_far_it_came(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append, calls = site.core.stream.append, 0
+    append, calls = site.core.streams.append, 0
 
     async def fails_third(*arguments: Any) -> None:
         nonlocal calls
@@ -135,7 +135,7 @@ async def test_raw_bytes_in_the_target_are_no_server_error(site: Site, path: byt
 
 
 async def test_the_stop_lets_requests_under_way_finish(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    append, began, may_end = site.core.stream.append, asyncio.Event(), asyncio.Event()
+    append, began, may_end = site.core.streams.append, asyncio.Event(), asyncio.Event()
 
     async def slow(*arguments: Any) -> None:
         began.set()

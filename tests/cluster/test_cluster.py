@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from valkey.exceptions import ValkeyError
 
+from grandstand.diagnosis.valkey import look_at_streams
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.storage.event_stream import HIGH
@@ -153,6 +154,11 @@ async def test_what_was_acknowledged_outlives_the_node_that_had_it(core: Core, c
 async def test_events_of_three_streams_are_on_three_shards_and_count_once(spread: Core, cluster: Cluster) -> None:
     streams = spread.streams
     assert len({cluster.primary_of(stream.keys[0]).port for stream in streams.known}) == 3
+    assert [[each.status async for each in look_at_streams(spread.valkey, count)] for count in (1, 3, 4)] == [
+        [],
+        ["ok"],
+        ["warning"],
+    ]
     await spread.define("board")
     sent = [event(f"user-{number}", payload={"score": number}) for number in range(30)]
     for one in sent:
