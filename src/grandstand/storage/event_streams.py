@@ -41,8 +41,8 @@ _PATIENCE_SECONDS = 5.0
 """Once a write has taken so long it is sent to no other stream: a cluster that hangs is answered in a bounded time."""
 
 _INSPECT_SECONDS = 4.0
-"""Longest wait for one stream while others are looked at: a transaction of PostgreSQL and readers wait, too. A client of
-a cluster may try for four time-outs while a server hangs."""
+"""Longest wait for one stream while others are looked at: a transaction of PostgreSQL and readers wait, too. A client
+of a cluster may try for four time-outs while a server hangs."""
 
 _log = structlog.get_logger(__name__)
 
