@@ -18,7 +18,7 @@ from valkey.exceptions import ValkeyError
 
 from grandstand import clock
 from grandstand.domain.errors import UnavailableError
-from grandstand.domain.periods import LATEST
+from grandstand.domain.periods import BEGINNING, LATEST
 from grandstand.domain.tournaments import Window, next_window
 from grandstand.operations.announce import announce
 from grandstand.operations.catalog import LeaderboardCatalog
@@ -126,7 +126,12 @@ class TournamentRunner:
     async def _due(self, skipped: int = 0) -> list[DueStep]:
         now = clock.now()
         # What is in a stream may still be a score of an ended occurrence: it waits until that is processed.
-        settle_by = await self._registry.processed_until() - self._slack
+        try:
+            settle_by = await self._registry.processed_until() - self._slack
+        except UnavailableError as error:
+            # Nobody knows what waits in a stream out of reach. What begins and ends goes by the time alone.
+            _log.warning("tournaments_wait_for_streams", error=error.detail)
+            settle_by = BEGINNING
         async with self._database.connection() as connection:
             await self._catalog.refresh(connection)
             return await self._tournaments.list_due(connection, now, settle_by, _ROUND_MAX, skipped)

@@ -105,8 +105,8 @@ class StreamMemory:
 
         """
         for number in sorted(self._stale):
-            # Each server holds its own data, and one with a stream tells for itself whether it is older. Nobody knows of
-            # those without: where all of a cluster was restored, this is the only sign.
+            # Each server holds its own data, and one with a stream tells for itself whether it is older. Of others
+            # nobody knows: where a whole cluster was restored, this is the only sign.
             others = [stream.keys[0] for stream in self._streams.known if stream.number != number]
             forgotten = await self._index.forget_beside(self._streams[number].keys[0], others)
             if forgotten:
