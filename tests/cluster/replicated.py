@@ -9,7 +9,7 @@ from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.valkey import Replication, open_valkey
-from tests.support.core import Core, empty, open_core
+from tests.support.core import Core, empty, forget_losses, open_core
 
 SYNCED = Replication(1, 1500)
 
@@ -21,6 +21,7 @@ async def open_replicated_core(
     """Open an empty one with its `global` board and its streams."""
     async with open_core(database_url, valkey_url, prefix) as opened:
         await empty(opened.database)
+        await forget_losses(opened)
         open_client = partial(open_valkey, valkey_url, timeout_seconds=5)
         opened.streams = EventStreams(opened.valkey, prefix, replication=SYNCED, count=streams, open_client=open_client)
         opened.stream = opened.streams[0]
