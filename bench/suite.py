@@ -18,7 +18,7 @@ from bench.raw_http import RawAnswer, RawServer
 from bench.workload import Workload, batches, body_of
 from grandstand.lab.http_connection import HttpClient, body_in, request_of
 from grandstand.lab.own_server import Deployment
-from grandstand.storage.event_stream import EventStream
+from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.valkey import open_valkey
 
 BOARD = "global"
@@ -41,7 +41,7 @@ class Suite:
         self.say = say
         self.cpu = CpuMeter(deployment)
         state = deployment.state
-        self.stream = EventStream(valkey, state.valkey_prefix)
+        self.streams = EventStreams(valkey, state.valkey_prefix)
         self._seed = 0
 
     @property
@@ -79,7 +79,7 @@ class Suite:
     async def wait_until_drained(self, *, left: int = 0) -> float:
         """Wait until no more than `left` events are unprocessed; return the moment (monotonic clock)."""
         deadline = time.monotonic() + _DRAIN_TIMEOUT_SECONDS
-        while (await self.stream.depth()).depth > left:
+        while (await self.streams.depth()).depth > left:
             if time.monotonic() > deadline:
                 raise MeasuredWrongError(
                     f"Events were not processed within {_DRAIN_TIMEOUT_SECONDS:.0f} s. "

@@ -44,6 +44,8 @@ class Node:
             "cluster-node-timeout": _NODE_TIMEOUT_MILLISECONDS, "cluster-announce-ip": "127.0.0.1",
             "cluster-announce-port": self.proxy.port, "cluster-announce-bus-port": self.port + _BUS_OFFSET,
             "repl-diskless-sync-delay": 0, "repl-ping-replica-period": 1,
+            # While a shard is away the streams of the others take events.
+            "cluster-require-full-coverage": "no",
         }  # fmt: skip
         arguments = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
         with (self._folder / "log").open("ab") as log:

@@ -180,7 +180,7 @@ async def _lose_stream(strike: Strike) -> None:
     deadline = time.monotonic() + TOLD_SECONDS
     while time.monotonic() < deadline:
         ((told,),) = await strike.inspector.fetch("losses")
-        if told > before:
+        if told >= before + strike.inspector.streams:
             return
         await asyncio.sleep(_POLL_SECONDS)
     strike.failure = f"that the streams are gone is not told within {TOLD_SECONDS:.0f} s"

@@ -16,9 +16,9 @@ from valkey.exceptions import ValkeyClusterException, ValkeyError
 
 SQL = Path(__file__).with_name("sql")
 SCHEMA = "grandstand"
-STREAMS = ("gs:{events}:high", "gs:{events}:low")
-DEPTH = "gs:{events}:depth"
-OF_STREAMS = (*STREAMS, DEPTH, "gs:{events}:book", "gs:{events}:trials")
+TAGS = ("events", "events:1da", "events:2ba")
+"""The hash tags of the event streams that a tree may have here."""
+OF_A_STREAM = ("high", "low", "depth", "book", "trials")
 LOSE_STREAMS = Path(__file__).with_name("lose_streams.lua")
 INDEXES = "gs:{r*"
 DRAIN_BOUND_SECONDS = 30.0
@@ -53,11 +53,14 @@ class Stored(NamedTuple):
 
 
 class Inspector:
-    """Connections of its own, opened for each look: engines come and go."""
+    """Connections of its own, opened for each look: engines come and go. There are so many event streams."""
 
-    def __init__(self, database_url: str, valkey_url: str) -> None:
+    def __init__(self, database_url: str, valkey_url: str, streams: int = 1) -> None:
         self._database_url = database_url
         self._valkey_url = valkey_url
+        self.streams = streams
+        self._stream_keys = [f"gs:{{{tag}}}:{name}" for tag in TAGS[:streams] for name in ("high", "low")]
+        self._depth_keys = [f"gs:{{{tag}}}:depth" for tag in TAGS[:streams]]
 
     async def fetch(self, name: str, *arguments: Any) -> Sequence[Any]:
         """Run one of the queries in `soak/sql`."""
@@ -86,8 +89,8 @@ class Inspector:
 
         async def look() -> tuple[int, int]:
             async with self._valkey() as client:
-                blocks = [await client.xlen(name) for name in STREAMS]
-                return sum(blocks), int(await client.get(DEPTH) or 0)
+                blocks = [await client.xlen(name) for name in self._stream_keys]
+                return sum(blocks), sum([int(await client.get(name) or 0) for name in self._depth_keys])
 
         return await _patiently(look)
 
@@ -105,7 +108,7 @@ class Inspector:
 
         async def look() -> list[Any]:
             async with self._valkey() as client:
-                return [await client.xrange(name) for name in STREAMS]
+                return [await client.xrange(name) for name in self._stream_keys]
 
         streams = await _patiently(look)
         return b"\n".join(_text(fields[b"e"]) for blocks in streams for _, fields in blocks)
@@ -115,7 +118,7 @@ class Inspector:
 
         async def look() -> list[Any]:
             async with self._valkey() as client:
-                return [await client.xrange(name, count=1) for name in STREAMS]
+                return [await client.xrange(name, count=1) for name in self._stream_keys]
 
         found = await _patiently(look)
         times = [int(entries[0][0].split(b"-")[0]) / 1000 for entries in found if entries]
@@ -134,13 +137,17 @@ class Inspector:
         return await _patiently(delete)
 
     async def lose_streams(self) -> bytes:
-        """Delete the streams and all that is kept of them, at one moment; return their events as texts."""
+        """Delete the streams and all that is kept of them, each at one moment; return their events as texts."""
+        names = [[f"gs:{{{tag}}}:{name}" for name in OF_A_STREAM] for tag in TAGS[: self.streams]]
+        return b"\n".join([await self._lose_stream(each) for each in names])
+
+    async def _lose_stream(self, names: list[str]) -> bytes:
 
         async def delete() -> list[Any]:
             async with self._valkey() as client:
                 script = LOSE_STREAMS.read_text()
                 # The client knows the commands by other types than it takes.
-                streams: list[Any] = await client.eval(script, len(OF_STREAMS), *OF_STREAMS)  # type: ignore[misc]
+                streams: list[Any] = await client.eval(script, len(names), *names)  # type: ignore[misc]
                 return streams
 
         streams = await _patiently(delete)

@@ -61,7 +61,7 @@ class Deployment:
     def __init__(self, tree: Tree, client: Client) -> None:
         self.tree = tree
         self.client = client
-        self.inspector = Inspector(*tree.engine_urls)
+        self.inspector = Inspector(*tree.engine_urls, tree.streams)
         self.auditor = Auditor(client, self.inspector)
         self.auditor.model.outlaws = Outlaws.of(OUTLAWS)
         self.cups = CupKeeper(client, self.inspector, self.auditor.cups)

@@ -23,6 +23,7 @@ import psutil
 from soak.cluster import ClusteredEngines
 from soak.cups import GRACE_SECONDS, SLACK_SECONDS
 from soak.engines import ProxiedEngines
+from soak.inspection import TAGS
 from soak.proxy import Proxy, to_port
 from soak.small_disk import Disk, on_disks_with_copies
 
@@ -33,6 +34,9 @@ disks: the tree runs them, each on a small disk; such a tree cannot be started a
 a Valkey Cluster."""
 
 STARTUP = Path(__file__).with_name("startup")
+CLUSTER_STREAMS = len(TAGS)
+"""Event streams on a cluster: one on each shard, so that every node is that of one."""
+
 START_TIMEOUT_SECONDS = 90.0
 STOP_TIMEOUT_SECONDS = 90.0
 _POLL_SECONDS = 0.05
@@ -64,6 +68,7 @@ class Tree:
             self.engines = ProxiedEngines(self.folder / "engines")
         elif layout == "cluster":
             self.engines = ClusteredEngines(self.folder / "engines")
+        self.streams = CLUSTER_STREAMS if layout == "cluster" else 1
         self._prefix: list[str] = []
         self._clock = self.folder / "clock"
         self._clock.write_bytes(struct.pack("d", 0.0))
@@ -140,6 +145,7 @@ class Tree:
             "GRANDSTAND_RECLAIM_IDLE_SECONDS": "1",
             "GRANDSTAND_TOURNAMENT_GRACE_SECONDS": str(GRACE_SECONDS),
             "GRANDSTAND_TOURNAMENT_SLACK_SECONDS": str(SLACK_SECONDS),
+            "GRANDSTAND_EVENT_STREAMS": str(self.streams),
             "PYTHONPATH": os.pathsep.join([str(STARTUP), *filter(None, [environment.get("PYTHONPATH")])]),
             "SOAK_CLOCK": str(self._clock),
             **(self.engines.environment() if self.engines is not None else {}),

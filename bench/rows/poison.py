@@ -68,7 +68,7 @@ async def _drain(suite: Suite, *, has_poison: bool) -> tuple[float, dict[str, fl
             texts = [msgspec.json.encode(event) for event in good]
             if has_poison:
                 texts.insert(_NEIGHBOURS // 2, _POISON % str(uuid4()).encode())
-            await suite.stream.append_encoded(HIGH, len(texts), join_entry(texts), datetime.now(UTC))
+            await suite.streams.append_encoded(HIGH, len(texts), join_entry(texts), datetime.now(UTC))
             await _post(suite, halves[1])
             suite.settle()
             suite.cpu.start()

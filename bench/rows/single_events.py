@@ -93,7 +93,7 @@ async def _product(suite: Suite) -> tuple[float, dict[str, float], float, float]
         job.begin()
         posting = asyncio.create_task(job.result())
         while not posting.done():
-            lag_seconds = max(lag_seconds, (await suite.stream.depth()).lag_seconds)
+            lag_seconds = max(lag_seconds, (await suite.streams.depth()).lag_seconds)
             await asyncio.wait([posting], timeout=_POLL_SECONDS)
         await posting
         drained_at = await suite.wait_until_drained()

@@ -133,7 +133,7 @@ class _Stages:
         encoded = [[(len(part), encode_events(part)) for part in group if part] for group in groups]
 
         async def append(group: tuple[list[Event], list[Event]]) -> None:
-            await self._core.stream.append(*group, now)
+            await self._core.streams.append(*group, now)
 
         async def add(entries: list[list[tuple[int, bytes]]]) -> None:
             async with self._core.valkey.pipeline(transaction=False) as pipe:

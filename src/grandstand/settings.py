@@ -186,6 +186,12 @@ class Settings(BaseSettings):
     )
     event_past_limit_days: int = Field(30, ge=1, le=36_500, description="How old `occurred_at` may be.")
 
+    event_streams: int = Field(
+        1,
+        ge=1,
+        le=12,
+        description="Streams that events are written to; more than 1 only helps on a Valkey Cluster of several shards.",
+    )
     stream_max_events: int = Field(
         5_000_000, ge=1, description="Most events that wait to be processed; beyond it new ones are answered 503."
     )

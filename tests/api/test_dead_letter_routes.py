@@ -113,7 +113,7 @@ async def test_a_letter_tells_what_came_and_why_it_failed(site: Site) -> None:
 
 async def test_a_body_that_is_no_text_is_served_in_base64(site: Site) -> None:
     body = b"\xff\x00 no text"
-    await site.core.stream.append_encoded(HIGH, 5, body, NOON)
+    await site.core.streams.append_encoded(HIGH, 5, body, NOON)
     await work(site)
     (letter,) = await listed(site)
     assert (letter["form"], letter["events"], letter["event_id"], letter["user_id"]) == ("block", 5, None, None)
@@ -252,7 +252,7 @@ async def test_a_bulk_replay_that_is_wrong(site: Site, body: bytes, status: int,
 
 
 async def test_a_block_is_sent_again_as_it_came(site: Site) -> None:
-    await site.core.stream.append_encoded(HIGH, 3, b"no array", NOON)
+    await site.core.streams.append_encoded(HIGH, 3, b"no array", NOON)
     await work(site)
     (letter,) = await listed(site)
     await site.post(f"{PATH}/{letter['id']}/replay", b"", "admin")

@@ -80,7 +80,7 @@ async def test_a_stream_that_is_away_is_503_and_nothing_taken(site: Site, monkey
     async def away(*_: Any) -> None:
         raise UnavailableError("away", retry_after=2)
 
-    monkeypatch.setattr(site.core.stream, "append", away)
+    monkeypatch.setattr(site.core.streams, "append", away)
     answer = await site.post("/api/events", {"event_type": "t", "user_id": "u"}, "server")
     assert problem(answer, 503, "unavailable")["retry_after"] == 2
     assert answer.headers["retry-after"] == "2"
@@ -90,7 +90,7 @@ async def test_a_fault_of_ours_tells_nothing(site: Site, monkeypatch: pytest.Mon
     async def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(site.core.stream, "append", broken)
+    monkeypatch.setattr(site.core.streams, "append", broken)
     monkeypatch.setattr(site.services.lister, "list", broken)
     for answer in (
         await site.post("/api/events", {"event_type": "t", "user_id": "u"}, "server"),

@@ -56,7 +56,7 @@ async def test_an_import_says_what_became_of_every_line(site: Site, size: int, e
 async def test_an_import_that_fails_in_the_middle_says_how_far_it_came(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append, calls = site.core.stream.append, 0
+    append, calls = site.core.streams.append, 0
 
     async def fails_third(*arguments: Any) -> None:
         nonlocal calls
@@ -65,7 +65,7 @@ async def test_an_import_that_fails_in_the_middle_says_how_far_it_came(
             raise UnavailableError("away")
         await append(*arguments)
 
-    monkeypatch.setattr(site.core.stream, "append", fails_third)
+    monkeypatch.setattr(site.core.streams, "append", fails_third)
     async with serve(site.app, site.services.settings) as url:
         answer = await send_import(url, pieces(LINE * 5000, 10_000))
     body = problem(answer, 503, "unavailable")
@@ -135,14 +135,14 @@ async def test_raw_bytes_in_the_target_are_no_server_error(site: Site, path: byt
 
 
 async def test_the_stop_lets_requests_under_way_finish(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    append, began, may_end = site.core.stream.append, asyncio.Event(), asyncio.Event()
+    append, began, may_end = site.core.streams.append, asyncio.Event(), asyncio.Event()
 
     async def slow(*arguments: Any) -> None:
         began.set()
         await may_end.wait()
         await append(*arguments)
 
-    monkeypatch.setattr(site.core.stream, "append", slow)
+    monkeypatch.setattr(site.core.streams, "append", slow)
     async with httpx.AsyncClient(timeout=30) as client:
         async with serve(site.app, site.services.settings) as url:
             headers = {"Authorization": f"Bearer {KEYS['server']}"}

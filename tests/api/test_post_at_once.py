@@ -180,7 +180,7 @@ async def test_a_body_that_comes_in_pieces_is_taken_the_usual_way(site: Site) ->
 @pytest.fixture
 def slow_disk(site: Site, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Holds every write to the stream until the event is set."""
-    return hold(monkeypatch, site.core.stream, "append")
+    return hold(monkeypatch, site.core.streams, "append")
 
 
 async def test_202_waits_for_the_disk_and_a_client_that_left_harms_nobody(site: Site, slow_disk: asyncio.Event) -> None:

@@ -53,7 +53,7 @@ async def run(site: Site) -> int:
     settler = TournamentSettler(core.database, core.ledger, core.tournaments, core.rankings, core.prizes, core.outbox)
     runner = TournamentRunner(
         core.database, core.ledger, LeaderboardCatalog(core.store), core.tournaments, settler,
-        core.new_cutter(), core.outbox, core.stream, core.changes, slack=timedelta(0),
+        core.new_cutter(), core.outbox, core.registry, core.changes, slack=timedelta(0),
     )  # fmt: skip
     return await runner.run()
 

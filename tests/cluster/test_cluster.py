@@ -2,16 +2,23 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from valkey.exceptions import ValkeyError
 
+from grandstand.diagnosis.valkey import look_at_streams
 from grandstand.domain.errors import UnavailableError
+from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.storage.event_stream import HIGH
+from grandstand.storage.ranking_index import IndexIncompleteError
+from grandstand.storage.stream_history import StreamHistory
 from tests.cluster.replicated import open_replicated_core
 from tests.support.core import NOON, Core, core_database_url, event
 from tests.support.valkey_cluster import Cluster, running_cluster
 from tests.support.waiting import eventually, eventually_async
+from tests.support.workers import running, stream_consumers
 
 pytestmark = pytest.mark.anyio
 __all__ = ["core_database_url"]
@@ -27,6 +34,16 @@ def cluster() -> Iterator[Cluster]:
 async def core(cluster: Cluster, core_database_url: str, valkey_prefix: str) -> AsyncIterator[Core]:
     eventually(cluster.is_replicated, 30)
     async with open_replicated_core(core_database_url, cluster.url, valkey_prefix) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def spread(cluster: Cluster, core_database_url: str, valkey_prefix: str) -> AsyncIterator[Core]:
+    """With a stream for each shard; while one of them is away the others go on."""
+    eventually(cluster.is_replicated, 30)
+    for node in cluster.nodes:
+        node.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
+    async with open_replicated_core(core_database_url, cluster.url, valkey_prefix, streams=3) as opened:
         yield opened
 
 
@@ -132,3 +149,152 @@ async def test_what_was_acknowledged_outlives_the_node_that_had_it(core: Core, c
     await core.applier.apply(blocks)
     await core.stream.acknowledge(blocks)
     assert await core.count_events() == len(acknowledged)
+
+
+async def test_events_of_three_streams_are_on_three_shards_and_count_once(spread: Core, cluster: Cluster) -> None:
+    streams = spread.streams
+    assert len({cluster.primary_of(stream.keys[0]).port for stream in streams.known}) == 3
+    assert [[each.status async for each in look_at_streams(spread.valkey, count)] for count in (1, 3, 4)] == [
+        [],
+        ["ok"],
+        ["warning"],
+    ]
+    await spread.define("board")
+    sent = [event(f"user-{number}", payload={"score": number}) for number in range(30)]
+    for one in sent:
+        await streams.append([one], [], NOON)
+    for stream in streams.known:
+        assert (await stream.depth()).depth == 10
+        await stream.append(sent[:10], [], NOON)
+    async with running(stream_consumers(spread, streams)):
+        await eventually_async(lambda: is_drained(spread))
+    assert await spread.count_events() == len(sent)
+    await spread.check("board", sent)
+
+
+async def test_a_shard_that_is_gone_stops_neither_intake_nor_workers_and_loses_nothing(
+    spread: Core, cluster: Cluster
+) -> None:
+    """Primary and replica die with acknowledged events that nobody has read."""
+    streams = spread.streams
+    sent = [event(f"user-{number}", event_type="seen") for number in range(20)]
+    for one in sent[:9]:
+        await streams.append([one], [], NOON)
+    struck = cluster.primary_of(streams[1].keys[0])
+    roles = struck.ask("ROLE")
+    pair = [struck, next(node for node in cluster.nodes if node.port == int(roles[2][0][1]))]  # type: ignore[index]
+    for node in pair:
+        node.kill()
+    try:
+        async with running(stream_consumers(spread, streams)):
+            for one in sent[9:]:
+                # Answered, and not after a time-out each.
+                await asyncio.wait_for(streams.append([one], [], NOON), 20)
+
+            async def others_are_stored() -> bool:
+                return await spread.count_events() >= len(sent) - 3
+
+            await eventually_async(others_are_stored, 30)
+            assert (await streams.depths()).keys() == {0, 2}
+            with pytest.raises(UnavailableError):
+                await spread.registry.processed_until()
+            for node in pair:
+                node.start()
+            eventually(cluster.is_replicated, 40)
+            await eventually_async(lambda: is_drained(spread), 40, what="what waited there is stored")
+    finally:
+        for node in pair:
+            if not node.is_up:
+                node.start()
+    assert await spread.count_events() == len(sent)
+
+    async def takes_again() -> bool:
+        await streams.append([event(event_type="seen")], [], NOON)
+        return (await streams[1].depth()).depth > 0
+
+    await eventually_async(takes_again, 20)
+
+
+async def test_a_shard_that_hangs_keeps_neither_readers_nor_the_book_of_others(spread: Core, cluster: Cluster) -> None:
+    """Neither refused nor answered: every look at it costs a time-out."""
+    streams = spread.streams
+    watcher = StreamWatcher(spread.database, streams, StreamHistory(), spread.new_memory())
+    await watcher.record()
+    struck = cluster.primary_of(streams[1].keys[0])
+    roles = struck.ask("ROLE")
+    pair = [struck, next(node for node in cluster.nodes if node.port == int(roles[2][0][1]))]  # type: ignore[index]
+    for node in pair:
+        node.suspend()
+    try:
+        await streams[2].append([event("ann")], [], NOON)
+        for _ in range(2):
+            # The first look breaks its connection, later ones try to make another.
+            began = time.monotonic()
+            with pytest.raises(ValkeyError):
+                await watcher.record()
+            assert time.monotonic() - began < 8, "PostgreSQL ends a transaction that stands still for 10 s"
+        marks = await spread.database.pool.fetch("SELECT stream, appended FROM event_streams ORDER BY stream")
+        assert [row["appended"] for row in marks] == [0, 0, 1]
+
+        trust = spread.new_trust()
+
+        async def read() -> None:
+            pass
+
+        began = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(IndexIncompleteError):
+                await trust.believe(read())
+        assert time.monotonic() - began < 9, "readers have PostgreSQL and do not wait one after the other"
+    finally:
+        for node in pair:
+            node.resume()
+    eventually(cluster.is_replicated, 40)
+
+
+async def test_what_is_beside_a_stream_that_went_back_is_made_anew_and_no_other(spread: Core, cluster: Cluster) -> None:
+    streams, valkey = spread.streams, spread.valkey
+    boards = [f"board-{number}" for number in range(9)]
+    for key in boards:
+        await spread.define(key)
+    await spread.apply(*(event(f"user-{number}", payload={"score": number}) for number in range(5)))
+    homes = {key: cluster.primary_of((await spread.keys(key))[0]).port for key in boards}
+    watcher = StreamWatcher(spread.database, streams, StreamHistory(), spread.new_memory())
+    await streams[1].append([event("ann")], [], NOON)
+    await watcher.record()
+    names = [
+        name for name in (*streams[1].keys, streams[1].keys[0].replace("high", "book")) if await valkey.exists(name)
+    ]
+    older = {name: await valkey.dump(name) for name in names}
+    await streams[1].append([event("bob")] * 2, [], NOON)
+    await watcher.record()
+    for name, value in older.items():
+        await valkey.restore(name, 0, value or b"", replace=True)
+    await watcher.record()
+
+    rows = await spread.database.pool.fetch(
+        "SELECT reason, stream FROM stream_losses WHERE noticed_at > now() - interval '1 minute'"
+    )
+    assert ("went_back", 1) in rows
+    struck = cluster.primary_of(streams[1].keys[0]).port
+    assert {homes[key] for key in boards if not await spread.is_complete(key)} == {struck}
+    assert all([await spread.is_complete(key) for key in boards if homes[key] != struck])
+
+
+async def test_with_one_stream_all_that_may_be_older_is_made_anew(core: Core, cluster: Cluster) -> None:
+    """A whole cluster that was restored: shards without a stream have nothing else that tells."""
+    boards = [f"board-{number}" for number in range(9)]
+    for key in boards:
+        await core.define(key)
+    await core.apply(*(event(f"user-{number}", payload={"score": number}) for number in range(5)))
+    assert len({cluster.primary_of((await core.keys(key))[0]).port for key in boards}) == 3
+    watcher = StreamWatcher(core.database, core.streams, StreamHistory(), core.new_memory())
+    await core.stream.append([event("ann")], [], NOON)
+    await watcher.record()
+    await core.valkey.hincrby(core.stream.keys[0].replace("high", "book"), "appended", -1)
+    await watcher.record()
+    assert not any([await core.is_complete(key) for key in boards])
+
+
+async def is_drained(core: Core) -> bool:
+    return (await core.streams.depth()).depth == 0

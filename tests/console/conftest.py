@@ -182,7 +182,7 @@ async def door(
             site.services,
             core.database,
             core.valkey,
-            core.stream,
+            core.streams,
             core.tournaments,
             core.catalog,
             Passwords(CHEAP),

@@ -13,7 +13,7 @@ from grandstand.storage.event_stream import HIGH
 from grandstand.storage.postgres import Database
 from grandstand.storage.stream_history import StreamHistory, StreamLoss
 from grandstand.telemetry import metrics
-from tests.support.core import NOON, Core, core, core_database_url, event
+from tests.support.core import NOON, Core, core, core_database_url, event, forget_losses
 
 __all__ = ["core", "core_database_url"]
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ class Watched:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.history = StreamHistory()
-        self.watcher = StreamWatcher(core.database, core.stream, self.history, core.new_memory())
+        self.watcher = StreamWatcher(core.database, core.streams, self.history, core.new_memory())
 
     async def losses(self) -> list[tuple[str, int]]:
         """Look, and return all losses so far."""
@@ -53,7 +53,7 @@ class Watched:
 
 @pytest.fixture
 async def watched(core: Core) -> Watched:
-    await core.database.pool.execute("DELETE FROM stream_losses; DELETE FROM stream_mark")
+    await forget_losses(core)
     await core.stream.create_group()
     return Watched(core)
 
@@ -125,9 +125,9 @@ async def test_a_loss_is_said_while_postgresql_is_away_and_written_down_afterwar
     counted = _counted("vanished")
     memory = watched.core.new_memory()
     cut_off = Database(database.pool, 0.05)
-    watcher = StreamWatcher(cut_off, stream, watched.history, memory)
+    watcher = StreamWatcher(cut_off, watched.core.streams, watched.history, memory)
     health = HealthChecker(
-        cut_off, watched.history, stream, memory, watched.core.index, ("ingest",), reads=Reads(cut_off)
+        cut_off, watched.history, watched.core.streams, memory, watched.core.index, ("ingest",), reads=Reads(cut_off)
     )
     async with _all_connections(database):
         await stream.append([event()] * 3, [event()] * 4, NOON)
@@ -164,7 +164,7 @@ async def test_a_stream_that_went_back_and_was_filled_again_meanwhile_is_noticed
 
 async def test_what_two_watchers_notice_is_written_down_once(watched: Watched) -> None:
     stream = watched.core.stream
-    other = StreamWatcher(watched.core.database, stream, watched.history, watched.core.new_memory())
+    other = StreamWatcher(watched.core.database, watched.core.streams, watched.history, watched.core.new_memory())
     await stream.append([event()] * 5, [event()], NOON)
     await watched.watcher.record()
     await other.record()
@@ -184,7 +184,7 @@ async def test_missing_blocks_are_told_again_until_they_are_written_down(watched
     """A watcher that dies between its look and its commit takes nothing along that only it knew."""
     await watched.core.stream.append([event()] * 3, [event()] * 2, NOON)
     await watched.core.valkey.delete(watched.key("low"))
-    dead = StreamWatcher(watched.core.database, watched.core.stream, watched.history, watched.core.new_memory())
+    dead = StreamWatcher(watched.core.database, watched.core.streams, watched.history, watched.core.new_memory())
     await dead.look()
     seen = await watched.core.stream.inspect()
     assert (seen.lost_blocks, seen.lost_events) == (1, 2)

@@ -14,7 +14,7 @@ from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.postgres import Database
 from grandstand.storage.stream_history import StreamHistory
-from tests.support.core import NOON, Core, core, core_database_url, empty, event, open_core, standing
+from tests.support.core import NOON, Core, core, core_database_url, empty, event, forget_losses, open_core, standing
 from tests.support.waiting import eventually_async
 
 __all__ = ["core", "core_database_url"]
@@ -28,7 +28,7 @@ class Deployment:
         self.core = core
         self.engine = engine
         self.copy = copy
-        self.watcher = StreamWatcher(core.database, core.stream, StreamHistory(), core.new_memory())
+        self.watcher = StreamWatcher(core.database, core.streams, StreamHistory(), core.new_memory())
 
     async def play(self, user_id: str, score: int) -> None:
         """An event comes in, is ranked, and the stream is looked at."""
@@ -67,7 +67,7 @@ async def deployment(core_database_url: str, valkey_prefix: str, data_dir: Path)
         try:
             async with open_core(core_database_url, engine.url, valkey_prefix, keeps=True) as opened:
                 await empty(opened.database)
-                await opened.database.pool.execute("DELETE FROM stream_losses; DELETE FROM stream_mark")
+                await forget_losses(opened)
                 await opened.definer.ensure_global()
                 await opened.refresh()
                 await opened.stream.create_group()

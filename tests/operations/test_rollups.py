@@ -158,7 +158,7 @@ async def test_a_batch_that_fails_counts_nothing(core: Core, monkeypatch: pytest
 
 
 async def test_counting_gives_way_to_workers_that_are_behind(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
-    polite = EventCounter(core.database, core.event_log, stream=core.stream)
+    polite = EventCounter(core.database, core.event_log, streams=core.streams)
     await core.stream.create_group()
     await core.apply(event("ann"))
     waiting = [event("bob")] * (BUSY_EVENTS + 1)

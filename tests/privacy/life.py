@@ -155,7 +155,8 @@ NEVER = {
     "quarantine.status", "quarantine.unranked_reason", "rankings.state", "reports.kind", "rollup_queue.event_ids",
     "rollup_queue.occurred_at", "rollup_days.kind", "rollups.grain", "schema_version.version_num",
     "schema_version.works_from",
-    "stream_losses.reason", "stream_mark.incarnation", "webhook_deliveries.last_error", "webhook_deliveries.status",
+    "event_streams.incarnation", "stream_losses.reason", "stream_mark.incarnation", "webhook_deliveries.last_error",
+    "webhook_deliveries.status",
 }  # fmt: skip
 """Columns in which no player's id stands, whatever a player is called."""
 

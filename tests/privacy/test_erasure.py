@@ -122,7 +122,7 @@ async def test_a_scheduler_that_dies_anywhere_leaves_what_the_next_goes_on_with(
     await check_invariants(core)
     for number in range(100):
         finisher = ErasureFinisher(
-            core.database, core.ledger, core.erasures, core.stream, core.index, core.changes,
+            core.database, core.ledger, core.erasures, core.registry, core.index, core.changes,
             slack=life.cups.time.now - life.cups.time.now, fence=killed_at(number),
         )  # fmt: skip
         try:

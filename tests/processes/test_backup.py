@@ -119,6 +119,11 @@ async def test_a_moment_before_an_accident_is_restored(anyio_backend: object, da
                 database_url=engines.postgres.url, valkey_url=engines.valkey.url, database_pool_min=1
             )
             await back_up(settings, folder.path, backup)
+            # As an older version would have made it: what is restored is migrated when it is started.
+            tell(engines, "DROP TABLE event_streams")
+            tell(engines, "ALTER TABLE stream_losses DROP COLUMN stream")
+            tell(engines, "UPDATE schema_version SET version_num = '0033'")
+            tell(engines, "INSERT INTO stream_mark (incarnation, appended, depth) VALUES ('the stream before', 9, 9)")
             tell(engines, "INSERT INTO players (user_id) VALUES ('ann'), ('bob')")
             [(moment,)] = tell(engines, "SELECT clock_timestamp()::text")
             tell(engines, "DELETE FROM players")
@@ -133,6 +138,10 @@ async def test_a_moment_before_an_accident_is_restored(anyio_backend: object, da
         await engines.start()
         try:
             assert tell(engines, "SELECT user_id FROM players ORDER BY 1") == [("ann",), ("bob",)]
+            assert engines.postgres is not None
+            migrate(engines.postgres.url, "grandstand")
+            seen = tell(engines, "SELECT stream, incarnation FROM event_streams")
+            assert seen == [(0, None)], "that it is not the stream of before is no loss"
             assert tell(engines, "SHOW archive_mode") == [("off",)], "the archive is that of the other one"
             assert tell(engines, "SHOW restore_command") == [("",)]
         finally:

@@ -13,6 +13,7 @@ import pytest
 
 from grandstand.operations.count_events import EventCounter
 from grandstand.storage.migrate import SCRIPTS, migrate
+from grandstand.storage.stream_history import StreamHistory, StreamMark
 from tests.storage.test_migrate import LEDGER, SEQUENCES, describe
 from tests.support.core import open_core
 from tests.support.engines import SCHEMA, RunningEngines
@@ -26,6 +27,7 @@ VERSIONS = sorted(path.name[1:5] for path in (SCRIPTS / "versions").glob("v*.py"
 NEWEST = VERSIONS[-1]
 COPIED = VERSIONS[:-1:4]
 FIRST_WITH_ROLLUPS = "0016"
+FIRST_WITH_MARKS = "0008"
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,9 @@ async def test_it_comes_to_the_newest(
         assert [row for row in upgraded[query] if "events_2024_10" not in str(row)] == fresh[query]
     async with open_core(url, valkey_url, valkey_prefix) as core:
         await core.refresh()
+        async with core.database.connection() as connection:
+            mark = StreamMark("before", 7, 2) if version >= FIRST_WITH_MARKS else None
+            assert await StreamHistory().read_marks(connection) == {0: mark}
         await EventCounter(core.database, core.event_log).count()
         await check_invariants(core)
         for key in deployments[version].boards:

@@ -37,6 +37,7 @@ from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.operations.replay_leaderboard import LeaderboardReplayer
 from grandstand.operations.resolve_rankings import RankingResolver
 from grandstand.operations.stream_memory import StreamMemory
+from grandstand.operations.stream_registry import StreamRegistry
 from grandstand.operations.trust_index import IndexTrust
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.storage.archive import ArchiveStore
@@ -49,7 +50,8 @@ from grandstand.storage.entries import EntryStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.erasures import ErasureStore
 from grandstand.storage.event_log import EventLog
-from grandstand.storage.event_stream import HIGH, Block, EventStream
+from grandstand.storage.event_stream import HIGH, Block
+from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.ledger import Ledger
@@ -139,13 +141,15 @@ class Core:
         self.catalog = LeaderboardCatalog(self.store)
         self.index = RankingIndex(self.valkey, self.prefix)
         self.changes = Changes(self.valkey, self.prefix)
-        self.stream = EventStream(self.valkey, self.prefix)
+        self.streams = EventStreams(self.valkey, self.prefix)
+        self.stream = self.streams[0]
+        self.registry = StreamRegistry(self.database, StreamHistory(), self.streams)
         self.feed = ChangeFeed(self.valkey, self.prefix, lambda: None)
         self.definer = self.new_definer()
         self.finder = self.new_finder()
         self.reader = self.new_reader(finder=self.finder)
         self.lister = LeaderboardLister(self.catalog, self.database)
-        self.writer = ScoreWriter(self.finder, self.stream)
+        self.writer = ScoreWriter(self.finder, self.streams)
         self.rebuilder = RankingRebuilder(self.database, self.rankings, self.entries, self.index)
         self.sweeper = RankingSweeper(
             self.database, self.rankings, self.entries, self.archive, self.buckets, self.index
@@ -191,7 +195,7 @@ class Core:
         )  # fmt: skip
 
     def new_memory(self) -> StreamMemory:
-        return StreamMemory(self.stream, self.index, self.changes)
+        return StreamMemory(self.streams, self.index, self.changes)
 
     def new_trust(self, database: Database | None = None, memory: StreamMemory | None = None) -> IndexTrust:
         return IndexTrust(
@@ -207,13 +211,13 @@ class Core:
     def new_erasure_finisher(self, database: Database | None = None) -> ErasureFinisher:
         """Trusts that what was received is in the stream at once, as it is where nobody is at work."""
         return ErasureFinisher(
-            database or self.database, self.ledger, self.erasures, self.stream, self.index, self.changes,
+            database or self.database, self.ledger, self.erasures, self.registry, self.index, self.changes,
             slack=timedelta(0),
         )  # fmt: skip
 
     def new_closer(self) -> PeriodCloser:
         return PeriodCloser(
-            self.database, self.ledger, LeaderboardCatalog(self.store), self.rankings, self.archive, self.stream,
+            self.database, self.ledger, LeaderboardCatalog(self.store), self.rankings, self.archive, self.registry,
             self.changes, self.outbox,
         )  # fmt: skip
 
@@ -428,7 +432,15 @@ async def empty(database: Database) -> None:
             "DELETE FROM event_archives;"
             "DELETE FROM prize_steps; DELETE FROM prizes; DELETE FROM standings; DELETE FROM participants;"
             "DELETE FROM occurrences; DELETE FROM tournaments; DELETE FROM leases;"
+            "DELETE FROM event_streams WHERE stream > 0;"
             "DELETE FROM dead_letters; DELETE FROM erasures; DELETE FROM webhook_events; DELETE FROM webhook_endpoints;"
             "DELETE FROM rankings; DELETE FROM leaderboards; DELETE FROM players;"
             "UPDATE ledger SET open_month = NULL, open_until = NULL, leaderboards_revision = 0"
         )
+
+
+async def forget_losses(core: Core) -> None:
+    """Take the streams as they are, the first alone registered, as if none had ever lost anything."""
+    async with core.database.connection() as connection:
+        await connection.execute("DELETE FROM stream_losses; DELETE FROM event_streams WHERE stream > 0")
+        await StreamHistory().forget_marks(connection)

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from grandstand.domain.event_model import join_entry
 from grandstand.domain.events import Event, encode_events
-from grandstand.storage.event_stream import HIGH, EventStream
+from grandstand.storage.event_stream import HIGH
+from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.valkey import open_valkey
 from grandstand.supervisor.state import read_state
 from tests.support.core import NOON, Core
@@ -43,7 +44,7 @@ def text_of(item: Event) -> bytes:
 
 async def append(core: Core, texts: Sequence[bytes], received_at: datetime = NOON, priority: int = HIGH) -> None:
     """Put the texts of events into the stream as one block."""
-    await core.stream.append_encoded(priority, len(texts), join_entry(texts), received_at)
+    await core.streams.append_encoded(priority, len(texts), join_entry(texts), received_at)
 
 
 async def append_to(server: Server, texts: Sequence[bytes]) -> None:
@@ -53,6 +54,6 @@ async def append_to(server: Server, texts: Sequence[bytes]) -> None:
     valkey = open_valkey(state.valkey_url, timeout_seconds=5)
     try:
         for text in texts:
-            await EventStream(valkey, "gs").append_encoded(HIGH, 1, join_entry([text]), datetime.now(UTC))
+            await EventStreams(valkey, "gs").append_encoded(HIGH, 1, join_entry([text]), datetime.now(UTC))
     finally:
         await valkey.aclose()

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -50,6 +51,15 @@ class Node:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+    def suspend(self) -> None:
+        """Stand still: connections stay and nothing is answered."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
 
     @property
     def is_up(self) -> bool:

@@ -90,7 +90,7 @@ class Cups:
         self.runner = TournamentRunner(
             database, core.ledger, LeaderboardCatalog(core.store), core.tournaments, self.settler,
             core.new_cutter(database), core.outbox,
-            core.stream, core.changes, slack=SLACK,
+            core.registry, core.changes, slack=SLACK,
         )  # fmt: skip
         self.applier: EventApplier = core.new_applier()
 

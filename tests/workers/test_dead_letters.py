@@ -88,7 +88,7 @@ async def test_what_can_be_read_of_a_bad_event_stands_in_its_letter(core: Core) 
 async def test_a_block_that_cannot_be_read_is_a_dead_letter_of_its_own(core: Core, body: bytes) -> None:
     good = [event(f"p{number}", number) for number in range(6)]
     await core.stream.append(good[:3], [], NOON)
-    await core.stream.append_encoded(HIGH, 7, body, NOON)
+    await core.streams.append_encoded(HIGH, 7, body, NOON)
     await core.stream.append(good[3:], [], NOON)
     async with running(consumer(core, **QUICK)):
         await eventually_async(lambda: is_drained(core))

@@ -126,9 +126,15 @@ async def _settle(settings: Settings, manifest: dict[str, Any], engines: Engines
         await core.index.forget_all()
         async with core.database.connection() as connection:
             # That the stream is an older one is no loss that anybody should be told of: it was asked for.
-            await core.stream_history.forget_mark(connection)
-        seen = await core.stream.inspect()
-    return Restored(manifest["began_at"], seen.depth)
+            await core.stream_history.forget_marks(connection)
+            found = await core.streams.find()
+            version = await read_version(connection)
+            if version is not None and version.fits:
+                # PostgreSQL may be of a moment before there was a stream that has events now.
+                await core.stream_history.register(connection, found)
+        core.streams.know(found)
+        waiting = sum(seen.depth for seen in (await core.stream_memory.look()).values())
+    return Restored(manifest["began_at"], waiting)
 
 
 async def _finish(folder: DataFolder, point: PointInTime | None) -> None:

@@ -19,7 +19,7 @@ from grandstand.operations.tournament_calendar import TournamentCalendar
 from grandstand.operations.trace_events import EventTracer
 from grandstand.operations.watch_deployment import DeploymentWatch
 from grandstand.operations.watch_load import LoadWatch
-from grandstand.storage.event_stream import EventStream
+from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.operators import OperatorStore
 from grandstand.storage.postgres import Database
 from grandstand.storage.quarantine import QuarantineStore
@@ -33,14 +33,14 @@ def build_console_services(
     services: Services,
     database: Database,
     valkey: Valkey,
-    stream: EventStream,
+    streams: EventStreams,
     tournaments: TournamentStore,
     catalog: LeaderboardCatalog,
     passwords: Passwords | None = None,
 ) -> ConsoleServices:
     """Return the console's operations over those of the API; `passwords` are the usual ones, unless a test says so."""
     operators, passwords, settings = OperatorStore(), passwords or Passwords(), services.settings
-    load = LoadWatch(stream, LatencyWatch({"accept": EVENTS_PATH.__eq__, "read": _is_read}))
+    load = LoadWatch(streams, LatencyWatch({"accept": EVENTS_PATH.__eq__, "read": _is_read}))
     watch = DeploymentWatch(
         services.health, load, services.reads, services.dead_letters, services.quarantine, services.analytics
     )

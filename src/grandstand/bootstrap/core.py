@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import asyncpg
@@ -27,6 +28,7 @@ from grandstand.operations.replay_leaderboard import LeaderboardReplayer
 from grandstand.operations.resolve_rankings import RankingResolver
 from grandstand.operations.route_reads import Reads
 from grandstand.operations.stream_memory import StreamMemory
+from grandstand.operations.stream_registry import StreamRegistry
 from grandstand.operations.trust_index import IndexTrust
 from grandstand.settings import Settings
 from grandstand.storage.archive import ArchiveStore
@@ -38,6 +40,7 @@ from grandstand.storage.entries import EntryStore
 from grandstand.storage.erasures import ErasureStore
 from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import EventStream, NotDurableError, StreamLimits
+from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.leases import LeaseStore
 from grandstand.storage.ledger import Ledger
@@ -55,7 +58,7 @@ from grandstand.storage.sessions import local_settings, session_settings
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.tournaments import TournamentStore
 from grandstand.storage.valkey import OUT_OF_REACH, Replication, memory_max_bytes, open_valkey, server_of
-from grandstand.storage.valkey_servers import ask_primaries
+from grandstand.storage.valkey_servers import ask_primaries, is_cluster
 from grandstand.storage.webhooks import WebhookStore
 
 _CLOSE_TIMEOUT_SECONDS = 2.0
@@ -130,7 +133,8 @@ class Core:
     leases: LeaseStore
     catalog: LeaderboardCatalog
     follower: CatalogFollower
-    stream: EventStream
+    streams: EventStreams
+    registry: StreamRegistry
     stream_history: StreamHistory
     stream_memory: StreamMemory
     trust: IndexTrust
@@ -205,9 +209,13 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
     store = LeaderboardStore()
     catalog = LeaderboardCatalog(store)
     replication = _replication(settings)
-    stream = EventStream(valkey, prefix, await _stream_limits(settings, valkey), replication)
+    streams = EventStreams(
+        valkey, prefix, await _stream_limits(settings, valkey), replication, count=settings.event_streams,
+        open_client=partial(_new_client, settings) if is_cluster(valkey) else None,
+    )  # fmt: skip
+    stack.push_async_callback(streams.close)
     index, changes, history = RankingIndex(valkey, prefix, replication), Changes(valkey, prefix), StreamHistory()
-    memory = StreamMemory(stream, index, changes)
+    memory = StreamMemory(streams, index, changes)
     return Core(
         settings=settings,
         database=database,
@@ -232,7 +240,8 @@ async def open_core(settings: Settings, stack: AsyncExitStack, *, must_be_durabl
         leases=LeaseStore(),
         catalog=catalog,
         follower=CatalogFollower(database, catalog),
-        stream=stream,
+        streams=streams,
+        registry=StreamRegistry(database, history, streams),
         stream_history=history,
         stream_memory=memory,
         trust=IndexTrust(server_of(valkey), database, history, memory),
@@ -366,9 +375,12 @@ def _replication(settings: Settings) -> Replication:
     return Replication(replicas, max(1, int(settings.valkey_timeout_seconds * 800)))
 
 
+def _new_client(settings: Settings) -> Valkey:
+    return open_valkey(require_url(settings, "valkey_url"), timeout_seconds=settings.valkey_timeout_seconds)
+
+
 async def _open_valkey(settings: Settings, stack: AsyncExitStack, *, must_be_durable: bool) -> Valkey:
-    url = require_url(settings, "valkey_url")
-    valkey = open_valkey(url, timeout_seconds=settings.valkey_timeout_seconds)
+    valkey = _new_client(settings)
     stack.push_async_callback(valkey.aclose)
     try:
         await ask_primaries(valkey, "PING")

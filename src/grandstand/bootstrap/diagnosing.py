@@ -14,7 +14,7 @@ from grandstand.diagnosis.environment import look_at_names
 from grandstand.diagnosis.machine import look_at_machine
 from grandstand.diagnosis.postgres import look_at_postgres
 from grandstand.diagnosis.replicas import look_at_replica
-from grandstand.diagnosis.valkey import look_at_valkey
+from grandstand.diagnosis.valkey import look_at_streams, look_at_valkey
 from grandstand.domain.errors import UnavailableError
 from grandstand.settings import Settings
 from grandstand.storage.postgres import OUT_OF_REACH, Database, open_pool
@@ -81,6 +81,8 @@ async def _valkey(settings: Settings) -> AsyncIterator[Advice]:
     client = open_valkey(require_url(settings, "valkey_url"), timeout_seconds=settings.valkey_timeout_seconds)
     try:
         async for advice in look_at_valkey(client):
+            yield advice
+        async for advice in look_at_streams(client, settings.event_streams):
             yield advice
     except (ValkeyError, OSError) as error:
         yield Advice(

@@ -96,12 +96,12 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
             KeptReports(core.database, core.reads, age_max_seconds=settings.analytics_report_seconds),
             age_max_seconds=settings.analytics_cache_seconds,
         ),
-        intake=EventIntake(core.stream, settings, core.catalog.score_fields),
+        intake=EventIntake(core.streams, settings, core.catalog.score_fields),
         definer=core.definer(),
         lister=LeaderboardLister(core.catalog, core.database),
         reader=reader,
         live=live,
-        scores=ScoreWriter(finder, core.stream),
+        scores=ScoreWriter(finder, core.streams),
         players=PlayerKeeper(core.database, core.players, core.changes),
         profiles=profiles,
         banner=core.banner(),
@@ -115,14 +115,14 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         prizes=core.prize_keeper(feed),
         reads=core.reads,
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
-        dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.stream),
+        dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.streams),
         events=EventReader(core.reads, EventReads()),
         quarantine=core.quarantine_manager(),
         health=HealthChecker(
-            core.database, core.stream_history, core.stream, core.stream_memory, core.index, roles, reads=core.reads
+            core.database, core.stream_history, core.streams, core.stream_memory, core.index, roles, reads=core.reads
         ),
     )
-    console = build_console_services(services, core.database, core.valkey, core.stream, core.tournaments, core.catalog)
+    console = build_console_services(services, core.database, core.valkey, core.streams, core.tournaments, core.catalog)
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
         asyncio.create_task(feed.run()),

@@ -12,8 +12,9 @@ import structlog
 from grandstand.bootstrap.core import Core, EngineUnreachableError, check_schema, open_core
 from grandstand.bootstrap.garbage import spare_what_stays
 from grandstand.domain.errors import UnavailableError
+from grandstand.operations.stream_registry import FOLLOW_SECONDS
 from grandstand.settings import Role, Settings
-from grandstand.workers.loop import wait
+from grandstand.workers.loop import run_every, wait
 
 if TYPE_CHECKING:
     from grandstand.bootstrap.listening import Listening
@@ -100,10 +101,11 @@ async def _run(
 def _start(
     core: Core, roles: Sequence[Role], listening: "Listening | None", group: asyncio.TaskGroup, stop: asyncio.Event
 ) -> None:
+    group.create_task(run_every("streams", FOLLOW_SECONDS, core.registry.refresh, stop))
     if "worker" in roles:
-        from grandstand.bootstrap.worker_role import build_consumer
+        from grandstand.bootstrap.worker_role import build_consumers
 
-        group.create_task(build_consumer(core).run(stop), name="event consumer")
+        group.create_task(build_consumers(core).run(stop), name="event consumers")
         spare_what_stays()
     if "scheduler" in roles:
         from grandstand.bootstrap.scheduler_role import scheduled_loops
@@ -129,6 +131,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Core:
         try:
             await check_schema(core)
             await core.follower.refresh()
+            await core.registry.open(settings.event_streams)
         except UnavailableError as error:
             raise EngineUnreachableError(error.detail) from error
         stack.push_async_exit(attempt.pop_all())

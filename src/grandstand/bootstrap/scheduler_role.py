@@ -66,23 +66,23 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     """Return the loops of the scheduler."""
     holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     leader = Leader(core.database, core.leases, holder)
-    watcher = StreamWatcher(core.database, core.stream, core.stream_history, core.stream_memory)
+    watcher = StreamWatcher(core.database, core.streams, core.stream_history, core.stream_memory)
     partitions = PartitionKeeper(core.database, core.event_log, core.settings.partitions_ahead)
     rebuilder = RankingRebuilder(core.database, core.rankings, core.entries, core.index)
     rankings = RankingKeeper(core.database, core.catalog, core.rankings, core.index, rebuilder)
     sweeper = RankingSweeper(core.database, core.rankings, core.entries, core.archive, core.buckets, core.index)
     reconciler = RankingReconciler(core.database, core.catalog, core.rankings, core.entries, core.index)
     pruner = WebhookPruner(core.database, core.webhooks)
-    letters = DeadLetterManager(core.database, DeadLetterStore(), core.stream)
+    letters = DeadLetterManager(core.database, DeadLetterStore(), core.streams)
     tournaments = TournamentClock(_runner(core, leader), core.prize_keeper())
     closer = PeriodCloser(
-        core.database, core.ledger, core.catalog, core.rankings, core.archive, core.stream, core.changes, core.outbox,
+        core.database, core.ledger, core.catalog, core.rankings, core.archive, core.registry, core.changes, core.outbox,
         fence=leader.fence,
     )  # fmt: skip
     erasures = ErasureFinisher(
-        core.database, core.ledger, core.erasures, core.stream, core.index, core.changes, fence=leader.fence
+        core.database, core.ledger, core.erasures, core.registry, core.index, core.changes, fence=leader.fence
     )
-    counter = EventCounter(core.database, core.event_log, fence=leader.fence, stream=core.stream)
+    counter = EventCounter(core.database, core.event_log, fence=leader.fence, streams=core.streams)
     judge = EventJudge(QuarantineStore())
     replays = ReplayRunner(ReplayRequests(core.valkey, core.settings.valkey_prefix), core.replayer(), stop)
     reports = ReportKeeper(
@@ -137,7 +137,7 @@ def _runner(core: Core, leader: Leader) -> TournamentRunner:
         core.changes, fence=leader.fence,
     )  # fmt: skip
     return TournamentRunner(
-        core.database, core.ledger, core.catalog, core.tournaments, settler, cutter, core.outbox, core.stream,
+        core.database, core.ledger, core.catalog, core.tournaments, settler, cutter, core.outbox, core.registry,
         core.changes, slack=timedelta(seconds=core.settings.tournament_slack_seconds), fence=leader.fence,
     )  # fmt: skip
 

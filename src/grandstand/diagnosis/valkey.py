@@ -9,6 +9,7 @@ from valkey.exceptions import ResponseError
 from grandstand import clock
 from grandstand.diagnosis.advice import Advice, judged
 from grandstand.diagnosis.clocks import look_at_clock
+from grandstand.storage.valkey_servers import ask_primaries, is_cluster
 
 OLDEST = (7, 0)
 _FULL_SHARE = 0.8
@@ -64,4 +65,32 @@ async def look_at_valkey(client: Valkey) -> AsyncIterator[Advice]:
     seconds, microseconds = await client.time()
     yield look_at_clock(
         "valkey_clock", datetime.fromtimestamp(int(seconds) + int(microseconds) / 1e6, UTC), asked_at, clock.now()
+    )
+
+
+async def look_at_streams(client: Valkey, count: int) -> AsyncIterator[Advice]:
+    """Judge whether so many event streams are of use there.
+
+    Raises:
+        valkey.exceptions.ValkeyError: a server is out of reach.
+    """
+    if count == 1:
+        return
+    if not is_cluster(client):
+        yield Advice(
+            "event_streams", "warning", f"There are {count}, and no cluster.",
+            "Set GRANDSTAND_EVENT_STREAMS to 1: only shards of a cluster take more events together.",
+        )  # fmt: skip
+        return
+    try:
+        found = await ask_primaries(client, "CONFIG GET", "cluster-require-full-coverage")
+    except ResponseError:
+        yield Advice("event_streams", "ok", f"There are {count}; what the cluster needs to go on is hidden.")
+        return
+    yield judged(
+        "event_streams",
+        count <= len(found) and all(held.get("cluster-require-full-coverage") == "no" for held in found),
+        f"There are {count}, and {len(found)} shards.",
+        "Set it to the number of shards at most, and cluster-require-full-coverage to no: or one shard stops all.",
+        otherwise="warning",
     )

@@ -58,12 +58,15 @@ def read_loosely(form: Form, body: bytes) -> Read:
     )
 
 
-def source_of(priority: str, block_id: str, event_id: str | None, body: bytes) -> str:
-    """Return the name under which an event is a dead letter once: its id, or where it stood when it has no good one."""
+def source_of(place: str, block_id: str, event_id: str | None, body: bytes) -> str:
+    """Return the name under which an event is a dead letter once: its id, or where it stood when it has no good one.
+
+    `place` names the stream and priority of its block.
+    """
     try:
         return f"event:{UUID(event_id or '')}"
     except ValueError:
-        return f"block:{priority}:{block_id}:{hashlib.sha256(body).hexdigest()[:32]}"
+        return f"block:{place}:{block_id}:{hashlib.sha256(body).hexdigest()[:32]}"
 
 
 def reason_of(error: BaseException) -> Reason:

@@ -18,6 +18,9 @@ from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import EventStream
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
+from grandstand.storage.stream_history import StreamHistory
+from grandstand.storage.stream_inspector import StreamInspector
+from grandstand.storage.stream_names import STREAMS_MAX
 
 EXAMPLES_MAX = 10
 """Findings of one check that are told in detail; the others are counted."""
@@ -84,11 +87,6 @@ class Subject:
     """Reads archived events; without it nothing is decided of players who have some."""
 
     @property
-    def stream(self) -> EventStream:
-        """The event stream."""
-        return EventStream(self.valkey, self.prefix)
-
-    @property
     def index(self) -> RankingIndex:
         """The rank indexes."""
         return RankingIndex(self.valkey, self.prefix)
@@ -113,6 +111,17 @@ class Look:
             # Recomputing reads much of large tables: what the planner is told for batches is not for it.
             await EventLog().hold(connection)
             yield connection
+
+    async def streams(self, *, registered: bool = True) -> list[StreamInspector]:
+        """Return what looks at each event stream that is registered, or at those that are not."""
+        async with self.subject.database.connection() as connection:
+            numbers = await StreamHistory().read_marks(connection)
+        client, prefix = self.subject.valkey, self.subject.prefix
+        return [
+            StreamInspector(client, EventStream(client, prefix, number=number))
+            for number in range(STREAMS_MAX)
+            if (number in numbers) == registered
+        ]
 
     async def rows(self, connection: "Connection[Any]", name: str, *arguments: Any) -> Sequence[Any]:
         """Run the statement `sql/invariants/<name>.sql`."""

@@ -11,19 +11,25 @@ from grandstand.storage.stream_inspector import HeldBlock, StreamInspector
 
 
 async def _look(look: Look) -> None:
-    inspector = StreamInspector(look.subject.valkey, look.subject.stream)
+    for inspector in await look.streams():
+        await _look_at(look, inspector)
+
+
+async def _look_at(look: Look, inspector: StreamInspector) -> None:
     outcome = look.outcome
     counts = await inspector.counts()
-    outcome.looked_at = counts.blocks
+    outcome.looked_at += counts.blocks
     if counts.events is not None and counts.depth != counts.events:
         outcome.add(
             f"{counts.depth} events are counted as not processed, but {counts.events} are in the stream",
+            stream=inspector.streams[0],
             counted=counts.depth,
             in_stream=counts.events,
         )
     elif counts.depth < counts.blocks:
         outcome.add(
             f"{counts.depth} events are counted as not processed, but {counts.blocks} blocks are in the stream",
+            stream=inspector.streams[0],
             counted=counts.depth,
             blocks=counts.blocks,
         )
@@ -50,6 +56,6 @@ async def _is_stored(look: Look, inspector: StreamInspector, block: HeldBlock) -
 
 EVENTS_PROCESSED = Check(
     "events_processed",
-    "The count of unprocessed events is that of the events in the stream, and what is stored has left it.",
+    "The count of unprocessed events is that of the events in each stream, and what is stored has left it.",
     _look,
 )

@@ -27,7 +27,7 @@ from grandstand.domain.event_signatures import SignatureCheck
 from grandstand.domain.events import Accepted, Event, EventLimits, Rejection, judge, read_batch
 from grandstand.domain.payloads import ScorePaths
 from grandstand.settings import Settings
-from grandstand.storage.event_stream import EventStream
+from grandstand.storage.event_streams import EventStreams
 from grandstand.telemetry import metrics, traces
 
 GROUP_EVENTS_MAX = 1000
@@ -43,6 +43,7 @@ WAITING_BYTES_MAX = 67_108_864
 
 RETRY_AFTER_SECONDS = 1
 _WRITES_AT_ONCE = 2
+"""To each stream that is written to."""
 
 Admit = Callable[[int], Awaitable[None]]
 Tell = Callable[[Exception | None], None]
@@ -92,9 +93,9 @@ class EventIntake:
     """Takes the events of one process. `score_fields` says which payload paths are scores, by event type, right now."""
 
     def __init__(
-        self, stream: EventStream, settings: Settings, score_fields: Callable[[], Mapping[str, ScorePaths]]
+        self, streams: EventStreams, settings: Settings, score_fields: Callable[[], Mapping[str, ScorePaths]]
     ) -> None:
-        self._stream = stream
+        self._streams = streams
         self._settings = settings
         self._score_fields = score_fields
         self._limits = self._limits_with({})
@@ -104,6 +105,7 @@ class EventIntake:
         self._writers: set[asyncio.Task[None]] = set()
         # Not the size of that set: a task leaves it a moment after it has looked at the queue for the last time.
         self._writing = 0
+        self._writes_max = _WRITES_AT_ONCE * settings.event_streams
         self._is_away = False
         self._was_waiting = False
         self._read_batch = traces.spanned("validate", read_batch)
@@ -186,7 +188,7 @@ class EventIntake:
         )
         self._waiting_events += count
         self._waiting_bytes += size_bytes
-        if self._writing == 0 or (self._writing < _WRITES_AT_ONCE and self._is_worth_a_write()):
+        if self._writing == 0 or (self._writing < self._writes_max and self._is_worth_a_write()):
             self._writing += 1
             writer = asyncio.create_task(self._write_waiting(), name="write events", context=traces.OUTSIDE)
             self._writers.add(writer)
@@ -238,7 +240,7 @@ class EventIntake:
                 self._was_waiting = self._waiting_events > 0
                 _waiting.set(self._waiting_events)
             with metrics.timed("append"):
-                await self._stream.append(high, low, group[0].received_at, _traces_of(group))
+                await self._streams.append(high, low, group[0].received_at, _traces_of(group))
             self._is_away = False
         except StreamFullError as error:
             problem = error

@@ -78,10 +78,12 @@ def _letter(lost: Lost) -> NewLetter:
     body = part.data if event is None else event
     read = read_loosely(form, body)
     priority = PRIORITY_NAMES[part.priority]
+    # The first stream is not named, as it was when there was no other: ids repeat between streams.
+    place = f"{part.stream}:{priority}" if part.stream else priority
     reason = reason_of(lost.error)
     return NewLetter(
         dead_letter_id=new_ids(1, clock.now())[0],
-        source=source_of(priority, part.block_id.decode(), read.event_id, body),
+        source=source_of(place, part.block_id.decode(), read.event_id, body),
         form=form,
         event_id=read.event_id,
         event_type=read.event_type,

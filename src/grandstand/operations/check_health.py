@@ -20,10 +20,10 @@ from grandstand.domain.errors import UnavailableError
 from grandstand.operations.route_reads import Reads
 from grandstand.operations.stream_memory import StreamMemory
 from grandstand.settings import Role
-from grandstand.storage.event_stream import EventStream
+from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.postgres import Database
 from grandstand.storage.ranking_index import RankingIndex
-from grandstand.storage.stream_history import StreamHistory
+from grandstand.storage.stream_history import StreamHistory, StreamLoss
 
 ANSWER_TIMEOUT_SECONDS = 2.0
 LOSS_SHOWN_SECONDS = 86_400.0
@@ -100,7 +100,7 @@ class HealthChecker:
         self,
         database: Database,
         history: StreamHistory,
-        stream: EventStream,
+        streams: EventStreams,
         memory: StreamMemory,
         index: RankingIndex,
         roles: Collection[Role],
@@ -110,7 +110,7 @@ class HealthChecker:
         self._database = database
         self._reads = reads
         self._history = history
-        self._stream = stream
+        self._streams = streams
         self._memory = memory
         self._index = index
         self._roles = frozenset(roles)
@@ -118,7 +118,7 @@ class HealthChecker:
     async def health(self) -> Health:
         """Return the state of both engines and of the stream; never raises for an engine that is away."""
         postgres, depth, rebuilds = await asyncio.gather(
-            _ask(self._ask_postgres()), _ask(self._stream.depth()), _ask(self._index.rebuilds())
+            _ask(self._ask_postgres()), _ask(self._streams.depth()), _ask(self._index.rebuilds())
         )
         rebuilding = None if rebuilds is None else [RebuildProgress(key, *news) for key, news in rebuilds.items()]
         # What PostgreSQL does not have yet, this process has seen for itself.
@@ -134,7 +134,7 @@ class HealthChecker:
 
     async def ready(self) -> bool:
         """Tell whether every engine that the roles of this process need answers."""
-        needed: list[Awaitable[Any]] = [_ask(self._stream.depth())]
+        needed: list[Awaitable[Any]] = [self._ask_streams()]
         watch = self._reads.watch
         if self._roles - {"ingest"} and not (watch is not None and watch.up()):
             needed.append(_ask(self._ask_postgres()))
@@ -159,12 +159,20 @@ class HealthChecker:
         loss = self._memory.newest
         if loss is None or (clock.now() - loss.noticed_at).total_seconds() > LOSS_SHOWN_SECONDS:
             return None
-        return StreamLossNotice(*loss)
+        return _notice(loss)
+
+    async def _ask_streams(self) -> bool | None:
+        """Whether a stream answers: while one does, events are taken; None without."""
+        return bool(await _ask(self._streams.depths())) or None
 
     async def _ask_postgres(self) -> tuple[StreamLossNotice | None]:
         async with self._database.connection() as connection:
             loss = await self._history.newest_loss(connection, LOSS_SHOWN_SECONDS)
-        return (None if loss is None else StreamLossNotice(*loss),)
+        return (None if loss is None else _notice(loss),)
+
+
+def _notice(loss: StreamLoss) -> StreamLossNotice:
+    return StreamLossNotice(loss.noticed_at, loss.reason, loss.events_at_risk)
 
 
 def _use_of(database: Database) -> PoolUse:

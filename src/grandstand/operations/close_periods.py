@@ -13,15 +13,14 @@ from typing import Any
 import structlog
 from valkey.exceptions import ValkeyError
 
-from grandstand import clock
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.leaderboards import Leaderboard
 from grandstand.domain.periods import BEGINNING, GRACE, period_id
 from grandstand.domain.rankings import WHOLE, Ranking
 from grandstand.operations.catalog import LeaderboardCatalog
+from grandstand.operations.stream_registry import StreamRegistry
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.changes import Changes
-from grandstand.storage.event_stream import EventStream
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.leases import LeaseLostError
 from grandstand.storage.ledger import Ledger
@@ -47,7 +46,7 @@ class PeriodCloser:
         catalog: LeaderboardCatalog,
         rankings: RankingStore,
         archive: ArchiveStore,
-        stream: EventStream,
+        registry: StreamRegistry,
         changes: Changes,
         outbox: Outbox,
         *,
@@ -59,7 +58,7 @@ class PeriodCloser:
         self._catalog = catalog
         self._rankings = rankings
         self._archive = archive
-        self._stream = stream
+        self._registry = registry
         self._changes = changes
         self._outbox = outbox
         self._fence = fence
@@ -73,10 +72,8 @@ class PeriodCloser:
             UnavailableError: an engine is out of reach; what was archived is archived.
             LeaseLostError: the term is over; what was archived is archived.
         """
-        now = clock.now()
-        # What is in the stream may still belong to a period: it closes when nothing so old is left to process.
-        depth = await self._stream.depth()
-        processed_until = now - timedelta(seconds=depth.lag_seconds)
+        # What is in a stream may still belong to a period: it closes when nothing so old is left to process.
+        processed_until = await self._registry.processed_until()
         async with self._database.connection() as connection:
             due = await self._rankings.list_to_close(connection, processed_until - GRACE - _SLACK, _ROUND_MAX)
             await self._catalog.refresh(connection)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from grandstand.domain.errors import ConflictError
 from grandstand.storage.event_log import EventLog
-from grandstand.storage.event_stream import EventStream
+from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.rollups import RollupsBusyError, RollupStore
@@ -34,14 +34,14 @@ class EventCounter:
         event_log: EventLog,
         *,
         fence: Fence = no_fence,
-        stream: EventStream | None = None,
+        streams: EventStreams | None = None,
     ) -> None:
-        """With the `stream`, counting gives way to workers that are behind."""
+        """With the `streams`, counting gives way to workers that are behind."""
         self._database = database
         self._event_log = event_log
         self._store = RollupStore()
         self._fence = fence
-        self._stream = stream
+        self._streams = streams
 
     async def count(self) -> int:
         """Count all batches that are queued, some a transaction; return how many there were.
@@ -68,9 +68,10 @@ class EventCounter:
             lag_seconds, events = await self._store.waiting(connection)
         metrics.ROLLUP_LAG_SECONDS.set(lag_seconds)
         metrics.ROLLUP_QUEUE_EVENTS.set(events)
-        if self._stream is None or lag_seconds >= PATIENCE_SECONDS:
+        if self._streams is None or lag_seconds >= PATIENCE_SECONDS:
             return False
-        return (await self._stream.depth()).depth > BUSY_EVENTS
+        # What is in a stream out of reach cannot be processed: nobody need wait for that.
+        return sum(depth.depth for depth in (await self._streams.depths()).values()) > BUSY_EVENTS
 
     async def _count_some(self) -> int:
         try:

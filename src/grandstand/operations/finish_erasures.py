@@ -13,9 +13,9 @@ import structlog
 from valkey.exceptions import ValkeyError
 
 from grandstand import clock
+from grandstand.operations.stream_registry import StreamRegistry
 from grandstand.storage.changes import Changes
 from grandstand.storage.erasures import Erasure, ErasureStore
-from grandstand.storage.event_stream import EventStream
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
@@ -42,7 +42,7 @@ class ErasureFinisher:
         database: Database,
         ledger: Ledger,
         erasures: ErasureStore,
-        stream: EventStream,
+        registry: StreamRegistry,
         index: RankingIndex,
         changes: Changes,
         *,
@@ -52,7 +52,7 @@ class ErasureFinisher:
         self._database = database
         self._ledger = ledger
         self._erasures = erasures
-        self._stream = stream
+        self._registry = registry
         self._index = index
         self._changes = changes
         self._slack = slack
@@ -71,10 +71,8 @@ class ErasureFinisher:
             pending = await self._erasures.list_pending(connection, _ROUND_MAX)
         if not pending:
             return 0
-        # What waits in the stream may be the player's: it would come back after the erasure.
-        now = clock.now()
-        depth = await self._stream.depth()
-        processed_until = now - timedelta(seconds=depth.lag_seconds) - self._slack
+        # What waits in a stream may be the player's: it would come back after the erasure.
+        processed_until = await self._registry.processed_until() - self._slack
         due = [erasure for erasure in pending if erasure.requested_at < processed_until]
         try:
             return sum([await self._finish_one(erasure) for erasure in due])

@@ -27,7 +27,8 @@ from grandstand.operations.dead_letter_views import (
     letter_view,
 )
 from grandstand.storage.dead_letters import DeadLetterStore, Letter, LetterFilter
-from grandstand.storage.event_stream import PRIORITY_NAMES, EventStream
+from grandstand.storage.event_stream import PRIORITY_NAMES
+from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.postgres import Connection, Database
 
 LIST_MAX = 1_000
@@ -55,10 +56,10 @@ class ReplayRequest(msgspec.Struct, forbid_unknown_fields=True):
 class DeadLetterManager:
     """Manages dead letters for one process. Raises `UnavailableError` when an engine is out of reach."""
 
-    def __init__(self, database: Database, letters: DeadLetterStore, stream: EventStream) -> None:
+    def __init__(self, database: Database, letters: DeadLetterStore, streams: EventStreams) -> None:
         self._database = database
         self._letters = letters
-        self._stream = stream
+        self._streams = streams
 
     async def list(
         self,
@@ -167,7 +168,7 @@ class DeadLetterManager:
         for letter in letters:
             body = letter.body or b""
             data = join_entry([body]) if letter.form == "event" else body
-            await self._stream.append_encoded(PRIORITY_NAMES.index(letter.priority), letter.events, data, now)
+            await self._streams.append_encoded(PRIORITY_NAMES.index(letter.priority), letter.events, data, now)
         await self._letters.mark_replayed(connection, [letter.dead_letter_id for letter in letters], now)
         return [letter._replace(status="replayed", replayed_at=now) for letter in letters]
 

@@ -18,15 +18,15 @@ from valkey.exceptions import ValkeyError
 
 from grandstand import clock
 from grandstand.domain.errors import UnavailableError
-from grandstand.domain.periods import LATEST
+from grandstand.domain.periods import BEGINNING, LATEST
 from grandstand.domain.tournaments import Window, next_window
 from grandstand.operations.announce import announce
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.schedule_occurrences import OccurrenceScheduler
 from grandstand.operations.settle_tournament import TournamentSettler
+from grandstand.operations.stream_registry import StreamRegistry
 from grandstand.storage.changes import Changes
-from grandstand.storage.event_stream import EventStream
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.leases import LeaseLostError
 from grandstand.storage.ledger import Ledger
@@ -55,7 +55,7 @@ class TournamentRunner:
         settler: TournamentSettler,
         cutter: ScoreCutter,
         outbox: Outbox,
-        stream: EventStream,
+        registry: StreamRegistry,
         changes: Changes,
         *,
         slack: timedelta = SLACK,
@@ -69,7 +69,7 @@ class TournamentRunner:
         self._settler = settler
         self._cutter = cutter
         self._outbox = outbox
-        self._stream = stream
+        self._registry = registry
         self._changes = changes
         self._slack = slack
         self._fence = fence
@@ -125,9 +125,13 @@ class TournamentRunner:
 
     async def _due(self, skipped: int = 0) -> list[DueStep]:
         now = clock.now()
-        depth = await self._stream.depth()
-        # What is in the stream may still be a score of an ended occurrence: it waits until that is processed.
-        settle_by = now - timedelta(seconds=depth.lag_seconds) - self._slack
+        # What is in a stream may still be a score of an ended occurrence: it waits until that is processed.
+        try:
+            settle_by = await self._registry.processed_until() - self._slack
+        except UnavailableError as error:
+            # Nobody knows what waits in a stream out of reach. What begins and ends goes by the time alone.
+            _log.warning("tournaments_wait_for_streams", error=error.detail)
+            settle_by = BEGINNING
         async with self._database.connection() as connection:
             await self._catalog.refresh(connection)
             return await self._tournaments.list_due(connection, now, settle_by, _ROUND_MAX, skipped)

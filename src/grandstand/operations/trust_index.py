@@ -1,8 +1,9 @@
 """Says whether the rank index may be believed: an index that was restored with older data agrees with itself.
 
 A server that holds older data than before has been started anew or is another one, so the connections to it are new.
-Nothing is served from it until this process has compared the stream, which lies beside the index, with what was last
-seen of it: by PostgreSQL, or, while that is away, by this process. When the stream went back, the index did too.
+Nothing is served from it until this process has compared the streams, which lie beside the indexes, with what was last
+seen of them: by PostgreSQL, or, while that is away, by this process. When a stream went back, the indexes on its server
+did too.
 """
 
 import asyncio
@@ -16,12 +17,15 @@ from grandstand.domain.errors import UnavailableError
 from grandstand.operations.stream_memory import StreamMemory, compare
 from grandstand.storage.postgres import Database
 from grandstand.storage.ranking_index import IndexIncompleteError
-from grandstand.storage.stream_history import StreamHistory, StreamMark
+from grandstand.storage.stream_history import Marks, StreamHistory
 from grandstand.storage.valkey import ServerIdentity
 
 _ANSWER_TIMEOUT_SECONDS = 1.0
 _AGAIN_SECONDS = 0.1
 """Shortest time between two looks while the index is not believed."""
+
+_AWAY_SECONDS = 5.0
+"""The same after a stream was out of reach: the look may take seconds. The loop looks more often."""
 
 T = TypeVar("T")
 
@@ -38,7 +42,7 @@ class IndexTrust:
         self._memory = memory
         self._lock = asyncio.Lock()
         self._trusted: str | None = None
-        self._has_compared = self._is_refuted = False
+        self._has_compared = self._is_refuted = self._is_away = False
         self._next_look = 0.0
 
     async def believe(self, reading: Awaitable[T]) -> T:
@@ -68,10 +72,13 @@ class IndexTrust:
             await self._compare()
 
     async def _compare_once(self) -> None:
+        if self._is_away and (self._lock.locked() or time.monotonic() < self._next_look):
+            # Whoever looks may be waiting for a server that hangs: meanwhile readers have PostgreSQL.
+            return
         async with self._lock:
             if not self._is_trusted() and time.monotonic() >= self._next_look:
                 await self._compare()
-                self._next_look = time.monotonic() + _AGAIN_SECONDS
+                self._next_look = time.monotonic() + (_AWAY_SECONDS if self._is_away else _AGAIN_SECONDS)
 
     def _is_trusted(self) -> bool:
         return self._trusted == self._server.run_id and not self._memory.is_index_stale
@@ -79,16 +86,18 @@ class IndexTrust:
     async def _compare(self) -> None:
         run_id = self._server.run_id
         try:
-            # In this order: the stream only ever grows beyond a mark.
-            mark = await self._mark()
+            # In this order: a stream only ever grows beyond its mark.
+            marks = await self._marks()
             seen = await self._memory.look()
         except (UnavailableError, TimeoutError):
             # What this process saw itself has to do; but what PostgreSQL has refuted is for it to allow again.
             is_right = self._has_compared and not self._is_refuted and await self._has_looked_again()
         except (ValkeyError, OSError):
+            self._is_away = True
             return
         else:
-            is_right = not compare(mark, seen)
+            self._is_away = False
+            is_right = not compare(marks, seen)
             self._has_compared, self._is_refuted = True, not is_right
         self._trusted = run_id if is_right else None
 
@@ -99,6 +108,6 @@ class IndexTrust:
             return False
         return True
 
-    async def _mark(self) -> StreamMark | None:
+    async def _marks(self) -> Marks:
         async with asyncio.timeout(_ANSWER_TIMEOUT_SECONDS), self._database.connection() as connection:
-            return await self._history.read_mark(connection)
+            return await self._history.read_marks(connection)

@@ -11,7 +11,7 @@ from valkey.exceptions import ValkeyError
 
 from grandstand import clock
 from grandstand.domain.errors import UnavailableError
-from grandstand.storage.event_stream import EventStream
+from grandstand.storage.event_streams import EventStreams
 from grandstand.telemetry.latencies import LatencyWatch
 
 LOOK_SECONDS = 5.0
@@ -19,7 +19,7 @@ _KEPT = 120
 
 
 class Look(NamedTuple):
-    """The stream at one moment. `events_per_second` is the mean since the look before; None where that is unknown.
+    """The streams at one moment. `events_per_second` is the mean since the look before; None where that is unknown.
 
     The percentiles are of the requests of the last minute, in milliseconds; None without any.
     """
@@ -34,32 +34,35 @@ class Look(NamedTuple):
 
 
 class LoadWatch:
-    """Looks at the stream for one process; `look` is called by a loop."""
+    """Looks at the streams for one process; `look` is called by a loop."""
 
-    def __init__(self, stream: EventStream, latencies: LatencyWatch) -> None:
+    def __init__(self, streams: EventStreams, latencies: LatencyWatch) -> None:
         """`latencies` knows the groups `accept` and `read`."""
-        self._stream = stream
+        self._streams = streams
         self._latencies = latencies
         self._looks: deque[Look] = deque(maxlen=_KEPT)
 
     @property
     def looks(self) -> list[Look]:
-        """What was seen, the oldest first; looks while the stream was away are missing."""
+        """What was seen, the oldest first; looks while a stream was away are missing."""
         return list(self._looks)
 
     async def look(self) -> None:
         """Look once."""
         try:
-            seen, waiting = await self._stream.inspect(), await self._stream.depth()
+            seen, waiting = await self._streams.inspect(), await self._streams.depth()
         except (ValkeyError, OSError, UnavailableError):
             return
+        appended = 0
+        for one in seen.values():
+            if isinstance(one, Exception):
+                return
+            appended += one.appended
         now, rate = clock.now(), None
         if self._looks:
             last = self._looks[-1]
             seconds = (now - last.at).total_seconds()
-            if seconds > 0 and seen.appended >= last.appended:
-                rate = (seen.appended - last.appended) / seconds
+            if seconds > 0 and appended >= last.appended:
+                rate = (appended - last.appended) / seconds
         took = self._latencies.look()
-        self._looks.append(
-            Look(now, seen.appended, waiting.depth, waiting.lag_seconds, rate, took["accept"], took["read"])
-        )
+        self._looks.append(Look(now, appended, waiting.depth, waiting.lag_seconds, rate, took["accept"], took["read"]))

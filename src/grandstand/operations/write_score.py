@@ -13,7 +13,7 @@ from grandstand.domain.json_bodies import decode_body
 from grandstand.domain.scores import UnrankedError
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule
 from grandstand.operations.find_ranking import RankingFinder
-from grandstand.storage.event_stream import EventStream
+from grandstand.storage.event_streams import EventStreams
 from grandstand.telemetry import traces
 
 _REASONS = {
@@ -44,9 +44,9 @@ class ScoreWritten(msgspec.Struct):
 class ScoreWriter:
     """Writes scores for one process."""
 
-    def __init__(self, finder: RankingFinder, stream: EventStream) -> None:
+    def __init__(self, finder: RankingFinder, streams: EventStreams) -> None:
         self._finder = finder
-        self._stream = stream
+        self._streams = streams
 
     async def write(self, key: str, body: bytes) -> ScoreWritten:
         """Append one score to the stream; when this returns it is durable.
@@ -74,7 +74,7 @@ class ScoreWriter:
             occurred_at=now,
         )
         with traces.span("append"):
-            await self._stream.append([event], [], now, (traces.current(), traces.NO_TRACE))
+            await self._streams.append([event], [], now, (traces.current(), traces.NO_TRACE))
         return ScoreWritten(accepted=1, id=event_id)
 
 

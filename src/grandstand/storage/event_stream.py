@@ -1,7 +1,8 @@
-"""The event stream: acknowledged events wait here, durably, until a worker has stored and ranked them.
+"""An event stream: acknowledged events wait here, durably, until a worker has stored and ranked them.
 
 Two Valkey streams, one a priority, read by one consumer group. An entry is a *block*: all events of one write, encoded
-once by ingest and decoded once by the worker, compressed on the way (block_data.py).
+once by ingest and decoded once by the worker, compressed on the way (block_data.py). A deployment has one of these, or
+on a cluster several (event_streams.py).
 """
 
 import time
@@ -19,8 +20,9 @@ from grandstand.domain.events import Event, encode_events
 from grandstand.domain.ranking import to_microseconds
 from grandstand.storage.block_data import pack_block, unpack_block
 from grandstand.storage.stream_entries import read_entry, received_at_of
+from grandstand.storage.stream_names import stream_key
 from grandstand.storage.valkey import ALONE, OUT_OF_REACH, Argument, Replication, Script, is_passing
-from grandstand.storage.valkey_servers import ask_primaries
+from grandstand.storage.valkey_servers import ask_primaries, run_replicated
 
 HIGH, LOW = 0, 1
 PRIORITY_NAMES = ("high", "low")
@@ -52,7 +54,8 @@ class Block(NamedTuple):
     """One delivery: the events of one write. `priority` is `HIGH` or `LOW`; `data` is for `decode_events`.
 
     `kept_bytes` is the length of what the stream keeps of it, which may be less than that of `data`.
-    `traces` names spans of requests whose events these are, as `telemetry.traces.join` made it.
+    `traces` names spans of requests whose events these are, as `telemetry.traces.join` made it. `stream` is the number
+    of the stream that it came from: ids repeat between streams.
     """
 
     priority: int
@@ -61,6 +64,16 @@ class Block(NamedTuple):
     received_at: datetime
     data: bytes
     kept_bytes: int
+    traces: bytes = b""
+    stream: int = 0
+
+
+class NewBlock(NamedTuple):
+    """A block before it is in a stream; `kept` is as `pack_block` made it, the rest as in `Block`."""
+
+    priority: int
+    events: int
+    kept: bytes
     traces: bytes = b""
 
 
@@ -103,8 +116,17 @@ class Inspection(NamedTuple):
         return sum(self.missing[1::3])
 
 
+def new_blocks(high: Sequence[Event], low: Sequence[Event], traces: tuple[bytes, bytes] = (b"", b"")) -> list[NewBlock]:
+    """Return events as blocks, one a priority; `traces` is `Block.traces` of that of high and that of low priority."""
+    return [
+        NewBlock(priority, len(events), pack_block(encode_events(list(events))), traces[priority])
+        for priority, events in ((HIGH, high), (LOW, low))
+        if events
+    ]
+
+
 class EventStream:
-    """Appends, delivers and acknowledges blocks of one deployment."""
+    """Appends, delivers and acknowledges blocks of one stream."""
 
     def __init__(
         self,
@@ -112,14 +134,18 @@ class EventStream:
         prefix: str,
         limits: StreamLimits = StreamLimits(),  # noqa: B008
         replication: Replication = ALONE,
+        *,
+        number: int = 0,
     ) -> None:
+        self.number = number
+        """Which of the deployment's streams it is."""
         self._client = client
         self._replication = replication
         self._limits = limits
         self._next_age_look = 0.0
-        self._streams = (f"{prefix}:{{events}}:high", f"{prefix}:{{events}}:low")
-        self._depth_key = f"{prefix}:{{events}}:depth"
-        self._book_key = f"{prefix}:{{events}}:book"
+        self._streams = (stream_key(prefix, number, "high"), stream_key(prefix, number, "low"))
+        self._depth_key = stream_key(prefix, number, "depth")
+        self._book_key = stream_key(prefix, number, "book")
         self._append = Script("append.lua")
         self._inspect = Script("inspect_stream.lua")
         self._correct = Script("correct_stream.lua")
@@ -133,42 +159,21 @@ class EventStream:
         """The stream of high priority, that of low priority, and the count of events not yet processed."""
         return (*self._streams, self._depth_key)
 
-    async def append(
-        self,
-        high: Sequence[Event],
-        low: Sequence[Event],
-        received_at: datetime,
-        traces: tuple[bytes, bytes] = (b"", b""),
-    ) -> None:
-        """Append events in one step; when this returns they are on disk (the server syncs before it replies).
+    async def append(self, high: Sequence[Event], low: Sequence[Event], received_at: datetime) -> None:
+        """Append events in one step; see `append_blocks`."""
+        await self.append_blocks(new_blocks(high, low), received_at)
 
-        They are then on the disks of as many replicas as there must be, too. `traces` is `Block.traces` of the blocks
-        of high and of low priority.
+    async def append_blocks(self, blocks: Sequence[NewBlock], received_at: datetime) -> None:
+        """Append blocks in one step; when this returns they are on disk (the server syncs before it replies).
+
+        They are then on the disks of as many replicas as there must be, too.
 
         Raises:
             StreamFullError: as much waits as may wait; nothing was appended.
-            UnavailableError: the stream is out of reach or slow. The events may or may not be in it: a client that
-                sends them again with the same ids does no harm.
+            UnavailableError: the stream is out of reach or slow. The events may or may not be in it: they may be sent
+                again, to this stream or another, for each has an id by now and counts once.
 
         """
-        await self._append_blocks(
-            [
-                (priority, len(events), encode_events(list(events)), traces[priority])
-                for priority, events in ((HIGH, high), (LOW, low))
-                if events
-            ],
-            received_at,
-        )
-
-    async def append_encoded(self, priority: int, events: int, data: bytes, received_at: datetime) -> None:
-        """Append a block whose `events` events are encoded already, durably.
-
-        Raises:
-            UnavailableError: as for `append`.
-        """
-        await self._append_blocks([(priority, events, data, b"")], received_at)
-
-    async def _append_blocks(self, blocks: Sequence[tuple[int, int, bytes, bytes]], received_at: datetime) -> None:
         now = time.monotonic()
         looks_at_age = now >= self._next_age_look
         arguments: list[Argument] = [
@@ -177,8 +182,7 @@ class EventStream:
             self._limits.size_bytes,
             int(self._limits.age_seconds * 1000) if looks_at_age else 0,
         ]
-        for priority, events, data, traces in blocks:
-            kept = pack_block(data)
+        for priority, events, kept, traces in blocks:
             arguments += (priority + 1, events, _size_bytes(len(kept), traces), kept, traces)
         keys = (*self._streams, self._depth_key, self._book_key)
         try:
@@ -213,6 +217,19 @@ class EventStream:
 
         """
         await self._correct.run(self._client, (*self._streams, self._depth_key, self._book_key), seen.missing)
+
+    async def probe(self) -> None:
+        """Write something that changes nothing, as durably as events.
+
+        Raises:
+            valkey.exceptions.ValkeyError: the stream cannot take events.
+        """
+        # Every probe changes the value: what changes nothing is not sent to replicas, and nothing waits for them.
+        if self._replication.replicas:
+            command = ("HINCRBY", self._book_key, "probes", 1)
+            await run_replicated(self._client, self._book_key, command, *self._replication)
+        else:
+            await self._client.hincrby(self._book_key, "probes", 1)  # type: ignore[misc]
 
     async def check_durable(self) -> None:
         """Make sure that the server syncs every write to disk before it replies.
@@ -268,7 +285,7 @@ class EventStream:
                     start_id=start,
                     count=blocks_max * (priority + 1) - len(blocks),
                 )
-                blocks += [_block(priority, entry) for entry in reply[1]]
+                blocks += [self._block(priority, entry) for entry in reply[1]]
                 start = None if reply[0] == _BEGINNING else reply[0]
         return blocks
 
@@ -332,15 +349,15 @@ class EventStream:
             block=block_milliseconds,
         )
         names = [stream.encode() for stream in self._streams]
-        return [_block(names.index(stream), entry) for stream, entries in reply or [] for entry in entries]
+        return [self._block(names.index(stream), entry) for stream, entries in reply or [] for entry in entries]
 
-
-def _block(priority: int, entry: Any) -> Block:
-    block_id, fields = entry
-    found = read_entry(block_id, fields)
-    return Block(
-        priority, block_id, found.events, found.received_at, unpack_block(found.kept), len(found.kept), found.traces
-    )
+    def _block(self, priority: int, entry: Any) -> Block:
+        block_id, fields = entry
+        found = read_entry(block_id, fields)
+        return Block(
+            priority, block_id, found.events, found.received_at, unpack_block(found.kept), len(found.kept),
+            found.traces, self.number,
+        )  # fmt: skip
 
 
 def _size_bytes(kept_bytes: int, traces: bytes) -> int:

@@ -33,6 +33,7 @@ from grandstand.storage.valkey import (
     is_damage,
     is_wrong_type,
 )
+from grandstand.storage.valkey_servers import beside
 from grandstand.storage.windows import IndexedEntry, Window
 
 _CALL_ENTRIES_MAX = 2_000
@@ -261,12 +262,23 @@ class RankingIndex:
             await self.delete(ranking_id)
         return found
 
-    async def held(self) -> set[int]:
-        """Return the rankings that have an index, or some of one."""
+    async def forget_beside(self, key: str, others: Sequence[str]) -> set[int]:
+        """Remove all indexes but those on servers that have one of the `others`, and not the key; return which.
+
+        Raises:
+            valkey.exceptions.ValkeyError: as for `forget_all`.
+        """
+        found = await self.held(**await beside(self._client, key, others))
+        for ranking_id in found:
+            await self.delete(ranking_id)
+        return found
+
+    async def held(self, **options: Any) -> set[int]:
+        """Return the rankings that have an index, or some of one; `options` are those of `valkey_servers.beside`."""
         found = set()
         pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", self._prefix) + ":{r*}:holders"
         # Without this part, in which the mark is, no index is served.
-        async for key in self._client.scan_iter(match=pattern, count=1000):
+        async for key in self._client.scan_iter(match=pattern, count=1000, **options):
             ranking_id = key.decode().removeprefix(f"{self._prefix}:{{r").removesuffix("}:holders")
             if ranking_id.isdecimal():
                 found.add(int(ranking_id))

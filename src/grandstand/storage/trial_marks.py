@@ -16,6 +16,7 @@ from valkey.asyncio import Valkey
 from valkey.exceptions import ResponseError
 
 from grandstand.storage.event_stream import Block
+from grandstand.storage.stream_names import stream_key
 from grandstand.storage.valkey import is_wrong_type
 
 _EXPIRY_SECONDS = 86_400
@@ -38,11 +39,11 @@ _decode = msgspec.json.Decoder(Mark).decode
 
 
 class TrialMarks:
-    """Reads and writes the marks of one deployment. Every method may raise `valkey.exceptions.ValkeyError`."""
+    """Reads and writes the marks of one stream's blocks. Every method may raise `valkey.exceptions.ValkeyError`."""
 
-    def __init__(self, client: Valkey, prefix: str) -> None:
+    def __init__(self, client: Valkey, prefix: str, number: int = 0) -> None:
         self._client = client
-        self._key = f"{prefix}:{{events}}:trials"
+        self._key = stream_key(prefix, number, "trials")
 
     async def read(self, blocks: Sequence[Block]) -> list[Mark | None]:
         """Return the mark of each block."""

@@ -146,6 +146,12 @@ class _Cluster(ValkeyCluster):
             raise ValkeyConnectionError(f"No server of the cluster can be used: {error}") from error
         return self
 
+    async def _determine_slot(self, command: str, *args: Any) -> int:
+        if command == "XREADGROUP":
+            # The library asks some server which argument is a key, and for ever the same one, be it dead.
+            return int(self.keyslot(args[args.index(b"STREAMS") + 1]))
+        return int(await super()._determine_slot(command, *args))
+
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return await super().execute_command(*args, **kwargs)

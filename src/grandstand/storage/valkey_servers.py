@@ -13,6 +13,7 @@ from valkey.asyncio.client import PubSub
 from valkey.asyncio.cluster import PipelineCommand, ValkeyCluster
 from valkey.exceptions import AskError, ClusterDownError, MovedError, TryAgainError, ValkeyClusterException
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
+from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 
 Client = Any
 """A `Valkey` or a `ValkeyCluster`: no class of the library stands for both."""
@@ -40,18 +41,53 @@ async def ask_primaries(client: Client, *command: Any) -> list[Any]:
     return [await client.execute_command(*command, target_nodes=node) for node in client.get_primaries()]
 
 
+def is_cluster(client: Client) -> bool:
+    """Whether a client is one of a cluster."""
+    return isinstance(client, ValkeyCluster)
+
+
+async def beside(client: Client, key: str, others: Sequence[str]) -> dict[str, Any]:
+    """Return the options with which a command that goes to all servers spares those that have only `others` now.
+
+    It goes to the one that has `key`, and to those that have neither it nor one of the others.
+
+    Raises:
+        valkey.exceptions.ValkeyError: the server of `key` is out of reach.
+    """
+    if not isinstance(client, ValkeyCluster):
+        return {}
+    # A command of the client's own takes in where the slot is now.
+    await client.execute_command("EXISTS", key)
+    home = client.get_node_from_key(key)
+    spared = []
+    for other in others:
+        # A slot that nobody has spares nobody.
+        with suppress(ValkeyClusterException):
+            spared.append(client.get_node_from_key(other))
+    return {"target_nodes": [node for node in client.get_primaries() if node == home or node not in spared]}
+
+
 async def publish(client: Client, channel: str, message: str | bytes) -> None:
     """Send a message to all who listen, to any server of a cluster.
 
     Raises:
-        valkey.exceptions.ValkeyError: the server is out of reach.
+        valkey.exceptions.ValkeyError: no server is within reach.
     """
-    if isinstance(client, ValkeyCluster):
-        await client.initialize()
-        # Always the same one while the shards stay: messages keep their order.
-        await client.execute_command("PUBLISH", channel, message, target_nodes=client.get_node_from_key(channel))
-    else:
+    if not isinstance(client, ValkeyCluster):
         await client.publish(channel, message)
+        return
+    await client.initialize()
+    # Always the same one while the shards stay: messages keep their order. While it is away others pass them on.
+    home = client.get_node_from_key(channel)
+    problem: Exception | None = None
+    for node in (home, *(node for node in client.get_primaries() if node != home)):
+        try:
+            await client.execute_command("PUBLISH", channel, message, target_nodes=node)
+        except (OSError, ValkeyConnectionError, ValkeyTimeoutError, ClusterDownError) as error:
+            problem = error
+        else:
+            return
+    raise problem or ValkeyConnectionError("The cluster has no server.")
 
 
 @asynccontextmanager

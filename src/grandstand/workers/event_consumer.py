@@ -1,4 +1,4 @@
-"""Takes blocks of events from the stream and applies them, in batches that grow with what is waiting."""
+"""Takes blocks of events from a stream and applies them, in batches that grow with what is waiting."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ _log = structlog.get_logger(__name__)
 
 
 class EventConsumer:
-    """One worker's loop. Its name is unique to the process, so nobody mistakes its deliveries for theirs."""
+    """One worker's loop over a stream. Its name is unique to the process: nobody mistakes its deliveries for theirs."""
 
     def __init__(
         self,
@@ -56,11 +56,13 @@ class EventConsumer:
         reclaim_idle_seconds: float,
         retry_seconds: float = BASE_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
+        gate: contextlib.AbstractAsyncContextManager[object] = contextlib.nullcontext(),  # noqa: B008 - it has no state
     ) -> None:
+        """Several in a process share a `gate`: who waits for a connection is not to be taken for a batch in trouble."""
         self._name = name
         self._stream = stream
         self._marks = marks
-        self._isolator = PoisonIsolator(applier, Doubts(applier, patience_seconds))
+        self._isolator = PoisonIsolator(applier, Doubts(applier, patience_seconds), gate)
         self._retries = Retries(self._isolator, burier, base_seconds=retry_seconds)
         self._take_over = TakeOver(
             name, stream, marks, self._isolator, burier, self._settle,

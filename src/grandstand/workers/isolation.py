@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -48,11 +49,18 @@ class Outcome:
 
 
 class PoisonIsolator:
-    """Applies batches of one worker."""
+    """Applies batches of one worker's consumer of a stream."""
 
-    def __init__(self, applier: EventApplier, doubts: Doubts) -> None:
+    def __init__(
+        self,
+        applier: EventApplier,
+        doubts: Doubts,
+        gate: AbstractAsyncContextManager[object] = nullcontext(),  # noqa: B008 - it has no state
+    ) -> None:
+        """Each transaction goes through the `gate`."""
         self._applier = applier
         self._doubts = doubts
+        self._gate = gate
 
     async def apply(self, blocks: Sequence[Block], *, is_suspect: bool = False) -> Outcome:
         """Apply every event that can be applied. `is_suspect` says that trouble has come of these blocks before.
@@ -72,7 +80,8 @@ class PoisonIsolator:
         while waiting:
             part = waiting.popleft()
             try:
-                outcome.applied.add(await self._applier.apply(part))
+                async with self._gate:
+                    outcome.applied.add(await self._applier.apply(part))
             except Exception as error:
                 is_trouble = isinstance(error, TROUBLE)
                 if is_trouble and not await self._doubts.blames(blocks, error, is_suspect=is_suspect):

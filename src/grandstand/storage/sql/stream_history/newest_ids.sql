@@ -1,1 +1,1 @@
-SELECT reason, max(loss_id) FROM stream_losses GROUP BY reason
+SELECT stream, reason, max(loss_id) FROM stream_losses GROUP BY stream, reason

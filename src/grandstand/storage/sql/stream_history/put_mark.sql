@@ -1,2 +1,1 @@
-INSERT INTO stream_mark (incarnation, appended, depth) VALUES ($1, $2, $3)
-ON CONFLICT (only_row) DO UPDATE SET incarnation = $1, appended = $2, depth = $3, changed_at = now()
+UPDATE event_streams SET incarnation = $2, appended = $3, depth = $4, changed_at = now() WHERE stream = $1

@@ -1,1 +1,0 @@
-SELECT incarnation, appended, depth FROM stream_mark

@@ -1,0 +1,1 @@
+SELECT stream, incarnation, appended, depth FROM event_streams ORDER BY stream
