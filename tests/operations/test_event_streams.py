@@ -11,6 +11,7 @@ from grandstand.operations.find_ranking import Part
 from grandstand.operations.stream_registry import StreamRegistry
 from grandstand.storage.event_stream import HIGH, StreamLimits
 from grandstand.storage.event_streams import EventStreams
+from grandstand.storage.leases import LeaseStore
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.valkey import open_valkey
 from grandstand.workers.stream_consumers import StreamConsumers
@@ -162,7 +163,28 @@ async def test_programs_that_know_one_stream_start_until_there_is_another(core: 
     await Process(core, 1).open()
     assert await works_from() == "0032"
     await Process(core, 2).open()
-    assert await works_from() == "0034"
+    assert await works_from() == "0035"
+
+
+async def test_a_leader_that_knows_one_stream_is_waited_for_and_never_comes_back(core: Core) -> None:
+    """A program of before 0035 takes and keeps its lease with the statements that it has."""
+    take = "UPDATE leases SET holder = 'old', token = token + 1, expires_at = now() + '1 hour' RETURNING token"
+    pool = core.database.pool
+    await pool.execute("INSERT INTO leases VALUES ('one', 'older', 1, '-infinity')")
+    assert await pool.fetchval(take) == 2
+    two = await Process(core, 2).open()
+    await two.streams.append([event()], [], NOON)
+    assert await pool.fetch("SELECT stream FROM event_streams") == [(0,)]
+    assert await two.waiting() == [1], "nothing waits where the leader does not look"
+
+    await pool.execute("UPDATE leases SET expires_at = '-infinity'")
+    assert await two.registry.refresh() == {0, 1}
+    await two.streams.append([event()], [], NOON)
+    await two.streams.append([event()], [], NOON)
+    assert await two.waiting() == [2, 1]
+    assert await pool.fetchval(take) is None, "nobody who knows one stream leads any more"
+    async with core.database.connection() as connection:
+        assert await LeaseStore().take(connection, "one", "new", 60) is not None
 
 
 async def test_a_stream_that_a_restored_database_does_not_know_is_registered_again(core: Core) -> None:

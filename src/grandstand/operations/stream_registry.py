@@ -8,13 +8,18 @@ of several settings may run side by side, and a stream that nobody writes to any
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+import structlog
+
 from grandstand import clock
 from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.postgres import Database
 from grandstand.storage.stream_history import StreamHistory
+from grandstand.storage.stream_names import STREAMS_MAX
 
 FOLLOW_SECONDS = 2.0
 """How often each process looks for streams that others have registered."""
+
+_log = structlog.get_logger(__name__)
 
 
 class StreamRegistry:
@@ -30,12 +35,13 @@ class StreamRegistry:
     async def open(self, count: int) -> None:
         """Register the first `count` streams and write to them from now on.
 
+        While a program leads that knows only the first one, that is all that is written to; `refresh` tries again.
+
         Raises:
             UnavailableError: the database is out of reach; only the first is written to.
         """
         self._count = count
         await self.refresh()
-        self._streams.write_to(count)
 
     async def refresh(self) -> Collection[int]:
         """Take in which streams there are, and return them. Those that this process knew before are among them.
@@ -43,17 +49,29 @@ class StreamRegistry:
         Raises:
             UnavailableError: the database is out of reach.
         """
+        known = {stream.number for stream in self._streams.known}
         async with self._database.connection() as connection:
             numbers = {*await self._history.read_marks(connection)}
-            wanted = {*range(self._count), *(stream.number for stream in self._streams.known)}
-            missing = sorted(wanted - numbers)
-            if missing:
+            if lost := sorted(known - numbers):
                 # Also where an older state of the database was restored: events may be in them already, and so they may
                 # be in those that only others write to, or nobody any more. Whoever knows of one says so.
-                await self._history.register(connection, missing)
-                numbers |= {*missing}
+                await self._history.register(connection, lost)
+                numbers |= known
+        if new := {*range(self._count)} - numbers:
+            numbers |= await self._register_new(new)
         self._streams.know(numbers)
+        self._streams.write_to(min(self._count, *({*range(STREAMS_MAX + 1)} - numbers)))
         return numbers
+
+    async def _register_new(self, numbers: set[int]) -> set[int]:
+        async with self._database.transaction() as connection:
+            if await self._history.lock_leader(connection):
+                await self._history.register(connection, sorted(numbers))
+                return numbers
+        _log.warning(
+            "event_streams_wait", reason="a scheduler of an older version leads", event_streams=sorted(numbers)
+        )
+        return set()
 
     async def processed_until(self) -> datetime:
         """Return a time: every event that was received before it and is in a stream by now is processed.

@@ -36,6 +36,13 @@ class StreamHistory:
         """Say that there are these streams. Once that is committed they may be written to; none is ever forgotten."""
         await connection.execute(queries.load("stream_history/register.sql"), numbers)
 
+    async def lock_leader(self, connection: "Connection[Any]") -> bool:
+        """Tell whether there may be a further stream: not while a program leads that knows only the first.
+
+        Until the transaction ends nobody begins to lead, and afterwards no such program does.
+        """
+        return all(row[0] for row in await connection.fetch(queries.load("stream_history/lock_leader.sql")))
+
     async def lock_marks(self, connection: "Connection[Any]") -> Marks:
         """Return the marks, locked until the end of the transaction."""
         return _marks(await connection.fetch(queries.load("stream_history/lock_marks.sql")))

@@ -1,6 +1,6 @@
 -- The event streams that may hold events: a row is there before the first event is, and stays. Who decides that nothing older
 -- waits asks each of them. `incarnation`, `appended` and `depth` are how it was last seen, as they were in `stream_mark`, which
--- older programs go on with: they know the stream 0, and no other is written to before no such program runs.
+-- older programs go on with: they know the stream 0 only.
 -- allowed: data-under-lock: one row is copied
 CREATE TABLE event_streams (
     stream smallint PRIMARY KEY CHECK (stream >= 0),
