@@ -53,6 +53,8 @@ PAGES = (
     "/console/keys",
     "/console/webhooks",
     "/console/operators",
+    "/console/account",
+    "/console/account/code",
     "/console/audit-log",
     "/console/settings",
     "/console/leaderboards/nothing",
