@@ -12,6 +12,7 @@ import msgspec
 import pyotp
 import pytest
 
+from grandstand.storage.audit import AuditFilter
 from tests.console.door import PASSWORD, Door, token_of
 
 pytestmark = pytest.mark.anyio
@@ -142,7 +143,7 @@ async def test_what_is_changed_is_written_down_without_secrets(door: Door) -> No
         await send(client, "/code-off", current_password=PASSWORD, code=next_of(totp))
         await send(client, "/password", current_password=PASSWORD, password=OTHER, password_again=OTHER)
         await send(client, "/end-sessions")
-    found = await door.console.api.audit_log.list(AuditFilter(actor="operator:noted"))
+    found = await door.console.api.audit.list(AuditFilter(actor="operator:noted"))
     assert [entry.action for entry in found.entries] == [
         "operator.end_sessions", "operator.password", "operator.totp", "operator.totp", "operator.log_in",
     ]  # fmt: skip
