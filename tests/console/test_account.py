@@ -66,6 +66,8 @@ async def test_a_code_is_in_force_once_one_was_typed(door: Door) -> None:
         picture = await client.get(ACCOUNT + "/code.svg", params={"set_up": mark})
         assert picture.headers["content-type"] == "image/svg+xml"
         assert "no-store" in picture.headers["cache-control"]
+        for odd in ("", "%00", "%ff", "%ed%a0%80", "9" * 5_000):
+            assert (await client.get(f"{ACCOUNT}/code.svg?set_up={odd}")).status_code in (200, 422), odd
         wrong = await send(client, "/code", set_up=mark, current_password=PASSWORD, code=first.at(0))
         assert wrong.status_code == 422
         assert first.secret in wrong.text, "who mistyped goes on with the same secret"
