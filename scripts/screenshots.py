@@ -70,6 +70,8 @@ PAGES = {
     "keys": "/console/keys",
     "webhooks": "/console/webhooks",
     "operators": "/console/operators",
+    "account": "/console/account",
+    "account-code": "/console/account/code",
     "audit-log": "/console/audit-log",
     "settings": "/console/settings",
     "missing": "/console/leaderboards/nothing",

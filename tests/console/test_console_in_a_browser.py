@@ -5,6 +5,7 @@ and that nothing of what others wrote is ever run.
 import io
 import json
 import re
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from random import Random
 from urllib.parse import urlencode
 
 import httpx
+import pyotp
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
@@ -53,6 +55,8 @@ PAGES = (
     "/console/keys",
     "/console/webhooks",
     "/console/operators",
+    "/console/account",
+    "/console/account/code",
     "/console/audit-log",
     "/console/settings",
     "/console/leaderboards/nothing",
@@ -411,6 +415,65 @@ def test_what_was_typed_in_a_tab_outlives_a_log_out_in_another(console: Console,
     finally:
         context.close()
     console.api("DELETE", "/api/leaderboards/two-tabs")
+
+
+def test_an_operator_sets_up_a_code_and_changes_the_password(console: Console, browser: Browser) -> None:
+    console.manage(lambda operators: operators.add("olga", "viewer", PASSWORD))
+    context = browser.new_context()
+    watched = Watched(context, console.url)
+    context.on("request", watched.note)
+    page, changed = watched.page(), "another long password"
+
+    def log_in(password: str, code: str = "") -> None:
+        page.goto(console.url + "/console/log-in")
+        page.get_by_label("Name").fill("olga")
+        page.get_by_label("Password").fill(password)
+        page.get_by_label("Code").fill(code)
+        page.get_by_role("button", name="Log in").click()
+
+    try:
+        log_in(PASSWORD)
+        page.get_by_role("link", name="olga").click()
+        page.get_by_role("link", name="Set up a code").click()
+        assert page.locator("img.qr").evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
+        totp = pyotp.TOTP(page.get_by_label("Secret").inner_text())
+        page.get_by_label("Current password").fill(PASSWORD)
+        page.get_by_label("Code").fill("12 345")
+        page.get_by_role("button", name="Ask for a code").click()
+        expect(page.locator("#e-code")).to_have_text("must be six digits")
+        expect(page.get_by_label("Secret")).to_have_text(totp.secret)
+        page.get_by_label("Current password").fill(PASSWORD)
+        page.get_by_label("Code").fill(totp.now())
+        page.get_by_role("button", name="Ask for a code").click()
+        expect(page.get_by_text("From now on a code is asked for")).to_be_visible()
+        page.get_by_role("button", name="Log out").click()
+        log_in(PASSWORD)
+        expect(page.get_by_role("alert")).to_contain_text("is wrong")
+        # A code counts once; the next one is taken a little early.
+        log_in(PASSWORD, totp.at(time.time() + totp.interval))
+        page.get_by_role("link", name="olga").click()
+        page.get_by_role("link", name="Turn the code off").click()
+        page.set_viewport_size({"width": 360, "height": 800})
+        assert Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"] == []
+        page.get_by_role("link", name="Back").click()
+        page.get_by_label("Current password").fill("not the password")
+        for label in ("New password", "New password again"):
+            page.get_by_label(label + " (needed)", exact=True).fill(changed)
+        page.get_by_role("button", name="Change the password").click()
+        expect(page.locator("#e-current_password")).to_have_text("is not your password")
+        for label, typed in (
+            ("Current password", PASSWORD),
+            ("New password", changed),
+            ("New password again", changed),
+        ):
+            page.get_by_label(label + " (needed)", exact=True).fill(typed)
+        page.get_by_role("button", name="Change the password").click()
+        expect(page.get_by_text("Your password is changed")).to_be_visible()
+        done = {entry["action"] for entry in console.api("GET", "/api/audit-log?actor=operator:olga")["entries"]}
+        assert done >= {"operator.totp", "operator.password"}
+    finally:
+        context.close()
+    watched.check()
 
 
 @pytest.fixture(scope="module")

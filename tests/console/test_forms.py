@@ -39,6 +39,10 @@ CUP_WRONG = {
 }  # fmt: skip
 
 
+OWN_PASSWORD = {"current_password": PASSWORD, "password": "a new long secret", "password_again": "a new long secret"}
+OWN_CODE = {"current_password": PASSWORD, "code": "123456"}
+
+
 class Post(NamedTuple):
     """A form that changes something: where it goes, what fits, and for each field what does not."""
 
@@ -46,6 +50,7 @@ class Post(NamedTuple):
     right: dict[str, str]
     wrong: dict[str, str]
     secret: tuple[str, ...] = ()
+    who: str = "ann"
 
 
 FORMS = (
@@ -66,6 +71,13 @@ FORMS = (
     Post("/console/operators", {"name": "fresh", "role": "viewer", "password": PASSWORD},
          {"name": "Not a name!", "role": "king", "password": "short"}, secret=("password",)),
     Post("/console/operators/held/role", {"role": "viewer"}, {"role": "king"}),
+    Post("/console/account/password", OWN_PASSWORD,
+         {"current_password": "not the password", "password": "short", "password_again": "another long one"},
+         secret=tuple(OWN_PASSWORD), who="vera"),
+    Post("/console/account/code", OWN_CODE, {"current_password": "not the password", "code": "12345"},
+         secret=tuple(OWN_CODE), who="vera"),
+    Post("/console/account/code-off", OWN_CODE, {"current_password": "not the password", "code": "12345"},
+         secret=tuple(OWN_CODE), who="vera"),
     Post("/console/operators/held/password", {"password": PASSWORD}, {"password": "short"}, secret=("password",)),
 )  # fmt: skip
 WITHOUT_FIELDS = {
@@ -79,7 +91,7 @@ WITHOUT_FIELDS = {
     "/console/keys/{key_id}/revoke", "/console/webhooks/replay", "/console/webhooks/{webhook_id}/delete",
     "/console/webhooks/{webhook_id}/test", "/console/webhooks/{webhook_id}/enable",
     "/console/operators/{name}/disable", "/console/operators/{name}/enable", "/console/operators/{name}/end-sessions",
-    "/console/operators/{name}/totp", "/console/operators/{name}/totp-off",
+    "/console/operators/{name}/totp-off", "/console/account/end-sessions",
     # One message for name, password and code, so that nobody learns which of them was right.
     "/console/log-in",
 }  # fmt: skip
@@ -184,7 +196,7 @@ def test_every_form_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.path)
 async def test_what_is_wrong_stands_beside_its_field_and_the_rest_is_kept(held: Door, form: Post) -> None:
-    async with await held.enter("ann") as client:
+    async with await held.enter(form.who) as client:
         token = {"form_token": await token_of(client)}
         for name, value in form.wrong.items():
             sent = {**form.right, name: value}

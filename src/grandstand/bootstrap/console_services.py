@@ -12,6 +12,7 @@ from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.lab_reports import LabReports
 from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.operator_sessions import OperatorSessions
+from grandstand.operations.own_account import OwnAccount
 from grandstand.operations.passwords import Passwords
 from grandstand.operations.replay_jobs import ReplayJobs
 from grandstand.operations.survey_storage import StorageSurvey
@@ -48,6 +49,7 @@ def build_console_services(
         api=services,
         operators=OperatorManager(database, operators, passwords),
         sessions=OperatorSessions(database, operators, passwords),
+        account=OwnAccount(database, operators, passwords),
         load=load,
         watch=watch,
         overview=LiveOverview(watch),

@@ -111,7 +111,10 @@ def totp(
     off: Annotated[bool, typer.Option("--off", help="Ask for no code any more.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Ask an operator for a code of an authenticator with every log-in; prints the secret, this once.
+    """Ask an operator for a code of an authenticator with every log-in, once such a code was typed here.
+
+    Prints the secret, this once, then reads a code from standard input. Operators can do the same for themselves in the
+    console. With --off for an operator who has lost the authenticator.
 
     Exit codes: 1 refused, 2 wrong usage or setting, 4 PostgreSQL or Valkey out of reach.
     """
@@ -119,9 +122,14 @@ def totp(
         _run(data_dir, lambda operators: operators.drop_totp(name))
         typer.echo(f"{name}: no code is asked for.")
         return
-    made = _run(data_dir, lambda operators: operators.make_totp(name))
+    from grandstand.operations.one_time_codes import address_of, new_secret
+
+    secret = new_secret()
     typer.echo("Enter this into an authenticator; it is shown this once:", err=True)
-    typer.echo(made.uri)
+    typer.echo(address_of(secret, name))
+    code = typer.prompt("The code that it shows now", err=True)
+    _run(data_dir, lambda operators: operators.put_totp(name, secret, code))
+    typer.echo(f"{name}: a code is asked for from now on.", err=True)
 
 
 def _read_password(*, from_stdin: bool) -> str:

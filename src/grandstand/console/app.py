@@ -21,6 +21,7 @@ from grandstand.api.read_at_once import read_at_once_of
 from grandstand.api.replies import Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
 from grandstand.console import (
+    account_pages,
     analytics_pages,
     assets,
     board_pages,
@@ -80,6 +81,7 @@ ROUTES: Sequence[Route] = (
     *webhook_pages.ROUTES,
     *record_pages.ROUTES,
     *operator_pages.ROUTES,
+    *account_pages.ROUTES,
     *public_board.ROUTES,
 )
 """Every route of the console; `tests/console/test_access.py` has a row for each."""

@@ -29,7 +29,20 @@ FORM_BYTES_MAX = 262_144
 FIELDS_MAX = 1_200
 _TYPE = b"application/x-www-form-urlencoded"
 
-FieldKind = Literal["text", "integer", "select", "json", "words", "moment", "day", "prizes", "password", "choices"]
+FieldKind = Literal[
+    "text",
+    "integer",
+    "select",
+    "json",
+    "words",
+    "moment",
+    "day",
+    "prizes",
+    "choices",
+    "password",
+    "current-password",
+    "one-time-code",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ async def admit_visit(scope: HTTPScope, services: ConsoleServices) -> None:
 
 
 async def admit_log_in(scope: HTTPScope, services: ConsoleServices, name: str) -> None:
-    """Count a log-in by its address and by the name.
+    """Count a log-in, or another guess at an operator's password or code, by its address and by the name.
 
     Raises:
         RateLimitedError: there were too many.

@@ -7,7 +7,6 @@ from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import ConflictError, InvalidError
 from grandstand.domain.operators import OPERATOR_ROLES
-from grandstand.operations.manage_operators import TotpSecret
 
 _PATH = "/console/operators"
 FIELDS = (
@@ -68,20 +67,13 @@ async def post_end_sessions(visit: Visit) -> Reply:
     return redirect(_PATH, note="sessions")
 
 
-async def post_totp(visit: Visit) -> Reply:
-    """Make a second factor and show it, this once."""
-    return await _show(visit, made=await visit.services.operators.make_totp(_name(visit)))
-
-
 async def post_totp_off(visit: Visit) -> Reply:
-    """Ask an operator for no code any more."""
+    """Ask an operator for no code any more; another is set up by whoever holds the authenticator, on the own page."""
     await visit.services.operators.drop_totp(_name(visit))
     return redirect(_PATH, note="totp-off")
 
 
-async def _show(
-    visit: Visit, error: InvalidError | ConflictError | None = None, made: TotpSecret | None = None
-) -> Reply:
+async def _show(visit: Visit, error: InvalidError | ConflictError | None = None) -> Reply:
     errors = by_field(error.errors, FIELDS) if isinstance(error, InvalidError) else {}
     if isinstance(error, ConflictError):
         errors["name"] = error.detail
@@ -95,8 +87,6 @@ async def _show(
         # A password that was typed is not sent back.
         typed={} if error is None else {**visit.form.values(), "password": ""},
         errors=errors,
-        made=made,
-        changed=visit.path.get("name"),
     )
 
 
@@ -112,6 +102,5 @@ ROUTES = (
     Route("POST", _PATH + "/{name:str}/enable", "admin", post_enable),
     Route("POST", _PATH + "/{name:str}/password", "admin", post_password),
     Route("POST", _PATH + "/{name:str}/end-sessions", "admin", post_end_sessions),
-    Route("POST", _PATH + "/{name:str}/totp", "admin", post_totp),
     Route("POST", _PATH + "/{name:str}/totp-off", "admin", post_totp_off),
 )

@@ -17,8 +17,8 @@ from grandstand.console.rendering import NO_STORE, page
 from grandstand.console.visit import Visit
 
 _OWN = ("form_token", "form_once")
-_SECRET = ("password", "code")
-"""Fields that are never sent back to a browser; whoever typed them types them again."""
+_SECRET = ("password", "password_again", "current_password", "code", "set_up")
+"""Fields that are never sent back to a browser; whoever typed them types them again. A `set_up` is of one session."""
 
 ANOTHER_SESSION = "This form is of another session than yours, so it was not taken."
 SENT_BEFORE = "This form was sent before, and what it asked for is under way or done."

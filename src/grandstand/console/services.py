@@ -8,6 +8,7 @@ from grandstand.console.live_overview import LiveOverview
 from grandstand.operations.lab_reports import LabReports
 from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.operator_sessions import OperatorSessions
+from grandstand.operations.own_account import OwnAccount
 from grandstand.operations.replay_jobs import ReplayJobs
 from grandstand.operations.survey_storage import StorageSurvey
 from grandstand.operations.tournament_calendar import TournamentCalendar
@@ -24,6 +25,7 @@ class ConsoleServices:
     api: Services
     operators: OperatorManager
     sessions: OperatorSessions
+    account: OwnAccount
     load: LoadWatch
     watch: DeploymentWatch
     overview: LiveOverview

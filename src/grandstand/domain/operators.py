@@ -1,5 +1,6 @@
 """Operators: the people who use the console, what each role may do, and what their names and passwords may be. Pure."""
 
+import base64
 import hashlib
 import re
 import secrets
@@ -14,6 +15,7 @@ OPERATOR_ROLES: tuple[OperatorRole, ...] = get_args(OperatorRole)
 PASSWORD_LENGTH_MIN = 12
 PASSWORD_LENGTH_MAX = 256
 SESSION_BYTES = 32
+TOTP_SECRET_BYTES = 20
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 
@@ -66,3 +68,13 @@ def hash_session(session: str, secret: bytes) -> bytes:
 def form_token(session: str, secret: bytes) -> str:
     """Return what every form of a session must hold, so that no other site can send one."""
     return hashlib.blake2b(session.encode(), key=secret, digest_size=24, person=b"gs-form-token").hexdigest()
+
+
+def totp_secret(session: str, mark: str, secret: bytes) -> str:
+    """Return the secret of one-time codes, in base 32, that a session sets up under a mark.
+
+    It follows from both, so that neither a page nor the database has to keep it until it is in force.
+    """
+    text = f"{session} {mark}".encode()
+    digest = hashlib.blake2b(text, key=secret, digest_size=TOTP_SECRET_BYTES, person=b"gs-totp-secret").digest()
+    return base64.b32encode(digest).decode()

@@ -4,18 +4,17 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-import pyotp
 
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from grandstand.domain.operators import OPERATOR_ROLES, OperatorRole, check_operator, check_password, is_operator_name
 from grandstand.operations.audit import current_origin, record
+from grandstand.operations.one_time_codes import step_of
 from grandstand.operations.passwords import Passwords
 from grandstand.storage.operators import OperatorRow, OperatorStore
 from grandstand.storage.postgres import Connection, Database
 
 LIST_MAX = 1_000
-ISSUER = "Grandstand"
 
 
 class OperatorView(msgspec.Struct, kw_only=True):
@@ -35,13 +34,6 @@ class OperatorList(msgspec.Struct):
     """Operators in the order of their names; `LIST_MAX` at most."""
 
     operators: list[OperatorView]
-
-
-class TotpSecret(msgspec.Struct):
-    """A second factor just made: the secret, and the address that makes an authenticator's QR code."""
-
-    secret: str
-    uri: str
 
 
 class OperatorManager:
@@ -158,15 +150,17 @@ class OperatorManager:
             ended = await self._operators.end_sessions(connection, name)
             await record(connection, "operator.password", name, after={"sessions_ended": ended})
 
-    async def make_totp(self, name: str) -> TotpSecret:
-        """Ask an operator for a code with every log-in from now on; return the secret, this once.
+    async def put_totp(self, name: str, secret: str, code: str) -> None:
+        """Ask an operator for a code of this secret with every log-in from now on; `code` proves that it can be told.
 
         Raises:
+            InvalidError: the code is wrong.
             NotFoundError: `operator_not_found`.
         """
-        secret = pyotp.random_base32()
-        await self._set_totp(name, secret)
-        return TotpSecret(secret, pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=ISSUER))
+        step = step_of(secret, code)
+        if step is None:
+            raise InvalidError([FieldError("code", "is wrong")])
+        await self._set_totp(name, secret, step)
 
     async def drop_totp(self, name: str) -> None:
         """Ask an operator for no code any more.
@@ -188,10 +182,10 @@ class OperatorManager:
             await record(connection, "operator.end_sessions", name, after={"sessions_ended": ended})
         return ended
 
-    async def _set_totp(self, name: str, secret: str | None) -> None:
+    async def _set_totp(self, name: str, secret: str | None, step: int = 0) -> None:
         async with self._database.transaction() as connection:
             held = await self._lock(connection, name)
-            await self._operators.set_totp(connection, name, secret)
+            await self._operators.set_totp(connection, name, secret, step)
             before, after = {"has_totp": held.totp_secret is not None}, {"has_totp": secret is not None}
             await record(connection, "operator.totp", name, before=before, after=after)
 

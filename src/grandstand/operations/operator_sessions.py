@@ -7,13 +7,12 @@ refuse as a wrong password, and both are refused with the same words.
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-import pyotp
-
 from grandstand import clock
 from grandstand.domain.errors import UnauthorizedError
 from grandstand.domain.operators import Operator, form_token, hash_session, is_operator_name, new_session
 from grandstand.operations.audit import Origin, acting_as, record
 from grandstand.operations.first_keys import deployment_secret
+from grandstand.operations.one_time_codes import step_of
 from grandstand.operations.passwords import Passwords
 from grandstand.storage.operators import OperatorRow, OperatorStore
 from grandstand.storage.postgres import Connection, Database
@@ -88,13 +87,8 @@ class OperatorSessions:
     async def _is_code_right(self, connection: "Connection[Any]", held: OperatorRow, code: str) -> bool:
         if held.totp_secret is None:
             return True
-        totp = pyotp.TOTP(held.totp_secret)
-        step = int(clock.now().timestamp()) // totp.interval
-        # A phone's clock may be a step off, either way.
-        for near in (step, step - 1, step + 1):
-            if pyotp.utils.strings_equal(code.replace(" ", ""), totp.generate_otp(near)):
-                return await self._operators.use_totp(connection, held.name, near)
-        return False
+        step = step_of(held.totp_secret, code)
+        return step is not None and await self._operators.use_totp(connection, held.name, step)
 
     async def _secret(self, connection: "Connection[Any]") -> bytes:
         if not self._known_secret:

@@ -1,5 +1,6 @@
 """Operators and their sessions in PostgreSQL: hashes only. Every method runs on the caller's connection."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -32,6 +33,16 @@ class ListedOperator(NamedTuple):
     disabled_at: datetime | None
     seen_at: datetime | None
     sessions: int
+
+
+class SessionRow(NamedTuple):
+    """A session as it is kept."""
+
+    session_hash: bytes
+    created_at: datetime
+    expires_at: datetime
+    seen_at: datetime
+    address: str | None
 
 
 class OperatorStore:
@@ -73,9 +84,9 @@ class OperatorStore:
         """Give an operator another password."""
         await connection.execute(queries.load("operators/set_password.sql"), name, password_hash)
 
-    async def set_totp(self, connection: "Connection[Any]", name: str, secret: str | None) -> None:
-        """Ask an operator for codes of this secret from now on, or for none."""
-        await connection.execute(queries.load("operators/set_totp.sql"), name, secret)
+    async def set_totp(self, connection: "Connection[Any]", name: str, secret: str | None, step: int = 0) -> None:
+        """Ask an operator for codes of this secret from now on, later than of this time step; or for none."""
+        await connection.execute(queries.load("operators/set_totp.sql"), name, secret, step)
 
     async def use_totp(self, connection: "Connection[Any]", name: str, step: int) -> bool:
         """Use up the code of a time step; return whether it was still good."""
@@ -118,6 +129,20 @@ class OperatorStore:
         """End every session of an operator; return how many there were."""
         status: str = await connection.execute(queries.load("operators/end_sessions.sql"), name)
         return int(status.rpartition(" ")[2])
+
+    async def end_other_sessions(self, connection: "Connection[Any]", name: str, session_hash: bytes) -> int:
+        """End every session of an operator but one; return how many there were."""
+        status: str = await connection.execute(queries.load("operators/end_other_sessions.sql"), name, session_hash)
+        return int(status.rpartition(" ")[2])
+
+    async def list_sessions(
+        self, connection: "Connection[Any]", name: str, now: datetime, seen_after: datetime, count_max: int
+    ) -> Sequence[SessionRow]:
+        """Return the sessions of an operator that are good still, the newest first."""
+        arguments = (name, now, seen_after, count_max)
+        return [
+            SessionRow(*row) for row in await connection.fetch(queries.load("operators/list_sessions.sql"), *arguments)
+        ]
 
     async def prune_sessions(self, connection: "Connection[Any]", now: datetime) -> None:
         """Forget sessions that have ended by themselves."""

@@ -1,1 +1,1 @@
-UPDATE operators SET totp_secret = $2, totp_step = 0 WHERE name = $1
+UPDATE operators SET totp_secret = $2, totp_step = $3 WHERE name = $1

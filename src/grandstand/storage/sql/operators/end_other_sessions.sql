@@ -1,0 +1,1 @@
+DELETE FROM operator_sessions WHERE name = $1 AND session_hash <> $2
