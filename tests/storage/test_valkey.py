@@ -23,3 +23,32 @@ def test_a_connection_that_broke_a_moment_ago_is_out_of_reach(valkey_url: str) -
 
     # The product runs on uvloop, whose closed transports raise what those of plain asyncio do not.
     uvloop.run(write_to_a_closed_one())
+
+
+def test_who_is_cancelled_while_a_command_is_sent_stays_so(valkey_url: str) -> None:
+    async def cancel_often() -> list[int]:
+        client = open_valkey(valkey_url, timeout_seconds=5)
+
+        async def ask_on() -> None:
+            while True:
+                await client.ping()
+
+        lost = []
+        try:
+            for turns in range(300):
+                asking = asyncio.create_task(ask_on())
+                # Each time a few steps of the loop later: somewhere else in a command.
+                for _ in range(turns % 30):
+                    await asyncio.sleep(0)
+                asking.cancel()
+                await asyncio.wait([asking], timeout=0.5)
+                if not asking.done():
+                    lost.append(turns)
+                    while not asking.done():
+                        asking.cancel()
+                        await asyncio.wait([asking], timeout=0.1)
+        finally:
+            await client.aclose()
+        return lost
+
+    assert uvloop.run(cancel_often()) == []

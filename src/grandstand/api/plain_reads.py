@@ -29,7 +29,8 @@ _PLACES: dict[tuple[str, str], tuple[str, _PlaceRead]] = {
 
 def find_read(raw_path: bytes) -> tuple[str, Read] | None:
     """Return route and function for a path, percent-encoded, that asks for ranks or prizes; None for any other."""
-    match raw_path.decode("latin-1").split("/"):
+    # What is looked for has seven parts at most; a target may have thousands.
+    match raw_path.decode("latin-1").split("/", 8):
         case ["", "api", kind, key, "users", user] if user:
             return _place_read(kind, key, user, "")
         case ["", "api", kind, key, "users", user, last] if user and last:

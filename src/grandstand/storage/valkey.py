@@ -255,14 +255,29 @@ def _noticing(
             run_id = found[1].decode() if found else uuid4().hex
             server.note(f"{self.host}:{self.port}" if has_many else "", run_id)
 
-        async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
+        async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+            # The library's own waits by `asyncio.wait_for`, which makes a task for each command and, before Python
+            # 3.12, now and then loses that its caller was cancelled (python/cpython#86296).
+            if not self.is_connected:
+                await self.connect()
+            elif check_health:
+                await self.check_health()
+            if isinstance(command, str | bytes):
+                command = [command.encode() if isinstance(command, str) else command]
             try:
-                await super().send_packed_command(*arguments, **options)
-            except (RuntimeError, AttributeError) as error:
-                if isinstance(error, AttributeError) and self._writer is not None:
-                    raise
+                self._writer.writelines(command)
+                async with asyncio.timeout(self.socket_timeout):
+                    await self._writer.drain()
+            except TimeoutError:
+                await self.disconnect(nowait=True)
+                raise ValkeyTimeoutError("Timeout writing to socket") from None
+            except (OSError, RuntimeError, AttributeError) as error:
                 await self.disconnect(nowait=True)
                 raise ValkeyConnectionError(f"The connection is closed: {error}") from error
+            except BaseException:
+                # What was sent in part is the begin of nothing else.
+                await self.disconnect(nowait=True)
+                raise
 
     return Noticing
 
