@@ -13,9 +13,8 @@ import textwrap
 from collections.abc import MutableMapping
 from typing import Any, Literal, TextIO
 
-import structlog
-
 from grandstand.telemetry import traces
+from grandstand.telemetry.lean_structlog import structlog
 
 LogFormat = Literal["auto", "json", "text"]
 
