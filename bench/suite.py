@@ -137,6 +137,28 @@ async def run_load(
         return expect(await job.result(), status)
 
 
+async def run_counted(
+    suite: Suite, order: LoadOrder, status: int, *, is_settled: bool = False, **others: int
+) -> tuple[LoadResult, dict[str, float]]:
+    """Run a load; return what came of it, and who kept how many cores busy meanwhile (`others`: pids by name).
+
+    `is_settled` begins it from a settled state of the engines (`Suite.settle`).
+    """
+    cores: dict[str, float] = {}
+
+    async def watched(job: Job[LoadResult]) -> None:
+        nonlocal cores
+        if is_settled:
+            suite.settle()
+        suite.cpu.start(generator=job.pid, **others)
+        job.begin()
+        await job.result()
+        cores = suite.cpu.stop()
+
+    result = await run_load(order, status, watched)
+    return result, cores
+
+
 async def raw_rate(answer: RawAnswer, status: int, order_for: Callable[[str, int], LoadOrder]) -> float:
     """Return the rate of a raw server under a load."""
     async with RawServer(answer) as server:

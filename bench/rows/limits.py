@@ -17,10 +17,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
-from bench.jobs import Job
-from bench.load import LoadOrder, LoadResult
+from bench.load import LoadOrder
 from bench.measures import Row, mean_cores
-from bench.suite import BOARD, OK, MeasuredWrongError, Suite, run_load
+from bench.suite import BOARD, OK, MeasuredWrongError, Suite, run_counted
 from grandstand.lab.http_connection import HttpClient, request_of
 from grandstand.settings import ENV_PREFIX
 
@@ -80,17 +79,8 @@ async def measure(suite: Suite) -> list[Row]:
 
 
 async def _read(suite: Suite, api: _Api) -> _Reads:
-    cores: dict[str, float] = {}
-
-    async def watched(job: Job[LoadResult]) -> None:
-        nonlocal cores
-        suite.cpu.start(api=api.pid)
-        job.begin()
-        await job.result()
-        cores = suite.cpu.stop()
-
-    rate = (await run_load(_load(suite, api.port), OK, watched)).rate
-    return _Reads(rate, cores)
+    result, cores = await run_counted(suite, _load(suite, api.port), OK, api=api.pid)
+    return _Reads(result.rate, cores)
 
 
 def _load(suite: Suite, port: int) -> LoadOrder:

@@ -8,10 +8,10 @@ import msgspec
 from valkey.asyncio import Valkey
 
 from bench.jobs import Job
-from bench.load import LoadOrder, LoadResult
+from bench.load import LoadOrder
 from bench.measures import Row, mean_cores
 from bench.raw_ranks import RANKS_KEY, RankOrder, prepare_ranks
-from bench.suite import BOARD, OK, Suite, run_load
+from bench.suite import BOARD, OK, Suite, run_counted
 from bench.workload import Workload
 from grandstand.lab.http_connection import request_of
 
@@ -63,18 +63,10 @@ def _requests(user_ids: list[str], key: str) -> dict[str, tuple[bytes, ...]]:
 
 
 async def _product(suite: Suite, requests: tuple[bytes, ...]) -> tuple[float, dict[str, float]]:
-    cores: dict[str, float] = {}
-
-    async def watched(job: Job[LoadResult]) -> None:
-        nonlocal cores
-        suite.cpu.start(generator=job.pid)
-        job.begin()
-        await job.result()
-        cores = suite.cpu.stop()
-
     plan, deployment = suite.plan, suite.deployment
     order = LoadOrder(deployment.host, deployment.port, plan.read_connections, requests, plan.read_seconds)
-    return (await run_load(order, OK, watched)).rate, cores
+    result, cores = await run_counted(suite, order, OK)
+    return result.rate, cores
 
 
 async def _fill(valkey: Valkey, user_ids: list[str]) -> None:

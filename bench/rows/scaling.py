@@ -15,11 +15,10 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from bench.jobs import Job
-from bench.load import LoadOrder, LoadResult
+from bench.load import LoadOrder
 from bench.measures import Row, mean_cores
 from bench.rows.holding import held
-from bench.suite import ACCEPTED, BOARD, OK, MeasuredWrongError, Suite, open_suite, run_load
+from bench.suite import ACCEPTED, BOARD, OK, MeasuredWrongError, Suite, open_suite, run_counted, run_load
 from grandstand.lab.http_connection import request_of
 
 TARGET = 1.6
@@ -85,19 +84,12 @@ async def _drain(suite: Suite, workers: int) -> _Measured:
 
 
 async def _read(suite: Suite, processes: int) -> _Measured:
-    deployment, cores = suite.deployment, {}
+    deployment = suite.deployment
     request = request_of("GET", f"/api/leaderboards/{BOARD}")
-
-    async def watched(job: Job[LoadResult]) -> None:
-        nonlocal cores
-        suite.cpu.start(generator=job.pid)
-        job.begin()
-        await job.result()
-        cores = suite.cpu.stop()
 
     order = LoadOrder(
         deployment.host, deployment.port, suite.plan.read_connections, (request,), suite.plan.read_seconds
     )  # fmt: skip
     with held(deployment.pids_of("http")[processes:]):
-        result = await run_load(order, OK, watched)
+        result, cores = await run_counted(suite, order, OK)
     return result.rate, cores

@@ -16,7 +16,7 @@ from bench.jobs import Job
 from bench.load import LoadResult
 from bench.measures import Row, mean_cores, percentile
 from bench.raw_http import accepting
-from bench.suite import ACCEPTED, Suite, raw_rate, run_load
+from bench.suite import ACCEPTED, Suite, raw_rate, run_counted, run_load
 
 TARGET = 0.25
 ACCEPT_P99_LIMIT_MS = 20.0
@@ -50,19 +50,9 @@ async def measure(suite: Suite) -> list[Row]:
 async def _at_half(suite: Suite, per_second: float) -> Row:
     suite.say(f"single events, {per_second:,.0f} a second")
     events = min(suite.plan.single_events * 3, int(per_second * _PACED_SECONDS))
-    order = suite.product_load(events, 1, suite.plan.single_connections)
-    cores: dict[str, float] = {}
-
-    async def watched(job: Job[LoadResult]) -> None:
-        nonlocal cores
-        suite.settle()
-        suite.cpu.start(generator=job.pid)
-        job.begin()
-        await job.result()
-        cores = suite.cpu.stop()
-
+    order = replace(suite.product_load(events, 1, suite.plan.single_connections), per_second=per_second)
     async with suite.all_stored(events):
-        result = await run_load(replace(order, per_second=per_second), ACCEPTED, watched)
+        result, cores = await run_counted(suite, order, ACCEPTED, is_settled=True)
         await suite.wait_until_drained()
     p50, p99 = (round(percentile(result.latencies_ms, share), 2) for share in (0.5, 0.99))
     return Row(

@@ -11,11 +11,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from bench.jobs import Job
-from bench.load import LoadOrder, LoadResult
+from bench.load import LoadOrder
 from bench.measures import Row, mean_cores
 from bench.raw_http import answering
-from bench.suite import BOARD, OK, MeasuredWrongError, Suite, raw_rate, run_load
+from bench.suite import BOARD, OK, MeasuredWrongError, Suite, raw_rate, run_counted
 from bench.workload import Workload, body_of
 from grandstand.lab.http_connection import HttpClient, body_in, headers_in, request_of
 
@@ -82,16 +81,8 @@ def _load(suite: Suite, host: str, port: int, more: bytes = b"") -> LoadOrder:
 
 
 async def _product(suite: Suite, more: bytes = b"", status: int = OK) -> tuple[float, dict[str, float]]:
-    cores: dict[str, float] = {}
-
-    async def watched(job: Job[LoadResult]) -> None:
-        nonlocal cores
-        suite.cpu.start(generator=job.pid)
-        job.begin()
-        await job.result()
-        cores = suite.cpu.stop()
-
-    result = await run_load(_load(suite, suite.deployment.host, suite.deployment.port, more), status, watched)
+    order = _load(suite, suite.deployment.host, suite.deployment.port, more)
+    result, cores = await run_counted(suite, order, status)
     return result.rate, cores
 
 
