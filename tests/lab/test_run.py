@@ -142,7 +142,7 @@ async def test_a_server_that_sleeps_is_in_the_percentiles(running_server: Server
     tally = run.outcome.tally
     assert tally.p_ms("accept", 90) > 300 * STILL_SECONDS
     # Reads are due whether or not the events before them were answered.
-    assert tally.p_ms("rank", 95) > 200 * STILL_SECONDS
+    assert tally.p_ms("rank", 90) > 200 * STILL_SECONDS
     await run.close()
     assert run.audit.is_clean, run.audit.findings
 
