@@ -82,6 +82,16 @@ class StreamedEvent(msgspec.Struct, gc=False):
         return self.signature == NOT_SIGNED
 
 
+_NO_PAYLOAD = msgspec.Raw(b"{}")
+
+
+def stored_event(event_type: str, user_id: str, event_id: UUID, occurred_at: datetime) -> StreamedEvent:
+    """Return a stored event as scoring takes it: the payload is handed over beside it, decoded."""
+    return StreamedEvent(
+        event_type=event_type, user_id=user_id, payload=_NO_PAYLOAD, id=str(event_id), occurred_at=occurred_at
+    )
+
+
 _encoder = msgspec.json.Encoder()
 _cut_entry = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_events = msgspec.json.Decoder(list[StreamedEvent]).decode

@@ -14,7 +14,7 @@ import structlog
 
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, FieldError, InvalidError, NotFoundError
-from grandstand.domain.event_model import StreamedEvent
+from grandstand.domain.event_model import StreamedEvent, stored_event
 from grandstand.domain.list_cursors import read_list_cursor, write_list_cursor
 from grandstand.domain.plausibility import QUARANTINE_STATUSES, QuarantineReason, QuarantineStatus
 from grandstand.domain.rankings import RankingName
@@ -42,7 +42,6 @@ NOT_STORED = "not_stored"
 
 _AFTER_ALL = UUID(int=2**128 - 1)
 _UUID_BYTES = 16
-_NO_PAYLOAD = msgspec.Raw(b"{}")
 _decode_payload = msgspec.json.Decoder().decode
 _log = structlog.get_logger(__name__)
 
@@ -182,13 +181,7 @@ class QuarantineManager:
         found = await self._quarantine.find_event(connection, row)
         if found is None:
             return scored, NOT_STORED
-        event = StreamedEvent(
-            event_type=row.event_type,
-            user_id=row.user_id,
-            payload=_NO_PAYLOAD,
-            id=str(row.event_id),
-            occurred_at=row.occurred_at,
-        )
+        event = stored_event(row.event_type, row.user_id, row.event_id, row.occurred_at)
         payload = _decode_payload(found.payload)
         fed = [
             target

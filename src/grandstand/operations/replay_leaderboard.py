@@ -21,7 +21,7 @@ from valkey.exceptions import ValkeyError
 
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, NotFoundError
-from grandstand.domain.event_model import StreamedEvent
+from grandstand.domain.event_model import stored_event
 from grandstand.domain.leaderboards import Leaderboard, LeaderboardDefinition
 from grandstand.domain.rankings import WHOLE, RankingName
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule, is_direct_write_to
@@ -43,7 +43,6 @@ _CHUNK_EVENTS = 5_000
 _MOVES_MAX = 100
 _READ_TIMEOUT_SECONDS = 24 * 3600.0
 _decode_payload = msgspec.json.Decoder().decode
-_NO_PAYLOAD = msgspec.Raw(b"{}")
 _log = structlog.get_logger(__name__)
 
 
@@ -258,12 +257,6 @@ def _score(target: ScoredBoard, rows: Sequence[Any], removals: dict[str, datetim
                 continue
         elif not target.rule.belongs(payload):
             continue
-        event = StreamedEvent(
-            event_type=row["event_type"],
-            user_id=row["user_id"],
-            payload=_NO_PAYLOAD,
-            id=str(row["id"]),
-            occurred_at=row["occurred_at"],
-        )
+        event = stored_event(row["event_type"], row["user_id"], row["id"], row["occurred_at"])
         score_event(scored, target, event, payload, row["received_at"])
     return scored

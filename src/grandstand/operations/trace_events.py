@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from grandstand import clock
-from grandstand.domain.event_model import StreamedEvent
+from grandstand.domain.event_model import stored_event
 from grandstand.domain.leaderboards import TOURNAMENT_PREFIX
 from grandstand.domain.periods import period_id
 from grandstand.domain.plausibility import QuarantineReason, QuarantineStatus
@@ -25,7 +25,6 @@ TRACES_MAX = 8
 
 _APART_MAX = 1_000
 _Apart = Mapping[tuple[UUID, int], tuple[QuarantineReason, QuarantineStatus]]
-_NO_PAYLOAD = msgspec.Raw(b"{}")
 _decode_payload = msgspec.json.Decoder().decode
 
 
@@ -82,13 +81,7 @@ def _trace(target: ScoredBoard, event: StoredEvent, payload: object, apart: _Apa
     if (found := apart.get((event.id, board.leaderboard_id))) is not None:
         reason, status = found
         return Trace(key, title, None, f"{status}, {reason}", is_tournament)
-    streamed = StreamedEvent(
-        event_type=event.event_type,
-        user_id=event.user_id,
-        payload=_NO_PAYLOAD,
-        id=str(event.id),
-        occurred_at=event.occurred_at,
-    )
+    streamed = stored_event(event.event_type, event.user_id, event.id, event.occurred_at)
     try:
         value, period = value_of(target, streamed, payload, event.received_at)
     except UnrankedError as error:
