@@ -179,7 +179,7 @@ def server_of(client: Client) -> ServerIdentity:
     return pool.server
 
 
-def _runner_of(client: Client) -> Callable[..., Awaitable[Any]]:
+def runner_of(client: Client) -> Callable[..., Awaitable[Any]]:
     """Return what runs a command that the server answers at once: a line, if the client leads to one server."""
     # A cluster's has none. To ask for its class would cost more: the library's clients are typing protocols.
     pool = getattr(client, "connection_pool", None)
@@ -256,7 +256,7 @@ def _prepare(pool: _Pool | _SentinelPool, timeout_seconds: float) -> None:
     pool.connection_class = _noticing(pool.connection_class, pool.server)
 
     async def connect() -> Taken:
-        connection = pool.make_connection()
+        connection = pool.make_connection()  # type: ignore[no-untyped-call]
         await connection.connect()
         return cast("Taken", connection)
 
@@ -336,7 +336,7 @@ class Script:
             valkey.exceptions.ValkeyError: out of reach (`OUT_OF_REACH`), or the script failed.
 
         """
-        run = _runner_of(client)
+        run = runner_of(client)
         try:
             return await run("EVALSHA", self._sha, len(keys), *keys, *arguments)
         except NoScriptError:
