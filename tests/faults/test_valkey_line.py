@@ -9,7 +9,7 @@ from valkey.exceptions import ConnectionError as ValkeyConnectionError
 from valkey.exceptions import OutOfMemoryError, ResponseError
 from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 
-from grandstand.storage.valkey import runner_of, open_valkey
+from grandstand.storage.valkey import open_valkey, runner_of
 from tests.faults.ways import Way, open_way
 from tests.support.engines import RunningEngines
 

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from copy import copy
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import libvalkey
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
@@ -58,7 +58,7 @@ class _Line(asyncio.Protocol):
             self._timer = self._loop.call_later(self._timeout_seconds, self._look_at_time)
         try:
             self._transport.write(packed)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError):
             # uvloop raises for a connection that was closed a moment ago.
             self._end(lambda: ValkeyConnectionError(f"The connection is closed: {error}"))
         return reply
