@@ -263,6 +263,26 @@ def _prepare(pool: _Pool | _SentinelPool, timeout_seconds: float) -> None:
     pool.line = ValkeyLine(connect, timeout_seconds)
 
 
+class _Takeable:
+    """What a connection of the library's has to have as `valkey_line.Taken`."""
+
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
+    _parser: Any
+    _close: Callable[[], None]
+
+    def hand_over(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, Callable[[str], Exception]]:
+        transport = cast("asyncio.Transport", self._writer.transport)
+        if transport.is_closing() or self._reader.at_eof():
+            raise ValkeyConnectionError("The server closed the connection.")
+        transport.set_protocol(protocol)
+        return transport, self._parser.parse_error
+
+    def drop(self) -> None:
+        self._parser.on_disconnect()
+        self._close()
+
+
 def _noticing(
     connection_class: type[AbstractConnection], server: ServerIdentity, *, has_many: bool = False
 ) -> type[AbstractConnection]:
@@ -272,7 +292,7 @@ def _noticing(
     looks for the servers anew closes connections that are just being made, which then have nothing to write to.
     """
 
-    class Noticing(connection_class):  # type: ignore[misc,valid-type]
+    class Noticing(_Takeable, connection_class):  # type: ignore[misc,valid-type]
         async def on_connect(self) -> None:
             await super().on_connect()
             await self.send_command("INFO", "server", check_health=False)
@@ -283,17 +303,6 @@ def _noticing(
             # A server that hides it counts as another one with each connection.
             run_id = found[1].decode() if found else uuid4().hex
             server.note(f"{self.host}:{self.port}" if has_many else "", run_id)
-
-        def hand_over(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, Callable[[str], Exception]]:
-            transport = self._writer.transport
-            if transport.is_closing() or self._reader.at_eof():
-                raise ValkeyConnectionError("The server closed the connection.")
-            transport.set_protocol(protocol)
-            return transport, self._parser.parse_error
-
-        def drop(self) -> None:
-            self._parser.on_disconnect()
-            self._close()
 
         async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
             # The library's own waits by `asyncio.wait_for`, which makes a task for each command and, before Python

@@ -58,9 +58,10 @@ class _Line(asyncio.Protocol):
             self._timer = self._loop.call_later(self._timeout_seconds, self._look_at_time)
         try:
             self._transport.write(packed)
-        except (OSError, RuntimeError):
+        except (OSError, RuntimeError) as error:
             # uvloop raises for a connection that was closed a moment ago.
-            self._end(lambda: ValkeyConnectionError(f"The connection is closed: {error}"))
+            problem = str(error)
+            self._end(lambda: ValkeyConnectionError(f"The connection is closed: {problem}"))
         return reply
 
     def data_received(self, data: bytes) -> None:
@@ -140,9 +141,9 @@ class ValkeyLine:
     async def run(self, *command: str | bytes | int) -> Any:
         """Run a command; return its reply.
 
-        When the connection is lost under it, or leads to a server that is no primary any more, it is sent once more over
-        a new one, as the library does: the caller does not notice that an idle connection was closed. One that is not
-        answered in time is not repeated.
+        When the connection is lost under it, or leads to a server that is no primary any more, it is sent once more
+        over a new one, as the library does: the caller does not notice that an idle connection was closed. One that is
+        not answered in time is not repeated.
 
         Raises:
             valkey.exceptions.ValkeyError: out of reach, or the server's error.
