@@ -7,11 +7,11 @@ about the same for one event as for hundreds, so small requests do not pay it ea
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from grandstand import clock
@@ -24,7 +24,7 @@ from grandstand.domain.errors import (
     UnavailableError,
 )
 from grandstand.domain.event_signatures import SignatureCheck
-from grandstand.domain.events import Accepted, Event, EventLimits, Rejection, judge, read_batch
+from grandstand.domain.events import Accepted, EventLimits, Rejection, judge, read_batch
 from grandstand.domain.payloads import ScorePaths
 from grandstand.settings import Settings
 from grandstand.storage.event_streams import EventStreams
@@ -62,7 +62,7 @@ class Receipt(NamedTuple):
     rejected: list[Rejection]
 
 
-class Judged(NamedTuple):
+class Judged(msgspec.Struct):
     """A request's events, of which some are valid, before they are written."""
 
     outcome: Accepted
@@ -77,13 +77,8 @@ class Judged(NamedTuple):
         return Receipt(self.valid, self.outcome.rejected)
 
 
-@dataclass(slots=True, eq=False)
-class _Request:
-    high: list[Event]
-    low: list[Event]
-    events: int
-    size_bytes: int
-    received_at: datetime
+class _Request(msgspec.Struct, eq=False):
+    judged: Judged
     tell: Tell
     is_gone: Callable[[], bool]
     trace: bytes
@@ -171,7 +166,7 @@ class EventIntake:
             UnavailableError: too much waits, or the stream is known to be out of reach; `tell` is told what else
                 `accept` raises.
         """
-        outcome, size_bytes, received_at, count = judged
+        count, size_bytes = judged.valid, judged.size_bytes
         if self._is_away and self._writing:
             # One write at a time finds out whether the stream is back; nobody else waits for its time-out.
             metrics.EVENTS_REFUSED.labels("unavailable").inc(count)
@@ -183,9 +178,7 @@ class EventIntake:
             raise UnavailableError(
                 "Too many events wait for the stream; send these again.", retry_after=RETRY_AFTER_SECONDS
             )
-        self._queue.append(
-            _Request(outcome.high, outcome.low, count, size_bytes, received_at, tell, is_gone, traces.current())
-        )
+        self._queue.append(_Request(judged, tell, is_gone, traces.current()))
         self._waiting_events += count
         self._waiting_bytes += size_bytes
         if self._writing == 0 or (self._writing < self._writes_max and self._is_worth_a_write()):
@@ -231,8 +224,8 @@ class EventIntake:
             self._writing -= 1
 
     async def _write_group(self, group: list[_Request]) -> None:
-        high = [event for request in group for event in request.high]
-        low = [event for request in group for event in request.low]
+        high = [event for request in group for event in request.judged.outcome.high]
+        low = [event for request in group for event in request.judged.outcome.low]
         problem: Exception | None = None
         try:
             if self._waiting_events or self._was_waiting:
@@ -240,7 +233,7 @@ class EventIntake:
                 self._was_waiting = self._waiting_events > 0
                 _waiting.set(self._waiting_events)
             with metrics.timed("append"):
-                await self._streams.append(high, low, group[0].received_at, _traces_of(group))
+                await self._streams.append(high, low, group[0].judged.received_at, _traces_of(group))
             self._is_away = False
         except StreamFullError as error:
             problem = error
@@ -275,16 +268,16 @@ class EventIntake:
         events = size_bytes = 0
         while self._queue:
             request = self._queue[0]
-            count = request.events
-            if group and (events + count > GROUP_EVENTS_MAX or size_bytes + request.size_bytes > GROUP_BYTES_MAX):
+            count, own_bytes = request.judged.valid, request.judged.size_bytes
+            if group and (events + count > GROUP_EVENTS_MAX or size_bytes + own_bytes > GROUP_BYTES_MAX):
                 break
             self._queue.popleft()
             self._waiting_events -= count
-            self._waiting_bytes -= request.size_bytes
+            self._waiting_bytes -= own_bytes
             if request.is_gone():
                 continue
             events += count
-            size_bytes += request.size_bytes
+            size_bytes += own_bytes
             group.append(request)
         return group
 
@@ -309,8 +302,8 @@ def _traces_of(group: list[_Request]) -> tuple[bytes, bytes]:
     if not traces.is_on():
         return traces.NO_TRACE, traces.NO_TRACE
     return (
-        traces.join([request.trace for request in group if request.high]),
-        traces.join([request.trace for request in group if request.low]),
+        traces.join([request.trace for request in group if request.judged.outcome.high]),
+        traces.join([request.trace for request in group if request.judged.outcome.low]),
     )
 
 
@@ -319,7 +312,7 @@ def _settle(group: list[_Request], problem: Exception | None) -> None:
         if request.is_gone():
             continue
         try:
-            request.tell(None if problem is None else _own(problem, request.events))
+            request.tell(None if problem is None else _own(problem, request.judged.valid))
         except Exception:  # noqa: BLE001 - the others of the group must hear of theirs
             _log.exception("answer_failed")
 
