@@ -1,10 +1,12 @@
 """Takes events in: judges them, writes the valid ones to the stream, and answers only when they are durable there.
 
 Group commit: while one write to the stream is under way, requests queue up and share the next. A durable write costs
-about the same for one event as for hundreds, so small requests do not pay it each.
+about the same for one event as for hundreds, so small requests do not pay it each; where many come, they gather for a
+moment (`write_pace.py`).
 """
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -26,6 +28,7 @@ from grandstand.domain.errors import (
 from grandstand.domain.event_signatures import SignatureCheck
 from grandstand.domain.events import Accepted, EventLimits, Rejection, judge, read_batch
 from grandstand.domain.payloads import ScorePaths
+from grandstand.operations.write_pace import WritePace
 from grandstand.settings import Settings
 from grandstand.storage.event_streams import EventStreams
 from grandstand.telemetry import metrics, traces
@@ -100,6 +103,8 @@ class EventIntake:
         self._writers: set[asyncio.Task[None]] = set()
         # Not the size of that set: a task leaves it a moment after it has looked at the queue for the last time.
         self._writing = 0
+        self._pace = WritePace()
+        self._timer: asyncio.TimerHandle | None = None
         self._writes_max = _WRITES_AT_ONCE * settings.event_streams
         self._is_away = False
         self._was_waiting = False
@@ -178,14 +183,34 @@ class EventIntake:
             raise UnavailableError(
                 "Too many events wait for the stream; send these again.", retry_after=RETRY_AFTER_SECONDS
             )
+        if self._queue or self._writing:
+            self._pace.gathered += 1
         self._queue.append(_Request(judged, tell, is_gone, traces.current()))
         self._waiting_events += count
         self._waiting_bytes += size_bytes
-        if self._writing == 0 or (self._writing < self._writes_max and self._is_worth_a_write()):
-            self._writing += 1
-            writer = asyncio.create_task(self._write_waiting(), name="write events", context=traces.OUTSIDE)
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
+        self._begin_if_due()
+
+    def _begin_if_due(self) -> None:
+        """Begin a write of what waits, now if it is worth it beside others, else when the pause is over."""
+        if not self._is_worth_a_write():
+            if self._writing or self._timer is not None:
+                return
+            left_seconds = self._pace.next_at - time.monotonic()
+            if left_seconds > 0:
+                self._timer = asyncio.get_running_loop().call_later(left_seconds, self._begin)
+                return
+        elif self._writing >= self._writes_max:
+            return
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._writing += 1
+        writer = asyncio.create_task(self._write_waiting(), name="write events", context=traces.OUTSIDE)
+        self._writers.add(writer)
+        writer.add_done_callback(self._writers.discard)
 
     def _is_worth_a_write(self) -> bool:
         """Whether what waits is enough for a write of its own beside the one that is under way."""
@@ -211,6 +236,8 @@ class EventIntake:
 
     async def close(self) -> None:
         """Wait until everything that was handed in is written or refused."""
+        if self._timer is not None:
+            self._begin()
         while self._writers:
             await asyncio.wait(self._writers)
 
@@ -219,9 +246,14 @@ class EventIntake:
             while self._queue:
                 group = self._take_group()
                 if group:
+                    self._pace.begin(time.monotonic())
                     await self._write_group(group)
+                    if not self._is_worth_a_write() and time.monotonic() < self._pace.next_at:
+                        break
         finally:
             self._writing -= 1
+            if self._queue:
+                self._begin_if_due()
 
     async def _write_group(self, group: list[_Request]) -> None:
         high = [event for request in group for event in request.judged.outcome.high]
