@@ -147,7 +147,7 @@ class _Sentinels(Sentinel):
     async def discover_master(self, service_name: str) -> Any:
         known = tuple(self.sentinels)
         try:
-            return await super().discover_master(service_name)  # type: ignore[no-untyped-call]
+            return await super().discover_master(service_name)
         finally:
             self.sentinels[:] = dict.fromkeys((*self.sentinels, *known))
 
