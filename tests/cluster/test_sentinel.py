@@ -1,13 +1,16 @@
 """The core on a primary that Sentinels watch: its clients find whoever takes its place."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from grandstand.storage.event_stream import HIGH
+from grandstand.storage.valkey import open_valkey
 from tests.cluster.replicated import open_replicated_core
 from tests.support.core import NOON, Core, core_database_url, event
-from tests.support.valkey_sentinel import Watched, running_sentinels
+from tests.support.proxy import open_proxy
+from tests.support.valkey_sentinel import SERVICE, Watched, running_sentinels
 from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +27,21 @@ def watched() -> Iterator[Watched]:
 async def core(watched: Watched, core_database_url: str, valkey_prefix: str) -> AsyncIterator[Core]:
     async with open_replicated_core(core_database_url, watched.url, valkey_prefix) as opened:
         yield opened
+
+
+async def test_a_sentinel_that_was_away_while_many_looked_for_the_primary_is_asked_again(watched: Watched) -> None:
+    async with open_proxy(watched.ports[0]) as first, open_proxy(watched.ports[1]) as second:
+        first.cut()
+        url = f"valkey+sentinel://127.0.0.1:{first.port},127.0.0.1:{second.port}/{SERVICE}"
+        client = open_valkey(url, timeout_seconds=5)
+        try:
+            assert all(await asyncio.gather(*(client.ping() for _ in range(20))))
+            first.mend()
+            second.cut()
+            await client.connection_pool.disconnect()
+            assert await client.ping()
+        finally:
+            await client.aclose()
 
 
 async def test_a_fail_over_loses_nothing_and_is_over_without_anybodys_help(core: Core, watched: Watched) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 class Proxy:
-    """Passes bytes from a TCP port of its own to a Unix socket."""
+    """Passes bytes from a TCP port of its own to a Unix socket, or to another port of this machine."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path | int) -> None:
         self._target = target
         self._is_cut = False
         self._flows = asyncio.Event()
@@ -54,7 +54,10 @@ class Proxy:
             self.refused += 1
             writer.transport.abort()
             return
-        target_reader, target_writer = await asyncio.open_unix_connection(self._target)
+        if isinstance(self._target, Path):
+            target_reader, target_writer = await asyncio.open_unix_connection(self._target)
+        else:
+            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
         both = {writer, target_writer}
         self._writers |= both
         try:
@@ -74,8 +77,8 @@ class Proxy:
 
 
 @asynccontextmanager
-async def open_proxy(target: Path) -> AsyncIterator[Proxy]:
-    """A proxy to a Unix socket, closed at the end."""
+async def open_proxy(target: Path | int) -> AsyncIterator[Proxy]:
+    """A proxy to a Unix socket or a port, closed at the end."""
     proxy = Proxy(target)
     await proxy.start()
     try:

@@ -19,7 +19,7 @@ _SENTINELS = 3
 
 
 class Watched:
-    """`nodes`: the first begins as the primary."""
+    """`nodes`: the first begins as the primary. `ports`: those of the Sentinels."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -28,17 +28,17 @@ class Watched:
             Node(folder / str(number), port, **({"replicaof": f"127.0.0.1 {ports[0]}"} if number else {}))
             for number, port in enumerate(ports[:3])
         ]
-        self._ports = ports[3:]
+        self.ports = ports[3:]
         self._sentinels: list[subprocess.Popen[bytes]] = []
 
     @property
     def url(self) -> str:
-        return f"valkey+sentinel://{','.join(f'127.0.0.1:{port}' for port in self._ports)}/{SERVICE}"
+        return f"valkey+sentinel://{','.join(f'127.0.0.1:{port}' for port in self.ports)}/{SERVICE}"
 
     @property
     def primary(self) -> Node:
         """The one that the Sentinels name."""
-        with Valkey(host="127.0.0.1", port=self._ports[0], socket_timeout=5) as client:
+        with Valkey(host="127.0.0.1", port=self.ports[0], socket_timeout=5) as client:
             _, port = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
         return next(node for node in self.nodes if node.port == int(port))
 
@@ -46,7 +46,7 @@ class Watched:
         for node in self.nodes:
             node.start()
         eventually(self.is_replicated, 30)
-        for number, port in enumerate(self._ports):
+        for number, port in enumerate(self.ports):
             self._start_sentinel(number, port)
         eventually(self._know_each_other, 30)
 
@@ -85,7 +85,7 @@ class Watched:
             )
 
     def _know_each_other(self) -> bool:
-        for port in self._ports:
+        for port in self.ports:
             with Valkey(host="127.0.0.1", port=port, socket_timeout=5) as client:
                 watched = client.info("sentinel")["master0"]
                 if (watched["slaves"], watched["sentinels"]) != (2, _SENTINELS):

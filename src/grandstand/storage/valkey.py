@@ -144,6 +144,24 @@ class _SentinelPool(SentinelConnectionPool):
                 await sentinel.aclose()
 
 
+class _Sentinels(Sentinel):
+    """Those who know the primary; none of them is ever forgotten.
+
+    The library moves the one that answered to the head of its list, by places that it read before it waited: of several
+    callers at once, each time the primary was lost, one writes over what the other has moved. Sentinels that were lost
+    so are asked no more and their connections stay open.
+    """
+
+    sentinels: list[Valkey]
+
+    async def discover_master(self, service_name: str) -> Any:
+        known = tuple(self.sentinels)
+        try:
+            return await super().discover_master(service_name)
+        finally:
+            self.sentinels[:] = dict.fromkeys((*self.sentinels, *known))
+
+
 class _Cluster(ValkeyCluster):
     """Says that no server can be found in the way that every caller expects: the library's own is no ValkeyError."""
 
@@ -228,7 +246,7 @@ def _open_many(servers: Servers, timeout_seconds: float) -> Valkey:
     }
     sentinel_password = options.pop("sentinel_password", None)
     if servers.kind == "sentinel":
-        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        sentinel = _Sentinels(  # type: ignore[no-untyped-call]
             servers.addresses,
             sentinel_kwargs={"password": sentinel_password, "socket_timeout": timeout_seconds,
                              "socket_connect_timeout": options["socket_connect_timeout"]},

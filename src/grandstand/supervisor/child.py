@@ -1,12 +1,14 @@
 """One child process of the tree: `python -m grandstand …` on a lifeline.
 
-Standard input of a child is its lifeline, a pipe whose other end only the supervisor holds. The line "go" lets it
-begin (until then it loads its code), and the end of the pipe means that the supervisor is gone.
+Standard input of a child is its lifeline, a pair of sockets whose other end only the supervisor holds. The child says
+"loaded" once it has loaded its code, the line "go" lets it begin, and the end of the lifeline means that the supervisor
+is gone.
 """
 
 import asyncio
 import contextlib
 import signal
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,23 +27,36 @@ class ChildSpec:
 class Child:
     """A running child."""
 
-    def __init__(self, spec: ChildSpec, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self,
+        spec: ChildSpec,
+        process: asyncio.subprocess.Process,
+        lifeline: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    ) -> None:
         self.spec = spec
         self._process = process
+        self._heard, self._lifeline = lifeline
 
     @classmethod
     async def spawn(cls, spec: ChildSpec, environment: Mapping[str, str], *, stdout: int | None = None) -> "Child":
         """Start the child, in a session of its own: a terminal's Ctrl-C is the supervisor's business."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "grandstand", *spec.arguments),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=stdout,
-            env=environment,
-            pass_fds=spec.descriptors,
-            start_new_session=True,
-        )
-        return cls(spec, process)
+        ours, theirs = socket.socketpair()
+        lifeline = await asyncio.open_connection(sock=ours)
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *("-m", "grandstand", *spec.arguments),
+                    stdin=theirs.fileno(),
+                    stdout=stdout,
+                    env=environment,
+                    pass_fds=spec.descriptors,
+                    start_new_session=True,
+                )
+        except BaseException:
+            lifeline[1].transport.abort()
+            raise
+        return cls(spec, process, lifeline)
 
     @property
     def pid(self) -> int:
@@ -53,11 +68,16 @@ class Child:
         """Whether it has not ended yet."""
         return self._process.returncode is None
 
+    async def loaded(self) -> bool:
+        """Wait until it has loaded its code; return False when it ended instead."""
+        try:
+            return bool(await self._heard.readline())
+        except OSError:
+            return False
+
     def go(self) -> None:
         """Let it begin."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.write(b"go\n")
+        self._lifeline.write(b"go\n")
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, when it still runs."""
@@ -66,7 +86,9 @@ class Child:
 
     async def wait(self) -> int:
         """Wait for its end; return the exit code, negative for a signal."""
-        return await self._process.wait()
+        code = await self._process.wait()
+        self._lifeline.transport.abort()
+        return code
 
     async def output(self) -> bytes:
         """Read standard output (a pipe) to its end."""

@@ -43,6 +43,8 @@ REFUSALS = (2, 3, 4)
 KILL_GRACE_SECONDS = 2.0
 LOG_ROTATION_SECONDS = 60.0
 SLOW_READY_SECONDS = 30.0
+LOAD_TIMEOUT_SECONDS = 60.0
+"""How long a child that is to replace another may load its code."""
 
 logger = structlog.get_logger(__name__)
 
@@ -56,6 +58,7 @@ class Tree:
         self._signals = signals
         self._announce = announce
         self._children: dict[str, Child] = {}
+        self._successors: dict[str, Child] = {}
         self._go = asyncio.Event()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_ready = False
@@ -123,7 +126,8 @@ class Tree:
 
     async def _start(self, engines: Engines, listener: socket.socket) -> None:
         logger.info("starting", data_dir=str(self._folder.path), engines=[engine.name for engine in engines.all])
-        preparation = await self._spawn(PREPARATION, stdout=asyncio.subprocess.PIPE)
+        preparation = await self._spawn(PREPARATION, self._children, stdout=asyncio.subprocess.PIPE)
+        self._record(preparation)
         for spec in children_of(self._settings, listener.fileno()):
             self._keep(keep_child(spec, self._begin, self._ended))
         await engines.start()
@@ -153,10 +157,24 @@ class Tree:
             logger.info("restarting_children")
             await restart_children(
                 self._children,
+                self._prepare,
                 self._settings.shutdown_timeout_seconds,
                 lambda: wait_until_ready(host, port, has_tls=self._has_tls),
             )
             self._signals.restart.clear()
+
+    async def _prepare(self, spec: ChildSpec) -> bool:
+        try:
+            successor = await self._spawn(spec, self._successors)
+        except OSError:
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
+                if await successor.loaded():
+                    return True
+        self._successors.pop(spec.name, None)
+        await end_children([successor], 0, self._signals.hurry)
+        return False
 
     async def _finish(self, preparation: Child) -> dict[str, str]:
         output = await preparation.output()
@@ -173,7 +191,8 @@ class Tree:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         timeout_seconds = self._settings.shutdown_timeout_seconds + KILL_GRACE_SECONDS
-        killed = await end_children(list(self._children.values()), timeout_seconds, self._signals.hurry)
+        everybody = [*self._children.values(), *self._successors.values()]
+        killed = await end_children(everybody, timeout_seconds, self._signals.hurry)
         if killed:
             logger.warning("children_killed", children=killed, timeout_seconds=timeout_seconds)
         await engines.stop()
@@ -191,26 +210,32 @@ class Tree:
             self._failure.set_exception(error)
 
     async def _begin(self, spec: ChildSpec) -> Child:
-        child = await self._spawn(spec)
+        if (successor := self._successors.pop(spec.name, None)) is not None and successor.is_running:
+            child = self._children[spec.name] = successor
+        else:
+            child = await self._spawn(spec, self._children)
+        self._record(child)
         if self._go.is_set():
             child.go()
         return child
 
-    async def _spawn(self, spec: ChildSpec, stdout: int | None = None) -> Child:
+    async def _spawn(self, spec: ChildSpec, known: dict[str, Child], *, stdout: int | None = None) -> Child:
         # A child that has been started is always known, so that it is always ended.
         spawning = asyncio.ensure_future(Child.spawn(spec, self._environment, stdout=stdout))
         try:
             child = await asyncio.shield(spawning)
         except asyncio.CancelledError:
-            self._children[spec.name] = await spawning
+            known[spec.name] = await spawning
             raise
-        self._children[spec.name] = child
-        self._state.record(spec.name, child.pid)
+        known[spec.name] = child
+        return child
+
+    def _record(self, child: Child) -> None:
+        self._state.record(child.spec.name, child.pid)
         try:
             write_state(self._folder.path, self._state)
         except OSError as error:
             logger.warning("state_not_written", reason=str(error))
-        return child
 
     def _ended(self, child: Child, code: int) -> None:
         if code in REFUSALS and not self._is_ready:
