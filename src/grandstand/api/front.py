@@ -131,8 +131,8 @@ class Front:
             route = EVENTS_PATH
             status = await _answer(take_events(scope, receive, self._services), scope, send, headers)
         elif method == "GET" and (found := find_read(scope["raw_path"])) is not None:
-            route, read = found
-            status = await _answer(read(scope, self._services, self._pages), scope, send, headers)
+            route = found.route
+            status = await _answer(found.read(scope, self._services, self._pages), scope, send, headers)
         elif method == "GET" and (key := _live_key(scope, BOARDS_PATH)) is not None and key != "user":
             route = LIVE_ROUTE
             opening = open_board(scope, self._services, key)

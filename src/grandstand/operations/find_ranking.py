@@ -90,6 +90,20 @@ class RankingFinder:
             raise NotFoundError("leaderboard_not_found", f"There is no leaderboard {key!r}.")
         return board
 
+    def known(self, key: str) -> Target | None:
+        """Return what a read of the whole board as it runs now is about, if it is live or closed.
+
+        None where `find` has to look, or to say what is wrong.
+        """
+        board, generation = self._catalog.get(key), self._feed.periods_generation()
+        if board is None or board.windows is not None or generation is None or generation != self._known_generation:
+            return None
+        name, _ = self._name(board, Part())
+        ranking = self._known.get(name)
+        if ranking is None or ranking.name.epoch != name.epoch or ranking.state not in ("live", "closed"):
+            return None
+        return Target(board, Period(ranking.name.started_at, ranking.ended_at), ranking, None, None)
+
     async def find(self, key: str, part: Part, user_id: str | None) -> Target:
         """Return what a read is about; `user_id` says whose bucket `own` is.
 

@@ -3,7 +3,7 @@
 Which ranking it is says `find_ranking.py`, where its entries are read `ranking_windows.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,12 +18,12 @@ from grandstand.domain.ranking import percentile
 from grandstand.domain.rankings import Ranking
 from grandstand.operations.catalog import indexed
 from grandstand.operations.find_ranking import Part, RankingFinder, Target, can_exist
-from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, UserRank
+from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, RankedEntry, UserRank
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.ranking_windows import RankingWindows
 from grandstand.operations.route_reads import Reads
 from grandstand.operations.trust_index import IndexTrust
-from grandstand.operations.view_entries import view_entries
+from grandstand.operations.view_entries import view_entries, views_of
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.postgres import Connection, Database
@@ -136,22 +136,34 @@ class LeaderboardReader:
         bucket = target.bucket
         if target.board.definition.bucket_size is not None and bucket is None and target.ranking is not None:
             bucket = await self._finder.bucket_of(target.ranking, user_id)
-        return UserRank(
-            rank=entry.rank,
-            user_id=entry.user_id,
-            display_name=entry.display_name,
-            score=entry.score,
-            achieved_at=entry.achieved_at,
-            metadata=entry.metadata,
-            tier=entry.tier,
-            total=window.total,
-            percentile=percentile(entry.rank, window.total),
-            leaderboard=target.board.key,
-            period=target.period_id,
-            period_ends_at=target.period.end,
-            segment=_given(target.segment),
-            bucket=_given(bucket),
-        )
+        return _user_rank(target, window.total, entry, bucket)
+
+    def known(self, key: str) -> Target | None:
+        """Return what a read of the whole board as it runs now is about; None where the other reads have to find it."""
+        return self._finder.known(key)
+
+    def tell_user(self, target: Target, user_id: str, tell: Callable[[UserRank | NotFoundError | None], None]) -> bool:
+        """Read one player's rank as `user` does of what is `known`, and have it told once, never at once.
+
+        None is told where `user` has to read it; False, and nothing is told, where that is known already.
+        """
+        if target.board.definition.bucket_size is not None or not can_exist(user_id):
+            return False
+        if self._names.known((user_id,)) is None:
+            return False
+
+        def tell_window(window: Window | None) -> None:
+            named = self._names.known((user_id,))
+            if window is None or named is None:
+                tell(None)
+            elif window.own is None:
+                tell(_not_ranked(target.board.key))
+            else:
+                (entry,) = views_of(named, target.board, window.total, window.entries)
+                tell(_user_rank(target, window.total, entry, None))
+
+        self._windows.tell_place(target, user_id, tell_window)
+        return True
 
     async def nearby(self, key: str, user_id: str, *, above: int = 5, below: int = 5, part: Part = WHOLE_BOARD) -> Page:
         """Read a player's entry with up to `above` better and `below` worse ones.
@@ -243,6 +255,25 @@ class LeaderboardReader:
             entries=await view_entries(self._names, target.board, window.total, entries),
             next_cursor=cursor,
         )
+
+
+def _user_rank(target: Target, total: int, entry: RankedEntry, bucket: int | None) -> UserRank:
+    return UserRank(
+        rank=entry.rank,
+        user_id=entry.user_id,
+        display_name=entry.display_name,
+        score=entry.score,
+        achieved_at=entry.achieved_at,
+        metadata=entry.metadata,
+        tier=entry.tier,
+        total=total,
+        percentile=percentile(entry.rank, total),
+        leaderboard=target.board.key,
+        period=target.period_id,
+        period_ends_at=target.period.end,
+        segment=_given(target.segment),
+        bucket=_given(bucket),
+    )
 
 
 def _not_ranked(key: str) -> NotFoundError:

@@ -1,13 +1,13 @@
 """Entries of a ranking as readers see them: with names, metadata and tiers."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 import msgspec
 
 from grandstand.domain.leaderboards import Leaderboard
-from grandstand.domain.ranking import read_member
+from grandstand.domain.ranking import read_member, read_user
 from grandstand.operations.leaderboard_views import RankedEntry
 from grandstand.operations.player_names import PlayerNames
 from grandstand.storage.windows import IndexedEntry
@@ -17,8 +17,15 @@ async def view_entries(
     names: PlayerNames, board: Leaderboard, total: int, entries: Sequence[IndexedEntry]
 ) -> list[RankedEntry]:
     """Return the views of entries of a ranking with `total` entries."""
+    named = await names.find([read_user(entry.position.member, board.tie_bytes) for entry in entries])
+    return views_of(named, board, total, entries)
+
+
+def views_of(
+    named: Mapping[str, str | None], board: Leaderboard, total: int, entries: Sequence[IndexedEntry]
+) -> list[RankedEntry]:
+    """Return the views of entries of players whose display names are known."""
     members = [read_member(entry.position.member, board.tie_bytes) for entry in entries]
-    named = await names.find([user_id for _, _, user_id in members])
     tier_of = _tiers(board, total)
     has_metadata = bool(board.definition.keep)
     return [
