@@ -149,12 +149,12 @@ class LeaderboardReader:
         """
         if target.board.definition.bucket_size is not None or not can_exist(user_id):
             return False
-        if self._names.known((user_id,)) is None:
+        named = self._names.known((user_id,))
+        if named is None:
             return False
 
         def tell_window(window: Window | None) -> None:
-            named = self._names.known((user_id,))
-            if window is None or named is None:
+            if window is None:
                 tell(None)
             elif window.own is None:
                 tell(_not_ranked(target.board.key))
