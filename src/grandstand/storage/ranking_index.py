@@ -307,8 +307,14 @@ class RankingIndex:
         return found
 
     def tell_place(self, ranking: Indexed, user_id: str, tell: "Callable[[Window | None], None]") -> None:
-        """Read as `place` does, and have it told once, never at once; None where that cannot be done, or ends."""
-        self._places.tell(ranking, _Place(user_id, 0, 0), lambda found, _: tell(found))
+        """Read as `place` does, and have it told once, never at once; None where that raises."""
+
+        def tell_found(found: Window | None, error: BaseException | None) -> None:
+            if error is None or isinstance(error, Exception):
+                tell(found)
+            # Else the loop ends, and there is nobody to do anything else.
+
+        self._places.tell(ranking, _Place(user_id, 0, 0), tell_found)
 
     async def place(self, ranking: Indexed, user_id: str) -> Window:
         """Read the user's entry (`own`, and the only one), None if it has none; with others, as `around` does."""
