@@ -89,12 +89,7 @@ def prefix(tie: bytes, achieved_at: datetime) -> bytes:
 def read_member(data: bytes, tie_bytes: int) -> tuple[bytes, datetime, str]:
     """Return (tie key, `achieved_at`, `user_id`) of a member whose tie key has `tie_bytes` bytes."""
     (shifted,) = _BITS.unpack_from(data, tie_bytes)
-    return data[:tie_bytes], from_microseconds(shifted - _SIGN), read_user(data, tie_bytes)
-
-
-def read_user(data: bytes, tie_bytes: int) -> str:
-    """Return the `user_id` of a member whose tie key has `tie_bytes` bytes."""
-    return data[tie_bytes + TIME_BYTES :].decode()
+    return data[:tie_bytes], from_microseconds(shifted - _SIGN), data[tie_bytes + TIME_BYTES :].decode()
 
 
 def percentile(rank: int, total: int) -> float:

@@ -14,22 +14,22 @@ from grandstand.domain.cursors import Place, read_cursor, write_cursor
 from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
 from grandstand.domain.leaderboards import Leaderboard, Visibility
 from grandstand.domain.periods import BEGINNING, LATEST, parse_period_id, period_id
-from grandstand.domain.ranking import percentile
+from grandstand.domain.ranking import percentile, read_member
 from grandstand.domain.rankings import Ranking
 from grandstand.operations.catalog import indexed
 from grandstand.operations.find_ranking import Part, RankingFinder, Target, can_exist
-from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, RankedEntry, UserRank
+from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, UserRank
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.ranking_windows import RankingWindows
 from grandstand.operations.route_reads import Reads
 from grandstand.operations.trust_index import IndexTrust
-from grandstand.operations.view_entries import view_entries, views_of
+from grandstand.operations.view_entries import kept_metadata, tier_of, view_entries
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
-from grandstand.storage.windows import Window
+from grandstand.storage.windows import IndexedEntry, Window
 
 PAGE_MAX = 1000
 NEARBY_MAX = 100
@@ -132,11 +132,11 @@ class LeaderboardReader:
         own = window.own
         if own is None:
             raise _not_ranked(key)
-        entry = (await view_entries(self._names, target.board, window.total, [own]))[0]
+        name = (await self._names.find((user_id,)))[user_id]
         bucket = target.bucket
         if target.board.definition.bucket_size is not None and bucket is None and target.ranking is not None:
             bucket = await self._finder.bucket_of(target.ranking, user_id)
-        return _user_rank(target, window.total, entry, bucket)
+        return _user_rank(target, window.total, own, name, bucket)
 
     def known(self, key: str) -> Target | None:
         """Return what a read of the whole board as it runs now is about; None where the other reads have to find it."""
@@ -145,12 +145,11 @@ class LeaderboardReader:
     def tell_user(self, target: Target, user_id: str, tell: Callable[[UserRank | NotFoundError | None], None]) -> bool:
         """Read one player's rank as `user` does of what is `known`, and have it told once, never at once.
 
-        None is told where `user` has to read it; False, and nothing is told, where that is known already.
+        The user id is one that can exist. None is told where `user` has to read it; False, and nothing is told, where
+        that is known already.
         """
-        if target.board.definition.bucket_size is not None or not can_exist(user_id):
-            return False
         named = self._names.known((user_id,))
-        if named is None:
+        if named is None or target.board.definition.bucket_size is not None:
             return False
 
         def tell_window(window: Window | None) -> None:
@@ -159,8 +158,7 @@ class LeaderboardReader:
             elif window.own is None:
                 tell(_not_ranked(target.board.key))
             else:
-                (entry,) = views_of(named, target.board, window.total, window.entries)
-                tell(_user_rank(target, window.total, entry, None))
+                tell(_user_rank(target, window.total, window.own, named[user_id], None))
 
         self._windows.tell_place(target, user_id, tell_window)
         return True
@@ -257,18 +255,22 @@ class LeaderboardReader:
         )
 
 
-def _user_rank(target: Target, total: int, entry: RankedEntry, bucket: int | None) -> UserRank:
+def _user_rank(target: Target, total: int, entry: IndexedEntry, name: str | None, bucket: int | None) -> UserRank:
+    # What `view_entries` says of an entry, without a view in between: this is asked for most.
+    board = target.board
+    position_score, member = entry.position
+    _, achieved_at, user_id = read_member(member, board.tie_bytes)
     return UserRank(
         rank=entry.rank,
-        user_id=entry.user_id,
-        display_name=entry.display_name,
-        score=entry.score,
-        achieved_at=entry.achieved_at,
-        metadata=entry.metadata,
-        tier=entry.tier,
+        user_id=user_id,
+        display_name=name,
+        score=position_score * board.direction,
+        achieved_at=achieved_at,
+        metadata=kept_metadata(board, entry),
+        tier=tier_of(board, total, entry),
         total=total,
         percentile=percentile(entry.rank, total),
-        leaderboard=target.board.key,
+        leaderboard=board.key,
         period=target.period_id,
         period_ends_at=target.period.end,
         segment=_given(target.segment),

@@ -1,13 +1,14 @@
 """Entries of a ranking as readers see them: with names, metadata and tiers."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
 import msgspec
 
 from grandstand.domain.leaderboards import Leaderboard
-from grandstand.domain.ranking import read_member, read_user
+from grandstand.domain.ranking import read_member
 from grandstand.operations.leaderboard_views import RankedEntry
 from grandstand.operations.player_names import PlayerNames
 from grandstand.storage.windows import IndexedEntry
@@ -17,17 +18,9 @@ async def view_entries(
     names: PlayerNames, board: Leaderboard, total: int, entries: Sequence[IndexedEntry]
 ) -> list[RankedEntry]:
     """Return the views of entries of a ranking with `total` entries."""
-    named = await names.find([read_user(entry.position.member, board.tie_bytes) for entry in entries])
-    return views_of(named, board, total, entries)
-
-
-def views_of(
-    named: Mapping[str, str | None], board: Leaderboard, total: int, entries: Sequence[IndexedEntry]
-) -> list[RankedEntry]:
-    """Return the views of entries of players whose display names are known."""
     members = [read_member(entry.position.member, board.tie_bytes) for entry in entries]
-    tier_of = _tiers(board, total)
-    has_metadata = bool(board.definition.keep)
+    named = await names.find([user_id for _, _, user_id in members])
+    find_tier = _tiers(board, total)
     return [
         RankedEntry(
             rank=entry.rank,
@@ -35,11 +28,22 @@ def views_of(
             display_name=named[user_id],
             score=entry.position.position_score * board.direction,
             achieved_at=achieved_at,
-            metadata=msgspec.json.decode(entry.metadata or "{}") if has_metadata else msgspec.UNSET,
-            tier=msgspec.UNSET if tier_of is None else tier_of(entry.rank, entry.position.position_score),
+            metadata=kept_metadata(board, entry),
+            tier=msgspec.UNSET if find_tier is None else find_tier(entry.rank, entry.position.position_score),
         )
         for entry, (_, achieved_at, user_id) in zip(entries, members, strict=True)
     ]
+
+
+def kept_metadata(board: Leaderboard, entry: IndexedEntry) -> dict[str, Any] | msgspec.UnsetType:
+    """Return what is kept of an entry's payload, on boards that keep some."""
+    return msgspec.json.decode(entry.metadata or "{}") if board.definition.keep else msgspec.UNSET
+
+
+def tier_of(board: Leaderboard, total: int, entry: IndexedEntry) -> str | msgspec.UnsetType | None:
+    """Return the tier of an entry of a ranking with `total` entries, on boards that have some."""
+    find_tier = _tiers(board, total)
+    return msgspec.UNSET if find_tier is None else find_tier(entry.rank, entry.position.position_score)
 
 
 def _tiers(board: Leaderboard, total: int) -> Callable[[int, int], str | None] | None:
