@@ -101,17 +101,14 @@ class GatheredLookups(Generic[Place, Asked, Found]):
         except BaseException as error:
             self._end(place)
             for _, tell in group:
-                tell(None, error)
+                _say(tell, None, error)
             if not isinstance(error, Exception):
                 raise  # the loop ends under the call
         else:
             # The next call is on its way while these are told.
             self._end(place)
             for asked, tell in group:
-                try:
-                    tell(found[asked], None)
-                except Exception:  # noqa: BLE001 - the others must hear of theirs
-                    _log.exception("look_up_not_told")
+                _say(tell, found[asked], None)
 
     def _end(self, place: Place) -> None:
         """Note that a call is back; whoever has gathered meanwhile leaves now."""
@@ -120,6 +117,13 @@ class GatheredLookups(Generic[Place, Asked, Found]):
             del self._under_way[place]
             if (waiting := self._open.get(place)) is not None:
                 self._leave(place, waiting)
+
+
+def _say(tell: "Tell[Found]", found: Found | None, error: BaseException | None) -> None:
+    try:
+        tell(found, error)
+    except Exception:  # noqa: BLE001 - the others must hear of theirs
+        _log.exception("look_up_not_told")
 
 
 def _settle(answer: "asyncio.Future[Found]", found: Found | None, error: BaseException | None) -> None:
