@@ -22,9 +22,14 @@ if alone > 0 then
     for i, held in ipairs(held_by) do
         local user = ARGV[i + 2]
         if held and user ~= '' then
-            local place = #users + 1
             local member = sub(held, 7) .. user
-            users[place], members[place], places[place] = user, member, call('ZRANK', ranks, member)
+            local rank = call('ZRANK', ranks, member)
+            if not rank then
+                -- The sizes agree by chance: something else stands in its place.
+                return {0, 0}
+            end
+            local place = #users + 1
+            users[place], members[place], places[place] = user, member, rank
         else
             held_by[i] = false
         end
