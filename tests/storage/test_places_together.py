@@ -81,6 +81,20 @@ async def test_together_is_as_one_by_one(
     assert await asyncio.gather(*(index.place(ranking, each.user) for each in wanted)) == alone
 
 
+async def test_an_index_that_has_something_else_in_a_users_place_is_not_complete(core: Core) -> None:
+    ranking = Indexed(BOARD, 1, 0, has_metadata=False)
+    index = await fill(core, ranking, {f"p{number}": Row(number, 0, b"") for number in range(3)})
+    ranks = f"{core.prefix}:{{r{BOARD}}}:ranks"
+    own = (await index.place(ranking, "p1")).own
+    assert own is not None
+    await core.valkey.zrem(ranks, own.position.member)
+    await core.valkey.zadd(ranks, {b"12345678stranger": 1})
+    for above in (0, 1):
+        with pytest.raises(IndexIncompleteError):
+            await index.around(ranking, "p1", above, 0)
+    assert (await index.place(ranking, "p0")).own is not None
+
+
 async def test_an_index_with_a_hole_says_so_to_all_and_answers_again_once_it_is_whole(core: Core) -> None:
     ranking = Indexed(BOARD, 1, 0, has_metadata=True)
     found = {f"p{number}": Row(number, 0, b"") for number in range(300)}

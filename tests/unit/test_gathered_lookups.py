@@ -90,3 +90,27 @@ async def test_one_who_leaves_takes_nothing_from_the_others() -> None:
     gone, here = engine.lookups.find("a", "gone"), engine.lookups.find("a", "here")
     gone.cancel()
     assert await here == "a here"
+
+
+async def test_each_is_told_once_and_never_at_once_whatever_the_others_do() -> None:
+    engine = Engine()
+    told: list[object] = []
+
+    def fail(found: str | None, error: BaseException | None) -> None:
+        told.append(("failing", found, error))
+        raise ZeroDivisionError
+
+    def note(found: str | None, error: BaseException | None) -> None:
+        told.append((found, type(error)))
+
+    engine.lookups.tell("a", "x", fail)
+    engine.lookups.tell("a", "y", note)
+    assert told == []
+    assert await engine.lookups.find("a", "z") == "a z"
+    assert told == [("failing", "a x", None), ("a y", type(None))]
+    engine.lookups.tell("a", "bad", note)
+    engine.lookups.tell("a", "w", note)
+    with pytest.raises(ZeroDivisionError):
+        await engine.lookups.find("a", "v")
+    assert told[2:] == [(None, ZeroDivisionError)] * 2
+    assert engine.calls == [["x", "y", "z"], ["bad", "w", "v"]]

@@ -34,6 +34,9 @@ TOURNAMENTS_PATH = "/api/tournaments/"
 _HELD = (BOARDS_PATH.encode(), TOURNAMENTS_PATH.encode())
 """What the targets of pages begin with."""
 
+_OF_PLAYERS = b"/users/"
+"""What no page's path has in it, and most reads that are none; such a page is answered in the usual way."""
+
 RESERVED_PATH = BOARDS_PATH + "user"
 LIVE_SUFFIX = "/live"
 UNMARKED_SUFFIXES = ("/lookup", "/scores")
@@ -98,7 +101,7 @@ class Front:
 
     def answer_at_once(self, target: bytes, headers: SingleHeaders, peer: str | None) -> Answer | None:
         """Answer a GET of a page that is held, for whoever needs not wait to be counted; see `at_once.py`."""
-        if peer is None or not target.startswith(_HELD) or not _TELLING.isdisjoint(headers):
+        if peer is None or not target.startswith(_HELD) or _OF_PLAYERS in target or not _TELLING.isdisjoint(headers):
             return None
         began_at = time.monotonic()
         held = self._pages.cache.find(target if b"?" in target else target + b"?")
@@ -131,8 +134,8 @@ class Front:
             route = EVENTS_PATH
             status = await _answer(take_events(scope, receive, self._services), scope, send, headers)
         elif method == "GET" and (found := find_read(scope["raw_path"])) is not None:
-            route, read = found
-            status = await _answer(read(scope, self._services, self._pages), scope, send, headers)
+            route = found.route
+            status = await _answer(found.read(scope, self._services, self._pages), scope, send, headers)
         elif method == "GET" and (key := _live_key(scope, BOARDS_PATH)) is not None and key != "user":
             route = LIVE_ROUTE
             opening = open_board(scope, self._services, key)

@@ -4,6 +4,7 @@ The framework's handlers call the same functions.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from litestar.types import HTTPScope
 
@@ -17,6 +18,18 @@ from grandstand.api.services import Services
 Read = Callable[[HTTPScope, Services, Pages], Awaitable[Reply]]
 """Answers a request. Raises the `GrandstandError` of every refusal of the contract."""
 
+
+class PlainRead(NamedTuple):
+    """What a path asks for: as what it is counted, what answers it, and whose rank on which board, if it is one.
+
+    Both are percent-encoded.
+    """
+
+    route: str
+    read: Read
+    rank_of: tuple[str, str] | None = None
+
+
 _PlaceRead = Callable[[HTTPScope, Services, Pages, str, str], Awaitable[Reply]]
 _TOURNAMENT = "/api/tournaments/{tournament_id}"
 _PLACES: dict[tuple[str, str], tuple[str, _PlaceRead]] = {
@@ -27,8 +40,8 @@ _PLACES: dict[tuple[str, str], tuple[str, _PlaceRead]] = {
 }
 
 
-def find_read(raw_path: bytes) -> tuple[str, Read] | None:
-    """Return route and function for a path, percent-encoded, that asks for ranks or prizes; None for any other."""
+def find_read(raw_path: bytes) -> PlainRead | None:
+    """Return what a path, percent-encoded, asks for if that is ranks or prizes; None for any other."""
     # What is looked for has seven parts at most; a target may have thousands.
     match raw_path.decode("latin-1").split("/", 8):
         case ["", "api", kind, key, "users", user] if user:
@@ -37,18 +50,21 @@ def find_read(raw_path: bytes) -> tuple[str, Read] | None:
             return _place_read(kind, key, user, last)
         # `user` is no leaderboard but the first part of another route.
         case ["", "api", "leaderboards", key] if key and key != "user":
-            return BOARD_ROUTE, lambda scope, _, pages: pages.answer(scope, BOARD_PAGES, key)
+            return PlainRead(BOARD_ROUTE, lambda scope, _, pages: pages.answer(scope, BOARD_PAGES, key))
         case ["", "api", "tournaments", tournament_id, "leaderboard"] if tournament_id:
-            return TOURNAMENT_ROUTE, lambda scope, _, pages: pages.answer(scope, TOURNAMENT_PAGES, tournament_id)
+            return PlainRead(
+                TOURNAMENT_ROUTE, lambda scope, _, pages: pages.answer(scope, TOURNAMENT_PAGES, tournament_id)
+            )
         case ["", "api", "prizes"]:
-            return PRIZES_PATH, list_prizes
+            return PlainRead(PRIZES_PATH, list_prizes)
         case _:
             return None
 
 
-def _place_read(kind: str, key: str, user: str, last: str) -> tuple[str, Read] | None:
+def _place_read(kind: str, key: str, user: str, last: str) -> PlainRead | None:
     found = _PLACES.get((kind, last))
     if found is None or not key or key == "user":
         return None
     route, read = found
-    return route, lambda scope, services, pages: read(scope, services, pages, key, user)
+    rank_of = (key, user) if read is board_user else None
+    return PlainRead(route, lambda scope, services, pages: read(scope, services, pages, key, user), rank_of)

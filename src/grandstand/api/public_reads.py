@@ -65,10 +65,10 @@ class PublicReads:
 
 def not_modified(reply: Reply, scope: HTTPScope) -> Reply:
     """Return 304 in place of a reply that the client has already: `If-None-Match`, compared weakly (RFC 9110)."""
-    asked = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
+    asked = [value for name, value in scope["headers"] if name == b"if-none-match"]
     if not asked:
         return reply
-    return without_body(reply) if is_held(reply, asked) else reply
+    return without_body(reply) if is_held(reply, b",".join(asked)) else reply
 
 
 def is_held(reply: Reply, asked: bytes) -> bool:

@@ -13,16 +13,19 @@ from typing import Any, cast
 
 from litestar.types import ASGIApp, HTTPScope
 
-from grandstand.api.access import sender_of
+from grandstand.api.access import Sender, require_reader, sender_of, shown_to
 from grandstand.api.limits import admit_sender
 from grandstand.api.pages import HeldPage, Pages
+from grandstand.api.place_reads import read_reply
 from grandstand.api.plain_reads import Read, find_read
 from grandstand.api.public_reads import not_modified
 from grandstand.api.replies import Headers
 from grandstand.api.request_heads import RawHeaders
 from grandstand.api.services import Services
 from grandstand.api.whole_requests import Begun, Respond, WholeRequests, refusal_of
-from grandstand.domain.errors import GrandstandError
+from grandstand.domain.errors import GrandstandError, NotFoundError, UnauthorizedError
+from grandstand.domain.event_model import is_user_id
+from grandstand.operations.leaderboard_views import UserRank
 
 ReadAtOnce = Callable[[bytes, RawHeaders, tuple[str, int], Respond], bool]
 """Takes the target of a GET without a body, its headers, the peer, and what sends the answer: now or later, once.
@@ -63,11 +66,18 @@ class WholeReads:
         scope = cast("HTTPScope", parts)
         if not self._is_here(path):
             return False
-        route, read = found
-        begun = Begun("GET", path, route, began_at, respond)
+        begun = Begun("GET", path, found.route, began_at, respond)
+        read = found.read
         try:
             sender = sender_of(scope, self._services)
             admission = admit_sender(scope, self._services, sender)
+            if (
+                found.rank_of is not None
+                and not query
+                and isinstance(admission, tuple)
+                and self._tells_rank(scope, read, sender, *found.rank_of, admission, begun)
+            ):
+                return True
             rendering = self._pages.rendering(scope, sender)
         except Exception as error:  # noqa: BLE001 - a fault of ours is logged and answered, too
             self._requests.refuse(begun, error)
@@ -77,6 +87,43 @@ class WholeReads:
         else:
             self._requests.run(self._read(scope, read, admission, begun), "read")
         return True
+
+    def _tells_rank(
+        self, scope: HTTPScope, read: Read, sender: Sender, key: str, user_id: str, headers: Headers, begun: Begun
+    ) -> bool:
+        """Answer with a rank once its look-up tells it, without a task; False, and nothing is done, if that cannot be.
+
+        So it is for most: the board, who may read it and the player's name are in memory.
+        """
+        target = self._services.reader.known(key)
+        if (
+            target is None
+            or isinstance(sender, UnauthorizedError)
+            or "%" in user_id
+            or not user_id.isascii()
+            or not is_user_id(user_id)
+        ):
+            return False
+        visibility = target.board.definition.visibility
+        try:
+            require_reader(sender, "leaderboards:read", visibility, user_id)
+        except GrandstandError:
+            return False
+        shown = shown_to(sender, visibility)
+
+        def tell(rank: UserRank | NotFoundError | None) -> None:
+            if rank is None:
+                self._requests.run(self._read(scope, read, headers, begun), "read")
+                return
+            try:
+                if isinstance(rank, NotFoundError):
+                    raise rank
+                reply = read_reply(scope, self._pages, rank, shown)
+            except Exception as error:  # noqa: BLE001 - as above
+                reply = refusal_of(begun, error)
+            self._requests.answer(begun, reply, headers)
+
+        return self._services.reader.tell_user(target, user_id, tell)
 
     def _hand_out(
         self, scope: HTTPScope, read: Read, headers: Headers, begun: Begun, rendering: "asyncio.Task[HeldPage]"

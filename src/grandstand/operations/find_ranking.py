@@ -72,6 +72,8 @@ class RankingFinder:
         self._feed = feed
         self._stand_in = stand_in
         self._known: dict[RankingName, Ranking | None] = {}
+        self._running: dict[str, tuple[Period, Target]] = {}
+        """What `known` has returned, with the board's period by its schedule then; found by what is in `_known`."""
         self._known_generation: int | None = None
         self._archived: dict[int, Leaderboard] = {}
 
@@ -89,6 +91,26 @@ class RankingFinder:
         if board is None:
             raise NotFoundError("leaderboard_not_found", f"There is no leaderboard {key!r}.")
         return board
+
+    def known(self, key: str) -> Target | None:
+        """Return what a read of the whole board as it runs now is about, if it is live or closed.
+
+        None where `find` has to look, or to say what is wrong.
+        """
+        board, generation = self._catalog.get(key), self._feed.periods_generation()
+        if board is None or board.windows is not None or generation is None or generation != self._known_generation:
+            return None
+        period = board.schedule.at(clock.now())
+        running = self._running.get(key)
+        if running is not None and running[0] == period and running[1].board is board:
+            return running[1]
+        name = RankingName(board.leaderboard_id, board.epoch, period.start, WHOLE)
+        ranking = self._known.get(name)
+        if ranking is None or ranking.name.epoch != name.epoch or ranking.state not in ("live", "closed"):
+            return None
+        target = Target(board, Period(ranking.name.started_at, ranking.ended_at), ranking, None, None)
+        self._running[key] = period, target
+        return target
 
     async def find(self, key: str, part: Part, user_id: str | None) -> Target:
         """Return what a read is about; `user_id` says whose bucket `own` is.
@@ -209,7 +231,7 @@ class RankingFinder:
         generation = self._feed.periods_generation()
         if generation is not None:
             if generation != self._known_generation or len(self._known) > _KNOWN_MAX:
-                self._known = {}
+                self._known, self._running = {}, {}
                 self._known_generation = generation
             if name in self._known:
                 return self._known[name]

@@ -46,20 +46,11 @@ class PlayerNames:
 
     async def find(self, user_ids: Iterable[str]) -> dict[str, str | None]:
         """Return the users' display names; without the database, None for those not in memory: ranks matter more."""
-        generation = self._feed.names_generation()
-        is_old = self._has_all and time.monotonic() >= self._all_until
-        if generation is None or generation != self._generation or is_old:
-            self._known = {}
-            self._has_all = False
-            self._generation = generation
-        elif len(self._known) > _KNOWN_MAX and not self._has_all:
-            for user_id in list(islice(self._known, _FORGOTTEN_AT_ONCE)):
-                del self._known[user_id]
         wanted = list(user_ids)
+        if (names := self.known(wanted)) is not None:
+            return names
         known = self._known
         missing = tuple([user_id for user_id in wanted if user_id not in known])
-        if not missing or self._has_all:
-            return {user_id: known.get(user_id) for user_id in wanted}
         # Those that are not missing may be forgotten meanwhile.
         names = {user_id: known.get(user_id) for user_id in wanted}
         try:
@@ -70,6 +61,24 @@ class PlayerNames:
         for user_id in missing:
             names[user_id] = known[user_id] = found[user_id]
         return names
+
+    def known(self, user_ids: Sequence[str]) -> dict[str, str | None] | None:
+        """Return the users' display names if those of all are in memory, and up to date; else None."""
+        generation = self._feed.names_generation()
+        is_old = self._has_all and time.monotonic() >= self._all_until
+        if generation is None or generation != self._generation or is_old:
+            self._known = {}
+            self._has_all = False
+            self._generation = generation
+        elif len(self._known) > _KNOWN_MAX and not self._has_all:
+            for user_id in list(islice(self._known, _FORGOTTEN_AT_ONCE)):
+                del self._known[user_id]
+        known = self._known
+        if not self._has_all:
+            for user_id in user_ids:
+                if user_id not in known:
+                    return None
+        return {user_id: known.get(user_id) for user_id in user_ids}
 
     async def _ask(self, _: None, asked: Sequence[_Asked]) -> Mapping[_Asked, _Names]:
         user_ids = list(dict.fromkeys(chain.from_iterable(asked)))

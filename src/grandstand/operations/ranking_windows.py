@@ -97,6 +97,17 @@ class RankingWindows:
             lambda connection, ranking, total: self._archived_around(connection, ranking, total, user_id, 0, 0),
         )
 
+    def tell_place(self, target: Target, user_id: str, tell: Callable[[Window | None], None]) -> None:
+        """Read as `place` does from the index of a ranking that is not archived, and have it told once, never at once.
+
+        None where `place` has to read it, which asks another store or says why none can answer.
+        """
+        if target.ranking is None:
+            raise ValueError("Nobody has scored there.")
+        mark = self._trust.mark()
+        ranking = indexed(target.board, target.ranking.ranking_id)
+        self._index.tell_place(ranking, user_id, lambda found: tell(found if self._trust.holds(mark) else None))
+
     async def lookup(self, target: Target, user_ids: Sequence[str]) -> Window:
         """Read the entries of these users, in the order of ranks; those that are not ranked are left out."""
         return await self._ask(

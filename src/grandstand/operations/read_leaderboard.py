@@ -3,7 +3,7 @@
 Which ranking it is says `find_ranking.py`, where its entries are read `ranking_windows.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from grandstand.domain.cursors import Place, read_cursor, write_cursor
 from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
 from grandstand.domain.leaderboards import Leaderboard, Visibility
 from grandstand.domain.periods import BEGINNING, LATEST, parse_period_id, period_id
-from grandstand.domain.ranking import percentile
+from grandstand.domain.ranking import percentile, read_member
 from grandstand.domain.rankings import Ranking
 from grandstand.operations.catalog import indexed
 from grandstand.operations.find_ranking import Part, RankingFinder, Target, can_exist
@@ -23,13 +23,13 @@ from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.ranking_windows import RankingWindows
 from grandstand.operations.route_reads import Reads
 from grandstand.operations.trust_index import IndexTrust
-from grandstand.operations.view_entries import view_entries
+from grandstand.operations.view_entries import kept_metadata, tier_of, view_entries
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
-from grandstand.storage.windows import Window
+from grandstand.storage.windows import IndexedEntry, Window
 
 PAGE_MAX = 1000
 NEARBY_MAX = 100
@@ -132,26 +132,36 @@ class LeaderboardReader:
         own = window.own
         if own is None:
             raise _not_ranked(key)
-        entry = (await view_entries(self._names, target.board, window.total, [own]))[0]
+        name = (await self._names.find((user_id,)))[user_id]
         bucket = target.bucket
         if target.board.definition.bucket_size is not None and bucket is None and target.ranking is not None:
             bucket = await self._finder.bucket_of(target.ranking, user_id)
-        return UserRank(
-            rank=entry.rank,
-            user_id=entry.user_id,
-            display_name=entry.display_name,
-            score=entry.score,
-            achieved_at=entry.achieved_at,
-            metadata=entry.metadata,
-            tier=entry.tier,
-            total=window.total,
-            percentile=percentile(entry.rank, window.total),
-            leaderboard=target.board.key,
-            period=target.period_id,
-            period_ends_at=target.period.end,
-            segment=_given(target.segment),
-            bucket=_given(bucket),
-        )
+        return _user_rank(target, window.total, own, name, bucket)
+
+    def known(self, key: str) -> Target | None:
+        """Return what a read of the whole board as it runs now is about; None where the other reads have to find it."""
+        return self._finder.known(key)
+
+    def tell_user(self, target: Target, user_id: str, tell: Callable[[UserRank | NotFoundError | None], None]) -> bool:
+        """Read one player's rank as `user` does of what is `known`, and have it told once, never at once.
+
+        The user id is one that can exist. None is told where `user` has to read it; False, and nothing is told, where
+        that is known already.
+        """
+        named = self._names.known((user_id,))
+        if named is None or target.board.definition.bucket_size is not None:
+            return False
+
+        def tell_window(window: Window | None) -> None:
+            if window is None:
+                tell(None)
+            elif window.own is None:
+                tell(_not_ranked(target.board.key))
+            else:
+                tell(_user_rank(target, window.total, window.own, named[user_id], None))
+
+        self._windows.tell_place(target, user_id, tell_window)
+        return True
 
     async def nearby(self, key: str, user_id: str, *, above: int = 5, below: int = 5, part: Part = WHOLE_BOARD) -> Page:
         """Read a player's entry with up to `above` better and `below` worse ones.
@@ -243,6 +253,29 @@ class LeaderboardReader:
             entries=await view_entries(self._names, target.board, window.total, entries),
             next_cursor=cursor,
         )
+
+
+def _user_rank(target: Target, total: int, entry: IndexedEntry, name: str | None, bucket: int | None) -> UserRank:
+    # What `view_entries` says of an entry, without a view in between: this is asked for most.
+    board = target.board
+    position_score, member = entry.position
+    _, achieved_at, user_id = read_member(member, board.tie_bytes)
+    return UserRank(
+        rank=entry.rank,
+        user_id=user_id,
+        display_name=name,
+        score=position_score * board.direction,
+        achieved_at=achieved_at,
+        metadata=kept_metadata(board, entry),
+        tier=tier_of(board, total, entry),
+        total=total,
+        percentile=percentile(entry.rank, total),
+        leaderboard=board.key,
+        period=target.period_id,
+        period_ends_at=target.period.end,
+        segment=_given(target.segment),
+        bucket=_given(bucket),
+    )
 
 
 def _not_ranked(key: str) -> NotFoundError:

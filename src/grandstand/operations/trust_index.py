@@ -52,13 +52,21 @@ class IndexTrust:
             IndexIncompleteError: as the reading does, and when the index may be older than it was.
 
         """
-        refuted_before = self._memory.index_losses
+        mark = self.mark()
         found = await reading
         if not self._is_trusted():
             await self._compare_once()
-        if not self._is_trusted() or self._memory.index_losses != refuted_before:
+        if not self.holds(mark):
             raise IndexIncompleteError
         return found
+
+    def mark(self) -> int:
+        """Return what `holds` asks for after a reading that begins now."""
+        return self._memory.index_losses
+
+    def holds(self, mark: int) -> bool:
+        """Whether what was read since the mark may be believed without another look."""
+        return self._is_trusted() and self._memory.index_losses == mark
 
     async def look(self) -> None:
         """Compare once more; for a loop, which also notices what happens to a server that goes on.

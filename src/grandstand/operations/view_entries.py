@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
 import msgspec
 
@@ -19,8 +20,7 @@ async def view_entries(
     """Return the views of entries of a ranking with `total` entries."""
     members = [read_member(entry.position.member, board.tie_bytes) for entry in entries]
     named = await names.find([user_id for _, _, user_id in members])
-    tier_of = _tiers(board, total)
-    has_metadata = bool(board.definition.keep)
+    find_tier = _tiers(board, total)
     return [
         RankedEntry(
             rank=entry.rank,
@@ -28,11 +28,22 @@ async def view_entries(
             display_name=named[user_id],
             score=entry.position.position_score * board.direction,
             achieved_at=achieved_at,
-            metadata=msgspec.json.decode(entry.metadata or "{}") if has_metadata else msgspec.UNSET,
-            tier=msgspec.UNSET if tier_of is None else tier_of(entry.rank, entry.position.position_score),
+            metadata=kept_metadata(board, entry),
+            tier=msgspec.UNSET if find_tier is None else find_tier(entry.rank, entry.position.position_score),
         )
         for entry, (_, achieved_at, user_id) in zip(entries, members, strict=True)
     ]
+
+
+def kept_metadata(board: Leaderboard, entry: IndexedEntry) -> dict[str, Any] | msgspec.UnsetType:
+    """Return what is kept of an entry's payload, on boards that keep some."""
+    return msgspec.json.decode(entry.metadata or "{}") if board.definition.keep else msgspec.UNSET
+
+
+def tier_of(board: Leaderboard, total: int, entry: IndexedEntry) -> str | msgspec.UnsetType | None:
+    """Return the tier of an entry of a ranking with `total` entries, on boards that have some."""
+    find_tier = _tiers(board, total)
+    return msgspec.UNSET if find_tier is None else find_tier(entry.rank, entry.position.position_score)
 
 
 def _tiers(board: Leaderboard, total: int) -> Callable[[int, int], str | None] | None:

@@ -7,7 +7,10 @@ back, and for `LINGER_SECONDS` at most: a slow server delays nobody twice, and t
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Generic, TypeVar
+
+import structlog
 
 from grandstand.telemetry import traces
 
@@ -25,13 +28,19 @@ LOOK_UP_WEIGHT = 5
 """What a look-up of one entry costs beside the entries that it reads."""
 
 
+Tell = Callable[[Found | None, BaseException | None], None]
+"""Takes what was found, or why nothing was; that it raises is logged."""
+
+_log = structlog.get_logger(__name__)
+
+
 class _Group(Generic[Asked, Found]):
     """Those who share a call that has not begun."""
 
     __slots__ = ("asked", "leaving", "weight")
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Asked, asyncio.Future[Found]]] = []
+        self.asked: list[tuple[Asked, Tell[Found]]] = []
         self.leaving: asyncio.Handle | None = None
         self.weight = 0
 
@@ -52,21 +61,26 @@ class GatheredLookups(Generic[Place, Asked, Found]):
 
     def find(self, place: Place, asked: Asked) -> "asyncio.Future[Found]":
         """Return, as a future, what `ask` says, asked after this call began; it fails with what `ask` raises."""
-        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        self.tell(place, asked, partial(_settle, answer))
+        return answer
+
+    def tell(self, place: Place, asked: Asked, tell: "Tell[Found]") -> None:
+        """Look up as `find` does, and have it told once, never at once: without a future and its turn of the loop."""
         group = self._open.get(place)
         if group is not None and group.weight >= CALL_WEIGHT_MAX:
             self._leave(place, group)
             group = None
         if group is None:
             group = self._open[place] = _Group()
+            # Asked for once a group: to ask costs a call of the system.
+            loop = asyncio.get_running_loop()
             if place in self._under_way:
                 group.leaving = loop.call_later(LINGER_SECONDS, self._leave, place, group)
             else:
                 group.leaving = loop.call_soon(self._leave, place, group)
-        answer: asyncio.Future[Found] = loop.create_future()
-        group.asked.append((asked, answer))
+        group.asked.append((asked, tell))
         group.weight += self._weigh(asked)
-        return answer
 
     def _leave(self, place: Place, group: "_Group[Asked, Found]") -> None:
         if self._open.get(place) is not group:
@@ -81,22 +95,43 @@ class GatheredLookups(Generic[Place, Asked, Found]):
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
 
-    async def _call(self, place: Place, group: "list[tuple[Asked, asyncio.Future[Found]]]") -> None:
+    async def _call(self, place: Place, group: "list[tuple[Asked, Tell[Found]]]") -> None:
         try:
             found = await self._ask(place, list(dict.fromkeys(asked for asked, _ in group)))
-            for asked, answer in group:
-                if not answer.done():
-                    answer.set_result(found[asked])
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            for _, answer in group:
-                if not answer.done():
-                    answer.set_exception(error)
-        finally:
-            self._under_way[place] -= 1
-            if not self._under_way[place]:
-                del self._under_way[place]
-                if (waiting := self._open.get(place)) is not None:
-                    self._leave(place, waiting)
-            # Only where the loop ends under the call.
-            for _, answer in group:
-                answer.cancel()
+        except BaseException as error:
+            self._end(place)
+            for _, tell in group:
+                _say(tell, None, error)
+            if not isinstance(error, Exception):
+                raise  # the loop ends under the call
+        else:
+            # The next call is on its way while these are told.
+            self._end(place)
+            for asked, tell in group:
+                _say(tell, found[asked], None)
+
+    def _end(self, place: Place) -> None:
+        """Note that a call is back; whoever has gathered meanwhile leaves now."""
+        self._under_way[place] -= 1
+        if not self._under_way[place]:
+            del self._under_way[place]
+            if (waiting := self._open.get(place)) is not None:
+                self._leave(place, waiting)
+
+
+def _say(tell: "Tell[Found]", found: Found | None, error: BaseException | None) -> None:
+    try:
+        tell(found, error)
+    except Exception:  # noqa: BLE001 - the others must hear of theirs
+        _log.exception("look_up_not_told")
+
+
+def _settle(answer: "asyncio.Future[Found]", found: Found | None, error: BaseException | None) -> None:
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(found)  # type: ignore[arg-type]
+    elif isinstance(error, Exception):
+        answer.set_exception(error)
+    else:
+        answer.cancel()

@@ -7,7 +7,7 @@ cost of a publish.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_VERSION_BYTES = 6
+VERSION_BYTES = 6
 """Versions fit into 48 bits for longer than any deployment lives; Lua's numbers are exact up to 53."""
 
 
@@ -35,7 +35,7 @@ def pack(changes: Sequence[Change]) -> tuple[int, bytes]:
         parts.append(
             b"%c%b%c%b%b%b%b"
             % (
-                len(score), score, _VERSION_BYTES + len(prefix), version.to_bytes(_VERSION_BYTES, "big"), prefix,
+                len(score), score, VERSION_BYTES + len(prefix), version.to_bytes(VERSION_BYTES, "big"), prefix,
                 len(user).to_bytes(2, "big"), user,
             )
         )  # fmt: skip
@@ -47,4 +47,4 @@ def pack(changes: Sequence[Change]) -> tuple[int, bytes]:
 
 def held_version(holding: bytes) -> int:
     """Return the version in what the index holds of a user."""
-    return int.from_bytes(holding[:_VERSION_BYTES], "big")
+    return int.from_bytes(holding[:VERSION_BYTES], "big")

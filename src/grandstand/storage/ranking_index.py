@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -23,7 +23,7 @@ from grandstand.domain.errors import UnavailableError
 from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
 from grandstand.storage.gathered_lookups import LOOK_UP_WEIGHT, GatheredLookups
-from grandstand.storage.index_changes import Change, held_version, pack
+from grandstand.storage.index_changes import VERSION_BYTES, Change, held_version, pack
 from grandstand.storage.valkey import (
     ALONE,
     OUT_OF_REACH,
@@ -306,20 +306,36 @@ class RankingIndex:
             raise IndexIncompleteError
         return found
 
+    def tell_place(self, ranking: Indexed, user_id: str, tell: "Callable[[Window | None], None]") -> None:
+        """Read as `place` does, and have it told once, never at once; None where that raises."""
+
+        def tell_found(found: Window | None, error: BaseException | None) -> None:
+            if error is None or isinstance(error, Exception):
+                tell(found)
+            # Else the loop ends, and there is nobody to do anything else.
+
+        self._places.tell(ranking, _Place(user_id, 0, 0), tell_found)
+
     async def place(self, ranking: Indexed, user_id: str) -> Window:
         """Read the user's entry (`own`, and the only one), None if it has none; with others, as `around` does."""
         return await self.around(ranking, user_id, 0, 0)
 
     async def _ask_places(self, ranking: Indexed, places: "Sequence[_Place]") -> "Mapping[_Place, Window | None]":
-        arguments: list[Argument] = [_prefix_bytes(ranking)]
-        for place in places:
+        alone = [place for place in places if place.above == place.below == 0]
+        others = [place for place in places if place.above or place.below]
+        arguments: list[Argument] = [_prefix_bytes(ranking), len(alone), *[place.user_id for place in alone]]
+        for place in others:
             arguments += place
         try:
-            total, *found = await self._run(self._find_places, ranking.ranking_id, arguments)
+            total, held, ranks, scores, kept, *found = await self._run(self._find_places, ranking.ranking_id, arguments)
         except IndexIncompleteError:
             # No exception that several would raise, each adding to its traceback.
             return dict.fromkeys(places)
-        return {place: _window_of(total, reply) for place, reply in zip(places, found, strict=True)}
+        windows = {place: _window_of(total, reply) for place, reply in zip(others, found, strict=True)}
+        ranked = zip(ranks, scores, kept or itertools.repeat(None), strict=False)
+        for place, holding in zip(alone, held, strict=True):
+            windows[place] = _lone(total, place.user_id, holding, *next(ranked)) if holding else Window(total, None, [])
+        return windows
 
     async def lookup(self, ranking: Indexed, user_ids: Sequence[str]) -> Window:
         """Read the entries of these users, in the order of ranks; those that are not ranked are left out."""
@@ -365,6 +381,13 @@ def _window_of(total: int, reply: Any) -> Window:
     rank, first, rows, kept = reply
     entries = _stretch(first, rows, kept)
     return Window(total, entries[rank - first], entries)
+
+
+def _lone(total: int, user_id: str, holding: bytes, rank: int, score: bytes, kept: bytes | None) -> Window:
+    """Return the place of one user of whom the hash holds this, without neighbours; `rank` counts from 0."""
+    position = Position(_integer(score), holding[VERSION_BYTES:] + user_id.encode())
+    entry = IndexedEntry(rank + 1, position, None if kept is None else kept.decode())
+    return Window(total, entry, [entry])
 
 
 def _stretch(first: int, rows: Sequence[bytes], kept: Sequence[bytes | None]) -> list[IndexedEntry]:

@@ -1,0 +1,142 @@
+"""Ranks of what a process knows are answered without a task: the same answers, and none that is older than usual."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from grandstand import clock
+from grandstand.api import read_at_once
+from tests.api.conftest import Site
+from tests.api.test_over_the_wire import raw
+from tests.api.test_post_at_once import LAST, USUAL_WAY, first
+from tests.api.test_read_at_once import open_door, read
+
+pytestmark = pytest.mark.anyio
+BOARD = {"operator": "best", "field": "score"}
+
+
+@pytest.fixture
+async def door(keeping_site: Site) -> AsyncIterator[str]:
+    async with open_door(keeping_site, rate_limit_anonymous_requests=100_000) as (url, _):
+        yield url
+
+
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The reads that were given a task."""
+    found: list[str] = []
+    run = read_at_once.WholeReads._read
+
+    def noted(self: Any, *arguments: Any) -> Any:
+        found.append(arguments[0]["path"])
+        return run(self, *arguments)
+
+    monkeypatch.setattr(read_at_once.WholeReads, "_read", noted)
+    return found
+
+
+async def score(site: Site, key: str, **scores: int) -> None:
+    events = [
+        {"event_type": key, "user_id": user, "payload": {"score": scores[user], "country": "de"}} for user in scores
+    ]
+    assert (await site.post("/api/events", events, "server")).status_code == 202
+    await site.work()
+    await site.hear()
+
+
+async def begin(site: Site, key: str, scores: dict[str, int], **definition: Any) -> str:
+    """Make a board with these scores, of which this process has answered a read; return the path of its ranks."""
+    board = BOARD | {"event_type": key} | definition
+    assert (await site.put(f"/api/leaderboards/{key}", board)).status_code == 201
+    await score(site, key, **scores)
+    path = f"/api/leaderboards/{key}/users/"
+    for user in scores:
+        assert (await site.get(path + user, "server")).status_code == 200
+    return path
+
+
+async def ask(door: str, path: str, who: str | None = None, more: bytes = b"") -> tuple[list[bytes], bytes]:
+    return first(await raw(door, read(path, who, more) + LAST))
+
+
+async def test_both_ways_give_the_same_answer(keeping_site: Site, door: str, tasks: list[str]) -> None:
+    site = keeping_site
+    ann, ben = await site.token("ann"), await site.token("ben")
+    assert (await site.put("/api/players/ann", {"display_name": "Ann \u00e9"})).status_code == 200
+    await site.hear()
+    plain = await begin(site, "plain", {"ann": 5, "ben": 3, "a.b~c": 3})
+    rich = await begin(
+        site, "rich", {"ann": 5, "ben": 3}, keep=["country"], tie_breaks=[{"field": "score"}], order="asc",
+        tiers=[{"id": "gold", "top_percent": 50}], period="daily",
+    )  # fmt: skip
+    secret = await begin(site, "secret", {"ann": 5}, visibility="private")
+    cases: list[tuple[str, str | None, bytes, int]] = [
+        (plain + "ann", None, b"", 200),
+        (plain + "ben", "server", b"", 200),
+        (plain + "a.b~c", "client", b"", 200),
+        (plain + "ben", ben, b"", 200),
+        (plain + "ben", ann, b"", 200),
+        (plain + "ben", None, b"If-None-Match: *\r\n", 304),
+        (plain + "nobody", None, b"", 404),
+        (rich + "ann", None, b"", 200),
+        (secret + "ann", "server", b"", 200),
+        (secret + "ann", ann, b"", 200),
+    ]
+    # Who is named for the first time is looked up, and so is each board once another was made.
+    for path in (plain + "nobody", rich + "ann", secret + "ann"):
+        await ask(door, path, "server")
+    tasks.clear()
+    for path, who, more, status in cases:
+        at_once = await ask(door, path, who, more)
+        assert tasks == [], path
+        assert at_once[0][0].startswith(b"HTTP/1.1 %d " % status), (path, at_once)
+        assert at_once == await ask(door, path, who, more + USUAL_WAY), path
+    for path, who, status in [
+        (plain + "ann", "nonsense", 401), (secret + "ann", ben, 403), (secret + "ann", None, 401),
+        (plain + "b%65n", None, 200), (plain + "ann?period=all_time", None, 200), (plain + "ann%00", None, 422),
+    ]:  # fmt: skip
+        tasks.clear()
+        usual = await ask(door, path, who)
+        assert len(tasks) == 1, path
+        assert usual[0][0].startswith(b"HTTP/1.1 %d " % status), (path, usual)
+        assert usual == await ask(door, path, who, USUAL_WAY), path
+
+
+async def test_what_changes_is_shown(keeping_site: Site, door: str, tasks: list[str]) -> None:
+    site = keeping_site
+    path = await begin(site, "changing", {"cat": 5, "dan": 3})
+    tasks.clear()
+    assert b'"rank":2,' in (await ask(door, path + "dan"))[1]
+    await score(site, "changing", dan=9)
+    assert b'"rank":1,' in (await ask(door, path + "dan"))[1]
+    assert tasks == []
+    assert (await site.put("/api/players/dan", {"display_name": "Dan"})).status_code == 200
+    await site.hear()
+    assert b'"display_name":"Dan"' in (await ask(door, path + "dan"))[1]
+    assert await site.put("/api/leaderboards/changing", BOARD | {"event_type": "changing", "visibility": "private"})
+    await site.hear()
+    assert (await ask(door, path + "dan"))[0][0] == b"HTTP/1.1 401 Unauthorized"
+
+
+async def test_a_period_that_begins_has_ranks_of_its_own(
+    keeping_site: Site, door: str, tasks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await begin(keeping_site, "hours", {"eve": 5}, period="hourly")
+    tasks.clear()
+    assert b'"rank":1,' in (await ask(door, path + "eve"))[1]
+    assert tasks == []
+    later = clock.now() + timedelta(hours=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert (await ask(door, path + "eve"))[0][0] == b"HTTP/1.1 404 Not Found"
+
+
+async def test_without_the_index_the_entries_answer(keeping_site: Site, door: str, tasks: list[str]) -> None:
+    path = await begin(keeping_site, "lost", {"fay": 5, "gus": 3})
+    expected = await ask(door, path + "gus")
+    for target in await keeping_site.core.index.held():
+        await keeping_site.core.index.delete(target)
+    tasks.clear()
+    assert await ask(door, path + "gus") == expected
+    assert len(tasks) == 1
