@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 import structlog
@@ -24,6 +25,10 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+# Tests start hundreds of processes: without what the first has compiled, each would compile the whole product again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A shell that starts the tests in the background has them, and all that they start, ignore these.
 signal.signal(signal.SIGINT, signal.default_int_handler)
