@@ -15,7 +15,7 @@ PLANTED = Path(__file__).with_name("planted")
         ("no_dedupe", ("calm",), 4, "doubled", ""),
         ("early_stream_ack", ("kill-worker",), 4, "lost", ""),
         ("stale_rank", ("calm",), 4, "wrong_rank", ""),
-        # It shows when the tournament of the first run is followed to its end; one that is never settled is another bug.
+        # It shows when the first run's tournament is followed to its end; one that is never settled is another bug.
         ("settle_in_pieces", ("calm",), 1, "wrong_prize", "standings []"),
     ],
 )
