@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CODE := src tests bench soak scripts
 UV ?= uv
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 3
 FUZZ_SECONDS ?= 300
 CASES ?= 2000
 PICTURES ?= build/screenshots
@@ -29,8 +29,8 @@ programs: setup ## Fetch what tests run beside the product (into .tools, unless 
 up: setup ## Start everything; flags go into ARGS="--port 9000"
 	@GRANDSTAND_STOP_WITH_PARENT=1 exec $(BIN)/grandstand up $(ARGS)
 
-# Many tests wait for processes more than they compute. Each of the two has engines of its own; a file stays together,
-# for its tests share a tree.
+# Many tests wait for processes more than they compute: three at a time keep two cores busy. Each has engines of its own; a
+# file stays together, for its tests share a tree.
 test: lint types programs ## Run every check and every test; pytest's flags go into ARGS
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import sys
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 import structlog
@@ -25,6 +28,10 @@ structlog.configure(
     ]
 )
 
+# Tests start hundreds of processes: without what the first has compiled, each would compile the whole product again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A shell that starts the tests in the background has them, and all that they start, ignore these.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -34,14 +41,39 @@ for _name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
     del os.environ[_name]
 
 
-SLOW_FOLDERS = ("soak", "faults", "processes", "deploy", "cluster", "hostile", "operations")
-"""What waits for processes most begins first, so that the two test processes end together."""
+WAITING_FOLDERS = (
+    "soak", "faults", "processes", "cluster", "lab", "deploy", "hostile", "databases", "edge", "console", "importing",
+    "traces", "bench",
+)  # fmt: skip
+"""What mostly waits: for trees to start, leases to expire, tournaments to end. The longest first."""
+
+SHORT_FOLDERS = ("unit", "documents")
+"""What has no test of more than a second or two."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slow folders first; inside a folder the order stays."""
-    places = {name: place for place, name in enumerate(SLOW_FOLDERS)}
-    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+    """Let the test processes wait and compute at the same time, and end together; inside a file the order stays.
+
+    Files that wait are spread among those that compute. What has to be alone comes last, among short tests: whoever
+    wants the machine for itself waits until what runs beside it has ended.
+    """
+    alone = {item.path for item in items if item.get_closest_marker("alone") is not None}
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for path in dict.fromkeys(item.path for item in items):
+        folder = path.parent.name
+        if path in alone:
+            groups["alone"].append(path)
+        else:
+            kind = "waiting" if folder in WAITING_FOLDERS else "short" if folder in SHORT_FOLDERS else "computing"
+            groups[kind].append(path)
+    groups["waiting"].sort(key=lambda path: WAITING_FOLDERS.index(path.parent.name))
+    # Those that are alone in the first half of the end, so that short tests are left to end together with.
+    places = {
+        path: (name in ("alone", "short"), number / len(paths) / (2 if name == "alone" else 1))
+        for name, paths in groups.items()
+        for number, path in enumerate(paths)
+    }
+    items.sort(key=lambda item: places[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from grandstand.api.app import build_app
 from grandstand.settings import SettingsError, load_settings
 from tests.api.conftest import Site, problem, serve
 from tests.api.test_over_the_wire import raw
+from tests.support.connections import close
 from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
@@ -189,7 +190,7 @@ async def test_connections_over_the_limit_are_told_so(site: Site) -> None:
         assert json.loads(body)["code"] == "unavailable"
         assert b"retry-after" in head
         for _, writer in held:
-            writer.close()
+            await close(writer)
 
         async def is_let_in() -> bool:
             async with httpx.AsyncClient(base_url=url) as client:

@@ -16,13 +16,14 @@ from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.limits_in_force import RateLimits
 from grandstand.storage.rate_limits import RateLimitStore
 from tests.api.conftest import Site, serve
+from tests.support.connections import close
 
 pytestmark = pytest.mark.anyio
 QUOTA, BLOCK_SECONDS = 400, 2
 PROXY, STRANGER = "127.0.0.1", "127.0.0.2"
 KEPT_PAGE, LISTED = "/api/leaderboards/global", "/api/leaderboards"
-SLACK_SECONDS = 0.5
-"""What an answer may take on a busy machine."""
+OVERDUE_SECONDS = 5.0
+"""What is still blocked so long after its block should have ended stays so."""
 
 
 @dataclass
@@ -87,7 +88,7 @@ async def clients(keeping_site: Site, valkey_prefix: str, request: pytest.Fixtur
         ]
         yield Clients(*opened)
         for client in opened:
-            client.writer.close()
+            await close(client.writer)
     await limiter.close()
 
 
@@ -140,24 +141,30 @@ async def test_a_block_ends_when_retry_after_says(clients: Clients, request: pyt
     proxy, who = clients.proxy, b"198.51.100.7"
     for left in range(quota - 1, -1, -1):
         assert (await proxy.ask(who)).left == left
-    began_at = time.monotonic()
+    asked_at = began_at = time.monotonic()
     answer = await proxy.ask(who)
-    blocked_at = time.monotonic()
+    blocked_at = answered_at = time.monotonic()
     said: list[int] = []
+    longest_seconds = 0.0
     while answer.status == 429:
-        # The block began between `began_at` and `blocked_at`, and is told in seconds, rounded up.
-        retry_after, now = int(answer.header("retry-after")), time.monotonic()
+        # The block began between `began_at` and `blocked_at`, and is told in seconds, rounded up; this answer was made
+        # between `asked_at` and `answered_at`, however long the machine took over it.
+        retry_after = int(answer.header("retry-after"))
         assert f'"retry_after":{retry_after}' in answer.body
         assert answer.header("ratelimit") == f'"default";r=0;t={retry_after}'
-        assert math.ceil(began_at + BLOCK_SECONDS - now) <= retry_after <= BLOCK_SECONDS
-        assert retry_after <= max(1, math.ceil(blocked_at + BLOCK_SECONDS - now + SLACK_SECONDS))
+        assert math.ceil(began_at + BLOCK_SECONDS - answered_at) <= retry_after <= BLOCK_SECONDS
+        assert retry_after <= max(1, math.ceil(blocked_at + BLOCK_SECONDS - asked_at))
         said.append(retry_after)
-        assert now < blocked_at + BLOCK_SECONDS + 10 * SLACK_SECONDS, "it never ended"
+        assert asked_at < blocked_at + BLOCK_SECONDS + OVERDUE_SECONDS, "it never ended"
         assert (await proxy.ask(b"198.51.100.8")).status == 200 or quota == 3
         await asyncio.sleep(0.02)
+        before, asked_at = asked_at, time.monotonic()
         answer = await proxy.ask(who)
-    assert time.monotonic() >= began_at + BLOCK_SECONDS - 0.01, "not before its end"
+        answered_at = time.monotonic()
+        longest_seconds = max(longest_seconds, answered_at - before)
+    assert answered_at >= began_at + BLOCK_SECONDS - 0.01, "not before its end"
     assert said == sorted(said, reverse=True)
-    assert set(said) == {2, 1}
+    assert said[0] == BLOCK_SECONDS
+    assert set(said) == {2, 1} or longest_seconds >= 1, "a second without a look may hide its number"
     assert (answer.status, answer.left) == (200, quota - 1), "what was refused took nothing of the new window"
     assert (await proxy.ask(who)).left == quota - 2

@@ -21,6 +21,7 @@ from grandstand.operations.limits_in_force import RateLimits
 from grandstand.storage.rate_limits import RateLimitStore
 from tests.api.conftest import KEYS, Site, serve
 from tests.api.test_over_the_wire import raw
+from tests.support.connections import close
 from tests.support.holding import hold
 from tests.support.waiting import eventually_async
 
@@ -122,7 +123,8 @@ async def test_both_ways_give_the_same_answer(
         assert door.app.asked == 3
     assert at_once[0][0].startswith(b"HTTP/1.1 %d " % status)
     assert at_once == usual
-    assert await site.count_streamed() == 2 * msgspec.json.decode(at_once[1]).get("accepted", 0)
+    wanted = 2 * msgspec.json.decode(at_once[1]).get("accepted", 0)
+    assert await site.count_streamed() == wanted, await site.core.stream.inspect()
 
 
 async def test_what_is_refused_is_not_held_until_a_look_for_cycles(site: Site) -> None:
@@ -173,7 +175,7 @@ async def test_a_body_that_comes_in_pieces_is_taken_the_usual_way(site: Site) ->
         writer.write(whole)
         await reader.readuntil(b"[]}")
         assert door.app.asked == 3, "the one that came as a whole did not"
-        writer.close()
+        await close(writer)
     assert await site.count_streamed() == 8
 
 
@@ -196,7 +198,8 @@ async def test_202_waits_for_the_disk_and_a_client_that_left_harms_nobody(site: 
         assert not reader._buffer  # type: ignore[attr-defined]
         slow_disk.set()
         answers = await reader.read()
-        writer.close()
+        await close(writer)
+        await close(left)
     assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"202", b"200"]
     assert await site.count_streamed() == 2
 
@@ -207,7 +210,7 @@ async def free_once_closed(door: Door, slow_disk: asyncio.Event) -> None:
             _, writer = await door.connect()
         except OSError:
             return True
-        writer.close()
+        await close(writer)
         return False
 
     await eventually_async(is_closed, what="nobody is let in any more")
@@ -222,6 +225,6 @@ async def test_a_stop_waits_for_the_answer(site: Site, slow_disk: asyncio.Event)
         freeing = asyncio.create_task(free_once_closed(door, slow_disk))
     await freeing
     answer = await reader.read()
-    writer.close()
+    await close(writer)
     assert answer.startswith(b"HTTP/1.1 202 ")
     assert b"\r\nconnection: close\r\n" in answer

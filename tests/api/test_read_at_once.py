@@ -20,6 +20,7 @@ from grandstand.storage.rate_limits import RateLimitStore
 from tests.api.conftest import KEYS, Site, serve
 from tests.api.test_over_the_wire import raw
 from tests.api.test_post_at_once import LAST, LEFT, USUAL_WAY, first
+from tests.support.connections import close
 from tests.support.holding import hold
 from tests.support.waiting import eventually_async
 
@@ -170,7 +171,8 @@ async def test_answers_keep_their_order_and_a_client_that_left_harms_nobody(
         left.transport.abort()
         slow_index.set()
         answers = await reader.read()
-        writer.close()
+        await close(writer)
+        await close(left)
     assert re.findall(rb'"rank":(\d)', answers) == [b"1", b"2"]
     assert answers.endswith(b'{"status":"ok"}')
 
@@ -275,6 +277,6 @@ async def test_a_stop_waits_for_the_answer(site: Site, slow_index: asyncio.Event
         freeing = asyncio.create_task(free_once_closed())
     await freeing
     answer = await reader.read()
-    writer.close()
+    await close(writer)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"\r\nconnection: close\r\n" in answer

@@ -1,5 +1,6 @@
 """What deploy/ ships is what Kubernetes and the commands take, and keeps to the rules that it is there for."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ OF_OTHERS = ("Kustomization", "HTTPRoute")
 """Kinds that are not Kubernetes' own: no schema is there."""
 
 
+@cache
 def objects() -> list[Any]:
     return [
         pytest.param(document, id=f"{path.stem}-{document['kind']}")

@@ -12,7 +12,9 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from typer.testing import CliRunner, Result
 
+from grandstand.cli.main import app
 from tests.support.server import Server
 from tests.support.waiting import eventually
 
@@ -35,6 +37,18 @@ def grandstand(running_server: Server, tmp_path: Path) -> Run:
             cwd=tmp_path,
             env={**os.environ, **server, **environment},
         )
+
+    return run
+
+
+@pytest.fixture
+def in_process(running_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The same in this process, for what is refused: that commands start and print is shown by the others."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, **environment: str) -> Result:
+        server = {"GRANDSTAND_URL": running_server.url, "GRANDSTAND_SERVER_KEY": running_server.keys.server}
+        return CliRunner().invoke(app, arguments, env={**server, **environment})
 
     return run
 
@@ -157,17 +171,19 @@ def test_apply_shows_what_differs_and_prunes_when_told(grandstand: Run, api: htt
     ],
 )  # fmt: skip
 def test_a_wrong_file_changes_nothing(
-    grandstand: Run, api: httpx.Client, tmp_path: Path, content: str, words: str
+    in_process: Callable[..., Result], api: httpx.Client, tmp_path: Path, content: str, words: str
 ) -> None:
     (tmp_path / "wrong.yaml").write_text(content)
-    result = grandstand("boards", "apply", "wrong.yaml")
-    assert (result.returncode, result.stdout) == (2, ""), result.stderr
+    result = in_process("boards", "apply", "wrong.yaml")
+    assert (result.exit_code, result.stdout) == (2, ""), result.stderr
     assert words in result.stderr
     assert result.stderr.startswith("grandstand: wrong.yaml")
     assert keys(api) == {"global"}
 
 
-def test_what_stops_the_command_is_one_sentence(grandstand: Run, tmp_path: Path) -> None:
+def test_what_stops_the_command_is_one_sentence(
+    in_process: Callable[..., Result], grandstand: Run, tmp_path: Path
+) -> None:
     write(tmp_path, "boards.yaml", {"a": RUNS})
     cases = [
         (("boards", "apply", "missing.yaml"), {}, 2, "missing.yaml cannot be read: no such file"),
@@ -177,14 +193,21 @@ def test_what_stops_the_command_is_one_sentence(grandstand: Run, tmp_path: Path)
         (("boards", "apply", "boards.yaml"), {"GRANDSTAND_SERVER_KEY": "gs_server_wrong"}, 4, "refuses the key"),
         (("boards", "apply", "boards.yaml"), {"GRANDSTAND_URL": "http://127.0.0.1:1"}, 4, "cannot be reached"),
         (("boards", "export", "-"), {"GRANDSTAND_URL": "ftp://x"}, 2, "must begin with http"),
-        (("replay", "global"), {}, 2, "GRANDSTAND_DATABASE_URL is missing"),
-        (("replay", "global", "--data-dir", str(tmp_path)), {}, 2, "No `grandstand up` runs in"),
     ]
     for arguments, environment, code, words in cases:
-        result = grandstand(*arguments, **environment)
-        assert (result.returncode, result.stdout) == (code, ""), (arguments, result.stderr)
+        result = in_process(*arguments, **environment)
+        assert (result.exit_code, result.stdout) == (code, ""), (arguments, result.stderr)
         assert words in result.stderr
         assert "Traceback" not in result.stderr
+        assert isinstance(result.exception, SystemExit), result.exception
+    for arguments, words in (
+        (("replay", "global"), "GRANDSTAND_DATABASE_URL is missing"),
+        (("replay", "global", "--data-dir", str(tmp_path)), "No `grandstand up` runs in"),
+    ):
+        ended = grandstand(*arguments)
+        assert (ended.returncode, ended.stdout) == (2, ""), (arguments, ended.stderr)
+        assert words in ended.stderr
+        assert "Traceback" not in ended.stderr
 
 
 def send(api: httpx.Client, key: str, scores: dict[str, list[int]]) -> None:

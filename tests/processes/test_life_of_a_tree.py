@@ -6,13 +6,14 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 
 from grandstand.embedded.processes import processes_naming
 from grandstand.supervisor.state import read_state
-from tests.support.server import Keys, Server
+from tests.support.server import START_TIMEOUT_SECONDS, Keys, Server
 from tests.support.waiting import eventually
 
 Up = Callable[..., Server]
@@ -27,6 +28,11 @@ def send_score(server: Server, user_id: str, score: int) -> None:
 def ranked(server: Server) -> dict[str, int]:
     entries = httpx.get(f"{server.url}/api/leaderboards/global").json()["entries"]
     return {entry["user_id"]: entry["score"] for entry in entries}
+
+
+def started(condition: Callable[[], Any], what: str) -> None:
+    """Wait for something to start as long as `up` does, wherever in a start it comes."""
+    eventually(condition, START_TIMEOUT_SECONDS, what)
 
 
 def test_ctrl_c_ends_every_process_and_the_next_start_has_the_data(up: Up) -> None:
@@ -101,12 +107,12 @@ def test_what_dies_is_started_again(up: Up) -> None:
     for words in ("--role ingest", "--role worker", "--role scheduler"):
         victim = server.named(words)[0]
         victim.kill()
-        eventually(lambda words=words, victim=victim: _replaced(server, words, victim), what=f"{words} is back")
+        started(lambda words=words, victim=victim: _replaced(server, words, victim), f"{words} is back")
     assert server.log.count("child_ended") == 3
     for words in ("postgres -D", "valkey-server"):
         victim = next(process for process in server.named(words) if process.name() != "sh")
         victim.kill()
-        eventually(lambda words=words, victim=victim: _replaced(server, words, victim), what=f"{words} is back")
+        started(lambda words=words, victim=victim: _replaced(server, words, victim), f"{words} is back")
         eventually(lambda: ranked(server) == {"ada": 100}, timeout_seconds=30)
     assert server.log.count("engine_ended") == 2
     send_score(server, "ada", 200)
@@ -123,17 +129,17 @@ def test_a_first_start_that_is_broken_off_leaves_nothing_in_the_way(up: Up, data
         return bool(processes_naming(data_dir / "postgres", ("postgres", "initdb")))
 
     server = up(wait=False)
-    eventually(half_made, what="initdb is at work")
+    started(half_made, "initdb is at work")
     assert server.stop() == 0
     eventually(lambda: not server.survivors() and not is_left())
 
     server = up(wait=False)
-    eventually(half_made, what="initdb is at work")
+    started(half_made, "initdb is at work")
     server.kill_all()
     assert not (data_dir / "postgres").exists()
 
     server = up(wait=False)
-    eventually((data_dir / "postgres" / "postmaster.pid").exists, what="PostgreSQL starts")
+    started((data_dir / "postgres" / "postmaster.pid").exists, "PostgreSQL starts")
     assert server.stop() == 0
     eventually(lambda: not server.survivors() and not is_left())
 

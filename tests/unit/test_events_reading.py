@@ -161,10 +161,11 @@ def test_cutting_an_object_gives_its_members() -> None:
     ids=["quotes", "open brackets", "many brackets", "backslashes", "objects", "surrogates"],
 )  # fmt: skip
 def test_a_mebibyte_of_malice_costs_little_time(text: bytes) -> None:
-    began_at = time.perf_counter()
+    # The processor's time: what else the machine does is no cost of the text.
+    began_at = time.process_time()
     with contextlib.suppress(GrandstandError):
         assert not read_batch(text, LIMITS, NOW).high
-    assert time.perf_counter() - began_at < 2.0
+    assert time.process_time() - began_at < 2.0
 
 
 def test_made_ids_are_time_ordered_uuids_of_version_7() -> None:

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from grandstand.storage import queries
 
 PACKAGE = Path(queries.__file__).parents[1]
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
 STATEMENT = re.compile(
     r"^\s*(?:SELECT\s+\S|INSERT\s+INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s|TRUNCATE\s|MERGE\s+INTO\s"
     r"|(?:CREATE|ALTER|DROP)\s+(?:TABLE|INDEX|SCHEMA|DATABASE|VIEW|FUNCTION|ROLE|USER|SEQUENCE)\s|WITH\s+\w+\s+AS\s*\()"
@@ -38,6 +38,12 @@ FILLED = {
 """How many statements from files are changed before they run, by source."""
 
 
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """The sources as the parser reads them: once, and not while tests are gathered, which each process does."""
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
@@ -53,13 +59,13 @@ def texts(tree: ast.AST) -> Iterator[str]:
 
 
 def test_no_statement_stands_in_a_source() -> None:
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         found = {text for text in texts(tree) if STATEMENT.match(text)}
         assert found <= BEFORE_THERE_IS_A_SCHEMA.get(name_of(path), set()), path
 
 
 def test_no_statement_is_put_together() -> None:
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in RUNS:
                 first = node.args[0] if node.args else None
@@ -68,7 +74,7 @@ def test_no_statement_is_put_together() -> None:
 
 def test_no_file_is_filled_in() -> None:
     """`queries.load(…)` is the whole statement: nothing is formatted into it, replaced or added."""
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         filled = 0
         for node in ast.walk(tree):
             changed: ast.expr | None = None
