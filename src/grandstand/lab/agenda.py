@@ -1,4 +1,4 @@
-"""What is due later, by the millisecond: thousands wait at a time, and nobody needs them in order before they are due."""
+"""What is due later, by the millisecond: thousands wait, and nobody needs them in order before they are due."""
 
 import time
 from collections import defaultdict, deque
@@ -33,10 +33,12 @@ class Agenda(Generic[T]):
     def take(self, now: float, count_max: int) -> list[tuple[float, T]]:
         """Return and forget what is due, each with its moment, in their order; the rest of more comes the next time."""
         end = int(now * _SLOTS_A_SECOND)
-        if self._slots:
-            for slot in range(self._next, end):
+        if end > self._next:
+            for slot in range(self._next, end) if self._slots else ():
                 if found := self._slots.pop(slot, None):
                     found.sort(key=_due_at)
                     self._ready += found
-        self._next = max(self._next, end)
+            self._next = end
+        if not self._ready:
+            return []
         return [self._ready.popleft() for _ in range(min(count_max, len(self._ready)))]

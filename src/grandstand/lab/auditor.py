@@ -1,8 +1,8 @@
 """Judges every reply as it comes, with books of its own. What they say in the end is an `Account`; `audit.py` reads on.
 
-The books hold no id: for each of 65,536 groups of requests a count of their events and a sum of the ids (of their random
-bits). When both agree with what the server lists, it holds exactly the acknowledged events, each once; where they
-differ, the counts tell how many are lost or doubled. Events whose acknowledgement never came may be there or not.
+The books hold no id: for each of 65,536 groups of requests a count of their events and a sum of the ids (of their
+random bits). When both agree with what the server lists, it holds exactly the acknowledged events, each once; where
+they differ, the counts tell how many are lost or doubled. Events whose acknowledgement never came may be there or not.
 """
 
 import time

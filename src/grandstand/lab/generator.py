@@ -36,7 +36,7 @@ ANSWER_MAX_SECONDS = 30.0
 """How long after the end of the load answers are waited for."""
 
 TICK_SECONDS = 0.002
-"""What is due may be sent so much later, which counts into every latency; waking up costs a tenth of a request."""
+"""What is due may be sent, and an answer be looked at, so much later. Both count into every latency."""
 
 _AT_ONCE = 32
 """Requests of a kind that are made before answers are looked at: who catches up must not let them wait."""
@@ -125,10 +125,10 @@ class Generator:
             ended_at = time.monotonic()
             unsent = sender.give_up_waiting() if sender.waited_seconds > order.give_up_seconds else 0
             while self._followed_count and time.monotonic() < ended_at + VISIBLE_MAX_SECONDS:
-                self._take_turn(TICK_SECONDS)
+                self._take_turn()
             deadline = time.monotonic() + ANSWER_MAX_SECONDS
             while sender.under_way and time.monotonic() < deadline:
-                self._take_turn(TICK_SECONDS)
+                self._take_turn()
             unanswered = sender.end()
         self._tell()
         cpu_seconds = time.process_time() - cpu_before
@@ -159,11 +159,13 @@ class Generator:
                 sender.send(read, read.request, due_at, self._read_answered)
             if sender.waited_seconds > self.order.give_up_seconds:
                 return
-            self._take_turn(TICK_SECONDS if left and len(reads) < _AT_ONCE else 0)
+            self._take_turn(may_wait=bool(left) and len(reads) < _AT_ONCE)
 
-    def _take_turn(self, seconds: float) -> None:
-        """Take the answers that are there, or wait so long for some; do what is to be done between."""
-        self._sender.turn(seconds)
+    def _take_turn(self, *, may_wait: bool = True) -> None:
+        """Wait for the end of this tick; take the answers that are there, and do what follows from them."""
+        if may_wait:
+            time.sleep(TICK_SECONDS - time.monotonic() % TICK_SECONDS)
+        self._sender.take_answers()
         now = time.monotonic()
         for _, followed in self._looks_due.take(now, _AT_ONCE):
             read = self._traffic.read("rank", followed.user_id)

@@ -1,7 +1,7 @@
 """Sends requests when they are due, over connections that are kept open, and measures from when they were due.
 
-It is a loop of its own and none of asyncio's: whoever has it sends what is due, then lets it wait for answers (`turn`).
-A protocol with its transport, a handle and a timer for each request cost as much as what they were for.
+It is no part of an event loop: whoever has it sends what is due and takes the answers, in turns of a millisecond or
+two. To wake up for each answer, with a protocol and its transport, costs as much as to make and judge a request.
 """
 
 import errno
@@ -76,9 +76,9 @@ class Sender:
         if len(self._connections) < self._connections_max:
             self._connect()
 
-    def turn(self, seconds: float) -> None:
-        """Take all answers that are there; without any, wait so long for the first (it may be a millisecond more)."""
-        ready = self._poll.poll(seconds)
+    def take_answers(self) -> None:
+        """Take all answers that are there, and wait for none."""
+        ready = self._poll.poll(0)
         # What is found ready had come by now, however long it takes until its turn.
         at = time.monotonic()
         for descriptor, events in ready:

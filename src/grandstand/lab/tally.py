@@ -1,4 +1,4 @@
-"""Latencies as HDR histograms: microseconds up to two minutes, exact to three digits."""
+"""Latencies as HDR histograms: in steps of ten microseconds up to two minutes, exact to three digits."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from hdrh.histogram import HdrHistogram
 
 _MICROSECONDS_MAX = 120_000_000
+_STEP_MICROSECONDS = 10
+"""Measured latencies are rounded up to so much: what reports show, and few enough values to be entered together."""
+
+_STEPS_A_SECOND = 1_000_000 / _STEP_MICROSECONDS
 
 
 def histogram() -> HdrHistogram:
@@ -29,8 +33,8 @@ class Latencies:
         taken = {}
         for name, many in noted.items():
             found = histogram()
-            for microseconds, count in Counter([int(seconds * 1e6) for seconds in many]).items():
-                found.record_value(min(_MICROSECONDS_MAX, max(1, microseconds)), count)
+            for steps, count in Counter([int(seconds * _STEPS_A_SECOND) for seconds in many]).items():
+                found.record_value(min(_MICROSECONDS_MAX, (steps + 1) * _STEP_MICROSECONDS), count)
             taken[name] = found.encode()
         return taken
 

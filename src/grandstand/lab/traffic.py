@@ -31,7 +31,7 @@ PLACE_BITS = 16
 """Bits of these, the last ones, that follow from an event's place in its request; the others are the request's own."""
 
 PLACE_CODES = tuple(random.Random(2).sample(range(1 << PLACE_BITS), BATCH_EVENTS_MAX))  # noqa: S311 - always the same
-"""The last bits of ids by place. No two pairs have the same sum, so two wrong events do not look like two right ones."""
+"""The last bits of ids by place. No two pairs have the same sum: two wrong events do not look like two right ones."""
 
 OF_PLAYER = frozenset({"rank", "nearby"})
 """Reads whose answers are judged by what was served of the player before."""
