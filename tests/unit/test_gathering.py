@@ -1,4 +1,4 @@
-"""How long events gather in a worker: not at all to speak of while few come, and for a tenth of a second at most."""
+"""How long events gather in a worker: not at all to speak of while few come, and for a fifth of a second at most."""
 
 import pytest
 

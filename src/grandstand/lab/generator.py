@@ -25,12 +25,15 @@ from grandstand.lab.sender import Sender
 from grandstand.lab.tally import Latencies
 from grandstand.lab.traffic import OF_PLAYER, Batch, Names, Read, Traffic
 
-FOLLOWED_A_SECOND = 20
-"""Games of all processes that are a player's best and are followed until their rank is served."""
+FOLLOWED_A_SECOND = 10
+"""Games of all processes that are a player's best and are followed until their rank is served. Each takes several looks,
+which no player would: twenty, looked at more closely, were a twentieth of all requests at 500,000 daily players."""
 
-POLL_LEAST_SECONDS = 0.005
+POLL_LEAST_SECONDS = 0.01
 POLL_MOST_SECONDS = 0.25
-POLL_GROWTH = 1.2
+POLL_GROWTH = 1.3
+"""What is seen at a look may have been there since the last: up to 30 % later than it was, never sooner."""
+
 VISIBLE_MAX_SECONDS = 30.0
 ANSWER_MAX_SECONDS = 30.0
 """How long after the end of the load answers are waited for."""

@@ -6,9 +6,9 @@ _CUT = 8
 _GROWTH = 1.25
 
 GATHERING_SECONDS_MIN = 0.02
-GATHERING_SECONDS_MAX = 0.1
+GATHERING_SECONDS_MAX = 0.2
 """Least and longest time from one small batch to the next: what an event waits at most before anything is done for it.
-A rank is to be seen within a second (p99), of which this is a tenth."""
+A rank is to be seen within a second (p99), of which this is a fifth."""
 
 _LOADED_EVENTS_PER_SECOND = 1_000.0
 """Where so many come, they gather for the longest time; where fewer come, for less in proportion."""
