@@ -26,8 +26,8 @@ from grandstand.lab.tally import Latencies
 from grandstand.lab.traffic import OF_PLAYER, Batch, Names, Read, Traffic
 
 FOLLOWED_A_SECOND = 10
-"""Games of all processes that are a player's best and are followed until their rank is served. Each takes several looks,
-which no player would: twenty, looked at more closely, were a twentieth of all requests at 500,000 daily players."""
+"""Games of all processes that are a player's best and are followed until their rank is served. Each takes several
+looks, which no player would: twenty, looked at more closely, were a twentieth of all requests at 500,000 players."""
 
 POLL_LEAST_SECONDS = 0.01
 POLL_MOST_SECONDS = 0.25
