@@ -193,7 +193,7 @@ async def test_a_crash_in_the_middle_of_a_replay_loses_and_doubles_nothing(
         raise ValkeyConnectionError("gone")
 
     with monkeypatch.context() as before:
-        before.setattr(site.core.valkey, "evalsha", away)
+        before.setattr(site.core.valkey.connection_pool.line, "run", away)
         problem(await site.post(path, b"", "admin"), 503, "unavailable")
     (still,) = await listed(site)
     assert still["status"] == "dead"

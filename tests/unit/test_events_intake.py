@@ -9,7 +9,7 @@ import pytest
 
 from grandstand.domain.errors import StreamFullError, UnavailableError
 from grandstand.domain.events import Event
-from grandstand.operations import accept_events
+from grandstand.operations import accept_events, write_pace
 from grandstand.operations.accept_events import EventIntake
 from grandstand.settings import Settings
 
@@ -187,6 +187,50 @@ async def test_too_much_waiting_is_refused_at_once(
     stream.may_end.release()
     stream.may_end.release()
     await asyncio.gather(first, second)
+
+
+@pytest.fixture
+async def loaded(intake: EventIntake, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> EventIntake:
+    """An intake to which much came at one time, and that lets others gather for a minute now."""
+    monkeypatch.setattr(write_pace, "PAUSE_SECONDS_MAX", 60.0)
+    first = await hand_in(intake, "a")
+    await stream.began.acquire()
+    others = [await hand_in(intake, "b") for _ in range(10)]
+    for _ in range(2):
+        stream.may_end.release()
+    await asyncio.gather(first, *others)
+    await stream.began.acquire()
+    stream.writes.clear()
+    return intake
+
+
+async def test_where_much_comes_small_writes_wait_for_more(loaded: EventIntake, stream: Stream) -> None:
+    waiting = [await hand_in(loaded, "c") for _ in range(accept_events.SHARING_REQUESTS - 1)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert stream.writes == []
+    waiting.append(await hand_in(loaded, "d"))
+    stream.may_end.release()
+    await asyncio.gather(*waiting)
+    assert stream.writes == [["c"] * 15 + ["d"]]
+
+
+async def test_what_gathers_is_written_when_the_time_is_over(
+    loaded: EventIntake, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded._pace, "next_at", asyncio.get_running_loop().time() + 0.05)
+    waiting = [await hand_in(loaded, user) for user in "cd"]
+    stream.may_end.release()
+    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    assert stream.writes == [["c", "d"]]
+
+
+async def test_close_waits_for_nobody_else_to_come(loaded: EventIntake, stream: Stream) -> None:
+    task = await hand_in(loaded, "c")
+    stream.may_end.release()
+    await asyncio.wait_for(loaded.close(), 5)
+    await task
+    assert stream.writes == [["c"]]
 
 
 async def test_close_waits_for_what_is_handed_in(intake: EventIntake, stream: Stream) -> None:

@@ -28,11 +28,26 @@ def principal_of(scope: HTTPScope, services: Services) -> Principal:
 def sender_of(scope: HTTPScope, services: Services) -> Sender:
     """Return who sent the request, or why its credential is not good: whoever guesses counts into limits, too."""
     try:
-        return services.authenticator.principal(authorization_of(scope))
+        authorization = authorization_of(scope)
     except UnauthorizedError as error:
-        # A new one: the tracebacks of this one and of what led to it name the frames of who would keep it, a cycle
-        # that holds a whole body until somebody looks for cycles.
-        return UnauthorizedError(error.detail, **error.extra)
+        return _anew(error)
+    return sender_with(authorization, services)
+
+
+def sender_with(authorization: str | None, services: Services) -> Sender:
+    """Return who sends requests with this `Authorization` header, as `sender_of` does."""
+    try:
+        return services.authenticator.principal(authorization)
+    except UnauthorizedError as error:
+        return _anew(error)
+
+
+def _anew(error: UnauthorizedError) -> UnauthorizedError:
+    """Return the same refusal without its traceback, nor that of what led to it.
+
+    They name the frames of who would keep it, a cycle that holds a whole body until somebody looks for cycles.
+    """
+    return UnauthorizedError(error.detail, **error.extra)
 
 
 def authorization_of(scope: HTTPScope) -> str | None:

@@ -1,12 +1,13 @@
 """Reads request bodies: whole within a limit, or as a stream of decoded pieces; never more than is needed in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 
 from litestar.types import HTTPScope, Receive
 
 from grandstand.api.decoding import DECODERS, Decoder
 from grandstand.api.problems import RequestTimeoutError
+from grandstand.api.request_heads import RawHeaders
 from grandstand.domain.errors import TooLargeError, UnsupportedMediaTypeError
 
 JSON_TYPES = frozenset({b"", b"application/json"})
@@ -23,7 +24,9 @@ BODY_TIMEOUT_SECONDS = 60.0
 PIECE_TIMEOUT_SECONDS = 60.0
 """Longest silence of a client that streams a body."""
 
-_USUAL = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
+USUAL_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
+"""Content types that are JSON without a closer look, as most clients write it."""
+
 _CHARSETS = frozenset({b"utf-8", b"utf8", b"us-ascii", b"ascii"})
 
 
@@ -41,7 +44,7 @@ async def read_body(scope: HTTPScope, receive: Receive, bytes_max: int) -> bytes
         RequestTimeoutError: it did not arrive in time.
         ClientGoneError: the client is gone.
     """
-    decoder = _check_headers(scope, JSON_TYPES, bytes_max)
+    decoder = _check_headers(scope["headers"], JSON_TYPES, bytes_max)
     message = await receive()
     if decoder is None and message["type"] == "http.request" and not message.get("more_body"):
         body = message["body"]
@@ -74,13 +77,13 @@ async def read_body(scope: HTTPScope, receive: Receive, bytes_max: int) -> bytes
     return b"".join(pieces)
 
 
-def check_whole_body(scope: HTTPScope, body: bytes, bytes_max: int) -> None:
+def check_whole_body(headers: RawHeaders, body: bytes, bytes_max: int) -> None:
     """Check a JSON request's body that has arrived as a whole, and is not encoded.
 
     Raises:
         UnsupportedMediaTypeError, TooLargeError: as for `read_body`.
     """
-    _check_headers(scope, JSON_TYPES, bytes_max)
+    _check_headers(headers, JSON_TYPES, bytes_max)
     if len(body) > bytes_max:
         raise _too_large(bytes_max)
 
@@ -91,7 +94,7 @@ async def stream_body(scope: HTTPScope, receive: Receive) -> AsyncIterator[bytes
     Raises:
         UnsupportedMediaTypeError, MalformedError, RequestTimeoutError, ClientGoneError: as for `read_body`.
     """
-    decoder = _check_headers(scope, LINE_TYPES, None) or DECODERS[b""]()
+    decoder = _check_headers(scope["headers"], LINE_TYPES, None) or DECODERS[b""]()
     while True:
         try:
             async with asyncio.timeout(PIECE_TIMEOUT_SECONDS):
@@ -107,12 +110,14 @@ async def stream_body(scope: HTTPScope, receive: Receive) -> AsyncIterator[bytes
             return
 
 
-def _check_headers(scope: HTTPScope, types: Collection[bytes], bytes_max: int | None) -> Decoder | None:
+def _check_headers(
+    headers: Iterable[tuple[bytes, bytes]], types: Collection[bytes], bytes_max: int | None
+) -> Decoder | None:
     """Check what the headers say of the body; return its decoder, or None for a body that is not encoded."""
     encoding = b""
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == b"content-type":
-            if value not in _USUAL:
+            if value not in USUAL_TYPES:
                 _check_type(value, types)
         elif name == b"content-length":
             if bytes_max is not None and value.isdigit() and int(value[:20]) > bytes_max:

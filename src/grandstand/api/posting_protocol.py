@@ -4,13 +4,14 @@ Until the body has ended nothing of such a post is anywhere but here. If the pie
 begins in the usual way, with its clocks and its limits, as if it had never been held. A read has no body to wait for.
 """
 
+import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from grandstand.api.at_once import SingleHeaders, Whole
 from grandstand.api.http_protocol import HEAD_BYTES_MAX, LimitedHttpProtocol
-from grandstand.api.post_at_once import EVENTS_TARGET, PostAtOnce
+from grandstand.api.post_at_once import EVENTS_TARGET, PostAtOnce, PostHead
 from grandstand.api.read_at_once import ReadAtOnce
 
 _LENGTH_DIGITS_MAX = 5
@@ -18,6 +19,20 @@ _TELLING = frozenset((b"content-encoding", b"expect", b"te", b"transfer-encoding
 """Headers that announce more than a head and so many bytes."""
 
 _TELLING_OF_READS = _TELLING | {b"content-length"}
+
+
+_LENGTH_LINE = re.compile(rb"\r\ncontent-length: ?([0-9]{1,%d})\r\n" % _LENGTH_DIGITS_MAX, re.IGNORECASE)
+_HEAD_END = b"\r\n\r\n"
+_KNOWN_BYTES_MAX = 4096
+"""Of a head that a connection remembers."""
+
+
+class _KnownHead(NamedTuple):
+    """The head of a post that was taken at once: its bytes before and behind the digits of its `Content-Length`."""
+
+    before: bytes
+    behind: bytes
+    head: PostHead
 
 
 class _Nobody:
@@ -41,7 +56,11 @@ class _UnderWay:
 
 
 class PostingHttpProtocol(LimitedHttpProtocol):
-    """One connection."""
+    """One connection.
+
+    Most of what a client sends over it has the head of what it sent before, but for the length of the body. What the
+    parser, which stands between two requests, said of the same bytes it would say again: they are not parsed.
+    """
 
     def __init__(
         self, *arguments: Any, post_at_once: PostAtOnce | None, read_at_once: ReadAtOnce | None, **options: Any
@@ -49,15 +68,30 @@ class PostingHttpProtocol(LimitedHttpProtocol):
         super().__init__(*arguments, **options)
         self._post_at_once, self._read_at_once = post_at_once, read_at_once
         self._held: list[bytes] | None = None
+        self._taken: PostHead | None = None
+        self._known: _KnownHead | None = None
+        self._strange = 0
+        self._is_between = True
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived; a post that has not arrived as a whole is no longer held."""
+        was_between = self._is_between
+        if was_between and self._known is not None and self._take_known(self._known, data):
+            return
+        self._taken = None
         super().data_received(data)
+        if was_between and self._is_between:
+            self._learn(data)
         held, self._held = self._held, None
         if held is not None and not self.transport.is_closing():
             self._begin_usually()
             for piece in held:
                 super().on_body(piece)
+
+    def on_message_begin(self) -> None:
+        """Note that the parser stands in a request."""
+        self._is_between = False
+        super().on_message_begin()
 
     def on_body(self, body: bytes) -> None:
         """Note a piece of a body."""
@@ -68,12 +102,17 @@ class PostingHttpProtocol(LimitedHttpProtocol):
 
     def on_message_complete(self) -> None:
         """Note the end of a body; take it if it is held."""
+        # What is behind a last request is none, and what is behind an upgrade is read by another parser.
+        self._is_between = self.parser.should_keep_alive() and not self.parser.should_upgrade()
         held, self._held = self._held, None
         if held is None or self._post_at_once is None:
             super().on_message_complete()
             return
         body = held[0] if len(held) == 1 else b"".join(held)
-        if not self._hand_in(self._post_at_once, self.headers, body):
+        head = PostHead(self.headers)
+        if self._hand_in(self._post_at_once, head, body):
+            self._taken = head
+        else:
             self._begin_usually()
             super().on_body(body)
             super().on_message_complete()
@@ -108,15 +147,48 @@ class PostingHttpProtocol(LimitedHttpProtocol):
         self._is_answered = self._hand_in(take, self.url, self.headers)
         return self._is_answered
 
+    def _take_known(self, known: _KnownHead, data: bytes) -> bool:
+        """Take a post that arrived as a whole and has the head that is known; False, and all is as before, if not."""
+        before, behind, head = known
+        if not data.startswith(before):
+            return False
+        start = len(before)
+        end = data.find(b"\r", start, start + _LENGTH_DIGITS_MAX + 1)
+        length = data[start:end]
+        if end < 0 or not length.isdigit() or not data.startswith(behind, end):
+            return False
+        body_at = end + len(behind)
+        body_bytes = len(data) - body_at
+        if int(length) != body_bytes or body_bytes > HEAD_BYTES_MAX or not self._is_idle():
+            return False
+        if self._post_at_once is None or not self._hand_in(self._post_at_once, head, data[body_at:]):
+            return False
+        self._strange = self._idle_bytes = 0
+        self._unwatch()
+        return True
+
+    def _learn(self, data: bytes) -> None:
+        """Remember the head of the one request that a piece of data was, if it is a post that was taken."""
+        head = self._taken
+        if head is None:
+            return
+        self._strange += 1
+        if self._strange & (self._strange - 1):
+            # A proxy sends each time another client's: to remember all of them would be for nothing.
+            return
+        head_end = data.find(_HEAD_END)
+        found = _LENGTH_LINE.search(data, 0, head_end + 2)
+        body_at = head_end + len(_HEAD_END)
+        if found is not None and body_at <= _KNOWN_BYTES_MAX and int(found[1]) == len(data) - body_at:
+            self._known = _KnownHead(data[: found.start(1)], data[found.end(1) : body_at], head)
+
     def _is_free(self) -> bool:
-        """Whether this connection has nothing under way, and goes on with whoever is known to be at its other end."""
-        return not (
-            self.client is None
-            or self._is_busy()
-            or self.flow.write_paused
-            or self.transport.is_closing()
-            or not self.parser.should_keep_alive()
-        )
+        """Whether this connection has nothing under way, and goes on after this request."""
+        return self._is_idle() and self.parser.should_keep_alive()
+
+    def _is_idle(self) -> bool:
+        """Whether this connection has nothing under way, and somebody who is known at its other end."""
+        return not (self.client is None or self._is_busy() or self.flow.write_paused or self.transport.is_closing())
 
     def _hand_in(self, take: Callable[..., bool], *of_request: Any) -> bool:
         """Begin with a request that `take` answers now or later; False, and all is as before, if it does not.

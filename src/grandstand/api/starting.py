@@ -4,7 +4,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from grandstand.api.at_once import Answer, AnswerAtOnce, SingleHeaders, at_once_of
-from grandstand.api.post_at_once import PostAtOnce, post_at_once_of
+from grandstand.api.post_at_once import PostAtOnce, PostHead, post_at_once_of
 from grandstand.api.problems import reply_of
 from grandstand.api.read_at_once import ReadAtOnce, read_at_once_of
 from grandstand.api.replies import json_reply, send_reply
@@ -33,9 +33,9 @@ class StartingApp:
         """Answer as the app does that has begun."""
         return None if self._at_once is None else self._at_once(target, headers, peer)
 
-    def post_at_once(self, headers: RawHeaders, body: bytes, peer: tuple[str, int], respond: Respond) -> bool:
+    def post_at_once(self, head: PostHead, body: bytes, peer: tuple[str, int], respond: Respond) -> bool:
         """Take a post as the app does that has begun."""
-        return self._post_at_once is not None and self._post_at_once(headers, body, peer, respond)
+        return self._post_at_once is not None and self._post_at_once(head, body, peer, respond)
 
     def read_at_once(self, target: bytes, headers: RawHeaders, peer: tuple[str, int], respond: Respond) -> bool:
         """Take a read as the app does that has begun."""

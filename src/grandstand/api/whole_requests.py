@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from grandstand.api.at_once import Whole
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
@@ -23,7 +25,7 @@ Respond = Callable[[Whole], None]
 """Sends the answer, if its client is still there."""
 
 
-class Begun(NamedTuple):
+class Begun(msgspec.Struct):
     """A request that is being answered: what it is counted as, since when, and what sends the answer."""
 
     method: str
@@ -55,13 +57,23 @@ class WholeRequests:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def send(self, begun: Begun, status: int, whole: Whole) -> None:
+        """Send an answer that was made before, once."""
+        begun.respond(whole)
+        self._counts.add(begun.route, status, time.perf_counter() - begun.began_at)
+
     def _send(self, begun: Begun, route: str, reply: Reply, more: Headers) -> None:
-        if reply.headers is NO_STORE and reply.media_type is JSON and reply.body and not more:
-            lines = _USUAL_LINES % len(reply.body)
-        else:
-            lines = _lines((*headers_of(reply), *more))
-        begun.respond(Whole(_status_line(reply.status), lines, reply.body))
+        begun.respond(whole_of(reply, more))
         self._counts.add(route, reply.status, time.perf_counter() - begun.began_at)
+
+
+def whole_of(reply: Reply, more: Headers = ()) -> Whole:
+    """Return an answer, with `more` headers, as it is sent."""
+    if reply.headers is NO_STORE and reply.media_type is JSON and reply.body and not more:
+        lines = _USUAL_LINES % len(reply.body)
+    else:
+        lines = _lines((*headers_of(reply), *more))
+    return Whole(_status_line(reply.status), lines, reply.body)
 
 
 def refusal_of(begun: Begun, error: BaseException) -> Reply:

@@ -7,7 +7,7 @@ on to the stream; only a batch that fails it is taken apart, so that the good ne
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeGuard
+from typing import TypeGuard
 
 import msgspec
 
@@ -71,17 +71,12 @@ class EventLimits:
     score_fields: Mapping[str, ScorePaths] = field(default_factory=dict)
 
 
-class Accepted(NamedTuple):
+class Accepted(msgspec.Struct):
     """The outcome of reading a batch: the valid events by priority, and the rejected ones."""
 
     high: list[Event]
     low: list[Event]
     rejected: list[Rejection]
-
-
-class _Window(NamedTuple):
-    oldest: datetime
-    newest: datetime
 
 
 class _Batch(msgspec.Struct, gc=False):
@@ -140,17 +135,15 @@ def judge(
 
     `nul_possible` is what `payloads.may_hold_nul` says of all of them.
     """
-    window = _Window(
-        OLDEST if limits.past is None else received_at - limits.past,
-        NEWEST if limits.future is None else received_at + limits.future,
-    )
+    oldest = OLDEST if limits.past is None else received_at - limits.past
+    newest = NEWEST if limits.future is None else received_at + limits.future
     valid: list[Event] = []
     rejected: list[Rejection] = []
     if len(parts) >= EVENTS_MIN and signatures is None and not nul_possible and _are_read(parts):
         is_valid = is_usual(
             parts,
-            oldest=window.oldest,
-            newest=window.newest,
+            oldest=oldest,
+            newest=newest,
             payload_max_bytes=limits.payload_max_bytes,
             score_fields=limits.score_fields,
             only_user_id=only_user_id,
@@ -161,7 +154,7 @@ def judge(
             event = part if type(part) is Event else read_event(part)  # type: ignore[arg-type]
             if only_user_id is not None and event.user_id != only_user_id:
                 raise EventError("forbidden_user", "This credential may only send events of its own user.")
-            _check(event, limits, window, nul_possible)
+            _check(event, limits, oldest, newest, nul_possible)
             if signatures is not None:
                 signatures.judge(event)
             elif event.signature is not msgspec.UNSET:
@@ -178,19 +171,25 @@ def _are_read(parts: Sequence[Event | bytes]) -> TypeGuard[Sequence[Event]]:
 
 def _complete(valid: Sequence[Event], rejected: list[Rejection], received_at: datetime) -> Accepted:
     """Give valid events the ids and times that they came without, and part them by priority."""
-    nameless = [event for event in valid if event.id is MISSING_ID]
+    high: list[Event] = []
+    low: list[Event] = []
+    nameless: list[Event] = []
+    for event in valid:
+        if event.id is MISSING_ID:
+            nameless.append(event)
+        if event.occurred_at is MISSING_TIME:
+            event.occurred_at = received_at
+        if event.event_type in HIGH_PRIORITY_TYPES:
+            high.append(event)
+        else:
+            low.append(event)
     if nameless:
         for event, identity in zip(nameless, new_ids(len(nameless), received_at), strict=True):
             event.id = identity
-    for event in valid:
-        if event.occurred_at is MISSING_TIME:
-            event.occurred_at = received_at
-    high = [event for event in valid if event.event_type in HIGH_PRIORITY_TYPES]
-    low = [event for event in valid if event.event_type not in HIGH_PRIORITY_TYPES] if len(high) < len(valid) else []
     return Accepted(high, low, rejected)
 
 
-def _check(event: Event, limits: EventLimits, window: _Window, nul_possible: bool) -> None:
+def _check(event: Event, limits: EventLimits, oldest: datetime, newest: datetime, nul_possible: bool) -> None:
     if not is_event_type(event.event_type):
         raise EventError(
             "invalid_event_type",
@@ -205,9 +204,9 @@ def _check(event: Event, limits: EventLimits, window: _Window, nul_possible: boo
     occurred_at = event.occurred_at
     if occurred_at is MISSING_TIME:
         return
-    if occurred_at > window.newest:
+    if occurred_at > newest:
         raise EventError("occurred_at_in_future", "`occurred_at` lies too far in the future.")
-    if occurred_at < window.oldest:
+    if occurred_at < oldest:
         raise EventError("occurred_at_too_old", "`occurred_at` lies too far in the past.")
 
 

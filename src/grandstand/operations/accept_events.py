@@ -1,17 +1,19 @@
 """Takes events in: judges them, writes the valid ones to the stream, and answers only when they are durable there.
 
 Group commit: while one write to the stream is under way, requests queue up and share the next. A durable write costs
-about the same for one event as for hundreds, so small requests do not pay it each.
+about the same for one event as for hundreds, so small requests do not pay it each; where many come, they gather for a
+moment (`write_pace.py`).
 """
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from grandstand import clock
@@ -24,8 +26,9 @@ from grandstand.domain.errors import (
     UnavailableError,
 )
 from grandstand.domain.event_signatures import SignatureCheck
-from grandstand.domain.events import Accepted, Event, EventLimits, Rejection, judge, read_batch
+from grandstand.domain.events import Accepted, EventLimits, Rejection, judge, read_batch
 from grandstand.domain.payloads import ScorePaths
+from grandstand.operations.write_pace import WritePace
 from grandstand.settings import Settings
 from grandstand.storage.event_streams import EventStreams
 from grandstand.telemetry import metrics, traces
@@ -62,7 +65,7 @@ class Receipt(NamedTuple):
     rejected: list[Rejection]
 
 
-class Judged(NamedTuple):
+class Judged(msgspec.Struct):
     """A request's events, of which some are valid, before they are written."""
 
     outcome: Accepted
@@ -77,13 +80,8 @@ class Judged(NamedTuple):
         return Receipt(self.valid, self.outcome.rejected)
 
 
-@dataclass(slots=True, eq=False)
-class _Request:
-    high: list[Event]
-    low: list[Event]
-    events: int
-    size_bytes: int
-    received_at: datetime
+class _Request(msgspec.Struct, eq=False):
+    judged: Judged
     tell: Tell
     is_gone: Callable[[], bool]
     trace: bytes
@@ -105,6 +103,8 @@ class EventIntake:
         self._writers: set[asyncio.Task[None]] = set()
         # Not the size of that set: a task leaves it a moment after it has looked at the queue for the last time.
         self._writing = 0
+        self._pace = WritePace()
+        self._timer: asyncio.TimerHandle | None = None
         self._writes_max = _WRITES_AT_ONCE * settings.event_streams
         self._is_away = False
         self._was_waiting = False
@@ -171,7 +171,7 @@ class EventIntake:
             UnavailableError: too much waits, or the stream is known to be out of reach; `tell` is told what else
                 `accept` raises.
         """
-        outcome, size_bytes, received_at, count = judged
+        count, size_bytes = judged.valid, judged.size_bytes
         if self._is_away and self._writing:
             # One write at a time finds out whether the stream is back; nobody else waits for its time-out.
             metrics.EVENTS_REFUSED.labels("unavailable").inc(count)
@@ -183,16 +183,34 @@ class EventIntake:
             raise UnavailableError(
                 "Too many events wait for the stream; send these again.", retry_after=RETRY_AFTER_SECONDS
             )
-        self._queue.append(
-            _Request(outcome.high, outcome.low, count, size_bytes, received_at, tell, is_gone, traces.current())
-        )
+        if self._queue or self._writing:
+            self._pace.gathered += 1
+        self._queue.append(_Request(judged, tell, is_gone, traces.current()))
         self._waiting_events += count
         self._waiting_bytes += size_bytes
-        if self._writing == 0 or (self._writing < self._writes_max and self._is_worth_a_write()):
-            self._writing += 1
-            writer = asyncio.create_task(self._write_waiting(), name="write events", context=traces.OUTSIDE)
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
+        self._begin_if_due()
+
+    def _begin_if_due(self) -> None:
+        """Begin a write of what waits, now if it is worth it beside others, else when the pause is over."""
+        if not self._is_worth_a_write():
+            if self._writing or self._timer is not None:
+                return
+            left_seconds = self._pace.next_at - time.monotonic()
+            if left_seconds > 0:
+                self._timer = asyncio.get_running_loop().call_later(left_seconds, self._begin)
+                return
+        elif self._writing >= self._writes_max:
+            return
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._writing += 1
+        writer = asyncio.create_task(self._write_waiting(), name="write events", context=traces.OUTSIDE)
+        self._writers.add(writer)
+        writer.add_done_callback(self._writers.discard)
 
     def _is_worth_a_write(self) -> bool:
         """Whether what waits is enough for a write of its own beside the one that is under way."""
@@ -218,6 +236,8 @@ class EventIntake:
 
     async def close(self) -> None:
         """Wait until everything that was handed in is written or refused."""
+        if self._timer is not None:
+            self._begin()
         while self._writers:
             await asyncio.wait(self._writers)
 
@@ -226,13 +246,18 @@ class EventIntake:
             while self._queue:
                 group = self._take_group()
                 if group:
+                    self._pace.begin(time.monotonic())
                     await self._write_group(group)
+                    if not self._is_worth_a_write() and time.monotonic() < self._pace.next_at:
+                        break
         finally:
             self._writing -= 1
+            if self._queue:
+                self._begin_if_due()
 
     async def _write_group(self, group: list[_Request]) -> None:
-        high = [event for request in group for event in request.high]
-        low = [event for request in group for event in request.low]
+        high = [event for request in group for event in request.judged.outcome.high]
+        low = [event for request in group for event in request.judged.outcome.low]
         problem: Exception | None = None
         try:
             if self._waiting_events or self._was_waiting:
@@ -240,7 +265,7 @@ class EventIntake:
                 self._was_waiting = self._waiting_events > 0
                 _waiting.set(self._waiting_events)
             with metrics.timed("append"):
-                await self._streams.append(high, low, group[0].received_at, _traces_of(group))
+                await self._streams.append(high, low, group[0].judged.received_at, _traces_of(group))
             self._is_away = False
         except StreamFullError as error:
             problem = error
@@ -275,16 +300,16 @@ class EventIntake:
         events = size_bytes = 0
         while self._queue:
             request = self._queue[0]
-            count = request.events
-            if group and (events + count > GROUP_EVENTS_MAX or size_bytes + request.size_bytes > GROUP_BYTES_MAX):
+            count, own_bytes = request.judged.valid, request.judged.size_bytes
+            if group and (events + count > GROUP_EVENTS_MAX or size_bytes + own_bytes > GROUP_BYTES_MAX):
                 break
             self._queue.popleft()
             self._waiting_events -= count
-            self._waiting_bytes -= request.size_bytes
+            self._waiting_bytes -= own_bytes
             if request.is_gone():
                 continue
             events += count
-            size_bytes += request.size_bytes
+            size_bytes += own_bytes
             group.append(request)
         return group
 
@@ -309,8 +334,8 @@ def _traces_of(group: list[_Request]) -> tuple[bytes, bytes]:
     if not traces.is_on():
         return traces.NO_TRACE, traces.NO_TRACE
     return (
-        traces.join([request.trace for request in group if request.high]),
-        traces.join([request.trace for request in group if request.low]),
+        traces.join([request.trace for request in group if request.judged.outcome.high]),
+        traces.join([request.trace for request in group if request.judged.outcome.low]),
     )
 
 
@@ -319,7 +344,7 @@ def _settle(group: list[_Request], problem: Exception | None) -> None:
         if request.is_gone():
             continue
         try:
-            request.tell(None if problem is None else _own(problem, request.events))
+            request.tell(None if problem is None else _own(problem, request.judged.valid))
         except Exception:  # noqa: BLE001 - the others of the group must hear of theirs
             _log.exception("answer_failed")
 

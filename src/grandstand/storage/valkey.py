@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
@@ -31,6 +31,7 @@ from valkey.exceptions import (
 )
 
 from grandstand.storage import queries
+from grandstand.storage.valkey_line import Taken, ValkeyLine
 from grandstand.storage.valkey_servers import Client, ask_primaries, run_replicated
 from grandstand.storage.valkey_urls import Servers, read_servers
 
@@ -118,16 +119,25 @@ class ServerIdentity:
 
 
 class _Pool(BlockingConnectionPool):
+    """Has a line for scripts beside its connections."""
+
     server: ServerIdentity
+    line: ValkeyLine
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await self.line.close()
+        await super().disconnect(inuse_connections)
 
 
 class _SentinelPool(SentinelConnectionPool):
     """Closes its connections to the Sentinels, too, when it is closed: the library leaves them open."""
 
     server: ServerIdentity
+    line: ValkeyLine
     sentinel_manager: Sentinel
 
     async def disconnect(self, inuse_connections: bool = True) -> None:
+        await self.line.close()
         await super().disconnect(inuse_connections)
         if inuse_connections:
             for sentinel in self.sentinel_manager.sentinels:
@@ -169,6 +179,15 @@ def server_of(client: Client) -> ServerIdentity:
     return pool.server
 
 
+def runner_of(client: Client) -> Callable[..., Awaitable[Any]]:
+    """Return what runs a command that the server answers at once: a line, if the client leads to one server."""
+    # A cluster's has none. To ask for its class would cost more: the library's clients are typing protocols.
+    pool = getattr(client, "connection_pool", None)
+    if isinstance(pool, _Pool | _SentinelPool):
+        return pool.line.run
+    return client.execute_command  # type: ignore[no-any-return]
+
+
 def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) -> Valkey:
     """Return a client; it connects at its first command. Replies are bytes.
 
@@ -194,8 +213,7 @@ def open_valkey(url: str, *, timeout_seconds: float, connections_max: int = 50) 
         retry_on_error=[ValkeyConnectionError, ReadOnlyError],
         **options,
     )
-    pool.server = ServerIdentity()
-    pool.connection_class = _noticing(pool.connection_class, pool.server)
+    _prepare(pool, timeout_seconds)
     return Valkey.from_pool(pool)
 
 
@@ -217,9 +235,7 @@ def _open_many(servers: Servers, timeout_seconds: float) -> Valkey:
         )  # fmt: skip
         options["retry_on_error"] = [ValkeyConnectionError, ReadOnlyError]
         primary: Valkey = sentinel.master_for(servers.service, connection_pool_class=_SentinelPool, **options)
-        pool = cast("_SentinelPool", primary.connection_pool)
-        pool.server = ServerIdentity()
-        pool.connection_class = _noticing(pool.connection_class, pool.server)
+        _prepare(cast("_SentinelPool", primary.connection_pool), timeout_seconds)
         return primary
     # A server that is away keeps nobody longer than one more try; the next call finds who took its place.
     cluster = _Cluster(
@@ -234,6 +250,39 @@ def _open_many(servers: Servers, timeout_seconds: float) -> Valkey:
     return cast("Valkey", cluster)
 
 
+def _prepare(pool: _Pool | _SentinelPool, timeout_seconds: float) -> None:
+    """Have a pool's connections noticed, and give it its line."""
+    pool.server = ServerIdentity()
+    pool.connection_class = _noticing(pool.connection_class, pool.server)
+
+    async def connect() -> Taken:
+        connection = pool.make_connection()  # type: ignore[no-untyped-call]
+        await connection.connect()
+        return cast("Taken", connection)
+
+    pool.line = ValkeyLine(connect, timeout_seconds)
+
+
+class _Takeable:
+    """What a connection of the library's has to have as `valkey_line.Taken`."""
+
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
+    _parser: Any
+    _close: Callable[[], None]
+
+    def hand_over(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, Callable[[str], Exception]]:
+        transport = cast("asyncio.Transport", self._writer.transport)
+        if transport.is_closing() or self._reader.at_eof():
+            raise ValkeyConnectionError("The server closed the connection.")
+        transport.set_protocol(protocol)
+        return transport, self._parser.parse_error
+
+    def drop(self) -> None:
+        self._parser.on_disconnect()
+        self._close()
+
+
 def _noticing(
     connection_class: type[AbstractConnection], server: ServerIdentity, *, has_many: bool = False
 ) -> type[AbstractConnection]:
@@ -243,7 +292,7 @@ def _noticing(
     looks for the servers anew closes connections that are just being made, which then have nothing to write to.
     """
 
-    class Noticing(connection_class):  # type: ignore[misc,valid-type]
+    class Noticing(_Takeable, connection_class):  # type: ignore[misc,valid-type]
         async def on_connect(self) -> None:
             await super().on_connect()
             await self.send_command("INFO", "server", check_health=False)
@@ -296,10 +345,11 @@ class Script:
             valkey.exceptions.ValkeyError: out of reach (`OUT_OF_REACH`), or the script failed.
 
         """
+        run = runner_of(client)
         try:
-            return await client.evalsha(self._sha, len(keys), *keys, *arguments)  # type: ignore[misc,arg-type]
+            return await run("EVALSHA", self._sha, len(keys), *keys, *arguments)
         except NoScriptError:
-            return await client.eval(self._text, len(keys), *keys, *arguments)  # type: ignore[misc,arg-type]
+            return await run("EVAL", self._text, len(keys), *keys, *arguments)
 
     async def run_replicated(
         self,

@@ -1,0 +1,122 @@
+"""Scripts of all callers share one connection: replies find whoever asked, and what breaks it harms nobody for long."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from valkey.asyncio import Valkey
+from valkey.exceptions import ConnectionError as ValkeyConnectionError
+from valkey.exceptions import OutOfMemoryError, ResponseError
+from valkey.exceptions import TimeoutError as ValkeyTimeoutError
+
+from grandstand.storage.valkey import open_valkey, runner_of
+from tests.faults.ways import Way, open_way
+from tests.support.engines import RunningEngines
+
+pytestmark = pytest.mark.anyio
+
+ECHO = ("EVAL", "return ARGV[1]", 0)
+TIMEOUT_SECONDS = 0.5
+
+
+@pytest.fixture
+def way(engines: RunningEngines) -> Iterator[Way]:
+    with open_way(engines.socket_folder / "valkey.sock") as way:
+        yield way
+
+
+@pytest.fixture
+async def client(way: Way) -> AsyncIterator[Valkey]:
+    client = open_valkey(f"valkey://127.0.0.1:{way.port}/0", timeout_seconds=TIMEOUT_SECONDS)
+    yield client
+    await client.aclose()
+
+
+async def test_each_reply_finds_whoever_asked(client: Valkey) -> None:
+    run = runner_of(client)
+    asking = [asyncio.ensure_future(run(*ECHO, b"%d" % number)) for number in range(300)]
+    refused = asyncio.ensure_future(run("EVAL", "return redis.error_reply('OOM no room')", 0))
+    failed = asyncio.ensure_future(run("EVAL", "return redis.call('INCR', KEYS[1], 2)", 1, "k"))
+    after = asyncio.ensure_future(run(*ECHO, "last"))
+    await asyncio.sleep(0)
+    for gone in asking[100:200]:
+        gone.cancel()
+    assert await asyncio.gather(*asking[:100], *asking[200:]) == [b"%d" % n for n in (*range(100), *range(200, 300))]
+    # As errors of the classes that the library has for them.
+    with pytest.raises(OutOfMemoryError):
+        await refused
+    with pytest.raises(ResponseError, match="number of arg"):
+        await failed
+    assert await after == b"last"
+    big = b"x" * 3_000_000
+    assert await asyncio.gather(run(*ECHO, big), run(*ECHO, "small")) == [big, b"small"]
+
+
+async def test_who_is_cancelled_while_it_connects_cancels_nobody_else(client: Valkey) -> None:
+    run = runner_of(client)
+    first, second = asyncio.ensure_future(run(*ECHO, "one")), asyncio.ensure_future(run(*ECHO, "two"))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == b"two"
+    assert first.cancelled()
+
+
+async def test_an_idle_connection_that_was_closed_is_replaced_without_a_word(client: Valkey, way: Way) -> None:
+    run = runner_of(client)
+    assert await run(*ECHO, "one") == b"one"
+    way.cut()
+    way.mend()
+    assert await asyncio.gather(run(*ECHO, "two"), run(*ECHO, "three")) == [b"two", b"three"]
+
+
+async def test_what_waits_when_the_server_goes_away_hears_of_it(client: Valkey, way: Way) -> None:
+    run = runner_of(client)
+    assert await run(*ECHO, "one") == b"one"
+    way.hold()
+    waiting = [asyncio.ensure_future(run(*ECHO, "two")) for _ in range(3)]
+    await asyncio.sleep(0)
+    way.cut()
+    replies = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(reply) for reply in replies] == [ValkeyConnectionError] * 3
+    assert len({id(reply) for reply in replies}) == 3
+    with pytest.raises(ValkeyConnectionError):
+        await run(*ECHO, "three")
+    way.mend()
+    assert await run(*ECHO, "four") == b"four"
+
+
+async def test_a_server_that_says_nothing_is_waited_for_so_long_and_no_longer(client: Valkey, way: Way) -> None:
+    run = runner_of(client)
+    loop = asyncio.get_running_loop()
+    assert await run(*ECHO, "one") == b"one"
+    way.hold()
+    began = loop.time()
+    replies = await asyncio.gather(*(run(*ECHO, "two") for _ in range(3)), return_exceptions=True)
+    assert [type(reply) for reply in replies] == [ValkeyTimeoutError] * 3
+    assert loop.time() - began >= TIMEOUT_SECONDS - 0.01
+    way.mend()
+    # Late replies of before belong to nobody.
+    assert await asyncio.gather(run(*ECHO, "three"), run(*ECHO, "four")) == [b"three", b"four"]
+
+
+async def test_a_replica_that_was_the_primary_is_left(client: Valkey, way: Way) -> None:
+    run = runner_of(client)
+    readonly = "return redis.error_reply('READONLY You can not write against a read only replica.')"
+    first = await run("CLIENT", "ID")
+    with pytest.raises(ResponseError):
+        await run("EVAL", readonly, 0)
+    assert await run("CLIENT", "ID") not in (first, first + 1), "it was asked once more, over another connection"
+
+
+async def test_a_client_that_was_closed_has_no_connection_and_may_be_used_again(
+    client: Valkey, engines: RunningEngines
+) -> None:
+    run = runner_of(client)
+    number = await run("CLIENT", "ID")
+    async with Valkey.from_url(f"unix://{engines.socket_folder / 'valkey.sock'}") as other:
+        assert str(number) in {one["id"] for one in await other.client_list()}
+        await client.aclose()
+        async with asyncio.timeout(5):
+            while str(number) in {one["id"] for one in await other.client_list()}:
+                await asyncio.sleep(0.01)
+    assert await run(*ECHO, "again") == b"again"
