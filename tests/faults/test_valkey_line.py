@@ -1,9 +1,14 @@
 """Scripts of all callers share one connection: replies find whoever asked, and what breaks it harms nobody for long."""
 
 import asyncio
+import contextlib
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+import uvloop
 from valkey.asyncio import Valkey
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 from valkey.exceptions import OutOfMemoryError, ResponseError
@@ -106,6 +111,55 @@ async def test_a_replica_that_was_the_primary_is_left(client: Valkey, way: Way) 
     with pytest.raises(ResponseError):
         await run("EVAL", readonly, 0)
     assert await run("CLIENT", "ID") not in (first, first + 1), "it was asked once more, over another connection"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    try:
+        subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("openssl makes the certificate")
+    return cert, key
+
+
+def test_over_tls_too(engines: RunningEngines, certificate: tuple[Path, Path]) -> None:
+    """On uvloop as in the product: a transport of TLS is another one than that of a socket."""
+    cert, key = certificate
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_unix_connection(engines.socket_folder / "valkey.sock")
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+
+    async def ask() -> None:
+        server = await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=context)
+        port = server.sockets[0].getsockname()[1]
+        client = open_valkey(f"valkeys://127.0.0.1:{port}/0?ssl_ca_certs={cert}", timeout_seconds=5)
+        run = runner_of(client)
+        big = b"x" * 1_000_000
+        try:
+            assert await asyncio.gather(run(*ECHO, big), run(*ECHO, "small")) == [big, b"small"]
+            await client.aclose()
+            assert await run(*ECHO, "again") == b"again"
+        finally:
+            await client.aclose()
+            server.close()
+            # Until both ends of what it passed on are closed.
+            while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(others, timeout=5)
+
+    uvloop.run(ask())
 
 
 async def test_a_client_that_was_closed_has_no_connection_and_may_be_used_again(
