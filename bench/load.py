@@ -30,7 +30,7 @@ _ANSWERS_SECONDS = 30.0
 """How long the last answers are waited for; what has none by then counts as one of status 0."""
 
 _TICK_SECONDS = 0.001
-"""Waking up for each request would cost more than sending it; what is late by that counts as waiting."""
+"""Waking up for each request and answer would cost more than they do; what is late by that counts as waiting."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,12 @@ def prepare_load(order: LoadOrder) -> Callable[[], LoadResult]:
             request_of("POST", "/api/events", key=order.key, body=body_of(batch))
             for batch in batches(made, order.batch_size)
         )
-    send = _send_when_due if order.per_second else _send
-    return lambda: uvloop.run(send(order, requests))
+    if order.per_second:
+        return lambda: _send_when_due(order, requests)
+    return lambda: uvloop.run(_send(order, requests))
 
 
-async def _send_when_due(order: LoadOrder, requests: tuple[bytes, ...]) -> LoadResult:
+def _send_when_due(order: LoadOrder, requests: tuple[bytes, ...]) -> LoadResult:
     answers: Counter[int] = Counter()
     latencies_ms = array("d")
 
@@ -111,15 +112,23 @@ async def _send_when_due(order: LoadOrder, requests: tuple[bytes, ...]) -> LoadR
         answers[status] += 1
         latencies_ms.append(seconds * 1000)
 
-    async with Sender(order.host, order.port, order.connections) as sender:
+    with Sender(order.host, order.port, order.connections) as sender:
         began_at = time.monotonic()
         for number, request in enumerate(requests):
             due_at = began_at + number / order.per_second
-            while (early_seconds := due_at - time.monotonic()) > 0:
-                await asyncio.sleep(max(early_seconds, _TICK_SECONDS))
+            while time.monotonic() < due_at:
+                _take_turn(sender)
             sender.send(None, request, due_at, answered)
-        await sender.drain(_ANSWERS_SECONDS)
+        deadline = time.monotonic() + _ANSWERS_SECONDS
+        while sender.under_way and time.monotonic() < deadline:
+            _take_turn(sender)
+        sender.end()
         return LoadResult(began_at, time.monotonic(), answers, latencies_ms)
+
+
+def _take_turn(sender: Sender) -> None:
+    time.sleep(_TICK_SECONDS)
+    sender.take_answers()
 
 
 async def _send(order: LoadOrder, requests: tuple[bytes, ...]) -> LoadResult:

@@ -1,8 +1,9 @@
-"""A post with the head of the last one on its connection is not parsed, and answered as on a connection of its own."""
+"""What has the head of the last request on its connection is not parsed, and answered as on a connection of its own."""
 
 import asyncio
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -10,6 +11,8 @@ from grandstand.api.posting_protocol import PostingHttpProtocol
 from tests.api.conftest import Site
 from tests.api.test_over_the_wire import raw
 from tests.api.test_post_at_once import LAST, LEFT, USUAL_WAY, Door, event, first, open_door, post
+from tests.api.test_read_at_once import PAGE, RANK, read, score, without_moments
+from tests.api.test_read_at_once import open_door as open_reads
 
 pytestmark = pytest.mark.anyio
 CLOSING = b"Connection: close\r\n"
@@ -56,6 +59,11 @@ class Connection:
 
 async def connect(door: Door) -> Connection:
     return Connection(*await door.connect())
+
+
+async def connect_to(url: str) -> Connection:
+    parts = urlsplit(url)
+    return Connection(*await asyncio.open_connection(parts.hostname, parts.port))
 
 
 async def test_a_head_is_parsed_once_whatever_the_length(site: Site, parsed: list[bytes]) -> None:
@@ -203,4 +211,104 @@ async def test_each_counts_and_a_credential_is_asked_about_each_time(site: Site,
         await site.delete(f"/api/keys/{key['id']}", "admin")
         assert (await connection.ask(post(event(), key["key"]))).startswith(b"HTTP/1.1 401 ")
         assert len(parsed) == 2
+        connection.close()
+
+
+TARGETS = (PAGE, RANK % "ann", RANK % "ann/nearby", f"{PAGE}?limit=2", "/api/prizes?user_id=ann", RANK % "nobody")
+USUAL = read(PAGE, "server")
+
+
+async def test_the_head_of_a_read_is_parsed_once_whatever_the_target(site: Site, parsed: list[bytes]) -> None:
+    await score(site, ann=5, ben=3)
+    async with open_reads(site) as (url, _):
+        alone = [without_moments(await raw(url, read(target, "server") + LAST)) for target in TARGETS]
+        connection = await connect_to(url)
+        parsed.clear()
+        for _ in range(2):
+            again = [without_moments(await connection.ask(read(target, "server"))) for target in TARGETS]
+            assert again == alone
+        assert parsed == [PAGE.encode()]
+        # Posts between them have a head of their own.
+        for _ in range(2):
+            assert (await connection.ask(post(event()))).startswith(b"HTTP/1.1 202 ")
+            assert (await connection.ask(read(PAGE, "server"))).startswith(b"HTTP/1.1 200 ")
+        assert parsed == [PAGE.encode(), b"/api/events"]
+        connection.close()
+
+
+async def test_what_is_read_is_what_is_there_by_then_and_whoever_may(site: Site, parsed: list[bytes]) -> None:
+    await score(site, dee=5)
+    created = await site.post("/api/keys", {"kind": "server", "name": "known"}, "admin")
+    key = created.json()
+    async with open_reads(site, rate_limit_anonymous_requests=3) as (url, _):
+        connection = await connect_to(url)
+        assert b'"score":5' in await connection.ask(read(RANK % "dee", key["key"]))
+        await score(site, dee=9)
+        assert b'"score":9' in await connection.ask(read(RANK % "dee", key["key"]))
+        await site.delete(f"/api/keys/{key['id']}", "admin")
+        assert (await connection.ask(read(PAGE, key["key"]))).startswith(b"HTTP/1.1 401 ")
+        connection.close()
+        connection = await connect_to(url)
+        parsed.clear()
+        answers = [await connection.ask(read(PAGE)) for _ in range(5)]
+        assert [answer[9:12] for answer in answers] == [b"200"] * 3 + [b"429"] * 2
+        assert LEFT.findall(b"".join(answers)) == [b"2", b"1", b"0", b"0", b"0"]
+        connection.close()
+
+
+RESEMBLING = [
+    USUAL.replace(b"/api", b"/api#x", 1),
+    USUAL.replace(b"/api", b"/a pi", 1),
+    USUAL.replace(b"/api", b"/\x00api", 1),
+    USUAL.replace(b"/api", b"/\xffapi", 1),
+    USUAL.replace(b"/api", b"/api\t", 1),
+    USUAL.replace(b"/api", b"//api", 1),
+    USUAL.replace(b"/api", b"http://y/api", 1),
+    USUAL.replace(b"/api", b"http://x/api", 1),
+    USUAL.replace(b"/api/leaderboards", b"/api/%6ceaderboards", 1),
+    USUAL.replace(b"GET /", b"GET  /", 1),
+    USUAL.replace(b"GET /", b"get /", 1),
+    USUAL.replace(b"GET ", b"HEAD ", 1),
+    USUAL.replace(b"GET ", b"DELETE ", 1),
+    USUAL.replace(b"1.1", b"1.0", 1),
+    USUAL.replace(b"1.1", b"2.0", 1),
+    USUAL.replace(b"Host: x", b"Host: x\r\nHost: x", 1),
+    USUAL.replace(b"Host: x", b"Host: x\r\nContent-Length: 3", 1) + b"abc",
+    USUAL.replace(b"Host: x", b"Host: x\r\nTransfer-Encoding: chunked", 1) + b"0\r\n\r\n",
+    read(RANK % "ann", "server") + USUAL,
+    USUAL + b"\r\n",
+    b"\r\n" + USUAL,
+]
+
+
+async def test_what_only_resembles_a_read_is_read_as_ever(site: Site) -> None:
+    await score(site, ann=5)
+    async with open_reads(site) as (url, _):
+        for second in RESEMBLING:
+            alone = without_dates(await raw(url, second + LAST))
+            for pieces in ((second + LAST,), (second, LAST)):
+                connection = await connect_to(url)
+                for _ in range(2):
+                    assert (await connection.ask(USUAL)).startswith(b"HTTP/1.1 200 ")
+                for piece in pieces:
+                    connection._writer.write(piece)
+                    await asyncio.sleep(0.02)
+                assert without_dates(await connection.rest()) == alone, (second, pieces)
+                connection.close()
+
+
+def without_dates(answers: bytes) -> bytes:
+    return re.sub(rb'date: [^\r]*\r\n|"as_of":"[^"]*"', b"", answers)
+
+
+async def test_a_head_that_comes_in_pieces_behind_a_known_one(site: Site) -> None:
+    await score(site, ann=5)
+    whole = read(RANK % "ann", "server")
+    async with open_reads(site) as (url, _):
+        connection = await connect_to(url)
+        for cut in (3, 10, whole.index(b" HTTP"), len(whole) - 1):
+            assert (await connection.ask(read(PAGE, "server"))).startswith(b"HTTP/1.1 200 ")
+            assert b'"user_id":"ann"' in await connection.ask(whole[:cut], whole[cut:])
+        connection._writer.write(whole + read(PAGE, "server") + whole + read(PAGE, "server", CLOSING))
+        assert (await connection.rest()).count(b"HTTP/1.1 200 ") == 4
         connection.close()

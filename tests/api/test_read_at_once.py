@@ -35,6 +35,7 @@ class Watched:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.answer_at_once, self.read_at_once = app.answer_at_once, app.read_at_once  # type: ignore[attr-defined]
+        self.post_at_once = app.post_at_once  # type: ignore[attr-defined]
         self.asked = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -217,19 +217,24 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def _answers_at_once(self, method: bytes, by_name: SingleHeaders) -> bool:
         if (
-            self._at_once is None
-            or method != b"GET"
+            method != b"GET"
             or self._is_busy()
             or self.flow.write_paused
             or self.transport.is_closing()
             or not self.parser.should_keep_alive()
         ):
             return False
-        answer = self._at_once(self.url, by_name, self.client[0] if self.client else None)
+        self._is_answered = self._sends_at_once(self.url, by_name)
+        return self._is_answered
+
+    def _sends_at_once(self, target: bytes, by_name: SingleHeaders) -> bool:
+        """Send what is held for a target to whoever needs not wait; False if that is nothing."""
+        if self._at_once is None:
+            return False
+        answer = self._at_once(target, by_name, self.client[0] if self.client else None)
         if answer is None:
             return False
         (status_line, headers, body), own_headers = answer
-        self._is_answered = True
         self.server_state.total_requests += 1
         self.transport.write(b"".join((status_line, self._default_lines(), headers, own_headers, b"\r\n", body)))
         self._note_quiet()

@@ -13,6 +13,7 @@ from grandstand.api.at_once import SingleHeaders, Whole
 from grandstand.api.http_protocol import HEAD_BYTES_MAX, LimitedHttpProtocol
 from grandstand.api.post_at_once import EVENTS_TARGET, PostAtOnce, PostHead
 from grandstand.api.read_at_once import ReadAtOnce
+from grandstand.api.request_heads import RawHeaders
 
 _LENGTH_DIGITS_MAX = 5
 _TELLING = frozenset((b"content-encoding", b"expect", b"te", b"transfer-encoding", b"upgrade"))
@@ -33,6 +34,18 @@ class _KnownHead(NamedTuple):
     before: bytes
     behind: bytes
     head: PostHead
+
+
+_PLAIN_TARGET = re.compile(rb"/[A-Za-z0-9._~%!$&'()*+,;=:@/?-]*")
+"""A target in which nothing is that the parser or the look at a head would stumble over."""
+
+
+class _KnownRead(NamedTuple):
+    """What is behind the target in the head of a read that was taken at once: its bytes, and what they say."""
+
+    behind: bytes
+    headers: RawHeaders
+    by_name: SingleHeaders
 
 
 class _Nobody:
@@ -58,8 +71,9 @@ class _UnderWay:
 class PostingHttpProtocol(LimitedHttpProtocol):
     """One connection.
 
-    Most of what a client sends over it has the head of what it sent before, but for the length of the body. What the
-    parser, which stands between two requests, said of the same bytes it would say again: they are not parsed.
+    Most of what a client sends over it has the head of what it sent before, but for the length of a post's body, or a
+    read's target. What the parser, which stands between two requests, said of the same bytes it would say again: they
+    are not parsed.
     """
 
     def __init__(
@@ -70,18 +84,24 @@ class PostingHttpProtocol(LimitedHttpProtocol):
         self._held: list[bytes] | None = None
         self._taken: PostHead | None = None
         self._known: _KnownHead | None = None
-        self._strange = 0
+        self._strange = self._strange_reads = 0
+        self._taken_read: tuple[RawHeaders, SingleHeaders] | None = None
+        self._known_read: _KnownRead | None = None
         self._is_between = True
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived; a post that has not arrived as a whole is no longer held."""
         was_between = self._is_between
-        if was_between and self._known is not None and self._take_known(self._known, data):
-            return
-        self._taken = None
+        if was_between:
+            if self._known_read is not None and self._take_known_read(self._known_read, data):
+                return
+            if self._known is not None and self._take_known(self._known, data):
+                return
+        self._taken = self._taken_read = None
         super().data_received(data)
         if was_between and self._is_between:
             self._learn(data)
+            self._learn_read(data)
         held, self._held = self._held, None
         if held is not None and not self.transport.is_closing():
             self._begin_usually()
@@ -118,11 +138,12 @@ class PostingHttpProtocol(LimitedHttpProtocol):
             super().on_message_complete()
 
     def _answers_at_once(self, method: bytes, by_name: SingleHeaders) -> bool:
-        if super()._answers_at_once(method, by_name):
-            return True
         if method == b"POST":
             return self._holds(by_name)
-        return method == b"GET" and self._reads(by_name)
+        if super()._answers_at_once(method, by_name) or (method == b"GET" and self._reads(by_name)):
+            self._taken_read = self.headers, by_name
+            return True
+        return False
 
     def _holds(self, by_name: SingleHeaders) -> bool:
         """Hold a request back until its body ends, if it is a plain post of events and nothing else is under way."""
@@ -181,6 +202,38 @@ class PostingHttpProtocol(LimitedHttpProtocol):
         body_at = head_end + len(_HEAD_END)
         if found is not None and body_at <= _KNOWN_BYTES_MAX and int(found[1]) == len(data) - body_at:
             self._known = _KnownHead(data[: found.start(1)], data[found.end(1) : body_at], head)
+
+    def _take_known_read(self, known: _KnownRead, data: bytes) -> bool:
+        """Take a read whose head is known but for its target; False, and all is as before, if it is none."""
+        behind, headers, by_name = known
+        if not data.endswith(behind) or not data.startswith(b"GET /") or len(data) > _KNOWN_BYTES_MAX:
+            return False
+        target = data[4 : -len(behind)]
+        if _PLAIN_TARGET.fullmatch(target) is None or not self._is_idle():
+            return False
+        if not self._sends_at_once(target, by_name) and (
+            self._read_at_once is None or not self._hand_in(self._read_at_once, target, headers)
+        ):
+            return False
+        self._strange_reads = self._idle_bytes = 0
+        self._unwatch()
+        return True
+
+    def _learn_read(self, data: bytes) -> None:
+        """Remember the head of the one request that a piece of data was, if it is a read that was taken."""
+        if self._taken_read is None:
+            return
+        self._strange_reads += 1
+        if self._strange_reads & (self._strange_reads - 1):
+            return
+        headers, by_name = self._taken_read
+        target_end = data.find(b" ", 4)
+        if (
+            data.find(_HEAD_END) + len(_HEAD_END) == len(data) <= _KNOWN_BYTES_MAX
+            and data[4:target_end] == self.url
+            and _TELLING_OF_READS.isdisjoint(by_name)
+        ):
+            self._known_read = _KnownRead(data[target_end:], headers, by_name)
 
     def _is_free(self) -> bool:
         """Whether this connection has nothing under way, and goes on after this request."""

@@ -1,18 +1,20 @@
 """Judges every reply as it comes, with books of its own. What they say in the end is an `Account`; `audit.py` reads on.
 
-The books hold no id: for each of 65,536 groups of ids a count and a sum of the ids (of their random bits). When both
-agree with what the server lists, it holds exactly the acknowledged events, each once; where they differ, the counts
-tell how many are lost or doubled. Events whose acknowledgement never came may be there or not.
+The books hold no id: for each of 65,536 groups of requests a count of their events and a sum of the ids (of their
+random bits). When both agree with what the server lists, it holds exactly the acknowledged events, each once; where
+they differ, the counts tell how many are lost or doubled. Events whose acknowledgement never came may be there or not.
 """
 
 import time
 from array import array
 from collections import Counter
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 
-from grandstand.lab.traffic import Batch, Read
+from grandstand.lab.load_model import BATCH_EVENTS_MAX
+from grandstand.lab.traffic import PLACE_BITS, PLACE_CODES, Batch, Read
 
 GROUPS = 65_536
 _SUM_MASK = (1 << 63) - 1
@@ -54,17 +56,29 @@ _decode_rank = msgspec.json.Decoder(_Rank).decode
 _decode_prizes = msgspec.json.Decoder(_Prizes).decode
 
 
+_CODE_SUMS = tuple(accumulate(PLACE_CODES, initial=0))
+_ALL_ACCEPTED = tuple(b'{"accepted":%d,"rejected":[]}' % count for count in range(BATCH_EVENTS_MAX + 1))
+"""The usual answers to batches by their events: what is these bytes needs no second look."""
+
+
 class Books:
-    """Counts and sums of ids by group."""
+    """Counts and sums of ids by group: all ids of a request are in one."""
 
     def __init__(self, counts: bytes = b"", sums: bytes = b"") -> None:
         self.counts, self.sums = array("q", counts or bytes(8 * GROUPS)), array("q", sums or bytes(8 * GROUPS))
 
     def add(self, event_id: int) -> None:
         """Enter one id."""
-        group = event_id % GROUPS
-        self.counts[group] += 1
-        self.sums[group] = (self.sums[group] + event_id) & _SUM_MASK
+        self._enter((event_id >> PLACE_BITS) % GROUPS, 1, event_id)
+
+    def add_batch(self, batch: Batch) -> None:
+        """Enter all ids of a request."""
+        count, number = batch.events, batch.number
+        self._enter(number % GROUPS, count, (number << PLACE_BITS) * count + _CODE_SUMS[count])
+
+    def _enter(self, group: int, count: int, total: int) -> None:
+        self.counts[group] += count
+        self.sums[group] = (self.sums[group] + total) & _SUM_MASK
 
     def add_all(self, other: "Books") -> None:
         """Enter what other books hold."""
@@ -140,9 +154,10 @@ class Auditor:
         """
         self.statuses["events", status] += 1
         if status == 202:
-            answer = _decode_accepted(body)
-            if answer.accepted != len(batch.event_ids) or answer.rejected:
-                self.find(f"a valid batch of {len(batch.event_ids)}: {body[:200]!r}")
+            if body != _ALL_ACCEPTED[batch.events]:
+                answer = _decode_accepted(body)
+                if answer.accepted != batch.events or answer.rejected:
+                    self.find(f"a valid batch of {batch.events}: {body[:200]!r}")
             if not again:
                 self._enter(batch)
             return True
@@ -154,9 +169,7 @@ class Auditor:
         return False
 
     def _enter(self, batch: Batch) -> None:
-        add = self.acknowledged.add
-        for event_id in batch.event_ids:
-            add(event_id)
+        self.acknowledged.add_batch(batch)
         user_id, score = batch.user_id, batch.score
         if score is None:
             return
@@ -183,14 +196,17 @@ class Auditor:
                 self.find(f"the rank of {read.user_id}: {body[:200]!r}")
             self._see(found.user_id, found.score, read.least)
             return found.score
+        # The same bytes as before need no second look; many players get the same page, or no prizes.
+        if self._right.get(kind) == body:
+            return None
         if kind == "prizes":
             if _decode_prizes(body).prizes:
                 self.find(f"{read.user_id} has prizes of no tournament that ended: {body[:200]!r}")
-        elif self._right.get(kind) != body:
-            # The same bytes as before need no second look; many players get the same page.
+                return None
+        else:
             self._judge_page(read, _decode_page(body))
-            if kind != "nearby":
-                self._right[kind] = body
+        if kind != "nearby":
+            self._right[kind] = body
         return None
 
     def _judge_page(self, read: Read, page: _Page) -> None:

@@ -4,39 +4,42 @@ It speaks in frames (`frames.py`): reads an `Order`, says that it is ready, read
 and ends with its `Account`. It ends when its standard input does: then whoever started it is gone.
 """
 
-import asyncio
 import gc
-import heapq
 import os
 import random
+import select
 import signal
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
-import uvloop
 
+from grandstand.lab.agenda import Agenda
 from grandstand.lab.arrivals import Profile, arrivals
 from grandstand.lab.auditor import Account, Auditor
 from grandstand.lab.frames import read_frame, write_frame
 from grandstand.lab.load_model import READS_A_GAME, LoadModel
 from grandstand.lab.sender import Sender
-from grandstand.lab.tally import Tally
-from grandstand.lab.traffic import Batch, Names, Read, Traffic
+from grandstand.lab.tally import Latencies
+from grandstand.lab.traffic import OF_PLAYER, Batch, Names, Read, Traffic
 
-FOLLOWED_A_SECOND = 20
-"""Games of all processes that are a player's best and are followed until their rank is served."""
+FOLLOWED_A_SECOND = 10
+"""Games of all processes that are a player's best and are followed until their rank is served. Each takes several
+looks, which no player would: twenty, looked at more closely, were a twentieth of all requests at 500,000 players."""
 
-POLL_LEAST_SECONDS = 0.005
+POLL_LEAST_SECONDS = 0.01
 POLL_MOST_SECONDS = 0.25
-POLL_GROWTH = 1.2
+POLL_GROWTH = 1.3
+"""What is seen at a look may have been there since the last: up to 30 % later than it was, never sooner."""
+
 VISIBLE_MAX_SECONDS = 30.0
 ANSWER_MAX_SECONDS = 30.0
 """How long after the end of the load answers are waited for."""
 
-_TICK_SECONDS = 0.002
-"""What is due may be sent so much later, which counts into every latency; waking up costs a tenth of a request."""
+TICK_SECONDS = 0.002
+"""What is due may be sent, and an answer be looked at, so much later. Both count into every latency."""
 
 _AT_ONCE = 32
 """Requests of a kind that are made before answers are looked at: who catches up must not let them wait."""
@@ -85,6 +88,16 @@ class Ended(msgspec.Struct, tag=True):
     requests: int
 
 
+class _Followed:
+    """A player whose rank is asked for until a score shows; `since` is when the batch that brought it was due."""
+
+    __slots__ = ("score", "since", "user_id", "wait_seconds")
+
+    def __init__(self, user_id: str, score: int, since: float) -> None:
+        self.user_id, self.score, self.since = user_id, score, since
+        self.wait_seconds = POLL_LEAST_SECONDS
+
+
 class Generator:
     """Sends its part of a run's load, judges the replies and remembers what is to be audited."""
 
@@ -94,128 +107,124 @@ class Generator:
         self._traffic = Traffic(self._model, Names(order.run), order.key, order.seed, order.part, order.parts)
         self._random = random.Random(f"arrivals {order.seed} {order.part}")  # noqa: S311 - to be the same again
         self.auditor = Auditor()
-        self.tally = Tally()
-        self._reads_due: list[tuple[float, int, str, str]] = []
-        self._read_count = 0
+        self._latencies = Latencies()
+        self._reads_due: Agenda[tuple[str, str]] = Agenda()
+        self._looks_due: Agenda[_Followed] = Agenda()
         self._follow_interval_seconds = order.parts / FOLLOWED_A_SECOND
-        self._follow_next_at = 0.0
-        self._following: set[asyncio.Task[None]] = set()
+        self._follow_next_at = self._tell_at = 0.0
+        self._followed_count = 0
         self._events = self._reads = self._errors_told = self._requests_told = 0
         self._sender = Sender(order.host, order.port, order.connections_max)
 
-    async def run(self, begin_at: float) -> Ended:
+    def run(self, begin_at: float) -> Ended:
         """Send from a moment of the monotonic clock on; return when everything is answered or given up."""
-        order = self.order
+        order, sender = self.order, self._sender
         peak = self._model.peak_batches_per_second / order.parts
-        await asyncio.sleep(max(0.0, begin_at - time.monotonic()))
+        time.sleep(max(0.0, begin_at - time.monotonic()))
         cpu_before = time.process_time()
-        async with self._sender as sender:
-            reporting = asyncio.create_task(self._report())
-            await self._send(arrivals(order.profile, peak, order.seconds, self._random), begin_at)
-            seconds = time.monotonic() - begin_at
+        self._tell_at = begin_at + 1
+        with sender:
+            self._send(arrivals(order.profile, peak, order.seconds, self._random), begin_at)
+            ended_at = time.monotonic()
             unsent = sender.give_up_waiting() if sender.waited_seconds > order.give_up_seconds else 0
-            if self._following:
-                await asyncio.wait(self._following, timeout=VISIBLE_MAX_SECONDS)
-            for task in self._following:
-                task.cancel()
-            unanswered = await sender.drain(ANSWER_MAX_SECONDS)
-            reporting.cancel()
+            while self._followed_count and time.monotonic() < ended_at + VISIBLE_MAX_SECONDS:
+                self._take_turn()
+            deadline = time.monotonic() + ANSWER_MAX_SECONDS
+            while sender.under_way and time.monotonic() < deadline:
+                self._take_turn()
+            unanswered = sender.end()
         self._tell()
         cpu_seconds = time.process_time() - cpu_before
-        return Ended(self.auditor.account(), unsent, unanswered, seconds, cpu_seconds, sender.requests)
+        return Ended(
+            self.auditor.account(), unsent, unanswered, ended_at - begin_at, cpu_seconds, sender.requests
+        )  # fmt: skip
 
-    async def _send(self, due: Iterator[float], begin_at: float) -> None:
+    def _send(self, due: Iterator[float], begin_at: float) -> None:
         end_at = begin_at + self.order.seconds
-        reads_due, record, monotonic = self._reads_due, self.tally.record, time.monotonic
+        note, monotonic, sender = self._latencies.note, time.monotonic, self._sender
         next_at = begin_at + next(due, self.order.seconds)
-        while (now := monotonic()) < end_at or next_at < end_at or reads_due:
+        while (now := monotonic()) < end_at or next_at < end_at or self._reads_due:
             left = _AT_ONCE
             while left and next_at <= now and next_at < end_at:
                 left -= 1
                 batch = self._traffic.batch()
-                record("late", monotonic() - next_at)
-                self._sender.send(batch, batch.request, next_at, self._batch_answered)
+                note("late", monotonic() - next_at)
+                sender.send(batch, batch.request, next_at, self._batch_answered)
                 for later_seconds, kind in self._traffic.reads_of(batch):
                     if next_at + later_seconds < end_at:
-                        self._read_count += 1
-                        heapq.heappush(reads_due, (next_at + later_seconds, self._read_count, kind, batch.user_id))
+                        self._reads_due.add(next_at + later_seconds, (kind, batch.user_id))
                 next_at = begin_at + next(due, self.order.seconds)
-            left_reads = _AT_ONCE
-            while left_reads and reads_due and reads_due[0][0] <= now:
-                left_reads -= 1
-                due_at, _, kind, user_id = heapq.heappop(reads_due)
-                record("late", monotonic() - due_at)
-                read = self._traffic.read(kind, user_id, self.auditor.least_score(user_id))
-                self._sender.send(read, read.request, due_at, self._read_answered)
-            if self._sender.waited_seconds > self.order.give_up_seconds:
+            reads = self._reads_due.take(now, _AT_ONCE)
+            for due_at, (kind, user_id) in reads:
+                least = self.auditor.least_score(user_id) if kind in OF_PLAYER else None
+                read = self._traffic.read(kind, user_id, least)
+                note("late", monotonic() - due_at)
+                sender.send(read, read.request, due_at, self._read_answered)
+            if sender.waited_seconds > self.order.give_up_seconds:
                 return
-            await asyncio.sleep(_TICK_SECONDS if left and left_reads else 0)
+            self._take_turn(may_wait=bool(left) and len(reads) < _AT_ONCE)
+
+    def _take_turn(self, *, may_wait: bool = True) -> None:
+        """Wait for the end of this tick; take the answers that are there, and do what follows from them."""
+        if may_wait:
+            time.sleep(TICK_SECONDS - time.monotonic() % TICK_SECONDS)
+        self._sender.take_answers()
+        now = time.monotonic()
+        for _, followed in self._looks_due.take(now, _AT_ONCE):
+            read = self._traffic.read("rank", followed.user_id)
+            self._sender.send(read, read.request, now, partial(self._look_answered, followed))
+        if now >= self._tell_at:
+            self._tell_at += 1
+            self._tell()
 
     def _batch_answered(self, batch: Batch, status: int, body: bytes, seconds: float) -> None:
-        self.tally.record("accept", seconds)
+        self._latencies.note("accept", seconds)
         if not self.auditor.judge_batch(batch, status, body):
             return
-        self._events += len(batch.event_ids)
-        now = time.monotonic()
+        self._events += batch.events
         if batch.is_retried:
-            self._sender.send(batch, batch.request, now, self._repeat_answered)
-        if batch.score is None or now < self._follow_next_at:
+            self._sender.send(batch, batch.request, time.monotonic(), self._repeat_answered)
+        score = batch.score
+        if score is None or (now := time.monotonic()) < self._follow_next_at:
             return
-        if self.auditor.best[batch.user_id] == (batch.score, batch.occurred_at_us):
+        if self.auditor.best[batch.user_id] == (score, batch.occurred_at_us):
             self._follow_next_at = now + self._follow_interval_seconds
-            task = asyncio.create_task(self._follow(batch.user_id, batch.score, now - seconds))
-            self._following.add(task)
-            task.add_done_callback(self._following.discard)
+            self._followed_count += 1
+            self._looks_due.add(now, _Followed(batch.user_id, score, now - seconds))
 
     def _repeat_answered(self, batch: Batch, status: int, body: bytes, seconds: float) -> None:
-        self.tally.record("accept", seconds)
+        self._latencies.note("accept", seconds)
         self.auditor.judge_batch(batch, status, body, again=True)
 
     def _read_answered(self, read: Read, status: int, body: bytes, seconds: float) -> None:
         self._reads += 1
-        self.tally.record(read.kind, seconds)
+        self._latencies.note(read.kind, seconds)
         self.auditor.judge_read(read, status, body)
 
-    async def _follow(self, user_id: str, score: int, since: float) -> None:
-        """Ask for a player's rank until the score shows; the time between two looks is part of what is measured."""
-        loop = asyncio.get_running_loop()
-        wait_seconds = POLL_LEAST_SECONDS
-        while time.monotonic() - since < VISIBLE_MAX_SECONDS:
-            read = self._traffic.read("rank", user_id)
-            answer: asyncio.Future[int | None] = loop.create_future()
-
-            def answered(
-                asked: Read, status: int, body: bytes, _: float, answer: "asyncio.Future[int | None]" = answer
-            ) -> None:
-                found = self.auditor.judge_read(asked, status, body)
-                if not answer.done():
-                    answer.set_result(found)
-
-            self._sender.send(read, read.request, time.monotonic(), answered)
-            found = await answer
-            if found is not None and found >= score:
-                self.tally.record("visible", time.monotonic() - since)
-                return
-            await asyncio.sleep(wait_seconds)
-            wait_seconds = min(POLL_MOST_SECONDS, wait_seconds * POLL_GROWTH)
-        self.tally.record("visible", VISIBLE_MAX_SECONDS)
-
-    async def _report(self) -> None:
-        while True:
-            await asyncio.sleep(1)
-            self._tell()
+    def _look_answered(self, followed: _Followed, read: Read, status: int, body: bytes, _: float) -> None:
+        """Look again until the score shows; the time between two looks is part of what is measured."""
+        found = self.auditor.judge_read(read, status, body)
+        now = time.monotonic()
+        has_shown = found is not None and found >= followed.score
+        if has_shown or now - followed.since >= VISIBLE_MAX_SECONDS:
+            self._latencies.note("visible", now - followed.since if has_shown else VISIBLE_MAX_SECONDS)
+            self._followed_count -= 1
+            return
+        self._looks_due.add(now + followed.wait_seconds, followed)
+        followed.wait_seconds = min(POLL_MOST_SECONDS, followed.wait_seconds * POLL_GROWTH)
 
     def _tell(self) -> None:
+        # Nothing more comes on standard input but its end: then whoever wanted to know is gone.
+        if select.select([sys.stdin], [], [], 0)[0]:
+            os._exit(1)
         requests, errors = self._sender.requests, self.auditor.errors
         write_frame(
             Second(
                 requests - self._requests_told, self._events, self._reads, errors - self._errors_told,
-                self.tally.encoded(),
+                self._latencies.take(),
             )
         )  # fmt: skip
         self._requests_told, self._errors_told, self._events, self._reads = requests, errors, 0, 0
-        # New ones: emptying a histogram takes a hundred times as long.
-        self.tally.histograms.clear()
 
 
 def main() -> None:
@@ -233,13 +242,7 @@ def main() -> None:
     begin_at = read_frame(float)
     if begin_at is None:
         return
-
-    async def load() -> None:
-        # Nothing more comes on standard input but its end.
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), lambda: os._exit(1))
-        write_frame(await generator.run(begin_at))
-
-    uvloop.run(load())
+    write_frame(generator.run(begin_at))
 
 
 if __name__ == "__main__":

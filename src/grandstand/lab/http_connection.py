@@ -13,21 +13,21 @@ class AnswerError(Exception):
     """The server's answer is none that this client reads: it needs a status line and `Content-Length`."""
 
 
-class HttpConnection(asyncio.Protocol):
-    """One keep-alive connection with one request under way at most. Subclasses say what an answer leads to."""
+class AnswerReader:
+    """Puts the answers of one connection together, which come one after the other."""
 
-    transport: asyncio.Transport
+    __slots__ = ("_missing_bytes", "_parts")
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._missing_bytes = 0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self.transport = cast("asyncio.Transport", transport)
+    def add(self, data: bytes) -> list[bytes] | None:
+        """Take a piece; return the answer in parts (joined they are its head and body) when it is complete.
 
-    def data_received(self, data: bytes) -> None:
-        """Collect an answer until it is complete."""
+        Raises:
+            AnswerError: it is none.
+        """
         if self._missing_bytes:
             self._parts.append(data)
             self._missing_bytes -= len(data)
@@ -37,16 +37,39 @@ class HttpConnection(asyncio.Protocol):
             self._parts = [data]
             head_end = data.find(_HEAD_END)
             if head_end < 0:
-                return
+                return None
             length = _LENGTH.search(data, 0, head_end)
             if length is None and data[9:12] not in _WITHOUT_BODY:
-                self.failed(AnswerError(f"An answer without Content-Length: {data[:head_end]!r}"))
-                return
+                raise AnswerError(f"An answer without Content-Length: {data[:head_end]!r}")
             body_bytes = int(length[1]) if length is not None else 0
             self._missing_bytes = head_end + len(_HEAD_END) + body_bytes - len(data)
-        if self._missing_bytes == 0:
-            parts, self._parts = self._parts, []
-            self.answered(int(parts[0][9:12]), parts)
+        if self._missing_bytes:
+            return None
+        parts, self._parts = self._parts, []
+        return parts
+
+
+class HttpConnection(asyncio.Protocol):
+    """One keep-alive connection with one request under way at most. Subclasses say what an answer leads to."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._reader = AnswerReader()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Collect an answer until it is complete."""
+        try:
+            parts = self._reader.add(data)
+        except AnswerError as error:
+            self.failed(error)
+            return
+        if parts is not None:
+            self.answered(status_of(parts), parts)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hear that the connection is closed."""
@@ -103,6 +126,11 @@ def request_of(method: str, path: str, *, key: str | None = None, body: bytes | 
     if body is not None:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
+
+
+def status_of(parts: list[bytes]) -> int:
+    """Return the status of an answer that came in parts."""
+    return int(parts[0][9:12])
 
 
 def body_of(parts: list[bytes]) -> bytes:

@@ -1,10 +1,15 @@
-"""Latencies as HDR histograms: microseconds up to two minutes, exact to three digits."""
+"""Latencies as HDR histograms: in steps of ten microseconds up to two minutes, exact to three digits."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from hdrh.histogram import HdrHistogram
 
 _MICROSECONDS_MAX = 120_000_000
+_STEP_MICROSECONDS = 10
+"""Measured latencies are rounded up to so much: what reports show, and few enough values to be entered together."""
+
+_STEPS_A_SECOND = 1_000_000 / _STEP_MICROSECONDS
 
 
 def histogram() -> HdrHistogram:
@@ -12,29 +17,40 @@ def histogram() -> HdrHistogram:
     return HdrHistogram(1, _MICROSECONDS_MAX, 3)
 
 
+class Latencies:
+    """What one process measures, by name. Noting costs next to nothing; `take` puts it into histograms, all at once."""
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, list[float]] = defaultdict(list)
+
+    def note(self, name: str, seconds: float) -> None:
+        """Note one latency."""
+        self._seconds[name].append(seconds)
+
+    def take(self) -> dict[str, bytes]:
+        """Return what was noted since the last time as encoded histograms, to be sent elsewhere."""
+        noted, self._seconds = self._seconds, defaultdict(list)
+        taken = {}
+        for name, many in noted.items():
+            found = histogram()
+            for steps, count in Counter([int(seconds * _STEPS_A_SECOND) for seconds in many]).items():
+                found.record_value(min(_MICROSECONDS_MAX, (steps + 1) * _STEP_MICROSECONDS), count)
+            taken[name] = found.encode()
+        return taken
+
+
 class Tally:
-    """Histograms by name."""
+    """Histograms by name, put together from what processes measured."""
 
     def __init__(self) -> None:
         self.histograms: dict[str, HdrHistogram] = {}
 
-    def record(self, name: str, seconds: float) -> None:
-        """Record one latency."""
-        found = self.histograms.get(name)
-        if found is None:
-            found = self.histograms[name] = histogram()
-        found.record_value(min(_MICROSECONDS_MAX, max(1, int(seconds * 1e6))))
-
     def add(self, encoded: dict[str, bytes]) -> None:
-        """Add what another tally recorded."""
+        """Add what a process measured."""
         for name, code in encoded.items():
             if name not in self.histograms:
                 self.histograms[name] = histogram()
             self.histograms[name].decode_and_add(code)
-
-    def encoded(self) -> dict[str, bytes]:
-        """Return the histograms to be sent elsewhere."""
-        return {name: found.encode() for name, found in self.histograms.items()}
 
     def merged(self, names: Iterable[str]) -> HdrHistogram | None:
         """Return the sum of some; None when nothing was recorded."""

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
+
 from grandstand.lab.http_connection import request_of
 from grandstand.lab.load_model import (
+    BATCH_EVENTS_MAX,
     READ_AFTER_LEAST_SECONDS,
     READ_AFTER_MOST_SECONDS,
     READS_A_GAME,
@@ -23,6 +26,18 @@ from grandstand.lab.load_model import (
 SCORE_STEP_MAX = 1_000
 ID_BITS = 60
 """Bits of an id that are random; by these the auditor knows it."""
+
+PLACE_BITS = 16
+"""Bits of these, the last ones, that follow from an event's place in its request; the others are the request's own."""
+
+PLACE_CODES = tuple(random.Random(2).sample(range(1 << PLACE_BITS), BATCH_EVENTS_MAX))  # noqa: S311 - always the same
+"""The last bits of ids by place. No two pairs have the same sum: two wrong events do not look like two right ones."""
+
+OF_PLAYER = frozenset({"rank", "nearby"})
+"""Reads whose answers are judged by what was served of the player before."""
+
+_ID_MIDDLES = tuple(f"{place:03x}-8" for place in range(BATCH_EVENTS_MAX))
+_ID_ENDS = tuple(f"{code:04x}" for code in PLACE_CODES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +67,17 @@ class Names:
         return f"{self.run}-cup"
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """One request of a player's client.
 
-    `score` is that of its best game, None without one; `cup_score` the sum of what counts in the tournament, of
-    `cup_games` games. `occurred_at_us` is Unix time of all its events in microseconds.
+    `number` is what the ids of its events begin with. `score` is that of its best game, None without one; `cup_score`
+    the sum of what counts in the tournament, of `cup_games` games. `occurred_at_us` is Unix time of all its events in
+    microseconds.
     """
 
     user_id: str
-    event_ids: list[int]
+    number: int
+    events: int
     request: bytes
     games: int
     score: int | None
@@ -70,9 +86,13 @@ class Batch:
     occurred_at_us: int = 0
     is_retried: bool = False
 
+    @property
+    def event_ids(self) -> list[int]:
+        """The random bits of its ids."""
+        return [self.number << PLACE_BITS | code for code in PLACE_CODES[: self.events]]
 
-@dataclass(frozen=True, slots=True)
-class Read:
+
+class Read(msgspec.Struct, frozen=True, gc=False):
     """One question. `least` is what the player's score must be at least by now; None when it may be none."""
 
     kind: str
@@ -93,65 +113,65 @@ class Traffic:
         self._best: dict[str, int] = {}
         head = request_of("POST", "/api/events", key=key, body=b"").decode()
         self._head = head.removesuffix("0\r\n\r\n")
-        self._end = request_of("GET", "", key=key).partition(b"GET ")[2]
+        rest = request_of("GET", "", key=key).decode().partition("GET ")[2]
         board, cup = f"/api/leaderboards/{names.board}", f"/api/tournaments/{names.tournament}/leaderboard?limit=10"
-        self._reads = {
-            "top": (f"GET {board}", ""),
-            "rank": (f"GET {board}/users/", ""),
-            "nearby": (f"GET {board}/users/", "/nearby"),
-            "tournament": (f"GET {cup}", ""),
-            "prizes": ("GET /api/prizes?user_id=", ""),
+        self._same = {"top": f"GET {board}{rest}".encode(), "tournament": f"GET {cup}{rest}".encode()}
+        self._of_player = {
+            "rank": (f"GET {board}/users/", rest),
+            "nearby": (f"GET {board}/users/", f"/nearby{rest}"),
+            "prizes": ("GET /api/prizes?user_id=", rest),
         }
-        self._of_player = frozenset({"rank", "nearby", "prizes"})
         self._game = f'","event_type":"{names.game_type}","user_id":"'
         self._other = f'","event_type":"{names.other_type}","user_id":"'
         self._in_cup = f',"tournament_id":"{names.tournament}"'
+        self._second = 0
+        self._moment = ""
 
     def batch(self) -> Batch:
         """Return the next request with events."""
-        draw = self._random.random
+        draw, game_share = self._random.random, self._game_share
         user_id = f"p{busy_player(draw(), self._players) * self._parts + self._part}"
         count = self._model.batch_events(draw())
         now_us = time.time_ns() // 1_000
-        moment = datetime.fromtimestamp(now_us / 1e6, UTC)
-        # What a float of today holds may be a microsecond off: the server is told, and the auditor remembers, the same.
-        occurred_at_us = now_us // 1_000_000 * 1_000_000 + moment.microsecond
-        stamp = f"{now_us // 1_000:012x}"
-        stamp = f'{{"id":"{stamp[:8]}-{stamp[8:]}-7'
-        middle = f'{user_id}","occurred_at":"{moment:%Y-%m-%dT%H:%M:%S.%f}Z","payload":'
-        game, other = self._game + middle, self._other + middle
-        ids: list[int] = []
+        second, fraction_us = divmod(now_us, 1_000_000)
+        if second != self._second:
+            self._second, self._moment = second, f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+        number = self._random.getrandbits(ID_BITS - PLACE_BITS)
+        digits, stamp = f"{number:011x}", f"{now_us // 1_000:012x}"
+        begin, middle = f'{{"id":"{stamp[:8]}-{stamp[8:]}-7', f"{digits[:3]}-{digits[3:]}"
+        of_player = f'{user_id}","occurred_at":"{self._moment}.{fraction_us:06d}Z","payload":'
+        game = f'{self._game}{of_player}{{"score":'
+        other = f'{self._other}{of_player}{{"item":"health_potion","left":{count},"platform":"android"}}}}'
         texts: list[str] = []
         best: int | None = None
         games = cup_games = cup_score = 0
         for place in range(count):
-            event_id = self._random.getrandbits(ID_BITS)
-            ids.append(event_id)
-            noise = f"{event_id:015x}"
-            if draw() < self._game_share:
+            if draw() < game_share:
                 score = self._score(user_id)
-                best = score if best is None else max(best, score)
+                if best is None or score > best:
+                    best = score
                 games += 1
                 cup = ""
                 if draw() < READS_A_GAME["tournament"]:
                     cup = self._in_cup
                     cup_games += 1
                     cup_score += score
-                end = f'{game}{{"score":{score},"mode":"ranked","map":"harbour"{cup}}}}}'
+                end = f'{game}{score},"mode":"ranked","map":"harbour"{cup}}}}}'
             else:
-                end = f'{other}{{"item":"health_potion","left":{count},"platform":"android"}}}}'
-            texts.append(f"{stamp}{place:03x}-8{noise[:3]}-{noise[3:]}{end}")
+                end = other
+            texts.append(f"{begin}{_ID_MIDDLES[place]}{middle}{_ID_ENDS[place]}{end}")
         body = texts[0] if count == 1 else f'{{"events":[{",".join(texts)}]}}'
         return Batch(
             user_id,
-            ids,
+            number,
+            count,
             # Everything in it is ASCII, so characters are bytes.
             f"{self._head}{len(body)}\r\n\r\n{body}".encode(),
             games,
             best,
             cup_games,
             cup_score,
-            occurred_at_us,
+            now_us,
             draw() < RETRY_SHARE,
         )
 
@@ -165,9 +185,11 @@ class Traffic:
 
     def read(self, kind: str, user_id: str, least: int | None = None) -> Read:
         """Return a question."""
-        begin, end = self._reads[kind]
-        path = f"{begin}{user_id}{end}" if kind in self._of_player else begin
-        return Read(kind, user_id, path.encode() + self._end, least)
+        request = self._same.get(kind)
+        if request is None:
+            begin, end = self._of_player[kind]
+            request = f"{begin}{user_id}{end}".encode()
+        return Read(kind, user_id, request, least)
 
     def _score(self, user_id: str) -> int:
         # Every other game is the player's best: then there is something to see.

@@ -221,7 +221,7 @@ class EventArchiver:
             if not await self._has_queued(connection, archive):
                 return 0
             await self._rollups.lock(connection)
-            return await self._rollups.count(connection)
+            return (await self._rollups.count(connection)).batches
 
     async def _has_queued(self, connection: "Connection[Any]", archive: EventArchive) -> bool:
         partition = PartitionRange(archive.partition, archive.starts_at, archive.ends_at)

@@ -13,7 +13,7 @@ from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.postgres import Connection, Database
-from grandstand.storage.rollups import RollupsBusyError, RollupStore
+from grandstand.storage.rollups import Counted, RollupsBusyError, RollupStore
 from grandstand.telemetry import metrics
 
 PATIENCE_SECONDS = 30.0
@@ -46,6 +46,7 @@ class EventCounter:
     async def count(self) -> int:
         """Count all batches that are queued, some a transaction; return how many there were.
 
+        What is queued meanwhile waits for the next time: to count it costs as much a transaction as a thousand events.
         While somebody else changes the rollups, as a rebuild does, it leaves them queued.
 
         Raises:
@@ -56,10 +57,10 @@ class EventCounter:
         total = 0
         while not await self._gives_way():
             with metrics.timed("rollup"):
-                found = await self._count_some()
-            if not found:
+                counted = await self._count_some()
+            total += counted.batches
+            if counted.is_all:
                 break
-            total += found
         return total
 
     async def _gives_way(self) -> bool:
@@ -73,14 +74,14 @@ class EventCounter:
         # What is in a stream out of reach cannot be processed: nobody need wait for that.
         return sum(depth.depth for depth in (await self._streams.depths()).values()) > BUSY_EVENTS
 
-    async def _count_some(self) -> int:
+    async def _count_some(self) -> Counted:
         try:
             async with self._database.transaction() as connection:
                 await self._fence(connection)
                 await self._store.lock(connection)
                 return await self._store.count(connection)
         except RollupsBusyError:
-            return 0
+            return Counted(0, is_all=True)
 
     async def fill_days(self) -> int:
         """Keep the days that are counted and not kept, one a transaction, the newest first; return how many there were.

@@ -21,7 +21,7 @@ from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.reports import ReportStore
-from grandstand.storage.rollups import RollupsBusyError, RollupStore
+from grandstand.storage.rollups import Counted, RollupsBusyError, RollupStore
 
 _ROUND_MAX = 100
 _EVENTS = 2_000
@@ -104,7 +104,7 @@ class ErasureFinisher:
         await self._in_transaction(self._erasures.delete_unswept_entries, erasure)
         await self._clean_index(erasure)
         # Before the ledger is held, so that little is left to count while batches wait for it.
-        while await self._in_transaction(self._count_rollups):
+        while not (await self._in_transaction(self._count_rollups)).is_all:
             pass
         async with self._database.transaction() as connection:
             await self._fence(connection)
@@ -118,7 +118,7 @@ class ErasureFinisher:
                 # An archive came back after they were renamed, or is about to; the next round goes on.
                 return False
             # No batch is under way: of what is counted, what was received after the request stays the player's.
-            while await self._rollups.count(connection):
+            while not (await self._rollups.count(connection)).is_all:
                 pass
             await self._rollups.rename(connection, erasure.user_id, erasure.pseudonym, erasure.requested_at)
             # Payloads of the player may have given groups their names.
@@ -129,7 +129,7 @@ class ErasureFinisher:
         await self._announce()
         return True
 
-    async def _count_rollups(self, connection: "Connection[Any]") -> int:
+    async def _count_rollups(self, connection: "Connection[Any]") -> Counted:
         await self._rollups.lock(connection)
         return await self._rollups.count(connection)
 

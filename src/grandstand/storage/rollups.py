@@ -1,7 +1,7 @@
 """Rollups in PostgreSQL: the queue of batches to count, and the counts. All on the caller's connection."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -13,8 +13,17 @@ from grandstand.storage.postgres import Connection
 _COUNTED_EVENTS = 50_000
 """Events that one transaction counts: it must end within the statement time-out."""
 
+_COUNTED_BATCHES = 1_000
+
 _FILL_SECONDS_MAX = 120.0
 """What a day of some millions of users may take."""
+
+
+class Counted(NamedTuple):
+    """How many batches were counted, and whether that was all that was queued."""
+
+    batches: int
+    is_all: bool
 
 
 class RollupsBusyError(Exception):
@@ -54,14 +63,16 @@ class RollupStore:
         found: bool = await connection.fetchval(queries.load("rollups/has_queued.sql"), *days)
         return found
 
-    async def count(self, connection: "Connection[Any]") -> int:
-        """Count some queued batches and forget them; return how many. Needs the lock."""
-        batches = [row[0] for row in await connection.fetch(queries.load("rollups/take.sql"), _COUNTED_EVENTS)]
+    async def count(self, connection: "Connection[Any]") -> Counted:
+        """Count some queued batches and forget them. Needs the lock."""
+        rows = await connection.fetch(queries.load("rollups/take.sql"), _COUNTED_EVENTS, _COUNTED_BATCHES)
+        batches = [row["batch_id"] for row in rows]
         if batches:
             await connection.execute(queries.load("rollups/plan.sql"))
             for name in ("count", "keep_first", "count_months", "forget"):
                 await connection.execute(queries.load(f"rollups/{name}.sql"), batches)
-        return len(batches)
+        events = sum(row["events"] for row in rows)
+        return Counted(len(batches), is_all=len(batches) < _COUNTED_BATCHES and events < _COUNTED_EVENTS)
 
     async def missing_months(self, connection: "Connection[Any]", timeout_seconds: float) -> list[date]:
         """Return the months of arrival of which fewer events are stored than were counted."""

@@ -6,11 +6,11 @@ _CUT = 8
 _GROWTH = 1.25
 
 GATHERING_SECONDS_MIN = 0.02
-GATHERING_SECONDS_MAX = 0.1
+GATHERING_SECONDS_MAX = 0.2
 """Least and longest time from one small batch to the next: what an event waits at most before anything is done for it.
-A rank is to be seen within a second (p99), of which this is a tenth."""
+A rank is to be seen within a second (p99), of which this is a fifth."""
 
-_LOADED_EVENTS_PER_SECOND = 1_000.0
+_LOADED_EVENTS_PER_SECOND = 2_000.0
 """Where so many come, they gather for the longest time; where fewer come, for less in proportion."""
 
 
@@ -18,7 +18,7 @@ def gathering_seconds(events: int, seconds: float) -> float:
     """Return how long after the begin of a batch the next one begins, when `events` came within `seconds`.
 
     A transaction with its sync costs as much as hundreds of events do. A few events a second are seen at once and cost
-    little; a thousand a second share few transactions. The first event after a pause waits for nobody.
+    little; two thousand a second share five transactions. The first event after a pause waits for nobody.
     """
     load = events / max(seconds, GATHERING_SECONDS_MIN) / _LOADED_EVENTS_PER_SECOND
     return max(GATHERING_SECONDS_MIN, min(1.0, load) * GATHERING_SECONDS_MAX)

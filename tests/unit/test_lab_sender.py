@@ -1,0 +1,133 @@
+"""What is sent when it is due is told once, with the answer or with status 0, and late answers are late."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from grandstand.lab.agenda import Agenda
+from grandstand.lab.sender import Sender
+
+REQUEST = b"GET / HTTP/1.1\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+DEADLINE_SECONDS = 10.0
+
+Serve = Callable[[socket.socket], None]
+Told = list[tuple[Any, int, bytes, float]]
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        yield found
+
+
+def serve(listener: socket.socket, *conversations: Serve) -> threading.Thread:
+    """Hold one conversation after the other, each over the next connection."""
+
+    def run() -> None:
+        for converse in conversations:
+            connection, _ = listener.accept()
+            with connection:
+                converse(connection)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def answer(connection: socket.socket, *pieces: bytes) -> None:
+    received = b""
+    while not received.endswith(b"\r\n\r\n"):
+        received += connection.recv(65_536)
+    for piece in pieces:
+        connection.sendall(piece)
+        time.sleep(0.01)
+
+
+def sender_to(listener: socket.socket, connections_max: int = 1) -> Sender:
+    host, port = listener.getsockname()
+    return Sender(host, port, connections_max)
+
+
+def send(sender: Sender, told: Told, what: str) -> None:
+    sender.send(what, REQUEST, time.monotonic(), lambda *answered: told.append(answered))
+
+
+def take(sender: Sender) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while sender.under_way and time.monotonic() < deadline:
+        sender.take_answers()
+        time.sleep(0.001)
+
+
+def test_answers_come_in_pieces_and_one_after_the_other(listener: socket.socket) -> None:
+    told: Told = []
+
+    def converse(connection: socket.socket) -> None:
+        answer(connection, ANSWER[:10], ANSWER[10:40], ANSWER[40:])
+        answer(connection, ANSWER)
+
+    thread = serve(listener, converse)
+    with sender_to(listener) as sender:
+        send(sender, told, "first")
+        send(sender, told, "second")
+        take(sender)
+        thread.join(DEADLINE_SECONDS)
+    assert [each[:3] for each in told] == [("first", 200, b"hello"), ("second", 200, b"hello")]
+    # The second waited for the connection, and that counts.
+    assert told[1][3] > told[0][3] > 0.02
+
+
+@pytest.mark.parametrize("said", [b"", ANSWER[:-1], b"nonsense\r\n\r\n", ANSWER + ANSWER])
+def test_a_connection_that_fails_is_replaced(listener: socket.socket, said: bytes) -> None:
+    told: Told = []
+    thread = serve(listener, lambda connection: answer(connection, said), lambda connection: answer(connection, ANSWER))
+    with sender_to(listener) as sender:
+        send(sender, told, "first")
+        take(sender)
+        sender.take_answers()
+        send(sender, told, "second")
+        take(sender)
+        thread.join(DEADLINE_SECONDS)
+    assert [each[:2] for each in told] == [("first", 0), ("second", 200)]
+
+
+def test_nobody_there_is_no_answer(listener: socket.socket) -> None:
+    told: Told = []
+    with sender_to(listener) as sender:
+        listener.close()
+        send(sender, told, "first")
+        take(sender)
+    assert [each[:2] for each in told] == [("first", 0)]
+
+
+def test_who_gets_no_answer_in_the_end_is_told_and_what_was_not_sent_is_forgotten(listener: socket.socket) -> None:
+    told: Told = []
+    with sender_to(listener) as sender:
+        send(sender, told, "first")
+        send(sender, told, "second")
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not sender.requests and time.monotonic() < deadline:
+            sender.take_answers()
+        assert sender.waited_seconds > 0
+        assert sender.end() == 1
+    assert [each[:2] for each in told] == [("first", 0)]
+
+
+def test_an_agenda_gives_what_is_due_in_order_and_no_more_than_is_asked_for() -> None:
+    agenda: Agenda[str] = Agenda()
+    now = time.monotonic() + 1
+    for later_seconds in (0.5, 0.0004, 0.0001, 0.25, 3.0):
+        agenda.add(now + later_seconds, str(later_seconds))
+    agenda.add(now - 100, "long ago")
+    assert agenda.take(now - 1, 10) == []
+    assert [what for _, what in agenda.take(now + 1, 3)] == ["long ago", "0.0001", "0.0004"]
+    assert [what for _, what in agenda.take(now + 1, 3)] == ["0.25", "0.5"]
+    assert agenda.take(now + 1, 3) == []
+    assert agenda
+    assert [what for _, what in agenda.take(now + 4, 3)] == ["3.0"]
+    assert not agenda
