@@ -275,7 +275,11 @@ def _prepare(pool: _Pool | _SentinelPool, timeout_seconds: float) -> None:
 
     async def connect() -> Taken:
         connection = pool.make_connection()  # type: ignore[no-untyped-call]
-        await connection.connect()
+        try:
+            await connection.connect()
+        except BaseException:
+            connection.drop()
+            raise
         return cast("Taken", connection)
 
     pool.line = ValkeyLine(connect, timeout_seconds)

@@ -20,7 +20,7 @@ _LOST = (ValkeyConnectionError, ReadOnlyError)
 """What a connection is given up for; the server says so itself, too: that it is loading, or that it is a replica."""
 
 _CLOSE_SECONDS = 1.0
-"""How long the end of a connection that is closed may take."""
+"""How long the end of a connection that is closed may take, and that of an attempt to make one."""
 
 
 class Taken(Protocol):
@@ -165,9 +165,11 @@ class ValkeyLine:
 
     async def close(self) -> None:
         """Close the connection; the next command makes another one."""
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.wait((self._opening,))
+        if (opening := self._opening) is not None:
+            # Cancelled between two steps, the library would leave a connection open.
+            await asyncio.wait((opening,), timeout=_CLOSE_SECONDS)
+            opening.cancel()
+            await asyncio.wait((opening,))
         line, self._line = self._line, None
         if line is not None:
             line.close()
@@ -193,7 +195,12 @@ class ValkeyLine:
 
     async def _make(self) -> _Line:
         try:
-            self._line = _Line(await self._connect(), self._timeout_seconds)
+            connection = await self._connect()
+            try:
+                self._line = _Line(connection, self._timeout_seconds)
+            except BaseException:
+                connection.drop()
+                raise
         finally:
             self._opening = None
         return self._line
