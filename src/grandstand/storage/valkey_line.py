@@ -163,6 +163,11 @@ class ValkeyLine:
             line.retire()
             raise
 
+    def retire(self) -> None:
+        """Have the next command make another connection; the one there is goes once all who wait have a reply."""
+        if self._line is not None:
+            self._line.retire()
+
     async def close(self) -> None:
         """Close the connection; the next command makes another one."""
         if (opening := self._opening) is not None:
