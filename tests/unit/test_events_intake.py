@@ -233,6 +233,20 @@ async def test_close_waits_for_nobody_else_to_come(loaded: EventIntake, stream: 
     assert stream.writes == [["c"]]
 
 
+async def test_close_waits_for_what_came_during_a_write_that_others_follow_after_a_moment(
+    loaded: EventIntake, stream: Stream
+) -> None:
+    first = [await hand_in(loaded, "c") for _ in range(accept_events.SHARING_REQUESTS)]
+    await stream.began.acquire()
+    later = await hand_in(loaded, "d")
+    closing = asyncio.create_task(loaded.close())
+    stream.may_end.release()
+    stream.may_end.release()
+    await asyncio.wait_for(closing, 5)
+    assert stream.writes == [["c"] * len(first), ["d"]]
+    await asyncio.gather(*first, later)
+
+
 async def test_close_waits_for_what_is_handed_in(intake: EventIntake, stream: Stream) -> None:
     task = await hand_in(intake, "a")
     closing = asyncio.create_task(intake.close())

@@ -236,9 +236,10 @@ class EventIntake:
 
     async def close(self) -> None:
         """Wait until everything that was handed in is written or refused."""
-        if self._timer is not None:
-            self._begin()
-        while self._writers:
+        while self._timer is not None or self._writers:
+            if self._timer is not None:
+                # Nobody else comes. A write that ends may leave some to the next one, too.
+                self._begin()
             await asyncio.wait(self._writers)
 
     async def _write_waiting(self) -> None:
