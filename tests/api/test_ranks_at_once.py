@@ -132,11 +132,15 @@ async def test_a_period_that_begins_has_ranks_of_its_own(
     assert (await ask(door, path + "eve"))[0][0] == b"HTTP/1.1 404 Not Found"
 
 
-async def test_without_the_index_the_entries_answer(keeping_site: Site, door: str, tasks: list[str]) -> None:
+async def test_without_the_index_the_entries_answer(
+    keeping_site: Site, door: str, tasks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = await begin(keeping_site, "lost", {"fay": 5, "gus": 3})
     expected = await ask(door, path + "gus")
     for target in await keeping_site.core.index.held():
         await keeping_site.core.index.delete(target)
     tasks.clear()
+    # Asked once more, an index on a server that hangs would keep everybody waiting for another time-out.
+    monkeypatch.delattr(keeping_site.core.index.__class__, "place")
     assert await ask(door, path + "gus") == expected
     assert len(tasks) == 1

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from grandstand.storage.event_stream import HIGH
-from grandstand.storage.valkey import open_valkey
+from grandstand.storage.valkey import open_valkey, runner_of
 from tests.cluster.replicated import open_replicated_core
 from tests.support.core import NOON, Core, core_database_url, event
 from tests.support.proxy import open_proxy
@@ -42,6 +42,20 @@ async def test_a_sentinel_that_was_away_while_many_looked_for_the_primary_is_ask
             assert await client.ping()
         finally:
             await client.aclose()
+
+
+async def test_scripts_are_run_before_anything_else_is_asked(watched: Watched) -> None:
+    """The pool, which learns the primary's address meanwhile, closes what is idle then; the line is just being made."""
+    client = open_valkey(watched.url, timeout_seconds=5)
+    try:
+        run = runner_of(client)
+        assert await asyncio.gather(*(run("EVAL", "return ARGV[1]", 0, b"%d" % n) for n in range(3))) == [
+            b"0",
+            b"1",
+            b"2",
+        ]
+    finally:
+        await client.aclose()
 
 
 async def test_a_fail_over_loses_nothing_and_is_over_without_anybodys_help(core: Core, watched: Watched) -> None:

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 from valkey.asyncio import Valkey
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
-from valkey.exceptions import OutOfMemoryError, ResponseError
+from valkey.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 
 from grandstand.storage.valkey import open_valkey, runner_of
@@ -38,8 +38,15 @@ async def client(way: Way) -> AsyncIterator[Valkey]:
     await client.aclose()
 
 
-async def test_each_reply_finds_whoever_asked(client: Valkey) -> None:
-    run = runner_of(client)
+@pytest.fixture
+async def patient(way: Way) -> AsyncIterator[Valkey]:
+    client = open_valkey(f"valkey://127.0.0.1:{way.port}/0", timeout_seconds=10)
+    yield client
+    await client.aclose()
+
+
+async def test_each_reply_finds_whoever_asked(patient: Valkey) -> None:
+    run = runner_of(patient)
     asking = [asyncio.ensure_future(run(*ECHO, b"%d" % number)) for number in range(300)]
     refused = asyncio.ensure_future(run("EVAL", "return redis.error_reply('OOM no room')", 0))
     failed = asyncio.ensure_future(run("EVAL", "return redis.call('INCR', KEYS[1], 2)", 1, "k"))
@@ -105,6 +112,35 @@ async def test_a_server_that_says_nothing_is_waited_for_so_long_and_no_longer(cl
     assert await asyncio.gather(run(*ECHO, "three"), run(*ECHO, "four")) == [b"three", b"four"]
 
 
+async def test_who_asked_later_waits_for_longer(client: Valkey, way: Way) -> None:
+    run = runner_of(client)
+    number = await run("CLIENT", "ID")
+    way.hold()
+    first = asyncio.ensure_future(run(*ECHO, "one"))
+    await asyncio.wait((first,), timeout=TIMEOUT_SECONDS / 2)
+    second = asyncio.ensure_future(run(*ECHO, "two"))
+    with pytest.raises(ValkeyTimeoutError):
+        await first
+    way.mend()
+    assert await second == b"two"
+    assert await run("CLIENT", "ID") != number, "that connection may never say anything more"
+
+
+async def test_what_waits_when_the_client_is_closed_connects_no_more(client: Valkey, way: Way) -> None:
+    run = runner_of(client)
+    assert await run(*ECHO, "one") == b"one"
+    way.hold()
+    left = asyncio.ensure_future(run(*ECHO, "two"))
+    await asyncio.wait((left,), timeout=TIMEOUT_SECONDS / 2)
+    later = asyncio.ensure_future(run(*ECHO, "three"))
+    with pytest.raises(ValkeyTimeoutError):
+        await left
+    await client.aclose()
+    with pytest.raises(ValkeyConnectionError):
+        await later
+    gc.collect()
+
+
 async def test_a_client_that_is_closed_while_it_connects_leaves_nothing_open(client: Valkey, way: Way) -> None:
     way.hold()
     asking = asyncio.ensure_future(runner_of(client)(*ECHO, "one"))
@@ -118,11 +154,12 @@ async def test_a_client_that_is_closed_while_it_connects_leaves_nothing_open(cli
 
 async def test_a_replica_that_was_the_primary_is_left(client: Valkey, way: Way) -> None:
     run = runner_of(client)
-    readonly = "return redis.error_reply('READONLY You can not write against a read only replica.')"
+    readonly = "redis.call('INCR', KEYS[1]) return redis.error_reply('READONLY You can not write against a replica.')"
     first = await run("CLIENT", "ID")
-    with pytest.raises(ResponseError):
-        await run("EVAL", readonly, 0)
-    assert await run("CLIENT", "ID") not in (first, first + 1), "it was asked once more, over another connection"
+    replies = await asyncio.gather(*(run("EVAL", readonly, 1, "tries") for _ in range(3)), return_exceptions=True)
+    assert [type(reply) for reply in replies] == [ReadOnlyError] * 3
+    assert await run("EVAL", "return {redis.call('GET', KEYS[1]), redis.call('DEL', KEYS[1])}", 1, "tries") == [b"6", 1]
+    assert await run("CLIENT", "ID") not in (first, first + 1), "each was asked once more, over another connection"
 
 
 @pytest.fixture

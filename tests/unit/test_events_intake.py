@@ -225,12 +225,44 @@ async def test_what_gathers_is_written_when_the_time_is_over(
     assert stream.writes == [["c", "d"]]
 
 
+async def test_what_a_write_leaves_does_not_wait_for_another_that_hangs(
+    intake: EventIntake, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_pace, "PAUSE_SECONDS_MAX", 0.05)
+    first = await hand_in(intake, "a")
+    await stream.began.acquire()
+    hanging = [await hand_in(intake, "b") for _ in range(accept_events.SHARING_REQUESTS)]
+    await stream.began.acquire()
+    left = await hand_in(intake, "c")
+    stream.may_end.release()
+    await first
+    await asyncio.wait_for(stream.began.acquire(), 5)
+    assert stream.writes == [["a"], ["b"] * len(hanging), ["c"]]
+    for _ in range(2):
+        stream.may_end.release()
+    await asyncio.gather(*hanging, left)
+
+
 async def test_close_waits_for_nobody_else_to_come(loaded: EventIntake, stream: Stream) -> None:
     task = await hand_in(loaded, "c")
     stream.may_end.release()
     await asyncio.wait_for(loaded.close(), 5)
     await task
     assert stream.writes == [["c"]]
+
+
+async def test_close_waits_for_what_came_during_a_write_that_others_follow_after_a_moment(
+    loaded: EventIntake, stream: Stream
+) -> None:
+    first = [await hand_in(loaded, "c") for _ in range(accept_events.SHARING_REQUESTS)]
+    await stream.began.acquire()
+    later = await hand_in(loaded, "d")
+    closing = asyncio.create_task(loaded.close())
+    stream.may_end.release()
+    stream.may_end.release()
+    await asyncio.wait_for(closing, 5)
+    assert stream.writes == [["c"] * len(first), ["d"]]
+    await asyncio.gather(*first, later)
 
 
 async def test_close_waits_for_what_is_handed_in(intake: EventIntake, stream: Stream) -> None:

@@ -19,15 +19,23 @@ from grandstand.api.services import Services
 from grandstand.domain.leaderboards import Visibility
 
 
-async def board_user(scope: HTTPScope, services: Services, pages: Pages, encoded_key: str, encoded_user: str) -> Reply:
-    """Return a player's rank on a board."""
+async def board_user(
+    scope: HTTPScope,
+    services: Services,
+    pages: Pages,
+    encoded_key: str,
+    encoded_user: str,
+    *,
+    is_index_asked: bool = False,
+) -> Reply:
+    """Return a player's rank on a board; without the index if that was asked before and had no answer."""
     principal = principal_of(scope, services)
     key = read_key(encoded_key)
     visibility = await services.reader.visibility(key)
     user_id = read_path_user_id(encoded_user)
     require_reader(principal, "leaderboards:read", visibility, user_id)
     part = Query(scope["query_string"]).part()
-    rank = await services.reader.user(key, user_id, part=part)
+    rank = await services.reader.user(key, user_id, part=part, is_index_asked=is_index_asked)
     is_archived = await services.reader.is_archived(key, part)
     return read_reply(scope, pages, rank, shown_to(principal, visibility), is_archived=is_archived)
 

@@ -16,7 +16,7 @@ from litestar.types import ASGIApp, HTTPScope
 from grandstand.api.access import Sender, require_reader, sender_of, shown_to
 from grandstand.api.limits import admit_sender
 from grandstand.api.pages import HeldPage, Pages
-from grandstand.api.place_reads import read_reply
+from grandstand.api.place_reads import board_user, read_reply
 from grandstand.api.plain_reads import Read, find_read
 from grandstand.api.public_reads import not_modified
 from grandstand.api.replies import Headers
@@ -75,7 +75,7 @@ class WholeReads:
                 found.rank_of is not None
                 and not query
                 and isinstance(admission, tuple)
-                and self._tells_rank(scope, read, sender, *found.rank_of, admission, begun)
+                and self._tells_rank(scope, sender, *found.rank_of, admission, begun)
             ):
                 return True
             rendering = self._pages.rendering(scope, sender)
@@ -89,7 +89,7 @@ class WholeReads:
         return True
 
     def _tells_rank(
-        self, scope: HTTPScope, read: Read, sender: Sender, key: str, user_id: str, headers: Headers, begun: Begun
+        self, scope: HTTPScope, sender: Sender, key: str, user_id: str, headers: Headers, begun: Begun
     ) -> bool:
         """Answer with a rank once its look-up tells it, without a task; False, and nothing is done, if that cannot be.
 
@@ -111,9 +111,10 @@ class WholeReads:
             return False
         shown = shown_to(sender, visibility)
 
-        def tell(rank: UserRank | NotFoundError | None) -> None:
+        def tell(rank: UserRank | NotFoundError | None, is_index_asked: bool) -> None:
             if rank is None:
-                self._requests.run(self._read(scope, read, headers, begun), "read")
+                again = partial(board_user, encoded_key=key, encoded_user=user_id, is_index_asked=is_index_asked)
+                self._requests.run(self._read(scope, again, headers, begun), "read")
                 return
             try:
                 if isinstance(rank, NotFoundError):

@@ -190,10 +190,13 @@ class EventIntake:
         self._waiting_bytes += size_bytes
         self._begin_if_due()
 
-    def _begin_if_due(self) -> None:
-        """Begin a write of what waits, now if it is worth it beside others, else when the pause is over."""
+    def _begin_if_due(self, *, is_left: bool = False) -> None:
+        """Begin a write of what waits, now if it is worth it beside others, else when the pause is over.
+
+        What a write that ended has left waits for no other one, which may hang.
+        """
         if not self._is_worth_a_write():
-            if self._writing or self._timer is not None:
+            if self._timer is not None or (self._writing and not is_left):
                 return
             left_seconds = self._pace.next_at - time.monotonic()
             if left_seconds > 0:
@@ -236,9 +239,10 @@ class EventIntake:
 
     async def close(self) -> None:
         """Wait until everything that was handed in is written or refused."""
-        if self._timer is not None:
-            self._begin()
-        while self._writers:
+        while self._timer is not None or self._writers:
+            if self._timer is not None:
+                # Nobody else comes. A write that ends may leave some to the next one, too.
+                self._begin()
             await asyncio.wait(self._writers)
 
     async def _write_waiting(self) -> None:
@@ -253,7 +257,7 @@ class EventIntake:
         finally:
             self._writing -= 1
             if self._queue:
-                self._begin_if_due()
+                self._begin_if_due(is_left=True)
 
     async def _write_group(self, group: list[_Request]) -> None:
         high = [event for request in group for event in request.judged.outcome.high]

@@ -88,25 +88,31 @@ class RankingWindows:
             lambda connection, ranking, total: self._archived_around(connection, ranking, total, user_id, above, below),
         )
 
-    async def place(self, target: Target, user_id: str) -> Window:
-        """Read a user's entry (`own`), None if it has none."""
+    async def place(self, target: Target, user_id: str, *, is_index_asked: bool = False) -> Window:
+        """Read a user's entry (`own`), None if it has none; from another store than the index if that had no answer."""
         return await self._ask(
             target,
             lambda ranking: self._index.place(ranking, user_id),
             lambda connection, ranking: self._entry_reads.around(connection, ranking, user_id, 0, 0),
             lambda connection, ranking, total: self._archived_around(connection, ranking, total, user_id, 0, 0),
+            is_index_asked=is_index_asked,
         )
 
-    def tell_place(self, target: Target, user_id: str, tell: Callable[[Window | None], None]) -> None:
+    def tell_place(self, target: Target, user_id: str, tell: Callable[[Window | None, bool], None]) -> None:
         """Read as `place` does from the index of a ranking that is not archived, and have it told once, never at once.
 
-        None where `place` has to read it, which asks another store or says why none can answer.
+        None where `place` has to read it, which asks another store or says why none can answer; and whether the index
+        had none. To ask it again would be twice the wait where its server hangs.
         """
         if target.ranking is None:
             raise ValueError("Nobody has scored there.")
         mark = self._trust.mark()
         ranking = indexed(target.board, target.ranking.ranking_id)
-        self._index.tell_place(ranking, user_id, lambda found: tell(found if self._trust.holds(mark) else None))
+
+        def tell_found(found: Window | None) -> None:
+            tell(found if self._trust.holds(mark) else None, found is None)
+
+        self._index.tell_place(ranking, user_id, tell_found)
 
     async def lookup(self, target: Target, user_ids: Sequence[str]) -> Window:
         """Read the entries of these users, in the order of ranks; those that are not ranked are left out."""
@@ -123,16 +129,18 @@ class RankingWindows:
         index: Callable[[Indexed], Awaitable[Window]],
         entries: "Callable[[Connection[Any], Indexed], Awaitable[Window]]",
         archive: "Callable[[Connection[Any], Indexed, int], Awaitable[Window]]",
+        *,
+        is_index_asked: bool = False,
     ) -> Window:
         if target.ranking is None:
             return _EMPTY
         ranking = indexed(target.board, target.ranking.ranking_id)
         if target.ranking.state not in ("live", "closed"):
             return await self._from_database(ranking, entries, archive)
-        try:
-            return await self._trust.believe(index(ranking))
-        except IndexIncompleteError:
-            await self._index.request_rebuild(ranking.ranking_id)
+        if not is_index_asked:
+            with suppress(IndexIncompleteError):
+                return await self._trust.believe(index(ranking))
+        await self._index.request_rebuild(ranking.ranking_id)
         has_waited = self._slots.locked()
         async with self._turn() as is_mine:
             if has_waited:

@@ -121,14 +121,14 @@ class LeaderboardReader:
             )
         return page
 
-    async def user(self, key: str, user_id: str, *, part: Part = WHOLE_BOARD) -> UserRank:
-        """Read one player's rank.
+    async def user(self, key: str, user_id: str, *, part: Part = WHOLE_BOARD, is_index_asked: bool = False) -> UserRank:
+        """Read one player's rank; from another store than the index if that had no answer.
 
         Raises:
             NotFoundError: `not_ranked` when the player has no entry on the board.
         """
         target = await self._target(key, user_id, part)
-        window = await self._windows.place(target, user_id)
+        window = await self._windows.place(target, user_id, is_index_asked=is_index_asked)
         own = window.own
         if own is None:
             raise _not_ranked(key)
@@ -142,23 +142,28 @@ class LeaderboardReader:
         """Return what a read of the whole board as it runs now is about; None where the other reads have to find it."""
         return self._finder.known(key)
 
-    def tell_user(self, target: Target, user_id: str, tell: Callable[[UserRank | NotFoundError | None], None]) -> bool:
+    def tell_user(
+        self, target: Target, user_id: str, tell: Callable[[UserRank | NotFoundError | None, bool], None]
+    ) -> bool:
         """Read one player's rank as `user` does of what is `known`, and have it told once, never at once.
 
-        The user id is one that can exist. None is told where `user` has to read it; False, and nothing is told, where
-        that is known already.
+        The user id is one that can exist. None is told where `user` has to read it, and whether the index was asked and
+        had no answer; False, and nothing is told, where that is known already.
         """
         named = self._names.known((user_id,))
         if named is None or target.board.definition.bucket_size is not None:
             return False
 
-        def tell_window(window: Window | None) -> None:
-            if window is None:
-                tell(None)
-            elif window.own is None:
-                tell(_not_ranked(target.board.key))
-            else:
-                tell(_user_rank(target, window.total, window.own, named[user_id], None))
+        def tell_window(window: Window | None, is_index_asked: bool) -> None:
+            rank: UserRank | NotFoundError | None = None
+            if window is not None:
+                own = window.own
+                rank = (
+                    _not_ranked(target.board.key)
+                    if own is None
+                    else _user_rank(target, window.total, own, named[user_id], None)
+                )
+            tell(rank, is_index_asked)
 
         self._windows.tell_place(target, user_id, tell_window)
         return True

@@ -137,7 +137,11 @@ class _SentinelPool(SentinelConnectionPool):
     sentinel_manager: Sentinel
 
     async def disconnect(self, inuse_connections: bool = True) -> None:
-        await self.line.close()
+        if inuse_connections:
+            await self.line.close()
+        else:
+            # Whoever connects and finds another primary calls this, which may be the line itself.
+            self.line.retire()
         await super().disconnect(inuse_connections)
         if inuse_connections:
             for sentinel in self.sentinel_manager.sentinels:

@@ -22,6 +22,9 @@ _LOST = (ValkeyConnectionError, ReadOnlyError)
 _CLOSE_SECONDS = 1.0
 """How long the end of a connection that is closed may take, and that of an attempt to make one."""
 
+_LOOK_SHARE = 0.02
+"""How late a time-out may be, as a part of it, where others are waiting behind it."""
+
 
 class Taken(Protocol):
     """A connection of the library's that is ready for commands, and that its pool does not know of."""
@@ -43,7 +46,7 @@ class _Line(asyncio.Protocol):
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._is_retired = False
-        self.is_open = True
+        self.is_open, self.is_closed = True, False
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self._transport, to_error = connection.hand_over(self)
         self._reader = libvalkey.Reader(
@@ -82,7 +85,7 @@ class _Line(asyncio.Protocol):
             problem = str(error)
             self._end(lambda: ValkeyConnectionError(f"The server sent what is no reply: {problem}"))
         if self._is_retired and not waiting:
-            self.close()
+            self._leave()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what waits for replies."""
@@ -96,21 +99,32 @@ class _Line(asyncio.Protocol):
             return
         self.is_open, self._is_retired = False, True
         if not self._waiting:
-            self.close()
+            self._leave()
 
     def close(self) -> None:
-        """Close it; whoever waits hears that it is closed."""
+        """Close it; whoever waits hears that it is closed, and is not to ask again."""
+        self.is_closed = True
+        self._leave()
+
+    def _leave(self) -> None:
         self._end(lambda: ValkeyConnectionError("The connection was closed."))
 
     def _look_at_time(self) -> None:
+        """Fail who has waited for too long. Those who came later wait on: a stall costs as few of them as it may."""
         self._timer = None
-        if not self._waiting:
-            return
-        left_seconds = self._waiting[0][1] - self._loop.time()
-        if left_seconds > 0:
-            self._timer = self._loop.call_later(left_seconds, self._look_at_time)
-        else:
-            self._end(lambda: ValkeyTimeoutError(f"No reply within {self._timeout_seconds:g} seconds."))
+        now = self._loop.time()
+        for reply, until in self._waiting:
+            if until > now:
+                # Not for each on its own: they are looked through from the first on.
+                again_seconds = max(until - now, self._timeout_seconds * _LOOK_SHARE)
+                self._timer = self._loop.call_later(again_seconds, self._look_at_time)
+                return
+            # The connection may be dead.
+            self.is_open, self._is_retired = False, True
+            if not reply.done():
+                reply.set_exception(ValkeyTimeoutError(f"No reply within {self._timeout_seconds:g} seconds."))
+        if self._is_retired:
+            self._leave()
 
     def _end(self, make_error: Callable[[], Exception]) -> None:
         self.is_open = False
@@ -136,6 +150,8 @@ class ValkeyLine:
         self._connect = connect
         self._timeout_seconds = timeout_seconds
         self._line: _Line | None = None
+        self._lines: set[_Line] = set()
+        """With those that are left, and on which some wait for their replies yet."""
         self._opening: asyncio.Task[_Line] | None = None
 
     async def run(self, *command: str | bytes | int) -> Any:
@@ -155,6 +171,8 @@ class ValkeyLine:
         try:
             return await line.send(packed)
         except _LOST:
+            if line.is_closed:
+                raise
             line.retire()
             line = await self._open()
         try:
@@ -163,6 +181,11 @@ class ValkeyLine:
             line.retire()
             raise
 
+    def retire(self) -> None:
+        """Have the next command make another connection; the one there is goes once all who wait have a reply."""
+        if self._line is not None:
+            self._line.retire()
+
     async def close(self) -> None:
         """Close the connection; the next command makes another one."""
         if (opening := self._opening) is not None:
@@ -170,10 +193,11 @@ class ValkeyLine:
             await asyncio.wait((opening,), timeout=_CLOSE_SECONDS)
             opening.cancel()
             await asyncio.wait((opening,))
-        line, self._line = self._line, None
-        if line is not None:
+        lines, self._line = [*self._lines], None
+        for line in lines:
             line.close()
-            await asyncio.wait((line.lost,), timeout=_CLOSE_SECONDS)
+        if lines:
+            await asyncio.wait([line.lost for line in lines], timeout=_CLOSE_SECONDS)
 
     async def _open(self) -> _Line:
         """Return a connection that is open; all who need one at a time share the attempt."""
@@ -197,10 +221,13 @@ class ValkeyLine:
         try:
             connection = await self._connect()
             try:
-                self._line = _Line(connection, self._timeout_seconds)
+                line = _Line(connection, self._timeout_seconds)
             except BaseException:
                 connection.drop()
                 raise
         finally:
             self._opening = None
-        return self._line
+        self._lines.add(line)
+        line.lost.add_done_callback(lambda _: self._lines.discard(line))
+        self._line = line
+        return line
