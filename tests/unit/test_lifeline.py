@@ -33,14 +33,17 @@ def test_the_end_of_the_supervisor_ends_it(code: str, begun: str, *, has_heard: 
             [sys.executable, "-c", code], stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
     with ours, child:
-        assert child.stdout is not None
-        # A supervisor that is killed before it reads what was said resets the connection.
-        assert select.select([ours], [], [], SECONDS)[0]
-        if has_heard:
-            assert ours.recv(100) == b"loaded\n"
-        if begun:
-            ours.sendall(b"go\n")
-            assert child.stdout.readline() == begun
-        ours.close()
-        assert child.communicate(timeout=SECONDS) == ("", "")
-        assert child.returncode == 0
+        try:
+            assert child.stdout is not None
+            # A supervisor that is killed before it reads what was said resets the connection.
+            assert select.select([ours], [], [], SECONDS)[0]
+            if has_heard:
+                assert ours.recv(100) == b"loaded\n"
+            if begun:
+                ours.sendall(b"go\n")
+                assert child.stdout.readline() == begun
+            ours.close()
+            assert child.communicate(timeout=SECONDS) == ("", "")
+            assert child.returncode == 0
+        finally:
+            child.kill()
