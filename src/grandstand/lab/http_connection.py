@@ -6,7 +6,7 @@ from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
-_CLOSE = (b"\r\nconnection: close\r\n", b"\r\nConnection: close\r\n")
+_CLOSE = b"onnection: close\r\n"  # servers write it small or large
 _WITHOUT_BODY = (b"204", b"304")
 
 
@@ -140,8 +140,8 @@ def status_of(parts: list[bytes]) -> int:
 
 def is_last(parts: list[bytes]) -> bool:
     """Return whether the server says that it closes the connection after an answer that came in parts."""
-    head_end = parts[0].find(_HEAD_END) + 2
-    return any(parts[0].find(close, 0, head_end) >= 0 for close in _CLOSE)
+    head = parts[0]
+    return head.find(_CLOSE, 0, head.find(_HEAD_END) + 2) >= 0
 
 
 def body_of(parts: list[bytes]) -> bytes:
