@@ -157,6 +157,19 @@ async def test_a_batch_that_fails_counts_nothing(core: Core, monkeypatch: pytest
     assert (await stored(core))[0] == {}
 
 
+@pytest.mark.parametrize(("events_max", "batches_max"), [(1, 1_000), (3, 1_000), (8, 1_000), (1_000, 1), (1_000, 5)])
+async def test_more_than_a_transaction_counts_is_counted_at_once(
+    core: Core, monkeypatch: pytest.MonkeyPatch, events_max: int, batches_max: int
+) -> None:
+    monkeypatch.setattr("grandstand.storage.rollups._COUNTED_EVENTS", events_max)
+    monkeypatch.setattr("grandstand.storage.rollups._COUNTED_BATCHES", batches_max)
+    batches = [[event(f"user-{number}") for number in range(size)] for size in (1, 2, 1, 3, 1)]
+    for batch in batches:
+        await core.applier.apply([block(batch, NOON)])
+    assert await counter(core).count() == len(batches)
+    assert (await stored(core))[0] == expected([each for batch in batches for each in batch])
+
+
 async def test_counting_gives_way_to_workers_that_are_behind(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     polite = EventCounter(core.database, core.event_log, streams=core.streams)
     await core.stream.create_group()

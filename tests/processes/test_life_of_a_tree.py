@@ -85,7 +85,10 @@ def test_a_start_after_kill_9_of_the_whole_tree_recovers(up: Up, data_dir: Path)
 def test_a_start_after_kill_9_of_the_supervisor_takes_over(up: Up) -> None:
     first = up()
     send_score(first, "barbara", 800)
-    first.processes()
+    # In the middle of a rolling restart: what is to replace the first child loads, for as long as that may take.
+    successor = _begin_restart(first)
+    successor.suspend()
+    eventually(lambda: _is_noted(first, successor), what="the successor is noted")
     first.process.kill()
     first.process.wait(10)
     second = up("--port", first.url.rsplit(":", 1)[1])
@@ -93,7 +96,7 @@ def test_a_start_after_kill_9_of_the_supervisor_takes_over(up: Up) -> None:
     eventually(lambda: ranked(second) == {"barbara": 800})
     eventually(lambda: first.survivors() == [], timeout_seconds=15)
 
-    second.processes()
+    _begin_restart(second)
     second.process.kill()
     second.process.wait(10)
     # With nobody to take over, everything ends by itself.
@@ -154,6 +157,23 @@ def test_a_tree_that_stops_with_its_parent_ends_when_that_is_killed(up: Up) -> N
     server.process.kill()
     server.process.wait(10)
     eventually(lambda: server.survivors() == [], timeout_seconds=30)
+
+
+def _begin_restart(server: Server) -> psutil.Process:
+    """Begin a rolling restart; return the process that is to replace the first child, as soon as it is known."""
+    old = {process.pid for process in server.processes()}
+    os.kill(server.pid, signal.SIGUSR2)
+
+    def successors() -> list[psutil.Process]:
+        return [process for process in server.named("--role ingest") if process.pid not in old]
+
+    eventually(successors, what="a successor is started")
+    return successors()[0]
+
+
+def _is_noted(server: Server, process: psutil.Process) -> bool:
+    state = read_state(server.data_dir)
+    return state is not None and process.pid in {record.pid for record in state.processes}
 
 
 def _replaced(server: Server, words: str, victim: psutil.Process) -> bool:

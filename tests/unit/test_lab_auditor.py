@@ -110,6 +110,14 @@ def test_a_valid_batch_that_is_not_taken_as_a_whole_is_seen(auditor: Auditor, bo
     assert auditor.wrong == 1
 
 
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"rank":"1"}', b'{"accepted":', b"\xff"])
+def test_an_answer_that_cannot_be_read_is_seen(auditor: Auditor, body: bytes) -> None:
+    assert auditor.judge_batch(batch(new_number()), 202, body)
+    for kind in ("rank", "nearby", "top", "tournament", "prizes"):
+        assert auditor.judge_read(Read(kind, "ann", b""), 200, body) is None
+    assert auditor.wrong == 6
+
+
 def test_the_books_of_several_generators_are_one(auditor: Auditor) -> None:
     other = Auditor()
     first, second = batch(new_number(), 5, events=4), batch(new_number(), 7, "bob", events=9)

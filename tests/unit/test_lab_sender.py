@@ -1,9 +1,12 @@
 """What is sent when it is due is told once, with the answer or with status 0, and late answers are late."""
 
+import errno
+import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,8 +22,11 @@ Serve = Callable[[socket.socket], None]
 Told = list[tuple[Any, int, bytes, float]]
 
 
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
+@pytest.fixture(params=["epoll", "poll"])
+def listener(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Where a server listens, on systems of both kinds."""
+    if request.param == "poll":
+        monkeypatch.delattr(select, "epoll", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as found:
         yield found
 
@@ -82,10 +88,23 @@ def test_answers_come_in_pieces_and_one_after_the_other(listener: socket.socket)
     assert told[1][3] > told[0][3] > 0.02
 
 
-@pytest.mark.parametrize("said", [b"", ANSWER[:-1], b"nonsense\r\n\r\n", ANSWER + ANSWER])
+def answer_and_stay(connection: socket.socket, said: bytes) -> None:
+    """What is not the whole of an answer ends with the connection; what is none is to be noticed without that."""
+    answer(connection, said)
+    if said and not ANSWER.startswith(said):
+        connection.recv(65_536)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"", ANSWER[:-1], b"nonsense\r\n\r\n", ANSWER + ANSWER, ANSWER.replace(b"200", b"2x0"),
+        ANSWER.replace(b"HTTP/1.1", b"SSH-2.0-"), ANSWER.replace(b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+    ],
+)  # fmt: skip
 def test_a_connection_that_fails_is_replaced(listener: socket.socket, said: bytes) -> None:
     told: Told = []
-    thread = serve(listener, lambda connection: answer(connection, said), lambda connection: answer(connection, ANSWER))
+    thread = serve(listener, partial(answer_and_stay, said=said), lambda connection: answer(connection, ANSWER))
     with sender_to(listener) as sender:
         send(sender, told, "first")
         take(sender)
@@ -96,13 +115,62 @@ def test_a_connection_that_fails_is_replaced(listener: socket.socket, said: byte
     assert [each[:2] for each in told] == [("first", 0), ("second", 200)]
 
 
+def test_who_waits_for_a_connection_that_fails_gets_another(listener: socket.socket) -> None:
+    told: Told = []
+    thread = serve(
+        listener,
+        lambda connection: answer(connection, b""),
+        lambda connection: answer(connection, ANSWER.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")),
+        lambda connection: answer(connection, ANSWER),
+    )
+    with sender_to(listener) as sender:
+        for what in ("first", "second", "third"):
+            send(sender, told, what)
+        take(sender)
+        thread.join(DEADLINE_SECONDS)
+    assert [each[:2] for each in told] == [("first", 0), ("second", 200), ("third", 200)]
+
+
+def test_an_answer_before_the_request_is_sent_is_the_connections_last(listener: socket.socket) -> None:
+    told: Told = []
+
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(10)
+        connection.sendall(ANSWER.replace(b"200", b"413"))
+        while connection.recv(65_536):
+            pass
+
+    thread = serve(listener, refuse, lambda connection: answer(connection, ANSWER))
+    with sender_to(listener) as sender:
+        big = b"x" * 50_000_000
+        sender.send("first", big, time.monotonic(), lambda *answered: told.append(answered))
+        send(sender, told, "second")
+        take(sender)
+        thread.join(DEADLINE_SECONDS)
+    assert [each[:2] for each in told] == [("first", 413), ("second", 200)]
+
+
+def test_no_file_left_to_open_is_no_answer(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: Told = []
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with sender_to(listener) as sender, monkeypatch.context() as full:
+        full.setattr(socket, "socket", refuse)
+        send(sender, told, "first")
+        take(sender)
+    assert [each[:2] for each in told] == [("first", 0)]
+
+
 def test_nobody_there_is_no_answer(listener: socket.socket) -> None:
     told: Told = []
     with sender_to(listener) as sender:
         listener.close()
-        send(sender, told, "first")
+        for _ in range(3):
+            send(sender, told, "one")
         take(sender)
-    assert [each[:2] for each in told] == [("first", 0)]
+    assert [each[:2] for each in told] == [("one", 0)] * 3
 
 
 def test_who_gets_no_answer_in_the_end_is_told_and_what_was_not_sent_is_forgotten(listener: socket.socket) -> None:

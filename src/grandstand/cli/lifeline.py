@@ -17,7 +17,7 @@ def wait_for_go() -> None:
     with contextlib.suppress(OSError):
         os.write(STDIN, b"loaded\n")
     # Unbuffered: a buffered reader would keep from `stop_at_end` what it reads ahead.
-    while (character := os.read(STDIN, 1)) != b"\n":
+    while (character := _read(1)) != b"\n":
         if not character:
             sys.exit(0)
 
@@ -27,8 +27,17 @@ def stop_at_end(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
     def readable() -> None:
-        if not os.read(STDIN, 4096):
+        if not _read(4096):
             loop.remove_reader(STDIN)
             stop.set()
 
     loop.add_reader(STDIN, readable)
+
+
+def _read(count: int) -> bytes:
+    """Read what is there, up to `count` bytes; nothing when the supervisor is gone."""
+    try:
+        return os.read(STDIN, count)
+    except ConnectionResetError:
+        # It was killed before it read what this process had said.
+        return b""

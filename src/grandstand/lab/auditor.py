@@ -155,9 +155,7 @@ class Auditor:
         self.statuses["events", status] += 1
         if status == 202:
             if body != _ALL_ACCEPTED[batch.events]:
-                answer = _decode_accepted(body)
-                if answer.accepted != batch.events or answer.rejected:
-                    self.find(f"a valid batch of {batch.events}: {body[:200]!r}")
+                self._judge_accepted(batch, body)
             if not again:
                 self._enter(batch)
             return True
@@ -167,6 +165,15 @@ class Auditor:
             if batch.score is not None:
                 self.doubtful.add(batch.user_id)
         return False
+
+    def _judge_accepted(self, batch: Batch, body: bytes) -> None:
+        try:
+            answer = _decode_accepted(body)
+            is_right = answer.accepted == batch.events and not answer.rejected
+        except msgspec.DecodeError:
+            is_right = False
+        if not is_right:
+            self.find(f"a valid batch of {batch.events}: {body[:200]!r}")
 
     def _enter(self, batch: Batch) -> None:
         self.acknowledged.add_batch(batch)
@@ -190,6 +197,14 @@ class Auditor:
             elif read.least is not None:
                 self.find(f"{kind}: {read.user_id} had the score {read.least} and has no rank")
             return None
+        try:
+            return self._judge_found(read, body)
+        except msgspec.DecodeError:
+            self.find(f"the answer to {kind} of {read.user_id}: {body[:200]!r}")
+            return None
+
+    def _judge_found(self, read: Read, body: bytes) -> int | None:
+        kind = read.kind
         if kind == "rank":
             found = _decode_rank(body)
             if found.user_id != read.user_id or not 1 <= found.rank <= found.total:

@@ -132,6 +132,7 @@ class Generator:
             deadline = time.monotonic() + ANSWER_MAX_SECONDS
             while sender.under_way and time.monotonic() < deadline:
                 self._take_turn()
+            unsent += sender.give_up_waiting()
             unanswered = sender.end()
         self._tell()
         cpu_seconds = time.process_time() - cpu_before

@@ -6,6 +6,7 @@ from typing import cast
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD_END = b"\r\n\r\n"
+_CLOSE = b"onnection: close\r\n"  # servers write it small or large
 _WITHOUT_BODY = (b"204", b"304")
 
 
@@ -38,13 +39,17 @@ class AnswerReader:
             head_end = data.find(_HEAD_END)
             if head_end < 0:
                 return None
+            if not data.startswith(b"HTTP/1.") or not data[9:12].isdigit():
+                raise AnswerError(f"No status line: {data[:head_end]!r}")
             length = _LENGTH.search(data, 0, head_end)
             if length is None and data[9:12] not in _WITHOUT_BODY:
                 raise AnswerError(f"An answer without Content-Length: {data[:head_end]!r}")
             body_bytes = int(length[1]) if length is not None else 0
             self._missing_bytes = head_end + len(_HEAD_END) + body_bytes - len(data)
-        if self._missing_bytes:
+        if self._missing_bytes > 0:
             return None
+        if self._missing_bytes < 0:
+            raise AnswerError("More came than an answer: only one was asked for.")
         parts, self._parts = self._parts, []
         return parts
 
@@ -131,6 +136,12 @@ def request_of(method: str, path: str, *, key: str | None = None, body: bytes | 
 def status_of(parts: list[bytes]) -> int:
     """Return the status of an answer that came in parts."""
     return int(parts[0][9:12])
+
+
+def is_last(parts: list[bytes]) -> bool:
+    """Return whether the server says that it closes the connection after an answer that came in parts."""
+    head = parts[0]
+    return head.find(_CLOSE, 0, head.find(_HEAD_END) + 2) >= 0
 
 
 def body_of(parts: list[bytes]) -> bytes:

@@ -12,14 +12,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from grandstand.lab.http_connection import AnswerError, AnswerReader, body_of, status_of
+from grandstand.lab.http_connection import AnswerError, AnswerReader, body_of, is_last, status_of
 
 Answered = Callable[[Any, int, bytes, float], None]
 """Told what was asked, the status (0: no answer), the body, and the seconds since it was due."""
 
 _PIECE_BYTES = 65_536
-_READABLE = select.EPOLLIN
-_WRITABLE = select.EPOLLIN | select.EPOLLOUT
+# Of the same value for `select.epoll`, which not every system has.
+_READABLE = select.POLLIN
+_WRITABLE = select.POLLIN | select.POLLOUT
 
 
 class _Connection:
@@ -47,7 +48,8 @@ class Sender:
         self._connections: dict[int, _Connection] = {}
         self._idle: list[_Connection] = []
         self._waiting: deque[tuple[Any, bytes, float, Answered]] = deque()
-        self._poll = select.epoll()
+        self._poll = select.epoll() if hasattr(select, "epoll") else select.poll()
+        self._opening = 0
         self._refused_count = 0
         self.under_way = 0
         self.requests = 0
@@ -56,9 +58,10 @@ class Sender:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for connection in self._connections.values():
-            connection.socket.close()
-        self._poll.close()
+        for connection in list(self._connections.values()):
+            self._forget(connection)
+        if hasattr(self._poll, "close"):
+            self._poll.close()
 
     @property
     def waited_seconds(self) -> float:
@@ -78,17 +81,22 @@ class Sender:
 
     def take_answers(self) -> None:
         """Take all answers that are there, and wait for none."""
-        ready = self._poll.poll(0)
-        # What is found ready had come by now, however long it takes until its turn.
-        at = time.monotonic()
-        for descriptor, events in ready:
+        complete = []
+        for descriptor, events in self._poll.poll(0):
             connection = self._connections.get(descriptor)
             if connection is None:
                 continue
             if connection.rest or not connection.is_open:
                 self._go_on(connection)
-            if events != select.EPOLLOUT and connection.is_open:
-                self._receive(connection, at)
+            if events != select.POLLOUT and connection.is_open and (parts := self._receive(connection)) is not None:
+                complete.append((connection, parts))
+        # They had come by now, however long it takes until their turn.
+        at = time.monotonic()
+        for connection, parts in complete:
+            self._answered(connection, parts, at)
+        if len(self._waiting) > self._opening and len(self._connections) < self._connections_max:
+            # A connection was lost, or could not be made, that somebody waited for.
+            self._connect()
 
     def give_up_waiting(self) -> int:
         """Forget what was not sent yet; return how much that was. Nobody is told: it never reached the server."""
@@ -120,22 +128,32 @@ class Sender:
             connection.rest = request[sent:]
             self._poll.modify(connection.socket, _WRITABLE)
 
-    def _receive(self, connection: _Connection, at: float) -> None:
+    def _receive(self, connection: _Connection) -> list[bytes] | None:
+        """Take what is there; return the answer when that completes it."""
         try:
             data = connection.socket.recv(_PIECE_BYTES)
             parts = connection.reader.add(data) if data else None
         except BlockingIOError:
-            return
+            return None
         except (OSError, AnswerError):
             data, parts = b"", None
         # What answers nobody would be taken for the next answer.
         if not data or connection.asked is None:
             self._lose(connection)
-        elif parts is not None:
-            what, _, due_at, answered = connection.asked
-            connection.asked = None
-            self.under_way -= 1
-            answered(what, status_of(parts), body_of(parts), (at if len(parts) == 1 else time.monotonic()) - due_at)
+            return None
+        return parts
+
+    def _answered(self, connection: _Connection, parts: list[bytes], at: float) -> None:
+        asked, connection.asked = connection.asked, None
+        if asked is None:
+            return
+        what, _, due_at, answered = asked
+        self.under_way -= 1
+        answered(what, status_of(parts), body_of(parts), at - due_at)
+        if connection.rest or is_last(parts):
+            # Nothing can follow a request that was answered before it was sent, nor what the server says is the last.
+            self._forget(connection)
+        else:
             self._is_free(connection)
 
     def _is_free(self, connection: _Connection) -> None:
@@ -146,10 +164,16 @@ class Sender:
 
     def _connect(self) -> None:
         family, kind, protocol, _, address = self._addresses[0]
-        opened = socket.socket(family, kind, protocol)
+        try:
+            opened = socket.socket(family, kind, protocol)
+        except OSError:
+            # So many files may be open, and no more.
+            self._try_another()
+            return
         opened.setblocking(False)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = self._connections[opened.fileno()] = _Connection(opened)
+        self._opening += 1
         self._poll.register(opened, _WRITABLE)
         if opened.connect_ex(address) not in (0, errno.EINPROGRESS):
             self._refused(connection)
@@ -161,6 +185,7 @@ class Sender:
                 self._refused(connection)
                 return
             connection.is_open = True
+            self._opening -= 1
             self._poll.modify(connection.socket, _READABLE)
             self._is_free(connection)
             return
@@ -176,6 +201,10 @@ class Sender:
 
     def _refused(self, connection: _Connection) -> None:
         self._forget(connection)
+        self._opening -= 1
+        self._try_another()
+
+    def _try_another(self) -> None:
         # A name may have several addresses, of which the server has one.
         self._addresses.rotate(-1)
         self._refused_count += 1
@@ -195,7 +224,8 @@ class Sender:
             answered(what, 0, b"", time.monotonic() - due_at)
 
     def _forget(self, connection: _Connection) -> None:
-        self._connections.pop(connection.socket.fileno(), None)
+        del self._connections[connection.socket.fileno()]
+        self._poll.unregister(connection.socket)
         connection.is_open = False
         if connection in self._idle:
             self._idle.remove(connection)

@@ -35,10 +35,11 @@ class State:
     processes: list[ProcessRecord] = field(default_factory=list)
 
     def record(self, name: str, pid: int) -> None:
-        """Note a process that has just been started, in the place of the one that had its name."""
+        """Note a process that has just been started, or is named anew, in the place of the one that had its name."""
         with contextlib.suppress(psutil.Error):
             fresh = ProcessRecord(name, pid, psutil.Process(pid).create_time())
-            self.processes = [*(record for record in self.processes if record.name != name), fresh]
+            others = [record for record in self.processes if record.name != name and record.pid != pid]
+            self.processes = [*others, fresh]
 
 
 def write_state(data_dir: Path, state: State) -> None:

@@ -161,6 +161,9 @@ class Tree:
                 self._settings.shutdown_timeout_seconds,
                 lambda: wait_until_ready(host, port, has_tls=self._has_tls),
             )
+            # A child that ended by itself, just when another was started in its place, has been replaced by a third.
+            unused, self._successors = list(self._successors.values()), {}
+            await end_children(unused, 0, self._signals.hurry)
             self._signals.restart.clear()
 
     async def _prepare(self, spec: ChildSpec) -> bool:
@@ -168,6 +171,8 @@ class Tree:
             successor = await self._spawn(spec, self._successors)
         except OSError:
             return False
+        # It may listen already, so whoever takes over from a tree that is killed now has to know of it.
+        self._record(successor, f"next {spec.name}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOAD_TIMEOUT_SECONDS):
                 if await successor.loaded():
@@ -230,8 +235,8 @@ class Tree:
         known[spec.name] = child
         return child
 
-    def _record(self, child: Child) -> None:
-        self._state.record(child.spec.name, child.pid)
+    def _record(self, child: Child, name: str | None = None) -> None:
+        self._state.record(name or child.spec.name, child.pid)
         try:
             write_state(self._folder.path, self._state)
         except OSError as error:
