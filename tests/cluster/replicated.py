@@ -8,7 +8,8 @@ from grandstand.operations.stream_registry import StreamRegistry
 from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.stream_history import StreamHistory
-from grandstand.storage.valkey import Replication, open_valkey
+from grandstand.storage.valkey import open_valkey
+from grandstand.storage.valkey_scripts import Replication
 from tests.support.core import Core, empty, forget_losses, open_core
 
 SYNCED = Replication(1, 1500)

@@ -13,7 +13,7 @@ from grandstand.operations.catalog import indexed
 from grandstand.storage.entries import Entry
 from grandstand.storage.index_changes import Change, pack
 from grandstand.storage.ranking_index import Indexed, IndexIncompleteError, RankingIndex
-from grandstand.storage.valkey import Script
+from grandstand.storage.valkey_scripts import Script
 from tests.support.core import NOON, Core, minutes
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ from litestar.exceptions import HTTPException
 
 from grandstand.api.replies import Headers, Reply
 from grandstand.domain.errors import GrandstandError, UnavailableError
-from grandstand.storage.valkey import SERVER_ERRORS
+from grandstand.storage.valkey_errors import SERVER_ERRORS
 
 MEDIA_TYPE = "application/problem+json"
 _NO_STORE = (b"cache-control", b"no-store")

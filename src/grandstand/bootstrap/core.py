@@ -57,7 +57,9 @@ from grandstand.storage.schema_version import read_version
 from grandstand.storage.sessions import local_settings, session_settings
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.tournaments import TournamentStore
-from grandstand.storage.valkey import OUT_OF_REACH, Replication, memory_max_bytes, open_valkey, server_of
+from grandstand.storage.valkey import memory_max_bytes, open_valkey, server_of
+from grandstand.storage.valkey_errors import OUT_OF_REACH
+from grandstand.storage.valkey_scripts import Replication
 from grandstand.storage.valkey_servers import ask_primaries, is_cluster
 from grandstand.storage.webhooks import WebhookStore
 

@@ -25,7 +25,7 @@ from grandstand.storage.postgres import Database
 from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.tournaments import TournamentStore
-from grandstand.storage.valkey import OUT_OF_REACH
+from grandstand.storage.valkey_errors import OUT_OF_REACH
 
 REASON_LENGTH_MAX = 1_000
 _log = structlog.get_logger(__name__)

@@ -28,7 +28,7 @@ from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.tournaments import Participant, Tournament, TournamentStore
-from grandstand.storage.valkey import OUT_OF_REACH
+from grandstand.storage.valkey_errors import OUT_OF_REACH
 
 _READ_TIMEOUT_SECONDS = 600.0
 _decode_payload = msgspec.json.Decoder().decode

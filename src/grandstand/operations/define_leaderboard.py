@@ -31,7 +31,7 @@ from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
-from grandstand.storage.valkey import OUT_OF_REACH
+from grandstand.storage.valkey_errors import OUT_OF_REACH
 
 _log = structlog.get_logger(__name__)
 

@@ -28,7 +28,7 @@ from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.tournaments import TournamentStore
-from grandstand.storage.valkey import OUT_OF_REACH
+from grandstand.storage.valkey_errors import OUT_OF_REACH
 
 PSEUDONYM_PREFIX = "erased-"
 _REASON = "The player was erased."

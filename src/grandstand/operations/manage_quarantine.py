@@ -29,7 +29,7 @@ from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.quarantine import Quarantined, QuarantineFilter, QuarantineStore
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
-from grandstand.storage.valkey import OUT_OF_REACH
+from grandstand.storage.valkey_errors import OUT_OF_REACH
 from grandstand.telemetry import metrics
 
 LIST_MAX = 1_000

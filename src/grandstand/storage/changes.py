@@ -8,7 +8,7 @@ import structlog
 from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
-from grandstand.storage.valkey import OUT_OF_REACH
+from grandstand.storage.valkey_errors import OUT_OF_REACH
 from grandstand.storage.valkey_servers import publish, subscription
 
 _LEADERBOARDS = b"leaderboards"

@@ -21,7 +21,8 @@ from grandstand.domain.ranking import to_microseconds
 from grandstand.storage.block_data import pack_block, unpack_block
 from grandstand.storage.stream_entries import read_entry, received_at_of
 from grandstand.storage.stream_names import stream_key
-from grandstand.storage.valkey import ALONE, OUT_OF_REACH, Argument, Replication, Script, is_passing
+from grandstand.storage.valkey_errors import OUT_OF_REACH, is_passing
+from grandstand.storage.valkey_scripts import ALONE, Argument, Replication, Script
 from grandstand.storage.valkey_servers import ask_primaries, run_replicated
 
 HIGH, LOW = 0, 1

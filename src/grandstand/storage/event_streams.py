@@ -29,7 +29,8 @@ from grandstand.storage.event_stream import (
     new_blocks,
 )
 from grandstand.storage.stream_names import STREAMS_MAX, stream_key
-from grandstand.storage.valkey import ALONE, OUT_OF_REACH, Replication
+from grandstand.storage.valkey_errors import OUT_OF_REACH
+from grandstand.storage.valkey_scripts import ALONE, Replication
 
 _FULL_SECONDS = 0.5
 """How long a stream that is full is passed over while others have room."""

@@ -24,15 +24,8 @@ from grandstand.domain.ranking import TIME_BYTES, Position, prefix
 from grandstand.storage.entries import Entry
 from grandstand.storage.gathered_lookups import LOOK_UP_WEIGHT, GatheredLookups
 from grandstand.storage.index_changes import VERSION_BYTES, Change, held_version, pack
-from grandstand.storage.valkey import (
-    ALONE,
-    OUT_OF_REACH,
-    Argument,
-    Replication,
-    Script,
-    is_damage,
-    is_wrong_type,
-)
+from grandstand.storage.valkey_errors import OUT_OF_REACH, is_damage, is_wrong_type
+from grandstand.storage.valkey_scripts import ALONE, Argument, Replication, Script
 from grandstand.storage.valkey_servers import beside
 from grandstand.storage.windows import IndexedEntry, Window
 

@@ -9,7 +9,8 @@ from valkey.exceptions import ValkeyError
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.rate_limits import RateLimit
-from grandstand.storage.valkey import OUT_OF_REACH, Script
+from grandstand.storage.valkey_errors import OUT_OF_REACH
+from grandstand.storage.valkey_scripts import Script
 
 
 class Charge(NamedTuple):

@@ -7,7 +7,7 @@ from valkey.exceptions import ResponseError
 
 from grandstand.storage.block_data import unpack_block
 from grandstand.storage.event_stream import GROUP, EventStream
-from grandstand.storage.valkey import Script
+from grandstand.storage.valkey_scripts import Script
 
 _BLOCKS_READ_MAX = 64
 """Blocks that are read inside the server: a block may be a mebibyte, and other clients wait meanwhile."""

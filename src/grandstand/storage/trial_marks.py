@@ -17,7 +17,7 @@ from valkey.exceptions import ResponseError
 
 from grandstand.storage.event_stream import Block
 from grandstand.storage.stream_names import stream_key
-from grandstand.storage.valkey import is_wrong_type
+from grandstand.storage.valkey_errors import is_wrong_type
 
 _EXPIRY_SECONDS = 86_400
 """A mark is of use for seconds. What a crash between acknowledgement and removal leaves goes by itself."""

@@ -1,10 +1,9 @@
-"""Connections to Valkey, the scripts that run inside it, and what its absence means to a caller."""
+"""Clients of Valkey: of one server, of a primary that Sentinels know, of a cluster."""
 
 import asyncio
-import hashlib
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 from uuid import uuid4
 
 from valkey.asyncio import BlockingConnectionPool, Valkey
@@ -14,71 +13,24 @@ from valkey.asyncio.retry import Retry
 from valkey.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from valkey.backoff import NoBackoff
 from valkey.exceptions import (
-    BusyLoadingError,
-    ClusterError,
-    NoScriptError,
-    OutOfMemoryError,
+    ConnectionError as ValkeyConnectionError,
+)
+from valkey.exceptions import (
     ReadOnlyError,
     ResponseError,
     SlotNotCoveredError,
     ValkeyClusterException,
 )
 from valkey.exceptions import (
-    ConnectionError as ValkeyConnectionError,
-)
-from valkey.exceptions import (
     TimeoutError as ValkeyTimeoutError,
 )
 
-from grandstand.storage import queries
 from grandstand.storage.valkey_line import Taken, ValkeyLine
-from grandstand.storage.valkey_servers import Client, ask_primaries, run_replicated
+from grandstand.storage.valkey_servers import Client, ask_primaries
 from grandstand.storage.valkey_urls import Servers, read_servers
 
-Argument = str | bytes | int
-
 _CONNECT_TIMEOUT_SECONDS = 2.0
-_CALLS_AT_ONCE = 16
-"""Calls that wait for replicas at one time: as many share a sync."""
-
-_SERVERS_MAX = 2
-"""A call may find that its server is no longer the primary, and then neither that one nor the next knows the script."""
-
-_CLUSTER_ERRORS = (ClusterError, ValkeyClusterException)
-"""No server has the slot, or none of the cluster answers; ValkeyClusterException is no ValkeyError."""
-
-SERVER_ERRORS = (
-    ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError, *_CLUSTER_ERRORS,
-)  # fmt: skip
-"""What tells that the server is the trouble, wherever it is raised."""
-
-OUT_OF_REACH = (
-    OSError, ValkeyConnectionError, ValkeyTimeoutError, BusyLoadingError, ReadOnlyError, *_CLUSTER_ERRORS,
-)  # fmt: skip
-"""What the client raises when the server is away, starting or not the primary; the same call may work later."""
-
 _RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
-
-_CODE = re.compile(r"[A-Z]{2,} ")
-_PASSING_CODES = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "UNBLOCKED")
-
-
-def is_passing(error: ResponseError) -> bool:
-    """Whether the server refuses every such command for now: its disk is full, say, or its replicas are away."""
-    return str(error).startswith(_PASSING_CODES)
-
-
-def is_wrong_type(error: ResponseError) -> bool:
-    """Whether a key holds another type than is kept there."""
-    return str(error).startswith("WRONGTYPE")
-
-
-def is_damage(error: object) -> bool:
-    """Whether a script failed of what it found in its keys: another type than is kept there, or no sense in it."""
-    # Errors of the server's own have a class of theirs; those of Lua and of its commands have no code before the text.
-    if type(error) is not ResponseError:
-        return False
-    return is_wrong_type(error) or ("user_script:" in str(error) and _CODE.match(str(error)) is None)
 
 
 async def memory_max_bytes(client: Valkey) -> int | None:
@@ -89,16 +41,6 @@ async def memory_max_bytes(client: Valkey) -> int | None:
     """
     limits = [int(found.get("maxmemory", 0)) for found in await ask_primaries(client, "INFO", "memory")]
     return min(filter(None, limits), default=None)
-
-
-class Replication(NamedTuple):
-    """On how many replicas' disks a write must be before it counts, and how long that may take."""
-
-    replicas: int
-    timeout_milliseconds: int
-
-
-ALONE = Replication(0, 0)
 
 
 class ServerIdentity:
@@ -355,118 +297,3 @@ def _noticing(
                 raise
 
     return Noticing
-
-
-class Script:
-    """One Lua file. The server is sent the text only when it does not know it."""
-
-    def __init__(self, name: str) -> None:
-        self._text = queries.load_lua(name)
-        self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
-
-    async def run(self, client: Valkey, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
-        """Run the script.
-
-        Raises:
-            valkey.exceptions.ValkeyError: out of reach (`OUT_OF_REACH`), or the script failed.
-
-        """
-        run = runner_of(client)
-        try:
-            return await run("EVALSHA", self._sha, len(keys), *keys, *arguments)
-        except NoScriptError:
-            return await run("EVAL", self._text, len(keys), *keys, *arguments)
-
-    async def run_replicated(
-        self,
-        client: Valkey,
-        keys: Sequence[str | bytes],
-        arguments: Sequence[Argument],
-        replicas: int,
-        timeout_milliseconds: int,
-    ) -> Any:
-        """Run the script and wait until what it wrote is on disk on so many replicas, too; 0 is as `run`.
-
-        Raises:
-            NotReplicatedError: it is not in time.
-            valkey.exceptions.ValkeyError: as for `run`.
-        """
-        if not replicas:
-            return await self.run(client, keys, arguments)
-        rest = (len(keys), *keys, *arguments)
-        try:
-            command = ("EVALSHA", self._sha, *rest)
-            return await run_replicated(client, keys[0], command, replicas, timeout_milliseconds)
-        except NoScriptError:
-            return await run_replicated(client, keys[0], ("EVAL", self._text, *rest), replicas, timeout_milliseconds)
-
-    async def run_many(self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
-        """Run the script several times in one round trip; return the replies in order.
-
-        Raises:
-            valkey.exceptions.ValkeyError: as for `run`; some of the calls may have taken effect.
-
-        """
-        if len(calls) == 1:
-            return [await self.run(client, *calls[0])]
-        for _ in range(_SERVERS_MAX):
-            try:
-                return await self._pipeline(client, calls)
-            except NoScriptError:
-                await client.script_load(self._text)
-        return await self._pipeline(client, calls)
-
-    async def run_each(
-        self,
-        client: Valkey,
-        calls: Sequence[tuple[Sequence[str], Sequence[Argument]]],
-        replication: Replication = ALONE,
-    ) -> list[Any]:
-        """Run the script several times, as `run_many` does; where its keys are damaged, the reply is the error.
-
-        With replicas each call is as `run_replicated`, and only what is undamaged waits for them.
-        Only for scripts that do no harm twice: when one fails, all are run again.
-
-        Raises:
-            valkey.exceptions.ValkeyError: as for `run` or `run_replicated`, except for `is_damage`; some of the calls
-                may have taken effect.
-
-        """
-        if replication.replicas:
-            return await self._each_replicated(client, calls, replication)
-        try:
-            return await self.run_many(client, calls)
-        except ResponseError as error:
-            if type(error) is not ResponseError:
-                raise
-        # Now each error by itself, and in the server's own words.
-        replies = await self._pipeline(client, calls, raise_on_error=False)
-        for reply in replies:
-            if isinstance(reply, Exception) and not is_damage(reply):
-                raise reply
-        return replies
-
-    async def _each_replicated(
-        self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]], replication: Replication
-    ) -> list[Any]:
-        limit = asyncio.Semaphore(_CALLS_AT_ONCE)
-
-        async def run(keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-            async with limit:
-                try:
-                    return await self.run_replicated(client, keys, arguments, *replication)
-                except ResponseError as error:
-                    if is_damage(error):
-                        return error
-                    raise
-
-        return await asyncio.gather(*(run(*call) for call in calls))
-
-    async def _pipeline(
-        self, client: Valkey, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]], *, raise_on_error: bool = True
-    ) -> list[Any]:
-        async with client.pipeline(transaction=False) as pipe:
-            for keys, arguments in calls:
-                pipe.execute_command("EVALSHA", self._sha, len(keys), *keys, *arguments)
-            replies: list[Any] = await pipe.execute(raise_on_error=raise_on_error)
-        return replies
