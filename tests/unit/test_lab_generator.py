@@ -2,25 +2,27 @@
 
 import socket
 import time
+from typing import Any
 
 import pytest
 
 from grandstand.lab import generator
 from grandstand.lab.generator import Generator, Order
+from grandstand.lab.sender import Sender
 
 
 def test_what_was_never_sent_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generator, "ANSWER_MAX_SECONDS", 0.1)
     monkeypatch.setattr(Generator, "_tell", lambda _: None)
     due = 0
-    send = generator.Sender.send
+    send = Sender.send
 
-    def count(*arguments: object) -> None:
+    def count(*arguments: Any) -> None:
         nonlocal due
         due += 1
-        send(*arguments)  # type: ignore[arg-type]
+        send(*arguments)
 
-    monkeypatch.setattr(generator.Sender, "send", count)
+    monkeypatch.setattr(Sender, "send", count)
     # A server that takes the connection and never answers, and a load that ends before that is too long.
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host, port = listener.getsockname()
