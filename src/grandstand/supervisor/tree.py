@@ -154,6 +154,8 @@ class Tree:
     async def _restart_when_asked(self, host: str, port: int) -> None:
         while True:
             await self._signals.restart.wait()
+            # Who asks from now on may have changed the code that some children have loaded by then.
+            self._signals.restart.clear()
             logger.info("restarting_children")
             await restart_children(
                 self._children,
@@ -164,7 +166,6 @@ class Tree:
             # A child that ended by itself, just when another was started in its place, has been replaced by a third.
             unused, self._successors = list(self._successors.values()), {}
             await end_children(unused, 0, self._signals.hurry)
-            self._signals.restart.clear()
 
     async def _prepare(self, spec: ChildSpec) -> bool:
         try:
