@@ -72,6 +72,31 @@ async def test_batches_use_indexes(large: Core, has_statistics: bool) -> None:
     assert "Scan on entries" not in added
 
 
+@pytest.mark.parametrize("has_statistics", [False, True])
+async def test_attempts_find_their_players_and_no_others(core: Core, has_statistics: bool) -> None:
+    # All of one occurrence: without statistics the planner takes that for a handful of rows.
+    async with core.database.transaction() as connection:
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute(
+            f"""
+            INSERT INTO participants (tournament_id, occurrence, user_id)
+            SELECT 'cup', 1, 'player-' || n FROM generate_series(1, {ROWS // 5}) n
+            """
+        )
+    if has_statistics:
+        await core.database.pool.execute("ANALYZE participants")
+    users = ["player-1", "player-2"]
+    for name, arguments in (
+        ("find_participants", (users,)),
+        ("lock_participants", (users,)),
+        ("add_attempts", (users, 1)),
+        ("set_attempts", (users, 1)),
+    ):
+        found = await plan(core, f"tournaments/{name}.sql", "cup", 1, *arguments)
+        assert re.search("Index Cond: .*user_id = ANY", found), found
+        assert "Join Filter" not in found, found
+
+
 async def test_pieces_of_a_ranking_use_the_index(large: Core) -> None:
     await large.database.pool.execute("ANALYZE entries")
     for name, arguments in (

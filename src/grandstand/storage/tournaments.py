@@ -1,5 +1,6 @@
 """The tables of tournaments, their occurrences, participants and standings."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -226,10 +227,9 @@ class TournamentStore:
 
     async def set_attempts(self, connection: "Connection[Any]", item: Tournament, attempts: Mapping[str, int]) -> None:
         """Correct how many attempts players have taken. Needs the ledger alone."""
-        await connection.execute(
-            queries.load("tournaments/set_attempts.sql"), item.tournament_id, item.occurrence, list(attempts),
-            list(attempts.values()),
-        )  # fmt: skip
+        await _change_attempts(
+            connection, "tournaments/set_attempts.sql", item.tournament_id, item.occurrence, attempts
+        )
 
     async def remove_participant(self, connection: "Connection[Any]", user_id: str) -> None:
         """Take a player out of every occurrence that is not settled. Needs the ledger alone."""
@@ -239,13 +239,7 @@ class TournamentStore:
         self, connection: "Connection[Any]", tournament_id: str, occurrence: int, attempts: Mapping[str, int]
     ) -> None:
         """Count attempts, user → how many more."""
-        await connection.execute(
-            queries.load("tournaments/add_attempts.sql"),
-            tournament_id,
-            occurrence,
-            list(attempts),
-            list(attempts.values()),
-        )
+        await _change_attempts(connection, "tournaments/add_attempts.sql", tournament_id, occurrence, attempts)
 
     async def find_participant(
         self, connection: "Connection[Any]", tournament_id: str, occurrence: int, user_id: str
@@ -318,3 +312,19 @@ def _json(definition: TournamentDefinition) -> str:
 def _tournament(row: Any) -> Tournament:
     definition = msgspec.json.decode(row["definition"], type=TournamentDefinition)
     return Tournament(row["tournament_id"], row["leaderboard_id"], definition, *tuple(row)[3:12])
+
+
+async def _change_attempts(
+    connection: "Connection[Any]", name: str, tournament_id: str, occurrence: int, attempts: Mapping[str, int]
+) -> None:
+    """Run an update for all players of each number of attempts, of which there are few.
+
+    As one update, joined with the players' numbers, PostgreSQL went through all participants of an occurrence for each
+    player of a batch, until it had statistics of the occurrence.
+    """
+    players: dict[int, list[str]] = defaultdict(list)
+    for user_id, number in attempts.items():
+        players[number].append(user_id)
+    await connection.executemany(
+        queries.load(name), [(tournament_id, occurrence, user_ids, number) for number, user_ids in players.items()]
+    )

@@ -1,3 +1,2 @@
-UPDATE participants AS p SET attempts = p.attempts + a.attempts
-FROM unnest($3::text [], $4::integer []) AS a (user_id, attempts)
-WHERE p.tournament_id = $1 AND p.occurrence = $2 AND p.user_id = a.user_id
+UPDATE participants SET attempts = attempts + $4
+WHERE tournament_id = $1 AND occurrence = $2 AND user_id = ANY ($3::text [])
