@@ -64,6 +64,7 @@ class Tree:
         self.server_key = f"gs_server_{secrets.token_hex(16)}"
         self.port = _free_port()
         self.engines: ProxiedEngines | None = None
+        self._strangers: set[int] = set()
         if layout == "proxied":
             self.engines = ProxiedEngines(self.folder / "engines")
         elif layout == "cluster":
@@ -85,6 +86,8 @@ class Tree:
         self.http = Proxy(to_port(lambda: self.port))
         await self.http.start()
         if self.engines is not None:
+            # Whoever runs this process may have engines of its own in it, which no fault may strike.
+            self._strangers = {child.pid for child in psutil.Process().children()}
             await self.engines.start()
         await self.start()
         if self.layout == "disks":
@@ -203,11 +206,20 @@ class Tree:
         if role == "supervisor":
             return mine[:1]
         if role in ("postgres", "backend", "valkey", "guardian"):
-            everything = psutil.Process().children(recursive=True) if self.engines is not None else mine
+            everything = self._with_engines() if self.engines is not None else mine
             return [process for process in everything if _engine_role(process) == role]
         records = self.state.get("processes", [])
         pids = {record["pid"] for record in records if str(record["name"]).startswith(role)}
         return [process for process in mine if process.pid in pids]
+
+    def _with_engines(self) -> list[psutil.Process]:
+        """Return what this process started since its engines began, and all that came of it."""
+        found = []
+        for child in psutil.Process().children():
+            if child.pid not in self._strangers:
+                with contextlib.suppress(psutil.Error):
+                    found += [child, *child.children(recursive=True)]
+        return found
 
     def disk(self, engine: str) -> Disk:
         """Return the small disk of an engine, postgres or valkey, in the layout that has them."""

@@ -9,6 +9,7 @@ from soak.faults import FAULTS
 from soak.run import Deployment
 from soak.session import Order, deployed, plan
 
+from tests.support.engines import RunningEngines
 from tests.support.leaks import check_files
 
 SEED = int(os.environ.get("SOAK_SEED") or random.randrange(1_000_000))
@@ -17,10 +18,17 @@ EVENTS_PER_SECOND = 300.0
 
 
 @pytest.fixture(scope="module", params=["embedded", "proxied"])
-async def deployment(request: pytest.FixtureRequest) -> AsyncIterator[Deployment]:
+async def deployment(request: pytest.FixtureRequest, engines: RunningEngines) -> AsyncIterator[Deployment]:
     async with deployed(request.param) as found:
         yield found
         check_files([found.tree.log])
+
+
+async def test_faults_strike_no_engine_of_whoever_runs_them(deployment: Deployment, engines: RunningEngines) -> None:
+    for role in ("postgres", "valkey", "guardian"):
+        found = deployment.tree.named(role)
+        assert found
+        assert not [process for process in found if str(engines.folder) in " ".join(process.cmdline())]
 
 
 @pytest.mark.parametrize("number", range(RUNS_A_LAYOUT))
