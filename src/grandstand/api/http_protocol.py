@@ -216,13 +216,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _answers_at_once(self, method: bytes, by_name: SingleHeaders) -> bool:
-        if (
-            method != b"GET"
-            or self._is_busy()
-            or self.flow.write_paused
-            or self.transport.is_closing()
-            or not self.parser.should_keep_alive()
-        ):
+        if method != b"GET" or not self._is_free():
             return False
         self._is_answered = self._sends_at_once(self.url, by_name)
         return self._is_answered
@@ -255,6 +249,14 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._defaults = headers
             self._lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         return self._lines
+
+    def _is_free(self) -> bool:
+        """Whether this connection has nothing under way, and goes on after this request."""
+        return self._is_idle() and self.parser.should_keep_alive()
+
+    def _is_idle(self) -> bool:
+        """Whether this connection has nothing under way, and somebody who is known at its other end."""
+        return not (self.client is None or self._is_busy() or self.flow.write_paused or self.transport.is_closing())
 
     def _is_busy(self) -> bool:
         return bool(self.pipeline) or (self._answering is not None and not self._answering.response_complete)

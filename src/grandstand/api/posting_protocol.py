@@ -235,14 +235,6 @@ class PostingHttpProtocol(LimitedHttpProtocol):
         ):
             self._known_read = _KnownRead(data[target_end:], headers, by_name)
 
-    def _is_free(self) -> bool:
-        """Whether this connection has nothing under way, and goes on after this request."""
-        return self._is_idle() and self.parser.should_keep_alive()
-
-    def _is_idle(self) -> bool:
-        """Whether this connection has nothing under way, and somebody who is known at its other end."""
-        return not (self.client is None or self._is_busy() or self.flow.write_paused or self.transport.is_closing())
-
     def _hand_in(self, take: Callable[..., bool], *of_request: Any) -> bool:
         """Begin with a request that `take` answers now or later; False, and all is as before, if it does not.
 
