@@ -1,8 +1,11 @@
 """Look-ups that come at about the same time share one call to an engine.
 
-A call costs a process about as much as twenty look-ups in one do. Who comes while no call is under way leaves in the
-next turn of the event loop, with whoever else comes in this one. While one is under way, who comes gathers until it is
+A call costs a process about as much as ten look-ups in one do. Who comes while no call is under way leaves at the end
+of this turn of the event loop, with whoever else comes in it. While one is under way, who comes gathers until it is
 back, and for `LINGER_SECONDS` at most: a slow server delays nobody twice, and the busier a process is, the more share.
+
+As many as are worth a call of their own wait for neither. Else all that a busy process has to answer would be in one
+call, and it would have nothing to do until that is back, nor the engine while it answers.
 """
 
 import asyncio
@@ -23,6 +26,9 @@ LINGER_SECONDS = 0.002
 
 CALL_WEIGHT_MAX = 1_000
 """What one call asks for, in entries: about a millisecond of the server's single thread."""
+
+CALLS_AT_ONCE = 2
+"""Calls for one place that may be under way while others leave by their weight alone."""
 
 LOOK_UP_WEIGHT = 5
 """What a look-up of one entry costs beside the entries that it reads."""
@@ -46,15 +52,21 @@ class _Group(Generic[Asked, Found]):
 
 
 class GatheredLookups(Generic[Place, Asked, Found]):
-    """Gathers the look-ups of one process. `ask` answers for all that is asked of one place (a ranking)."""
+    """Gathers the look-ups of one process. `ask` answers for all that is asked of one place (a ranking).
+
+    What it does before it returns what is awaited is done while others come yet. Those who gathered `early_weight` are
+    worth a call of their own.
+    """
 
     def __init__(
         self,
         ask: "Callable[[Place, Sequence[Asked]], Awaitable[Mapping[Asked, Found]]]",
         weigh: "Callable[[Asked], int]" = lambda _: LOOK_UP_WEIGHT,
+        early_weight: int = CALL_WEIGHT_MAX,
     ) -> None:
         self._ask = ask
         self._weigh = weigh
+        self._early_weight = early_weight
         self._open: dict[Place, _Group[Asked, Found]] = {}
         self._under_way: dict[Place, int] = {}
         self._calls: set[asyncio.Task[None]] = set()
@@ -68,9 +80,6 @@ class GatheredLookups(Generic[Place, Asked, Found]):
     def tell(self, place: Place, asked: Asked, tell: "Tell[Found]") -> None:
         """Look up as `find` does, and have it told once, never at once: without a future and its turn of the loop."""
         group = self._open.get(place)
-        if group is not None and group.weight >= CALL_WEIGHT_MAX:
-            self._leave(place, group)
-            group = None
         if group is None:
             group = self._open[place] = _Group()
             # Asked for once a group: to ask costs a call of the system.
@@ -81,6 +90,10 @@ class GatheredLookups(Generic[Place, Asked, Found]):
                 group.leaving = loop.call_soon(self._leave, place, group)
         group.asked.append((asked, tell))
         group.weight += self._weigh(asked)
+        if group.weight >= self._early_weight and (
+            group.weight >= CALL_WEIGHT_MAX or self._under_way.get(place, 0) < CALLS_AT_ONCE
+        ):
+            self._leave(place, group)
 
     def _leave(self, place: Place, group: "_Group[Asked, Found]") -> None:
         if self._open.get(place) is not group:
@@ -90,14 +103,27 @@ class GatheredLookups(Generic[Place, Asked, Found]):
             group.leaving.cancel()
         self._under_way[place] = self._under_way.get(place, 0) + 1
         call = asyncio.get_running_loop().create_task(
-            self._call(place, group.asked), name="look up together", context=traces.OUTSIDE
+            self._call(place, group.asked, self._begin(place, group.asked)),
+            name="look up together",
+            context=traces.OUTSIDE,
         )
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
 
-    async def _call(self, place: Place, group: "list[tuple[Asked, Tell[Found]]]") -> None:
+    def _begin(self, place: Place, group: "list[tuple[Asked, Tell[Found]]]") -> "Awaitable[Mapping[Asked, Found]]":
+        """Ask, now and not in the task, whose turn comes after all that has arrived for this turn of the loop."""
         try:
-            found = await self._ask(place, list(dict.fromkeys(asked for asked, _ in group)))
+            return self._ask(place, list(dict.fromkeys([asked for asked, _ in group])))
+        except Exception as error:  # noqa: BLE001 - all must hear of it
+            failed: asyncio.Future[Mapping[Asked, Found]] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
+
+    async def _call(
+        self, place: Place, group: "list[tuple[Asked, Tell[Found]]]", answer: "Awaitable[Mapping[Asked, Found]]"
+    ) -> None:
+        try:
+            found = await answer
         except BaseException as error:
             self._end(place)
             for _, tell in group:
@@ -112,11 +138,12 @@ class GatheredLookups(Generic[Place, Asked, Found]):
 
     def _end(self, place: Place) -> None:
         """Note that a call is back; whoever has gathered meanwhile leaves now."""
-        self._under_way[place] -= 1
-        if not self._under_way[place]:
+        under_way = self._under_way[place] = self._under_way[place] - 1
+        if not under_way:
             del self._under_way[place]
-            if (waiting := self._open.get(place)) is not None:
-                self._leave(place, waiting)
+        waiting = self._open.get(place)
+        if waiting is not None and (not under_way or waiting.weight >= self._early_weight):
+            self._leave(place, waiting)
 
 
 def _say(tell: "Tell[Found]", found: Found | None, error: BaseException | None) -> None:

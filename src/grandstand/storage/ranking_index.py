@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -32,6 +32,9 @@ from grandstand.storage.windows import IndexedEntry, Window
 _CALL_ENTRIES_MAX = 2_000
 """Entries one script call takes: about 10 ms of the single thread, for which its other clients wait. After each call
 the server syncs its log, so smaller ones make a rebuild wait for the disk most of the time."""
+
+_EARLY_WEIGHT = 12 * LOOK_UP_WEIGHT
+"""Of look-ups that share a call of their own: to tell of as many takes a process several times what the call does."""
 
 _REBUILD_NEWS_SECONDS = 60
 _log = structlog.get_logger(__name__)
@@ -81,7 +84,7 @@ class RankingIndex:
         self._lookup = Script("lookup.lua")
         self._erase = Script("erase.lua")
         self._find_places = Script("places.lua")
-        self._places = GatheredLookups(self._ask_places, _weight_of)
+        self._places = GatheredLookups(self._ask_places, _weight_of, _EARLY_WEIGHT)
 
     async def publish(self, entries: Iterable[Entry], directions: Mapping[int, int]) -> None:
         """Take entries into the index, each only when newer than what is there; `directions` by ranking.
@@ -313,17 +316,25 @@ class RankingIndex:
         """Read the user's entry (`own`, and the only one), None if it has none; with others, as `around` does."""
         return await self.around(ranking, user_id, 0, 0)
 
-    async def _ask_places(self, ranking: Indexed, places: "Sequence[_Place]") -> "Mapping[_Place, Window | None]":
+    def _ask_places(
+        self, ranking: Indexed, places: "Sequence[_Place]"
+    ) -> "Coroutine[Any, Any, Mapping[_Place, Window | None]]":
         alone = [place for place in places if place.above == place.below == 0]
         others = [place for place in places if place.above or place.below]
         arguments: list[Argument] = [_prefix_bytes(ranking), len(alone), *[place.user_id for place in alone]]
         for place in others:
             arguments += place
+        reply = self._find_places.run(self._client, self._read_keys(ranking.ranking_id), arguments)
+        return self._read_places(alone, others, reply)
+
+    async def _read_places(
+        self, alone: "Sequence[_Place]", others: "Sequence[_Place]", reply: Awaitable[Any]
+    ) -> "Mapping[_Place, Window | None]":
         try:
-            total, held, ranks, scores, kept, *found = await self._run(self._find_places, ranking.ranking_id, arguments)
+            total, held, ranks, scores, kept, *found = await self._ready(reply)
         except IndexIncompleteError:
             # No exception that several would raise, each adding to its traceback.
-            return dict.fromkeys(places)
+            return dict.fromkeys([*alone, *others])
         windows = {place: _window_of(total, reply) for place, reply in zip(others, found, strict=True)}
         ranked = zip(ranks, scores, kept or itertools.repeat(None), strict=False)
         for place, holding in zip(alone, held, strict=True):
@@ -341,8 +352,12 @@ class RankingIndex:
         return Window(total, _entries(own)[0] if own else None, _stretch(first, rows, kept))
 
     async def _run(self, script: Script, ranking_id: int, arguments: Sequence[Argument]) -> Any:
+        return await self._ready(script.run(self._client, self._read_keys(ranking_id), arguments))
+
+    async def _ready(self, running: Awaitable[Any]) -> Any:
+        """Return what a script read of a complete index."""
         try:
-            ready, *reply = await script.run(self._client, self._read_keys(ranking_id), arguments)
+            ready, *reply = await running
         except (*OUT_OF_REACH, OutOfMemoryError, ResponseError) as error:
             raise IndexIncompleteError from error
         if not ready:

@@ -6,7 +6,7 @@ a stream with its buffers) costs several times what the command does, and short 
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from copy import copy
 from typing import Any, Protocol
 
@@ -154,8 +154,8 @@ class ValkeyLine:
         """With those that are left, and on which some wait for their replies yet."""
         self._opening: asyncio.Task[_Line] | None = None
 
-    async def run(self, *command: str | bytes | int) -> Any:
-        """Run a command; return its reply.
+    def run(self, *command: str | bytes | int) -> Coroutine[Any, Any, Any]:
+        """Run a command, sent now if there is a connection; what is to be awaited returns its reply.
 
         When the connection is lost under it, or leads to a server that is no primary any more, it is sent once more
         over a new one, as the library does: the caller does not notice that an idle connection was closed. One that is
@@ -167,9 +167,15 @@ class ValkeyLine:
         packed = libvalkey.pack_command(command)
         line = self._line
         if line is None or not line.is_open:
+            return self._finish(packed, None, None)
+        return self._finish(packed, line, line.send(packed))
+
+    async def _finish(self, packed: bytes, line: _Line | None, reply: "asyncio.Future[Any] | None") -> Any:
+        if line is None or reply is None:
             line = await self._open()
+            reply = line.send(packed)
         try:
-            return await line.send(packed)
+            return await reply
         except _LOST:
             if line.is_closed:
                 raise

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
 from valkey.asyncio import Valkey
@@ -39,16 +39,27 @@ class Script:
         self._text = queries.load_lua(name)
         self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, client: Valkey, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
-        """Run the script.
+    def run(
+        self, client: Valkey, keys: Sequence[str | bytes], arguments: Sequence[Argument]
+    ) -> Coroutine[Any, Any, Any]:
+        """Run the script; where it can be sent at once, it is on its way before the reply is awaited.
 
         Raises:
             valkey.exceptions.ValkeyError: out of reach (`OUT_OF_REACH`), or the script failed.
 
         """
         run = runner_of(client)
+        return self._finish(run, run("EVALSHA", self._sha, len(keys), *keys, *arguments), keys, arguments)
+
+    async def _finish(
+        self,
+        run: Callable[..., Awaitable[Any]],
+        reply: Awaitable[Any],
+        keys: Sequence[str | bytes],
+        arguments: Sequence[Argument],
+    ) -> Any:
         try:
-            return await run("EVALSHA", self._sha, len(keys), *keys, *arguments)
+            return await reply
         except NoScriptError:
             return await run("EVAL", self._text, len(keys), *keys, *arguments)
 
