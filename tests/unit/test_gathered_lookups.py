@@ -1,11 +1,20 @@
-"""Look-ups share calls: all of a turn, then those that come while a call is under way, which delays nobody for long."""
+"""Look-ups share calls: all of a turn, then those that come while a call is under way, which delays nobody for long.
+
+As many as are worth a call do not wait for it.
+"""
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from grandstand.storage.gathered_lookups import CALL_WEIGHT_MAX, LINGER_SECONDS, LOOK_UP_WEIGHT, GatheredLookups
+from grandstand.storage.gathered_lookups import (
+    CALL_WEIGHT_MAX,
+    CALLS_AT_ONCE,
+    LINGER_SECONDS,
+    LOOK_UP_WEIGHT,
+    GatheredLookups,
+)
 
 pytestmark = pytest.mark.anyio
 USUAL_MAX = CALL_WEIGHT_MAX // LOOK_UP_WEIGHT
@@ -114,3 +123,54 @@ async def test_each_is_told_once_and_never_at_once_whatever_the_others_do() -> N
         await engine.lookups.find("a", "v")
     assert told[2:] == [(None, ZeroDivisionError)] * 2
     assert engine.calls == [["x", "y", "z"], ["bad", "w", "v"]]
+
+
+class Line:
+    """Takes what it is asked at once, as a connection does, and answers a call when the test says so."""
+
+    def __init__(self, worth: int) -> None:
+        self.calls: list[Sequence[str]] = []
+        self.answers: list[asyncio.Future[dict[str, str]]] = []
+        self.is_broken = False
+        self.lookups: GatheredLookups[str, str, str] = GatheredLookups(self.ask, early_weight=worth * LOOK_UP_WEIGHT)
+
+    def ask(self, _: str, asked: Sequence[str]) -> "asyncio.Future[dict[str, str]]":
+        if self.is_broken:
+            raise ZeroDivisionError
+        self.calls.append(asked)
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return self.answers[-1]
+
+    def find(self, *names: str) -> "list[asyncio.Future[str]]":
+        return [self.lookups.find("a", name) for name in names]
+
+    def answer(self, number: int) -> None:
+        self.answers[number].set_result({each: f"found {each}" for each in self.calls[number]})
+
+
+async def test_as_many_as_are_worth_a_call_leave_at_once_but_not_in_ever_more_calls() -> None:
+    line = Line(worth=2)
+    first = line.find(*"abcde")
+    assert line.calls == [["a", "b"], ["c", "d"]]
+    assert len(line.calls) == CALLS_AT_ONCE
+    late = line.find("f", "g")
+    assert len(line.calls) == CALLS_AT_ONCE
+    line.answer(0)
+    assert await asyncio.gather(*first[:2]) == ["found a", "found b"]
+    # One call is under way yet, and those who gathered are worth another one.
+    assert line.calls[CALLS_AT_ONCE:] == [["e", "f", "g"]]
+    line.answer(2)
+    line.answer(1)
+    assert await asyncio.gather(*first[2:], *late) == [f"found {each}" for each in "cdefg"]
+
+
+async def test_a_call_that_cannot_begin_fails_for_all_and_the_next_one_begins() -> None:
+    line = Line(worth=2)
+    line.is_broken = True
+    for each in line.find("a", "b"):
+        with pytest.raises(ZeroDivisionError):
+            await each
+    line.is_broken = False
+    found = line.find("c", "d")
+    line.answer(0)
+    assert await asyncio.gather(*found) == ["found c", "found d"]

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 from grandstand.api.at_once import SingleHeaders, Whole
 from grandstand.api.http_protocol import HEAD_BYTES_MAX, LimitedHttpProtocol
 from grandstand.api.post_at_once import EVENTS_TARGET, PostAtOnce, PostHead
-from grandstand.api.read_at_once import ReadAtOnce
-from grandstand.api.request_heads import RawHeaders
+from grandstand.api.read_at_once import ReadAtOnce, ReadHead
 
 _LENGTH_DIGITS_MAX = 5
 _TELLING = frozenset((b"content-encoding", b"expect", b"te", b"transfer-encoding", b"upgrade"))
@@ -44,7 +43,7 @@ class _KnownRead(NamedTuple):
     """What is behind the target in the head of a read that was taken at once: its bytes, and what they say."""
 
     behind: bytes
-    headers: RawHeaders
+    head: ReadHead
     by_name: SingleHeaders
 
 
@@ -85,7 +84,7 @@ class PostingHttpProtocol(LimitedHttpProtocol):
         self._taken: PostHead | None = None
         self._known: _KnownHead | None = None
         self._strange = self._strange_reads = 0
-        self._taken_read: tuple[RawHeaders, SingleHeaders] | None = None
+        self._taken_read: tuple[ReadHead, SingleHeaders] | None = None
         self._known_read: _KnownRead | None = None
         self._is_between = True
 
@@ -140,8 +139,9 @@ class PostingHttpProtocol(LimitedHttpProtocol):
     def _answers_at_once(self, method: bytes, by_name: SingleHeaders) -> bool:
         if method == b"POST":
             return self._holds(by_name)
-        if super()._answers_at_once(method, by_name) or (method == b"GET" and self._reads(by_name)):
-            self._taken_read = self.headers, by_name
+        head = ReadHead.of(self.headers, by_name)
+        if super()._answers_at_once(method, by_name) or (method == b"GET" and self._reads(head, by_name)):
+            self._taken_read = head, by_name
             return True
         return False
 
@@ -160,12 +160,12 @@ class PostingHttpProtocol(LimitedHttpProtocol):
         self._held = []
         return True
 
-    def _reads(self, by_name: SingleHeaders) -> bool:
+    def _reads(self, head: ReadHead, by_name: SingleHeaders) -> bool:
         """Hand a plain read in, if it is one of those that are taken and nothing else is under way."""
         take = self._read_at_once
         if take is None or not _TELLING_OF_READS.isdisjoint(by_name) or not self._is_free():
             return False
-        self._is_answered = self._hand_in(take, self.url, self.headers)
+        self._is_answered = self._hand_in(take, self.url, head)
         return self._is_answered
 
     def _take_known(self, known: _KnownHead, data: bytes) -> bool:
@@ -205,14 +205,14 @@ class PostingHttpProtocol(LimitedHttpProtocol):
 
     def _take_known_read(self, known: _KnownRead, data: bytes) -> bool:
         """Take a read whose head is known but for its target; False, and all is as before, if it is none."""
-        behind, headers, by_name = known
+        behind, head, by_name = known
         if not data.endswith(behind) or not data.startswith(b"GET /") or len(data) > _KNOWN_BYTES_MAX:
             return False
         target = data[4 : -len(behind)]
         if _PLAIN_TARGET.fullmatch(target) is None or not self._is_idle():
             return False
         if not self._sends_at_once(target, by_name) and (
-            self._read_at_once is None or not self._hand_in(self._read_at_once, target, headers)
+            self._read_at_once is None or not self._hand_in(self._read_at_once, target, head)
         ):
             return False
         self._strange_reads = self._idle_bytes = 0
@@ -226,14 +226,14 @@ class PostingHttpProtocol(LimitedHttpProtocol):
         self._strange_reads += 1
         if self._strange_reads & (self._strange_reads - 1):
             return
-        headers, by_name = self._taken_read
+        head, by_name = self._taken_read
         target_end = data.find(b" ", 4)
         if (
             data.find(_HEAD_END) + len(_HEAD_END) == len(data) <= _KNOWN_BYTES_MAX
             and data[4:target_end] == self.url
             and _TELLING_OF_READS.isdisjoint(by_name)
         ):
-            self._known_read = _KnownRead(data[target_end:], headers, by_name)
+            self._known_read = _KnownRead(data[target_end:], head, by_name)
 
     def _hand_in(self, take: Callable[..., bool], *of_request: Any) -> bool:
         """Begin with a request that `take` answers now or later; False, and all is as before, if it does not.

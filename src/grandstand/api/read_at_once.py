@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
 
+import msgspec
 from litestar.types import ASGIApp, HTTPScope
 
-from grandstand.api.access import Sender, require_reader, sender_of, shown_to
+from grandstand.api.access import Sender, require_reader, sender_with, shown_to
+from grandstand.api.at_once import SingleHeaders
 from grandstand.api.limits import admit_sender
 from grandstand.api.pages import HeldPage, Pages
 from grandstand.api.place_reads import board_user, read_reply
@@ -27,8 +29,22 @@ from grandstand.domain.errors import GrandstandError, NotFoundError, Unauthorize
 from grandstand.domain.event_model import is_user_id
 from grandstand.operations.leaderboard_views import UserRank
 
-ReadAtOnce = Callable[[bytes, RawHeaders, tuple[str, int], Respond], bool]
-"""Takes the target of a GET without a body, its headers, the peer, and what sends the answer: now or later, once.
+
+class ReadHead(msgspec.Struct):
+    """What the headers of a read say, none of which came twice: found once for all reads that have the same."""
+
+    headers: RawHeaders
+    authorization: str | None
+
+    @classmethod
+    def of(cls, headers: RawHeaders, by_name: SingleHeaders) -> "ReadHead":
+        """Return what these headers say."""
+        authorization = by_name.get(b"authorization")
+        return cls(headers, None if authorization is None else authorization.decode("latin-1"))
+
+
+ReadAtOnce = Callable[[bytes, ReadHead, tuple[str, int], Respond], bool]
+"""Takes the target of a GET without a body, its head, the peer, and what sends the answer: now or later, once.
 
 False, and nothing is done or sent, if the request has to take the usual way."""
 
@@ -49,7 +65,7 @@ class WholeReads:
         self._requests = requests
         self._is_here = is_here
 
-    def take(self, target: bytes, headers: RawHeaders, peer: tuple[str, int], respond: Respond) -> bool:
+    def take(self, target: bytes, head: ReadHead, peer: tuple[str, int], respond: Respond) -> bool:
         """Take a read of ranks or prizes; False for anything else."""
         if b"#" in target:
             return False
@@ -61,7 +77,7 @@ class WholeReads:
         path = raw_path.decode("latin-1")
         # What the rules and the reads look at of a request.
         parts: dict[str, Any] = {
-            "path": path, "raw_path": raw_path, "query_string": query, "headers": headers, "client": peer
+            "path": path, "raw_path": raw_path, "query_string": query, "headers": head.headers, "client": peer
         }  # fmt: skip
         scope = cast("HTTPScope", parts)
         if not self._is_here(path):
@@ -69,7 +85,7 @@ class WholeReads:
         begun = Begun("GET", path, found.route, began_at, respond)
         read = found.read
         try:
-            sender = sender_of(scope, self._services)
+            sender = sender_with(head.authorization, self._services)
             admission = admit_sender(scope, self._services, sender)
             if (
                 found.rank_of is not None

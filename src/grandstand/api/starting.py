@@ -6,9 +6,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from grandstand.api.at_once import Answer, AnswerAtOnce, SingleHeaders, at_once_of
 from grandstand.api.post_at_once import PostAtOnce, PostHead, post_at_once_of
 from grandstand.api.problems import reply_of
-from grandstand.api.read_at_once import ReadAtOnce, read_at_once_of
+from grandstand.api.read_at_once import ReadAtOnce, ReadHead, read_at_once_of
 from grandstand.api.replies import json_reply, send_reply
-from grandstand.api.request_heads import RawHeaders
 from grandstand.api.whole_requests import Respond
 from grandstand.domain.errors import UnavailableError
 
@@ -37,9 +36,9 @@ class StartingApp:
         """Take a post as the app does that has begun."""
         return self._post_at_once is not None and self._post_at_once(head, body, peer, respond)
 
-    def read_at_once(self, target: bytes, headers: RawHeaders, peer: tuple[str, int], respond: Respond) -> bool:
+    def read_at_once(self, target: bytes, head: ReadHead, peer: tuple[str, int], respond: Respond) -> bool:
         """Take a read as the app does that has begun."""
-        return self._read_at_once is not None and self._read_at_once(target, headers, peer, respond)
+        return self._read_at_once is not None and self._read_at_once(target, head, peer, respond)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -14,7 +14,7 @@ import msgspec
 
 from grandstand.api.at_once import Whole
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
-from grandstand.api.replies import JSON, NO_STORE, Headers, Reply, headers_of
+from grandstand.api.replies import JSON, NO_STORE, PRIVATE, Headers, Reply, headers_of
 from grandstand.api.request_counts import RequestCounts
 from grandstand.domain.errors import GrandstandError
 
@@ -69,8 +69,9 @@ class WholeRequests:
 
 def whole_of(reply: Reply, more: Headers = ()) -> Whole:
     """Return an answer, with `more` headers, as it is sent."""
-    if reply.headers is NO_STORE and reply.media_type is JSON and reply.body and not more:
-        lines = _USUAL_LINES % len(reply.body)
+    if reply.body and reply.media_type is JSON:
+        own = _OFTEN.get(id(reply.headers)) or _lines(reply.headers)
+        lines = b"".join((_BODY_LINES % len(reply.body), own, _lines(more) if more else b""))
     else:
         lines = _lines((*headers_of(reply), *more))
     return Whole(_status_line(reply.status), lines, reply.body)
@@ -89,8 +90,11 @@ def _lines(headers: Headers) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
-_USUAL_LINES = _lines(((b"content-type", JSON.encode()), (b"content-length", b"%d"), *NO_STORE))
-"""What `headers_of` gives of the usual answer, with a gap for its length: most answers of a busy process are that."""
+_BODY_LINES = _lines(((b"content-type", JSON.encode()), (b"content-length", b"%d")))
+"""What `headers_of` puts before the headers of an answer in JSON, with a gap for its length."""
+
+_OFTEN = {id(headers): _lines(headers) for headers in (NO_STORE, PRIVATE)}
+"""The lines of headers that most answers have, by what they are: to look for what they say costs as much as these."""
 
 
 @lru_cache(maxsize=64)

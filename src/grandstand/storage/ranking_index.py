@@ -33,7 +33,7 @@ _CALL_ENTRIES_MAX = 2_000
 """Entries one script call takes: about 10 ms of the single thread, for which its other clients wait. After each call
 the server syncs its log, so smaller ones make a rebuild wait for the disk most of the time."""
 
-_EARLY_WEIGHT = 12 * LOOK_UP_WEIGHT
+_EARLY_WEIGHT = 16 * LOOK_UP_WEIGHT
 """Of look-ups that share a call of their own: to tell of as many takes a process several times what the call does."""
 
 _REBUILD_NEWS_SECONDS = 60
