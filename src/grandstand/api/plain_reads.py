@@ -4,8 +4,8 @@ The framework's handlers call the same functions.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
+import msgspec
 from litestar.types import HTTPScope
 
 from grandstand.api.page_sources import BOARD_PAGES, BOARD_ROUTE, TOURNAMENT_PAGES, TOURNAMENT_ROUTE
@@ -19,7 +19,7 @@ Read = Callable[[HTTPScope, Services, Pages], Awaitable[Reply]]
 """Answers a request. Raises the `GrandstandError` of every refusal of the contract."""
 
 
-class PlainRead(NamedTuple):
+class PlainRead(msgspec.Struct):
     """What a path asks for: as what it is counted, what answers it, and whose rank on which board, if it is one.
 
     Both are percent-encoded.

@@ -1,8 +1,9 @@
 """Finds which ranking a read is about: by board, period, segment and bucket."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from grandstand import clock
 from grandstand.domain.definitions import is_key
@@ -26,8 +27,7 @@ _KNOWN_MAX = 50_000
 _ARCHIVED_MAX = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """Which part of a board a read is about; both None for the whole. `bucket` is a number or `own`."""
 
     period: str | None = None
@@ -35,8 +35,7 @@ class Part:
     bucket: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """What a read is about. `ranking` is None while nobody has scored there."""
 
     board: Leaderboard
