@@ -40,6 +40,8 @@ SETTINGS: dict[str, str] = {
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
+    # Spread over five times the time: what vacuum and analyze do in one go keeps players waiting where all cores are busy.
+    "autovacuum_vacuum_cost_delay": "10ms",
     "jit": "off",
     # The helper processes of asynchronous reads cost more memory than a data set of this size gains from them.
     "io_method": "sync",
