@@ -24,7 +24,7 @@ class TypedConnection(asyncpg.Connection):
     library ask in another way, it asks as if this were not here.
     """
 
-    async def _introspect_types(self, typeoids: Collection[int], timeout: float | None) -> tuple[Any, Any]:
+    async def _introspect_types(self, typeoids: Collection[int], timeout: float | None) -> tuple[Any, Any]:  # noqa: ASYNC109 - the library's name
         wanted = frozenset(typeoids)
         if wanted in _known:
             return _known[wanted], _Kept()
