@@ -1,7 +1,7 @@
 -- {partition}, {from_}, {to} are made by code from a date, never from input. A table of its own that is attached
 -- afterwards: attaching an empty table takes no lock that stops reads or writes of the others.
 -- It is vacuumed and analyzed when it has grown by half, and not by a fifth and a tenth, without the columns that no plan
--- asks about: see docs/decisions/0061. Partitions of before have it from 0037.
+-- asks about: see docs/decisions/0061. Partitions of before have it from 0036.
 CREATE TABLE IF NOT EXISTS {partition} (
     LIKE events INCLUDING DEFAULTS INCLUDING CONSTRAINTS,
     CONSTRAINT {partition}_range CHECK (received_at >= '{from_}' AND received_at < '{to}')

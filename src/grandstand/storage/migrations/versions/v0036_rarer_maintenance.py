@@ -2,9 +2,9 @@
 
 from grandstand.storage.migrate import run_sql
 
-revision = "0037"
+revision = "0036"
 down_revision = "0035"
 
 
 def upgrade() -> None:
-    run_sql("0037.sql")
+    run_sql("0036.sql")
