@@ -17,14 +17,19 @@ WITH seen AS MATERIALIZED (
 ),
 
 of_types AS MATERIALIZED (
-    -- In the order of users, whose rows are found in half the time when neighbours are looked up one after the other.
+    -- In the order of users, whose rows are found in half the time when neighbours are looked up one after the other. Wherever
+    -- OFFSET stands each is looked up by itself: the planner may think a table empty, and join all of it.
     SELECT s.day, s.event_type, s.user_id, s.hours, coalesce(u.hours, 0) AS held, u.ctid AS place
     FROM (
         SELECT day, event_type, user_id, bit_or(1 << hour) AS hours FROM seen
         GROUP BY day, event_type, user_id
         ORDER BY user_id
     ) AS s
-    LEFT JOIN rollup_users AS u ON s.day = u.day AND s.event_type = u.event_type AND s.user_id = u.user_id
+    LEFT JOIN LATERAL (
+        SELECT h.hours, h.ctid FROM rollup_users AS h
+        WHERE h.day = s.day AND h.event_type = s.event_type AND h.user_id = s.user_id
+        OFFSET 0
+    ) AS u ON true
     WHERE s.hours & ~coalesce(u.hours, 0) <> 0
 ),
 
@@ -37,7 +42,11 @@ fresh AS MATERIALIZED (
         SELECT day, user_id, bit_or(hours & ~held) AS hours FROM of_types
         GROUP BY day, user_id
     ) AS s
-    LEFT JOIN rollup_users AS u ON s.day = u.day AND u.event_type = '' AND s.user_id = u.user_id
+    LEFT JOIN LATERAL (
+        SELECT h.hours, h.ctid FROM rollup_users AS h
+        WHERE h.day = s.day AND h.event_type = '' AND h.user_id = s.user_id
+        OFFSET 0
+    ) AS u ON true
     WHERE s.hours & ~coalesce(u.hours, 0) <> 0
 ),
 
@@ -68,11 +77,12 @@ opened AS MATERIALIZED (
     WHERE NOT EXISTS (
         SELECT FROM rollups AS r
         WHERE r.grain = 'day' AND r.start = a.day::timestamp AT TIME ZONE 'UTC' AND r.event_type = ''
+        OFFSET 0
     )
 ),
 
 near AS MATERIALIZED (
-    -- Further away nothing changes. OFFSET keeps the planner from joining the whole table, which it may think empty.
+    -- Further away nothing changes.
     SELECT a.user_id, a.day AS arrived_on, u.day
     FROM arrived AS a
     CROSS JOIN LATERAL (
@@ -126,6 +136,7 @@ stayed AS (
                 WHERE
                     k.day = s.day AND k.number = 0
                     AND k.kind = CASE WHEN s.kind = 'stay' AND s.number = 0 THEN 'stay' ELSE 'cohort' END
+                OFFSET 0
             )
             OR (s.day IN (SELECT o.day FROM opened AS o) AND (s.kind <> 'stay' OR s.number <> 0))
         )

@@ -18,6 +18,7 @@ WITH sooner AS MATERIALIZED (
     WHERE NOT EXISTS (
         SELECT FROM first_events AS k
         WHERE k.user_id = q.user_id AND (k.occurred_at, k.event_id) <= (q.occurred_at, q.event_id)
+        OFFSET 0
     )
 ),
 
@@ -77,5 +78,5 @@ INSERT INTO rollup_days AS d (day, kind, number, users)
 SELECT s.day, 'cohort', s.number, s.users FROM days AS s
 WHERE
     s.users <> 0
-    AND EXISTS (SELECT FROM rollup_days AS k WHERE k.day = s.day AND k.kind = 'cohort' AND k.number = 0)
+    AND EXISTS (SELECT FROM rollup_days AS k WHERE k.day = s.day AND k.kind = 'cohort' AND k.number = 0 OFFSET 0)
 ON CONFLICT (day, kind, number) DO UPDATE SET users = d.users + excluded.users
