@@ -62,7 +62,7 @@ class EventCounter:
     async def count(self) -> int:
         """Count all batches that are queued, a piece of some a transaction; return how many there were.
 
-        It ends with the first piece that is not full. What is queued meanwhile waits for the next time, as a transaction
+        It ends with the first piece that is not full. What is queued meanwhile waits for the next time: a transaction
         costs as much as some hundred events. While somebody else changes the rollups, as a rebuild does, it leaves them
         queued.
 

@@ -70,7 +70,7 @@ class RollupStore:
         batches = [row["batch_id"] for row in rows]
         if batches:
             await connection.execute(queries.load("rollups/plan.sql"))
-            for name in ("count", "keep_first", "count_months", "forget"):
+            for name in ("count", "keep_first", "forget"):
                 await connection.execute(queries.load(f"rollups/{name}.sql"), batches)
         events = sum(row["events"] for row in rows)
         return Counted(len(batches), is_all=len(batches) < _COUNTED_BATCHES and events < _COUNTED_EVENTS)
