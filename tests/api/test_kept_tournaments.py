@@ -26,7 +26,8 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
 def reads(keeping_site: Site, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often tournaments and lists of prizes were read from PostgreSQL."""
     counts: Counter[str] = Counter()
-    for store, name in ((keeping_site.core.tournaments, "find"), (keeping_site.core.prizes, "list_all")):
+    prizes = keeping_site.core.prizes
+    for store, name in ((keeping_site.core.tournaments, "find"), (prizes, "list_all"), (prizes, "list_of_users")):
         monkeypatch.setattr(store, name, counted(getattr(store, name), counts, name))
     return counts
 

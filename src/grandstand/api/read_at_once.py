@@ -19,6 +19,7 @@ from grandstand.api.pages import HeldPage, Pages
 from grandstand.api.parameters import Query
 from grandstand.api.place_reads import AROUND, board_nearby, board_user, read_reply
 from grandstand.api.plain_reads import Read, find_read
+from grandstand.api.prize_reads import asked_prizes, list_prizes, prizes_reply
 from grandstand.api.public_reads import not_modified
 from grandstand.api.replies import Headers, Reply
 from grandstand.api.request_heads import RawHeaders
@@ -30,6 +31,7 @@ from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.find_ranking import Target
 from grandstand.operations.leaderboard_views import Page, UserRank
 from grandstand.operations.read_leaderboard import WHOLE_BOARD
+from grandstand.operations.tournament_views import PrizeList
 
 ReadAtOnce = Callable[[bytes, RawHeaders, tuple[str, int], Respond], bool]
 """Takes the target of a GET without a body, its headers, the peer, and what sends the answer: now or later, once.
@@ -87,6 +89,8 @@ class WholeReads:
                 and isinstance(admission, tuple)
                 and self._tells_nearby(scope, sender, *found.around, admission, begun)
             ):
+                return True
+            if read is list_prizes and isinstance(admission, tuple) and self._tells_prizes(scope, admission, begun):
                 return True
             rendering = self._pages.rendering(scope, sender)
         except Exception as error:  # noqa: BLE001 - a fault of ours is logged and answered, too
@@ -147,6 +151,24 @@ class WholeReads:
                 self._requests.run(self._read(scope, partial(_reply_with, page, shown), headers, begun), "read")
 
         return self._services.reader.tell_nearby(target, user_id, above, below, tell)
+
+    def _tells_prizes(self, scope: HTTPScope, headers: Headers, begun: Begun) -> bool:
+        """Answer with a player's prizes, as they are now, likewise; False, and nothing is done, for any other list."""
+        try:
+            user_id, wanted, is_fresh = asked_prizes(scope, self._services)
+        except GrandstandError:
+            return False
+        if user_id is None or not is_fresh:
+            return False
+
+        def tell(found: PrizeList | None, error: BaseException | None) -> None:
+            if error is not None:
+                self._requests.answer(begun, refusal_of(begun, error), headers)
+            elif found is not None:
+                self._requests.answer(begun, prizes_reply(found), headers)
+
+        self._services.prizes.tell(user_id, wanted, tell)
+        return True
 
     def _known_place(
         self, sender: Sender, key: str, user_id: str, own_user_id: str | None
