@@ -1,4 +1,4 @@
-"""Reads of ranks and prizes: answered by a task of their own, but without what ASGI does around it.
+"""Reads of ranks and prizes: answered by the call that looks them up, or by a task, without what ASGI does around it.
 
 Games ask this after every match. The look-up itself is one of many in a call (`gathered_lookups.py`), so a scope with
 its `receive`, two messages and their checks cost more than all the rest. The same functions admit, judge and answer as
