@@ -3,6 +3,7 @@
 A call costs a process about as much as twenty look-ups in one do. Who comes while no call is under way leaves in the
 next turn of the event loop, with whoever else comes in this one. While one is under way, who comes gathers until it is
 back, and for `LINGER_SECONDS` at most: a slow server delays nobody twice, and the busier a process is, the more share.
+What nobody needs sooner may be asked for less often than that: `apart_seconds` lie between two calls then.
 """
 
 import asyncio
@@ -52,9 +53,13 @@ class GatheredLookups(Generic[Place, Asked, Found]):
         self,
         ask: "Callable[[Place, Sequence[Asked]], Awaitable[Mapping[Asked, Found]]]",
         weigh: "Callable[[Asked], int]" = lambda _: LOOK_UP_WEIGHT,
+        *,
+        apart_seconds: float = 0.0,
     ) -> None:
         self._ask = ask
         self._weigh = weigh
+        self._apart_seconds = apart_seconds
+        self._linger_seconds = max(LINGER_SECONDS, apart_seconds)
         self._open: dict[Place, _Group[Asked, Found]] = {}
         self._under_way: dict[Place, int] = {}
         self._calls: set[asyncio.Task[None]] = set()
@@ -76,7 +81,7 @@ class GatheredLookups(Generic[Place, Asked, Found]):
             # Asked for once a group: to ask costs a call of the system.
             loop = asyncio.get_running_loop()
             if place in self._under_way:
-                group.leaving = loop.call_later(LINGER_SECONDS, self._leave, place, group)
+                group.leaving = loop.call_later(self._linger_seconds, self._leave, place, group)
             else:
                 group.leaving = loop.call_soon(self._leave, place, group)
         group.asked.append((asked, tell))
@@ -89,9 +94,12 @@ class GatheredLookups(Generic[Place, Asked, Found]):
         if group.leaving is not None:
             group.leaving.cancel()
         self._under_way[place] = self._under_way.get(place, 0) + 1
-        call = asyncio.get_running_loop().create_task(
-            self._call(place, group.asked), name="look up together", context=traces.OUTSIDE
-        )
+        loop = asyncio.get_running_loop()
+        if self._apart_seconds:
+            # Until then it counts as under way, however soon it is back.
+            self._under_way[place] += 1
+            loop.call_later(self._apart_seconds, self._end, place)
+        call = loop.create_task(self._call(place, group.asked), name="look up together", context=traces.OUTSIDE)
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
 
