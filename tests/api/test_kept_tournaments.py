@@ -1,5 +1,7 @@
 """Tournaments and prizes that a process remembers: read once, and never after a change that it hears of."""
 
+import asyncio
+import json
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -9,8 +11,13 @@ from typing import Any
 
 import pytest
 
+from grandstand.api.read_at_once import WholeReads
+from grandstand.domain.errors import UnavailableError
 from grandstand.operations import answer_cache
 from tests.api.conftest import Site
+from tests.api.test_over_the_wire import raw
+from tests.api.test_post_at_once import LAST, USUAL_WAY, first
+from tests.api.test_read_at_once import open_door, read
 from tests.api.tournament_steps import HOUR, create, run, score, set_clock
 from tests.support.core import NOON
 
@@ -26,7 +33,8 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
 def reads(keeping_site: Site, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often tournaments and lists of prizes were read from PostgreSQL."""
     counts: Counter[str] = Counter()
-    for store, name in ((keeping_site.core.tournaments, "find"), (keeping_site.core.prizes, "list_all")):
+    prizes = keeping_site.core.prizes
+    for store, name in ((keeping_site.core.tournaments, "find"), (prizes, "list_all"), (prizes, "list_of_users")):
         monkeypatch.setattr(store, name, counted(getattr(store, name), counts, name))
     return counts
 
@@ -171,6 +179,43 @@ async def test_a_page_of_ranks_is_no_older_than_the_stated_age(
     assert await total() == 2
 
 
+async def test_players_prizes_are_read_together_and_each_is_told_its_own(
+    keeping_site: Site, reads: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(keeping_site, "kept-many-prizes", claim_days=1)
+    await run(keeping_site)
+    for place, user in enumerate(("first", "second", "third")):
+        await score(keeping_site, "kept-many-prizes", user, 100 - place)
+    await prized(keeping_site, monkeypatch, "kept-many-prizes")
+    # One prize of each, not of all together.
+    paths = {user: f"/api/prizes?limit=1&user_id={user}" for user in ("first", "second", "third", "no%20body")}
+    expected = {user: [user] if user in ("first", "second") else [] for user in paths}
+    tasks = 0
+
+    async def count(*_: Any) -> None:
+        nonlocal tasks
+        tasks += 1
+
+    async with open_door(keeping_site) as (url, _):
+        usual = {user: first(await raw(url, read(path, "server", USUAL_WAY) + LAST)) for user, path in paths.items()}
+        monkeypatch.setattr(WholeReads, "_read", count)
+        reads.clear()
+        asked = [raw(url, read(path, "server") + LAST) for _ in range(5) for path in paths.values()]
+        answers = [first(answer) for answer in await asyncio.gather(*asked)]
+        monkeypatch.setattr(keeping_site.core.prizes, "list_of_users", away)
+        failed = [first(await raw(url, read(paths["first"], "server", more) + LAST)) for more in (b"", USUAL_WAY)]
+    assert answers == [*usual.values()] * 5
+    assert {user: [each["user_id"] for each in json.loads(usual[user][1])["prizes"]] for user in paths} == expected
+    assert 1 <= reads["list_of_users"] < len(asked)
+    assert failed[0] == failed[1]
+    assert failed[0][0][0] == b"HTTP/1.1 503 Service Unavailable"
+    assert tasks == 0
+
+
+async def away(*_: Any, **__: Any) -> None:
+    raise UnavailableError("The database cannot be reached right now.")
+
+
 async def test_a_claim_is_seen_by_the_next_read(
     keeping_site: Site, reads: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,9 +247,9 @@ async def test_a_claim_is_seen_by_the_next_read(
     assert (await statuses())["voided"] == "voided"
 
 
-async def prized(site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
+async def prized(site: Site, monkeypatch: pytest.MonkeyPatch, tournament_id: str = "kept-prizes") -> str:
     """Let the tournament end and be settled; return its id."""
-    path = "/api/prizes?tournament_id=kept-prizes"
+    path = f"/api/prizes?tournament_id={tournament_id}"
     assert (await site.get(path, "server")).json()["prizes"] == []
     set_clock(monkeypatch, NOON + HOUR)
     await run(site)
@@ -212,4 +257,4 @@ async def prized(site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
     await run(site)
     await site.hear()
     assert len((await site.get(path, "server")).json()["prizes"]) == 2, "those of a settlement are heard of"
-    return "kept-prizes"
+    return tournament_id

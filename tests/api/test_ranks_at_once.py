@@ -1,5 +1,6 @@
 """Ranks of what a process knows are answered without a task: the same answers, and none that is older than usual."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -61,6 +62,12 @@ async def ask(door: str, path: str, who: str | None = None, more: bytes = b"") -
     return first(await raw(door, read(path, who, more) + LAST))
 
 
+def without_moment(answer: tuple[list[bytes], bytes]) -> tuple[list[bytes], bytes]:
+    """Leave out when the answer was read, which is as long in both."""
+    head, body = answer
+    return head, re.sub(rb'"as_of":"[^"]{20,27}"', b"", body)
+
+
 async def test_both_ways_give_the_same_answer(keeping_site: Site, door: str, tasks: list[str]) -> None:
     site = keeping_site
     ann, ben = await site.token("ann"), await site.token("ben")
@@ -83,6 +90,13 @@ async def test_both_ways_give_the_same_answer(keeping_site: Site, door: str, tas
         (rich + "ann", None, b"", 200),
         (secret + "ann", "server", b"", 200),
         (secret + "ann", ann, b"", 200),
+        (plain + "ann/nearby", None, b"", 200),
+        (plain + "ben/nearby?above=0&below=1", "server", b"", 200),
+        (plain + "a.b~c/nearby?above=1", ben, b"", 200),
+        (plain + "ben/nearby", None, b"If-None-Match: *\r\n", 304),
+        (plain + "nobody/nearby", "client", b"", 404),
+        (rich + "ben/nearby?below=100", None, b"", 200),
+        (secret + "ann/nearby", "server", b"", 200),
     ]
     # Who is named for the first time is looked up, and so is each board once another was made.
     for path in (plain + "nobody", rich + "ann", secret + "ann"):
@@ -92,16 +106,21 @@ async def test_both_ways_give_the_same_answer(keeping_site: Site, door: str, tas
         at_once = await ask(door, path, who, more)
         assert tasks == [], path
         assert at_once[0][0].startswith(b"HTTP/1.1 %d " % status), (path, at_once)
-        assert at_once == await ask(door, path, who, more + USUAL_WAY), path
+        usual = await ask(door, path, who, more + USUAL_WAY)
+        assert without_moment(at_once) == without_moment(usual), path
     for path, who, status in [
         (plain + "ann", "nonsense", 401), (secret + "ann", ben, 403), (secret + "ann", None, 401),
         (plain + "b%65n", None, 200), (plain + "ann?period=all_time", None, 200), (plain + "ann%00", None, 422),
+        (secret + "ann/nearby", ann, 403), (secret + "ann/nearby", None, 401), (plain + "ann%00/nearby", None, 422),
+        (plain + "ann/nearby?above=101", None, 422), (plain + "ann/nearby?below=-1", None, 422),
+        (plain + "ann/nearby?above=x", None, 422), (plain + "ann/nearby?segment=a&bucket=1", None, 422),
+        (rich + "ann/nearby?period=2020-01-01", None, 404),
     ]:  # fmt: skip
         tasks.clear()
         usual = await ask(door, path, who)
         assert len(tasks) == 1, path
         assert usual[0][0].startswith(b"HTTP/1.1 %d " % status), (path, usual)
-        assert usual == await ask(door, path, who, USUAL_WAY), path
+        assert without_moment(usual) == without_moment(await ask(door, path, who, USUAL_WAY)), path
 
 
 async def test_what_changes_is_shown(keeping_site: Site, door: str, tasks: list[str]) -> None:
@@ -111,13 +130,20 @@ async def test_what_changes_is_shown(keeping_site: Site, door: str, tasks: list[
     assert b'"rank":2,' in (await ask(door, path + "dan"))[1]
     await score(site, "changing", dan=9)
     assert b'"rank":1,' in (await ask(door, path + "dan"))[1]
+    assert b'"user":{"rank":2,' in (await ask(door, path + "cat/nearby"))[1]
     assert tasks == []
     assert (await site.put("/api/players/dan", {"display_name": "Dan"})).status_code == 200
     await site.hear()
+    # Of neighbours, too, names that are not in memory are looked up.
+    assert (await ask(door, path + "cat/nearby"))[1].count(b'"display_name":"Dan"') == 1
+    assert tasks == [path + "cat/nearby"]
+    assert (await ask(door, path + "cat/nearby"))[1].count(b'"display_name":"Dan"') == 1
+    assert tasks == [path + "cat/nearby"]
     assert b'"display_name":"Dan"' in (await ask(door, path + "dan"))[1]
     assert await site.put("/api/leaderboards/changing", BOARD | {"event_type": "changing", "visibility": "private"})
     await site.hear()
-    assert (await ask(door, path + "dan"))[0][0] == b"HTTP/1.1 401 Unauthorized"
+    for each in ("dan", "cat/nearby"):
+        assert (await ask(door, path + each))[0][0] == b"HTTP/1.1 401 Unauthorized"
 
 
 async def test_a_period_that_begins_has_ranks_of_its_own(
@@ -129,7 +155,8 @@ async def test_a_period_that_begins_has_ranks_of_its_own(
     assert tasks == []
     later = clock.now() + timedelta(hours=1)
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert (await ask(door, path + "eve"))[0][0] == b"HTTP/1.1 404 Not Found"
+    for each in ("eve", "eve/nearby"):
+        assert (await ask(door, path + each))[0][0] == b"HTTP/1.1 404 Not Found"
 
 
 async def test_without_the_index_the_entries_answer(
@@ -137,10 +164,13 @@ async def test_without_the_index_the_entries_answer(
 ) -> None:
     path = await begin(keeping_site, "lost", {"fay": 5, "gus": 3})
     expected = await ask(door, path + "gus")
+    nearby = await ask(door, path + "gus/nearby")
     for target in await keeping_site.core.index.held():
         await keeping_site.core.index.delete(target)
     tasks.clear()
     # Asked once more, an index on a server that hangs would keep everybody waiting for another time-out.
     monkeypatch.delattr(keeping_site.core.index.__class__, "place")
+    monkeypatch.delattr(keeping_site.core.index.__class__, "around")
     assert await ask(door, path + "gus") == expected
-    assert len(tasks) == 1
+    assert without_moment(await ask(door, path + "gus/nearby")) == without_moment(nearby)
+    assert len(tasks) == 2

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from valkey.exceptions import ValkeyError
@@ -14,6 +15,7 @@ from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.storage.event_stream import HIGH
 from grandstand.storage.ranking_index import IndexIncompleteError
 from grandstand.storage.stream_history import StreamHistory
+from grandstand.storage.valkey import open_valkey
 from tests.cluster.replicated import open_replicated_core
 from tests.support.core import NOON, Core, core_database_url, event
 from tests.support.valkey_cluster import Cluster, running_cluster
@@ -298,3 +300,48 @@ async def test_with_one_stream_all_that_may_be_older_is_made_anew(core: Core, cl
 
 async def is_drained(core: Core) -> bool:
     return (await core.streams.depth()).depth == 0
+
+
+def connections(cluster: Cluster) -> int:
+    """How many there are to all nodes, the ones that ask this included."""
+    return sum(bytes(node.ask("CLIENT", "LIST", "TYPE", "normal")).count(b"\n") for node in cluster.nodes)  # type: ignore[arg-type]
+
+
+async def look_for_nodes_anew(client: Any, cluster: Cluster) -> None:
+    """Have all connections of a client broken, as often as it takes until it has asked where the nodes are."""
+    known = client.get_primaries()[0]
+
+    async def looked() -> bool:
+        for node in cluster.nodes:
+            node.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        with contextlib.suppress(ValkeyError):
+            await client.exists("some key")
+        with contextlib.suppress(ValkeyError):
+            await client.initialize()
+        return client.get_primaries() != [] and client.get_primaries()[0] is not known
+
+    await eventually_async(looked, 20, what="the nodes are looked for anew")
+
+
+@pytest.mark.parametrize("ends", ["closed", "looks on"])
+async def test_no_connection_outlives_a_look_for_the_nodes(cluster: Cluster, ends: str) -> None:
+    eventually(cluster.is_replicated, 30)
+    before = connections(cluster)
+    client: Any = open_valkey(cluster.url, timeout_seconds=5)
+    try:
+        await client.initialize()
+        node_of_before = client.get_primaries()[0]
+        await look_for_nodes_anew(client, cluster)
+        # As who asks all nodes in turn does, when others look for them meanwhile.
+        assert await client.execute_command("PING", target_nodes=node_of_before)
+        if ends == "looks on":
+            (left,) = [one for one in node_of_before._connections if one.is_connected]
+            for _ in range(2):
+                client._initialize = True
+                await client.initialize()
+            assert not left.is_connected
+    finally:
+        await client.aclose()
+    eventually(lambda: connections(cluster) <= before, 10, what="all connections are closed")
+    with pytest.raises(ValkeyError):
+        await client.exists("some key")

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from grandstand.domain.events import Event
 from grandstand.operations.count_events import BUSY_EVENTS, EventCounter
 from grandstand.storage.rollups import RollupStore
 from tests.support.core import NOON, Core, block, event, split
+from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -168,6 +170,50 @@ async def test_more_than_a_transaction_counts_is_counted_at_once(
         await core.applier.apply([block(batch, NOON)])
     assert await counter(core).count() == len(batches)
     assert (await stored(core))[0] == expected([each for batch in batches for each in batch])
+
+
+@given(events=EVENTS, seed=st.integers(0, 2**32), events_max=st.integers(1, 6))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_pieces_come_to_the_same(core: Core, events: list[Event], seed: int, events_max: int) -> None:
+    await core.reset()
+    for batch in split(events, random.Random(seed), 4):
+        await core.applier.apply([block(batch, NOON)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("grandstand.storage.rollups._COUNTED_EVENTS", events_max)
+        await counter(core).count()
+    assert await stored(core) == (expected(events), first_of(events))
+    assert await kept(core) == days_of(events)
+
+
+@pytest.fixture
+def restful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch is a piece, and each piece is followed by a rest without end."""
+    monkeypatch.setattr("grandstand.storage.rollups._COUNTED_EVENTS", 1)
+    monkeypatch.setattr("grandstand.operations.count_events._RESTS", 1e9)
+    monkeypatch.setattr("grandstand.operations.count_events._REST_MAX_SECONDS", 3_600.0)
+
+
+@pytest.mark.usefixtures("restful")
+async def test_counting_rests_between_pieces_until_the_stop(core: Core) -> None:
+    for user_id in ("ann", "bob", "cid"):
+        await core.apply(event(user_id))
+    stop = asyncio.Event()
+    counting = asyncio.create_task(EventCounter(core.database, core.event_log, stop=stop).count())
+    await eventually_async(partial(core.database.pool.fetchval, "SELECT true FROM first_events"))
+    assert not counting.done()
+    stop.set()
+    async with asyncio.timeout(20):
+        assert await counting == 1
+    assert await counter(core).count() == 2, "whoever cannot be stopped does not rest"
+
+
+@pytest.mark.usefixtures("restful")
+async def test_a_backlog_leaves_no_time_to_rest(core: Core) -> None:
+    for user_id in ("ann", "bob", "cid"):
+        await core.apply(event(user_id))
+    await core.database.pool.execute("UPDATE rollup_queue SET queued_at = queued_at - interval '61 seconds'")
+    async with asyncio.timeout(20):
+        assert await EventCounter(core.database, core.event_log, stop=asyncio.Event()).count() == 3
 
 
 async def test_counting_gives_way_to_workers_that_are_behind(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:

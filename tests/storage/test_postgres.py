@@ -1,6 +1,7 @@
 """What a connection of the pool is, whatever the server's own defaults are, and what its absence looks like."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import asyncpg
 import psycopg
@@ -9,7 +10,7 @@ import pytest
 from grandstand.domain.errors import UnavailableError
 from grandstand.storage.postgres import WAITING_PER_CONNECTION_MAX, Database, open_pool
 from tests.support.core import Core
-from tests.support.engines import SCHEMA
+from tests.support.engines import SCHEMA, RunningEngines
 from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
@@ -109,3 +110,40 @@ async def test_a_wrong_statement_is_not_called_unavailable(core: Core) -> None:
     with pytest.raises(asyncpg.UndefinedColumnError):
         async with core.database.transaction() as connection:
             await connection.execute("SELECT nothing")
+
+
+async def test_types_of_postgresql_are_asked_about_once_a_process(database_url: str) -> None:
+    """The library asks for the type of an array on every connection: milliseconds of PostgreSQL for each."""
+    asked: list[str] = []
+    pool = await open_here(database_url, size_min=0, size_max=3)
+    query = "SELECT $1::bigint [] AS numbers, $2::text [] AS texts, $3::timestamptz AS moment"
+    arguments = ([1, 2], ["a", None], datetime(2026, 1, 2, tzinfo=UTC))
+    try:
+        async with pool.acquire() as first:
+            assert tuple(await first.fetchrow(query, *arguments)) == arguments
+            async with pool.acquire() as second:
+                second.add_query_logger(lambda record: asked.append(record.query))
+                assert tuple(await second.fetchrow(query, *arguments)) == arguments
+                # The library tells a turn of the event loop later.
+                await eventually_async(lambda: query in asked, what="the query is logged")
+        assert asked == [query]
+    finally:
+        await pool.close()
+
+
+async def test_types_of_a_database_are_its_own(engines: RunningEngines) -> None:
+    """Two databases may have the same id for different types."""
+    names = [engines.create_database(), engines.create_database()]
+    pools = []
+    try:
+        for name, member in zip(names, ("text", "int"), strict=True):
+            pool = await open_here(engines.database_url(name))
+            pools.append(pool)
+            await pool.execute(f"CREATE SCHEMA {SCHEMA}; CREATE TYPE {SCHEMA}.pair AS (a {member}, b int)")
+        assert tuple(await pools[0].fetchval("SELECT ROW('1', 2)::pair")) == ("1", 2)
+        assert tuple(await pools[1].fetchval("SELECT ROW('1', 2)::pair")) == (1, 2)
+    finally:
+        for pool in pools:
+            await pool.close()
+        for name in names:
+            engines.drop_database(name)

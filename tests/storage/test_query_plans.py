@@ -97,6 +97,30 @@ async def test_attempts_find_their_players_and_no_others(core: Core, has_statist
         assert "Join Filter" not in found, found
 
 
+@pytest.mark.parametrize("has_statistics", [False, True])
+async def test_counting_looks_each_user_up(core: Core, has_statistics: bool) -> None:
+    # A plan is kept from when it was made, which may be before there was anything.
+    if has_statistics:
+        await core.database.pool.execute(
+            f"""
+            INSERT INTO rollup_users (day, event_type, user_id, hours)
+            SELECT '2026-11-24', t, 'player-' || n, 1 FROM generate_series(1, {ROWS // 5}) n, unnest(ARRAY['', 'a']) t;
+            INSERT INTO first_events (user_id, occurred_at, event_id, event_type, payload)
+            SELECT 'player-' || n, now(), gen_random_uuid(), 'a', '{{}}' FROM generate_series(1, {ROWS // 5}) n;
+            ANALYZE rollup_users, first_events;
+            """
+        )
+    for name in ("count", "keep_first"):
+        async with core.database.transaction() as connection:
+            await connection.execute(queries.load("rollups/plan.sql"))
+            rows = await connection.fetch(f"EXPLAIN (COSTS OFF) {queries.load(f'rollups/{name}.sql')}", [1])
+        found = "\n".join(row[0] for row in rows)
+        looks = re.findall(r"(\w+) Scan .*?on (?:rollup\w*s|first_events)\b.*\n *(.*)", found)
+        assert len(looks) == {"count": 7, "keep_first": 4}[name], found
+        for scan, condition in looks:
+            assert scan == "Tid" or re.match("Index Cond: .*(user_id|start|day) = ", condition), found
+
+
 async def test_pieces_of_a_ranking_use_the_index(large: Core) -> None:
     await large.database.pool.execute("ANALYZE entries")
     for name, arguments in (

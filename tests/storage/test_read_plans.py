@@ -120,8 +120,8 @@ async def seed(core: Core) -> None:
 ALL_AUDIT = (2**62, None, None, None, None, None, LIMIT)
 READS: list[tuple[str, tuple[Any, ...]]] = [
     ("prizes/list.sql", (None, None, FIRST, LIMIT)),
-    ("prizes/list_of_user.sql", ("player-7", None, None, FIRST, LIMIT)),
-    ("prizes/list_of_user.sql", ("player-7", "claimed", "b7", FIRST, LIMIT)),
+    ("prizes/list_of_users.sql", (["player-7", "player-8"], None, None, FIRST, LIMIT)),
+    ("prizes/list_of_users.sql", (["player-7"], "claimed", "b7", FIRST, LIMIT)),
     ("prizes/list.sql", ("pending", None, FIRST, LIMIT)),
     ("prizes/list.sql", ("voided", None, FIRST, LIMIT)),
     ("prizes/list_newest.sql", ("player-7", LIMIT)),

@@ -16,7 +16,7 @@ from grandstand.domain.events import Event
 from grandstand.operations.apply_events import Applied, EventApplier
 from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.catalog import LeaderboardCatalog
-from grandstand.operations.claim_prizes import PrizeKeeper
+from grandstand.operations.claim_prizes import PrizeKeeper, wanted_prizes
 from grandstand.operations.join_tournament import TournamentJoiner
 from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.list_tournaments import TournamentLister
@@ -151,9 +151,8 @@ class Cups:
         found: list[PrizeView] = []
         cursor = None
         while True:
-            page = await self.prize_keeper.list(
-                user_id=None, status=None, tournament_id=tournament_id, limit=1000, cursor=cursor
-            )
+            wanted = wanted_prizes(status=None, tournament_id=tournament_id, limit=1000, cursor=cursor)
+            page = await self.prize_keeper.list(None, wanted)
             found += page.prizes
             cursor = page.next_cursor
             if cursor is None:

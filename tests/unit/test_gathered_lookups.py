@@ -23,11 +23,11 @@ USUAL_MAX = CALL_WEIGHT_MAX // LOOK_UP_WEIGHT
 class Engine:
     """Answers with what it was asked, once the test lets it; remembers its calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, apart_seconds: float = 0.0) -> None:
         self.calls: list[Sequence[str]] = []
         self.gates: list[asyncio.Event] = []
         self.is_slow = False
-        self.lookups: GatheredLookups[str, str, str] = GatheredLookups(self.ask)
+        self.lookups: GatheredLookups[str, str, str] = GatheredLookups(self.ask, apart_seconds=apart_seconds)
 
     async def ask(self, place: str, asked: Sequence[str]) -> dict[str, str]:
         self.calls.append(asked)
@@ -76,6 +76,21 @@ async def test_a_call_that_does_not_come_back_delays_nobody_for_long() -> None:
     assert not stuck.done()
     engine.gates[0].set()
     assert await stuck == "a stuck"
+
+
+async def test_calls_that_may_wait_lie_apart_and_take_who_came_meanwhile() -> None:
+    apart_seconds = 10 * LINGER_SECONDS
+    engine = Engine(apart_seconds)
+    loop = asyncio.get_running_loop()
+    began_at = loop.time()
+    assert await engine.lookups.find("a", "first") == "a first"
+    late = [engine.lookups.find("a", "x")]
+    assert await engine.lookups.find("b", "elsewhere") == "b elsewhere"
+    assert loop.time() - began_at < apart_seconds, "the first of a place, and of another one, wait for nobody"
+    late.append(engine.lookups.find("a", "y"))
+    assert await asyncio.gather(*late) == ["a x", "a y"]
+    assert loop.time() - began_at >= 0.9 * apart_seconds
+    assert engine.calls == [["first"], ["elsewhere"], ["x", "y"]]
 
 
 async def test_a_call_takes_so_much_and_the_rest_takes_another() -> None:

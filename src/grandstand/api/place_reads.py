@@ -18,6 +18,9 @@ from grandstand.api.replies import Reply
 from grandstand.api.services import Services
 from grandstand.domain.leaderboards import Visibility
 
+AROUND = 5
+"""How many entries above and below a player are read where the request does not say."""
+
 
 async def board_user(
     scope: HTTPScope,
@@ -41,9 +44,15 @@ async def board_user(
 
 
 async def board_nearby(
-    scope: HTTPScope, services: Services, pages: Pages, encoded_key: str, encoded_user: str
+    scope: HTTPScope,
+    services: Services,
+    pages: Pages,
+    encoded_key: str,
+    encoded_user: str,
+    *,
+    is_index_asked: bool = False,
 ) -> Reply:
-    """Return the ranks around a player on a board."""
+    """Return the ranks around a player on a board; without the index if that was asked before and had no answer."""
     principal = principal_of(scope, services)
     key = read_key(encoded_key)
     visibility = await services.reader.visibility(key)
@@ -52,9 +61,10 @@ async def board_nearby(
     page = await services.reader.nearby(
         key,
         read_path_user_id(encoded_user),
-        above=query.count("above", 5),
-        below=query.count("below", 5),
+        above=query.count("above", AROUND),
+        below=query.count("below", AROUND),
         part=query.part(),
+        is_index_asked=is_index_asked,
     )
     is_archived = await services.reader.is_archived(key, query.part())
     return read_reply(scope, pages, page, shown_to(principal, visibility), is_archived=is_archived)
@@ -87,8 +97,8 @@ async def tournament_nearby(
         tournament_id,
         read_path_user_id(encoded_user),
         occurrence=query.occurrence(),
-        above=query.count("above", 5),
-        below=query.count("below", 5),
+        above=query.count("above", AROUND),
+        below=query.count("below", AROUND),
     )
     return read_reply(scope, pages, page, shown_to(principal, visibility))
 

@@ -20,14 +20,15 @@ Read = Callable[[HTTPScope, Services, Pages], Awaitable[Reply]]
 
 
 class PlainRead(msgspec.Struct):
-    """What a path asks for: as what it is counted, what answers it, and whose rank on which board, if it is one.
+    """What a path asks for: as what it is counted, what answers it, and whose rank, or the ranks around whom.
 
-    Both are percent-encoded.
+    These as the key of the board and the user, both percent-encoded.
     """
 
     route: str
     read: Read
     rank_of: tuple[str, str] | None = None
+    around: tuple[str, str] | None = None
 
 
 _PlaceRead = Callable[[HTTPScope, Services, Pages, str, str], Awaitable[Reply]]
@@ -67,4 +68,5 @@ def _place_read(kind: str, key: str, user: str, last: str) -> PlainRead | None:
         return None
     route, read = found
     rank_of = (key, user) if read is board_user else None
-    return PlainRead(route, lambda scope, services, pages: read(scope, services, pages, key, user), rank_of)
+    around = (key, user) if read is board_nearby else None
+    return PlainRead(route, lambda scope, services, pages: read(scope, services, pages, key, user), rank_of, around)

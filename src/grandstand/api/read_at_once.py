@@ -1,4 +1,4 @@
-"""Reads of ranks and prizes: answered by a task of their own, but without what ASGI does around it.
+"""Reads of ranks and prizes: answered by the call that looks them up, or by a task, without what ASGI does around it.
 
 Games ask this after every match. The look-up itself is one of many in a call (`gathered_lookups.py`), so a scope with
 its `receive`, two messages and their checks cost more than all the rest. The same functions admit, judge and answer as
@@ -18,16 +18,22 @@ from grandstand.api.access import Sender, require_reader, sender_with, shown_to
 from grandstand.api.at_once import SingleHeaders
 from grandstand.api.limits import admit_sender
 from grandstand.api.pages import HeldPage, Pages
-from grandstand.api.place_reads import board_user, read_reply
+from grandstand.api.parameters import Query
+from grandstand.api.place_reads import AROUND, board_nearby, board_user, read_reply
 from grandstand.api.plain_reads import Read, find_read
+from grandstand.api.prize_reads import asked_prizes, list_prizes, prizes_reply
 from grandstand.api.public_reads import not_modified
-from grandstand.api.replies import Headers
+from grandstand.api.replies import Headers, Reply
 from grandstand.api.request_heads import RawHeaders
 from grandstand.api.services import Services
 from grandstand.api.whole_requests import Begun, Respond, WholeRequests, refusal_of
-from grandstand.domain.errors import GrandstandError, NotFoundError, UnauthorizedError
+from grandstand.domain.errors import GrandstandError, InvalidError, NotFoundError, UnauthorizedError
 from grandstand.domain.event_model import is_user_id
-from grandstand.operations.leaderboard_views import UserRank
+from grandstand.domain.leaderboards import Visibility
+from grandstand.operations.find_ranking import Target
+from grandstand.operations.leaderboard_views import Page, UserRank
+from grandstand.operations.read_leaderboard import WHOLE_BOARD
+from grandstand.operations.tournament_views import PrizeList
 
 
 class ReadHead(msgspec.Struct):
@@ -94,6 +100,14 @@ class WholeReads:
                 and self._tells_rank(scope, sender, *found.rank_of, admission, begun)
             ):
                 return True
+            if (
+                found.around is not None
+                and isinstance(admission, tuple)
+                and self._tells_nearby(scope, sender, *found.around, admission, begun)
+            ):
+                return True
+            if read is list_prizes and isinstance(admission, tuple) and self._tells_prizes(scope, admission, begun):
+                return True
             rendering = self._pages.rendering(scope, sender)
         except Exception as error:  # noqa: BLE001 - a fault of ours is logged and answered, too
             self._requests.refuse(begun, error)
@@ -111,6 +125,71 @@ class WholeReads:
 
         So it is for most: the board, who may read it and the player's name are in memory.
         """
+        known = self._known_place(sender, key, user_id, user_id)
+        if known is None:
+            return False
+        target, shown = known
+
+        def tell(rank: UserRank | NotFoundError | None, is_index_asked: bool) -> None:
+            if rank is None:
+                again = partial(board_user, encoded_key=key, encoded_user=user_id, is_index_asked=is_index_asked)
+                self._requests.run(self._read(scope, again, headers, begun), "read")
+            else:
+                self._answer_told(scope, rank, shown, headers, begun)
+
+        return self._services.reader.tell_user(target, user_id, tell)
+
+    def _tells_nearby(
+        self, scope: HTTPScope, sender: Sender, key: str, user_id: str, headers: Headers, begun: Begun
+    ) -> bool:
+        """Answer with the ranks around a player likewise; names that are not in memory are looked up in a task."""
+        known = self._known_place(sender, key, user_id, None)
+        if known is None:
+            return False
+        target, shown = known
+        above = below = AROUND
+        if scope["query_string"]:
+            try:
+                query = Query(scope["query_string"])
+                above, below, part = query.count("above", AROUND), query.count("below", AROUND), query.part()
+            except InvalidError:
+                return False
+            if part != WHOLE_BOARD:
+                return False
+
+        def tell(page: Page | Awaitable[Page] | NotFoundError | None, is_index_asked: bool) -> None:
+            if page is None:
+                again = partial(board_nearby, encoded_key=key, encoded_user=user_id, is_index_asked=is_index_asked)
+                self._requests.run(self._read(scope, again, headers, begun), "read")
+            elif isinstance(page, Page | NotFoundError):
+                self._answer_told(scope, page, shown, headers, begun)
+            else:
+                self._requests.run(self._read(scope, partial(_reply_with, page, shown), headers, begun), "read")
+
+        return self._services.reader.tell_nearby(target, user_id, above, below, tell)
+
+    def _tells_prizes(self, scope: HTTPScope, headers: Headers, begun: Begun) -> bool:
+        """Answer with a player's prizes, as they are now, likewise; False, and nothing is done, for any other list."""
+        try:
+            user_id, wanted, is_fresh = asked_prizes(scope, self._services)
+        except GrandstandError:
+            return False
+        if user_id is None or not is_fresh:
+            return False
+
+        def tell(found: PrizeList | None, error: BaseException | None) -> None:
+            if error is not None:
+                self._requests.answer(begun, refusal_of(begun, error), headers)
+            elif found is not None:
+                self._requests.answer(begun, prizes_reply(found), headers)
+
+        self._services.prizes.tell(user_id, wanted, tell)
+        return True
+
+    def _known_place(
+        self, sender: Sender, key: str, user_id: str, own_user_id: str | None
+    ) -> tuple[Target, Visibility] | None:
+        """Return what a read of a place is about and who may be shown it; None where the usual way has to judge it."""
         target = self._services.reader.known(key)
         if (
             target is None
@@ -119,28 +198,24 @@ class WholeReads:
             or not user_id.isascii()
             or not is_user_id(user_id)
         ):
-            return False
+            return None
         visibility = target.board.definition.visibility
         try:
-            require_reader(sender, "leaderboards:read", visibility, user_id)
+            require_reader(sender, "leaderboards:read", visibility, own_user_id)
         except GrandstandError:
-            return False
-        shown = shown_to(sender, visibility)
+            return None
+        return target, shown_to(sender, visibility)
 
-        def tell(rank: UserRank | NotFoundError | None, is_index_asked: bool) -> None:
-            if rank is None:
-                again = partial(board_user, encoded_key=key, encoded_user=user_id, is_index_asked=is_index_asked)
-                self._requests.run(self._read(scope, again, headers, begun), "read")
-                return
-            try:
-                if isinstance(rank, NotFoundError):
-                    raise rank
-                reply = read_reply(scope, self._pages, rank, shown)
-            except Exception as error:  # noqa: BLE001 - as above
-                reply = refusal_of(begun, error)
-            self._requests.answer(begun, reply, headers)
-
-        return self._services.reader.tell_user(target, user_id, tell)
+    def _answer_told(
+        self, scope: HTTPScope, told: UserRank | Page | NotFoundError, shown: Visibility, headers: Headers, begun: Begun
+    ) -> None:
+        try:
+            if isinstance(told, NotFoundError):
+                raise told
+            reply = read_reply(scope, self._pages, told, shown)
+        except Exception as error:  # noqa: BLE001 - as above
+            reply = refusal_of(begun, error)
+        self._requests.answer(begun, reply, headers)
 
     def _hand_out(
         self, scope: HTTPScope, read: Read, headers: Headers, begun: Begun, rendering: "asyncio.Task[HeldPage]"
@@ -170,3 +245,7 @@ class WholeReads:
         except Exception as error:  # noqa: BLE001 - as above
             reply = refusal_of(begun, error)
         self._requests.answer(begun, reply, headers)
+
+
+async def _reply_with(page: Awaitable[Page], shown: Visibility, scope: HTTPScope, _: Services, pages: Pages) -> Reply:
+    return read_reply(scope, pages, await page, shown)

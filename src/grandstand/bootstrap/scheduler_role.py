@@ -82,7 +82,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     erasures = ErasureFinisher(
         core.database, core.ledger, core.erasures, core.registry, core.index, core.changes, fence=leader.fence
     )
-    counter = EventCounter(core.database, core.event_log, fence=leader.fence, streams=core.streams)
+    counter = EventCounter(core.database, core.event_log, fence=leader.fence, streams=core.streams, stop=stop)
     judge = EventJudge(QuarantineStore())
     replays = ReplayRunner(ReplayRequests(core.valkey, core.settings.valkey_prefix), core.replayer(), stop)
     reports = ReportKeeper(

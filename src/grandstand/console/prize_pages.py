@@ -8,6 +8,7 @@ from grandstand.console.routes import Route
 from grandstand.console.templating import link
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import FieldError, InvalidError
+from grandstand.operations.claim_prizes import wanted_prizes
 from grandstand.operations.tournament_views import PrizeList
 
 FILTERS = (
@@ -22,15 +23,16 @@ _REASON_MAX = 1000
 async def get_list(visit: Visit) -> Reply:
     """List prizes."""
     query = visit.query
-    asked = visit.services.api.prizes.list(
-        user_id=query.text("user_id"),
-        status=query.text("status"),
-        tournament_id=query.text("tournament_id"),
-        limit=50,
-        cursor=query.text("cursor"),
-    )
-    found, filters = await look(query, FILTERS, asked, PrizeList(prizes=[], next_cursor=None))
+    found, filters = await look(query, FILTERS, _find(visit), PrizeList(prizes=[], next_cursor=None))
     return page(visit, "prizes.html", status=filters.status, found=found, query=query, filters=filters)
+
+
+async def _find(visit: Visit) -> PrizeList:
+    query = visit.query
+    wanted = wanted_prizes(
+        status=query.text("status"), tournament_id=query.text("tournament_id"), limit=50, cursor=query.text("cursor")
+    )
+    return await visit.services.api.prizes.list(query.text("user_id"), wanted)
 
 
 async def post_claim(visit: Visit) -> Reply:

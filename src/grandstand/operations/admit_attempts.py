@@ -78,8 +78,9 @@ class AttemptKeeper:
             return
         # The occurrence is locked before any participant: who brings players in takes turns.
         _, players = await self._tournaments.lock(connection, tournament_id, occurrence)
-        known = await self._tournaments.known_participants(connection, tournament_id, occurrence, user_ids)
         new = [user_id for user_id in user_ids if user_id not in known]
         if definition.max_players is not None:
-            new = new[: max(0, definition.max_players - players)]
+            # Who came in while this batch waited needs no place any more; without a limit nobody does.
+            known = await self._tournaments.known_participants(connection, tournament_id, occurrence, new)
+            new = [user_id for user_id in new if user_id not in known][: max(0, definition.max_players - players)]
         await self._tournaments.add_participants(connection, tournament_id, occurrence, new, now)

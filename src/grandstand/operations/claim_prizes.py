@@ -1,5 +1,6 @@
 """Reads, claims, voids and expires prizes. A claim is one statement on the primary: it happens once or not at all."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from grandstand.operations.answer_cache import AnswerCache
 from grandstand.operations.audit import record
 from grandstand.operations.tournament_views import PrizeList, PrizeView, prize_view
 from grandstand.storage.changes import ChangeFeed, Changes
+from grandstand.storage.gathered_lookups import CALL_WEIGHT_MAX, GatheredLookups, Tell
 from grandstand.storage.outbox import Outbox
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.prizes import Prize, PrizeStore
@@ -23,13 +25,26 @@ _KEPT_MAX = 50_000
 _STATUSES: tuple[PrizeStatus, ...] = get_args(PrizeStatus)
 _FIRST = UUID(int=0)
 
+APART_SECONDS = 0.01
+"""Least time between two calls for the prizes of players, in which those who ask for the same kind of list gather. Each
+call wakes up a process of PostgreSQL, which costs more than what it reads; nobody sees prizes 10 ms too late."""
 
-class _Asked(NamedTuple):
-    user_id: str | None
+USERS_MAX = 20
+"""Players whose prizes one call reads: of each up to as many as a list is long."""
+
+
+class Wanted(NamedTuple):
+    """Which prizes of a player, or of all, a list has; `limit` is its length."""
+
     status: str | None
     tournament_id: str | None
     after: UUID
     limit: int
+
+
+class _Asked(NamedTuple):
+    user_id: str
+    wanted: Wanted
 
 
 class PrizeKeeper:
@@ -52,6 +67,9 @@ class PrizeKeeper:
         self._changes = changes
         self._feed = feed
         self._own_changes = 0
+        self._of_users: GatheredLookups[Wanted, str, PrizeList] = GatheredLookups(
+            self._list_of_users, lambda _: CALL_WEIGHT_MAX // USERS_MAX, apart_seconds=APART_SECONDS
+        )
         self._cache: AnswerCache[_Asked, PrizeList] = AnswerCache(
             "prizes",
             age_max_seconds=age_max_seconds,
@@ -59,55 +77,42 @@ class PrizeKeeper:
             weigh=lambda _, found: 1 + len(found.prizes),
         )
 
-    async def list(
-        self,
-        *,
-        user_id: str | None,
-        status: str | None,
-        tournament_id: str | None,
-        limit: int,
-        cursor: str | None,
-        is_fresh: bool = True,
-    ) -> PrizeList:
-        """Return prizes in the order in which they were awarded: as they are now, or a moment ago.
+    async def list(self, user_id: str | None, wanted: Wanted, *, is_fresh: bool = True) -> PrizeList:
+        """Return prizes of a player, or of all, in the order in which they were awarded: as now, or a moment ago.
 
         Raises:
-            InvalidError: an unknown status, a limit out of range, or a text that is no id or no cursor.
+            InvalidError: a text that is no user id.
         """
-        if status is not None and status not in _STATUSES:
-            raise InvalidError([FieldError("status", f"must be one of {', '.join(_STATUSES)}")])
-        if not 1 <= limit <= LIST_MAX:
-            raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
-        if user_id is not None and not is_user_id(user_id):
+        if user_id is None:
+            return await self._list(wanted)
+        if not is_user_id(user_id):
             raise InvalidError([FieldError("user_id", "must be 1 to 255 characters, none of them a control character")])
-        if tournament_id is not None and not is_tournament_id(tournament_id):
-            raise InvalidError([FieldError("tournament_id", "is no id of a tournament")])
-        try:
-            after = _FIRST if cursor is None else UUID(cursor)
-        except ValueError:
-            raise InvalidError(
-                [FieldError("cursor", "is not a cursor of this list; begin again without one")]
-            ) from None
-        asked = _Asked(user_id, status, tournament_id, after, limit)
         if is_fresh:
-            return await self._list(asked)
-        return await self._cache.get(asked, self._mark, lambda: self._list(asked))
+            return await self._of_users.find(wanted, user_id)
+        return await self._cache.get(_Asked(user_id, wanted), self._mark, lambda: self._of_users.find(wanted, user_id))
 
-    async def _list(self, asked: "_Asked") -> PrizeList:
-        limit = asked.limit
+    def tell(self, user_id: str, wanted: Wanted, tell: "Tell[PrizeList]") -> None:
+        """Read the prizes of a player, whose id is one, as `list` does when they are to be fresh; have it told once.
+
+        Never at once.
+        """
+        self._of_users.tell(wanted, user_id, tell)
+
+    async def _list(self, wanted: Wanted) -> PrizeList:
+        status, tournament_id, after, limit = wanted
         async with self._database.connection() as connection:
             prizes = await self._prizes.list_all(
-                connection,
-                user_id=asked.user_id,
-                status=asked.status,
-                tournament_id=asked.tournament_id,
-                after=asked.after,
-                count_max=limit + 1,
+                connection, status=status, tournament_id=tournament_id, after=after, count_max=limit + 1
             )
-        return PrizeList(
-            prizes=[prize_view(prize) for prize in prizes[:limit]],
-            next_cursor=str(prizes[limit - 1].prize_id) if len(prizes) > limit else None,
-        )
+        return _listed(prizes, limit)
+
+    async def _list_of_users(self, wanted: Wanted, user_ids: Sequence[str]) -> Mapping[str, PrizeList]:
+        status, tournament_id, after, limit = wanted
+        async with self._database.connection() as connection:
+            found = await self._prizes.list_of_users(
+                connection, user_ids, status=status, tournament_id=tournament_id, after=after, count_max=limit + 1
+            )
+        return {user_id: _listed(prizes, limit) for user_id, prizes in found.items()}
 
     def _mark(self) -> tuple[int, int] | None:
         generation = None if self._feed is None else self._feed.prizes_generation()
@@ -203,6 +208,32 @@ class PrizeKeeper:
         if found is None:
             raise _not_found()
         return found
+
+
+def wanted_prizes(*, status: str | None, tournament_id: str | None, limit: int, cursor: str | None) -> Wanted:
+    """Return which prizes a list is to have.
+
+    Raises:
+        InvalidError: an unknown status, a limit out of range, or a text that is no id or no cursor.
+    """
+    if status is not None and status not in _STATUSES:
+        raise InvalidError([FieldError("status", f"must be one of {', '.join(_STATUSES)}")])
+    if not 1 <= limit <= LIST_MAX:
+        raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+    if tournament_id is not None and not is_tournament_id(tournament_id):
+        raise InvalidError([FieldError("tournament_id", "is no id of a tournament")])
+    try:
+        after = _FIRST if cursor is None else UUID(cursor)
+    except ValueError:
+        raise InvalidError([FieldError("cursor", "is not a cursor of this list; begin again without one")]) from None
+    return Wanted(status, tournament_id, after, limit)
+
+
+def _listed(prizes: Sequence[Prize], limit: int) -> PrizeList:
+    return PrizeList(
+        prizes=[prize_view(prize) for prize in prizes[:limit]],
+        next_cursor=str(prizes[limit - 1].prize_id) if len(prizes) > limit else None,
+    )
 
 
 def _read_id(text: str) -> UUID:

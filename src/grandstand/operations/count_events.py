@@ -4,6 +4,8 @@ A batch queues its new events in its own transaction, and counting takes them of
 adds them up: each is counted once, whoever is killed when. docs/decisions/0028 has the reasons.
 """
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -22,6 +24,14 @@ the database about as much as storing it."""
 
 BUSY_EVENTS = 4_000
 
+_RESTS = 4.0
+"""How many times as long as a piece took counting rests after it: a core is left to who answers players meanwhile."""
+
+_REST_MAX_SECONDS = 0.5
+
+_RESTLESS_LAG_SECONDS = 60.0
+"""Rests become shorter the longer batches have been waiting; from here on there are none."""
+
 T = TypeVar("T")
 
 
@@ -35,19 +45,26 @@ class EventCounter:
         *,
         fence: Fence = no_fence,
         streams: EventStreams | None = None,
+        stop: asyncio.Event | None = None,
     ) -> None:
-        """With the `streams`, counting gives way to workers that are behind."""
+        """With the `streams`, counting gives way to workers that are behind.
+
+        With `stop` it rests after each piece, and ends at the stop; without, it hurries.
+        """
         self._database = database
         self._event_log = event_log
         self._store = RollupStore()
         self._fence = fence
         self._streams = streams
+        self._stop = stop
+        self._lag_seconds = 0.0
 
     async def count(self) -> int:
-        """Count all batches that are queued, some a transaction; return how many there were.
+        """Count all batches that are queued, a piece of some a transaction; return how many there were.
 
-        What is queued meanwhile waits for the next time: to count it costs as much a transaction as a thousand events.
-        While somebody else changes the rollups, as a rebuild does, it leaves them queued.
+        It ends with the first piece that is not full. What is queued meanwhile waits for the next time: a transaction
+        costs as much as some hundred events. While somebody else changes the rollups, as a rebuild does, it leaves them
+        queued.
 
         Raises:
             UnavailableError: the database is out of reach; what is not counted stays queued.
@@ -56,20 +73,31 @@ class EventCounter:
         """
         total = 0
         while not await self._gives_way():
+            began_at = time.monotonic()
             with metrics.timed("rollup"):
                 counted = await self._count_some()
             total += counted.batches
-            if counted.is_all:
+            if counted.is_all or await self._rest(time.monotonic() - began_at):
                 break
         return total
+
+    async def _rest(self, piece_seconds: float) -> bool:
+        """Rest after a piece that took so long; return whether to stop."""
+        if self._stop is None:
+            return False
+        hurry = min(1.0, self._lag_seconds / _RESTLESS_LAG_SECONDS)
+        seconds = min(piece_seconds * _RESTS * (1.0 - hurry), _REST_MAX_SECONDS)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        return self._stop.is_set()
 
     async def _gives_way(self) -> bool:
         """Whether ranks come first: more waits in the stream than a batch takes, and nothing is queued for long."""
         async with self._database.connection() as connection:
-            lag_seconds, events = await self._store.waiting(connection)
-        metrics.ROLLUP_LAG_SECONDS.set(lag_seconds)
+            self._lag_seconds, events = await self._store.waiting(connection)
+        metrics.ROLLUP_LAG_SECONDS.set(self._lag_seconds)
         metrics.ROLLUP_QUEUE_EVENTS.set(events)
-        if self._streams is None or lag_seconds >= PATIENCE_SECONDS:
+        if self._streams is None or self._lag_seconds >= PATIENCE_SECONDS:
             return False
         # What is in a stream out of reach cannot be processed: nobody need wait for that.
         return sum(depth.depth for depth in (await self._streams.depths()).values()) > BUSY_EVENTS

@@ -79,13 +79,19 @@ class RankingWindows:
             ),
         )
 
-    async def around(self, target: Target, user_id: str, above: int, below: int) -> Window:
-        """Read a user's entry (`own`) with its neighbours; no entries if it has none."""
+    async def around(
+        self, target: Target, user_id: str, above: int, below: int, *, is_index_asked: bool = False
+    ) -> Window:
+        """Read a user's entry (`own`) with its neighbours; no entries if it has none.
+
+        From another store than the index if that had no answer.
+        """
         return await self._ask(
             target,
             lambda ranking: self._index.around(ranking, user_id, above, below),
             lambda connection, ranking: self._entry_reads.around(connection, ranking, user_id, above, below),
             lambda connection, ranking, total: self._archived_around(connection, ranking, total, user_id, above, below),
+            is_index_asked=is_index_asked,
         )
 
     async def place(self, target: Target, user_id: str, *, is_index_asked: bool = False) -> Window:
@@ -98,10 +104,12 @@ class RankingWindows:
             is_index_asked=is_index_asked,
         )
 
-    def tell_place(self, target: Target, user_id: str, tell: Callable[[Window | None, bool], None]) -> None:
-        """Read as `place` does from the index of a ranking that is not archived, and have it told once, never at once.
+    def tell_place(
+        self, target: Target, user_id: str, tell: Callable[[Window | None, bool], None], above: int = 0, below: int = 0
+    ) -> None:
+        """Read as `around` does from the index of a ranking that is not archived, and have it told once, never at once.
 
-        None where `place` has to read it, which asks another store or says why none can answer; and whether the index
+        None where `around` has to read it, which asks another store or says why none can answer; and whether the index
         had none. To ask it again would be twice the wait where its server hangs.
         """
         if target.ranking is None:
@@ -112,7 +120,7 @@ class RankingWindows:
         def tell_found(found: Window | None) -> None:
             tell(found if self._trust.holds(mark) else None, found is None)
 
-        self._index.tell_place(ranking, user_id, tell_found)
+        self._index.tell_place(ranking, user_id, tell_found, above, below)
 
     async def lookup(self, target: Target, user_ids: Sequence[str]) -> Window:
         """Read the entries of these users, in the order of ranks; those that are not ranked are left out."""

@@ -3,7 +3,7 @@
 Which ranking it is says `find_ranking.py`, where its entries are read `ranking_windows.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,12 +18,12 @@ from grandstand.domain.ranking import percentile, read_member
 from grandstand.domain.rankings import Ranking
 from grandstand.operations.catalog import indexed
 from grandstand.operations.find_ranking import Part, RankingFinder, Target, can_exist
-from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, UserRank
+from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, RankedEntry, UserRank
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.ranking_windows import RankingWindows
 from grandstand.operations.route_reads import Reads
 from grandstand.operations.trust_index import IndexTrust
-from grandstand.operations.view_entries import kept_metadata, tier_of, view_entries
+from grandstand.operations.view_entries import Members, kept_metadata, named_views, read_members, tier_of, view_entries
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.postgres import Connection, Database
@@ -168,8 +168,19 @@ class LeaderboardReader:
         self._windows.tell_place(target, user_id, tell_window)
         return True
 
-    async def nearby(self, key: str, user_id: str, *, above: int = 5, below: int = 5, part: Part = WHOLE_BOARD) -> Page:
+    async def nearby(
+        self,
+        key: str,
+        user_id: str,
+        *,
+        above: int = 5,
+        below: int = 5,
+        part: Part = WHOLE_BOARD,
+        is_index_asked: bool = False,
+    ) -> Page:
         """Read a player's entry with up to `above` better and `below` worse ones.
+
+        From another store than the index if that was asked and had no answer.
 
         Raises:
             NotFoundError: `not_ranked` when the player has no entry on the board.
@@ -177,13 +188,49 @@ class LeaderboardReader:
         _check_range("above", above, 0, NEARBY_MAX)
         _check_range("below", below, 0, NEARBY_MAX)
         target = await self._target(key, user_id, part)
-        window = await self._windows.around(target, user_id, above, below)
-        own = window.own
-        if own is None:
+        window = await self._windows.around(target, user_id, above, below, is_index_asked=is_index_asked)
+        if window.own is None:
             raise _not_ranked(key)
-        page = await self._page(target, window, len(window.entries))
-        page.user = next(entry for entry in page.entries if entry.rank == own.rank)
-        return page
+        return await self._neighbours(target, window, read_members(target.board, window.entries))
+
+    def tell_nearby(
+        self,
+        target: Target,
+        user_id: str,
+        above: int,
+        below: int,
+        tell: Callable[[Page | Awaitable[Page] | NotFoundError | None, bool], None],
+    ) -> bool:
+        """Read a neighbourhood as `nearby` does of what is `known`, and have it told once, never at once.
+
+        The user id is one that can exist. Of neighbours whose names are not in memory an awaitable is told that looks
+        them up; None where `nearby` has to read it, and whether the index was asked and had no answer. False, and
+        nothing is told, where `nearby` would refuse the numbers.
+        """
+        if not (0 <= above <= NEARBY_MAX and 0 <= below <= NEARBY_MAX):
+            return False
+
+        def tell_window(window: Window | None, is_index_asked: bool) -> None:
+            told: Page | Awaitable[Page] | NotFoundError | None = None
+            if window is not None:
+                if window.own is None:
+                    told = _not_ranked(target.board.key)
+                else:
+                    members = read_members(target.board, window.entries)
+                    named = self._names.known([user_id for _, _, user_id in members])
+                    told = (
+                        self._neighbours(target, window, members)
+                        if named is None
+                        else _neighbours(target, window, members, named)
+                    )
+            tell(told, is_index_asked)
+
+        self._windows.tell_place(target, user_id, tell_window, above, below)
+        return True
+
+    async def _neighbours(self, target: Target, window: Window, members: Members) -> Page:
+        named = await self._names.find([user_id for _, _, user_id in members])
+        return _neighbours(target, window, members, named)
 
     async def lookup(self, key: str, user_ids: Sequence[str], *, part: Part = WHOLE_BOARD) -> Lookup:
         """Read the ranks of up to 200 players; naming one twice counts once."""
@@ -247,17 +294,31 @@ class LeaderboardReader:
         cursor = None
         if len(window.entries) > limit and target.ranking is not None:
             cursor = write_cursor(target.ranking.ranking_id, Place(entries[-1].position, entries[-1].rank))
-        return Page(
-            leaderboard=target.board.key,
-            period=target.period_id,
-            period_ends_at=target.period.end,
-            segment=_given(target.segment),
-            bucket=_given(target.bucket),
-            total=window.total,
-            as_of=clock.now(),
-            entries=await view_entries(self._names, target.board, window.total, entries),
-            next_cursor=cursor,
+        return _page_of(
+            target, window.total, await view_entries(self._names, target.board, window.total, entries), cursor
         )
+
+
+def _page_of(target: Target, total: int, entries: list[RankedEntry], cursor: str | None) -> Page:
+    return Page(
+        leaderboard=target.board.key,
+        period=target.period_id,
+        period_ends_at=target.period.end,
+        segment=_given(target.segment),
+        bucket=_given(target.bucket),
+        total=total,
+        as_of=clock.now(),
+        entries=entries,
+        next_cursor=cursor,
+    )
+
+
+def _neighbours(target: Target, window: Window, members: Members, named: Mapping[str, str | None]) -> Page:
+    page = _page_of(target, window.total, named_views(target.board, window.total, window.entries, members, named), None)
+    if window.own is not None:
+        own_rank = window.own.rank
+        page.user = next(entry for entry in page.entries if entry.rank == own_rank)
+    return page
 
 
 def _user_rank(target: Target, total: int, entry: IndexedEntry, name: str | None, bucket: int | None) -> UserRank:

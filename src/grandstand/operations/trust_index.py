@@ -18,7 +18,7 @@ from grandstand.operations.stream_memory import StreamMemory, compare
 from grandstand.storage.postgres import Database
 from grandstand.storage.ranking_index import IndexIncompleteError
 from grandstand.storage.stream_history import Marks, StreamHistory
-from grandstand.storage.valkey import ServerIdentity
+from grandstand.storage.valkey_connections import ServerIdentity
 
 _ANSWER_TIMEOUT_SECONDS = 1.0
 _AGAIN_SECONDS = 0.1

@@ -1,7 +1,8 @@
 """Entries of a ranking as readers see them: with names, metadata and tiers."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 
@@ -13,22 +14,44 @@ from grandstand.operations.leaderboard_views import RankedEntry
 from grandstand.operations.player_names import PlayerNames
 from grandstand.storage.windows import IndexedEntry
 
+Members = Sequence[tuple[bytes, datetime, str]]
+"""What `read_member` says of entries."""
+
 
 async def view_entries(
     names: PlayerNames, board: Leaderboard, total: int, entries: Sequence[IndexedEntry]
 ) -> list[RankedEntry]:
     """Return the views of entries of a ranking with `total` entries."""
-    members = [read_member(entry.position.member, board.tie_bytes) for entry in entries]
-    named = await names.find([user_id for _, _, user_id in members])
-    find_tier = _tiers(board, total)
+    members = read_members(board, entries)
+    return named_views(board, total, entries, members, await names.find([user_id for _, _, user_id in members]))
+
+
+def read_members(board: Leaderboard, entries: Sequence[IndexedEntry]) -> Members:
+    """Return what the members of entries say."""
+    tie_bytes = board.tie_bytes
+    return [read_member(member, tie_bytes) for _, (_, member), _ in entries]
+
+
+def named_views(
+    board: Leaderboard,
+    total: int,
+    entries: Sequence[IndexedEntry],
+    members: Members,
+    named: Mapping[str, str | None],
+) -> list[RankedEntry]:
+    """Return the views of entries of a ranking with `total` entries, of which this was read and who have these names.
+
+    Neighbourhoods and pages make several ten thousand of them a second, so what a board has not is not asked for each.
+    """
+    find_tier, direction, keeps = _tiers(board, total), board.direction, board.definition.keep
     return [
         RankedEntry(
-            rank=entry.rank,
+            rank=entry[0],
             user_id=user_id,
             display_name=named[user_id],
-            score=entry.position.position_score * board.direction,
+            score=entry[1][0] * direction,
             achieved_at=achieved_at,
-            metadata=kept_metadata(board, entry),
+            metadata=kept_metadata(board, entry) if keeps else msgspec.UNSET,
             tier=msgspec.UNSET if find_tier is None else find_tier(entry.rank, entry.position.position_score),
         )
         for entry, (_, achieved_at, user_id) in zip(entries, members, strict=True)

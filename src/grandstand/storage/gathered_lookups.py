@@ -3,6 +3,7 @@
 A call costs a process about as much as ten look-ups in one do. Who comes while no call is under way leaves at the end
 of this turn of the event loop, with whoever else comes in it. While one is under way, who comes gathers until it is
 back, and for `LINGER_SECONDS` at most: a slow server delays nobody twice, and the busier a process is, the more share.
+What nobody needs sooner may be asked for less often than that: `apart_seconds` lie between two calls then.
 
 As many as are worth a call of their own wait for neither. Else all that a busy process has to answer would be in one
 call, and it would have nothing to do until that is back, nor the engine while it answers.
@@ -62,11 +63,15 @@ class GatheredLookups(Generic[Place, Asked, Found]):
         self,
         ask: "Callable[[Place, Sequence[Asked]], Awaitable[Mapping[Asked, Found]]]",
         weigh: "Callable[[Asked], int]" = lambda _: LOOK_UP_WEIGHT,
+        *,
         early_weight: int = CALL_WEIGHT_MAX,
+        apart_seconds: float = 0.0,
     ) -> None:
         self._ask = ask
         self._weigh = weigh
         self._early_weight = early_weight
+        self._apart_seconds = apart_seconds
+        self._linger_seconds = max(LINGER_SECONDS, apart_seconds)
         self._open: dict[Place, _Group[Asked, Found]] = {}
         self._under_way: dict[Place, int] = {}
         self._calls: set[asyncio.Task[None]] = set()
@@ -85,7 +90,7 @@ class GatheredLookups(Generic[Place, Asked, Found]):
             # Asked for once a group: to ask costs a call of the system.
             loop = asyncio.get_running_loop()
             if place in self._under_way:
-                group.leaving = loop.call_later(LINGER_SECONDS, self._leave, place, group)
+                group.leaving = loop.call_later(self._linger_seconds, self._leave, place, group)
             else:
                 group.leaving = loop.call_soon(self._leave, place, group)
         group.asked.append((asked, tell))
@@ -102,7 +107,12 @@ class GatheredLookups(Generic[Place, Asked, Found]):
         if group.leaving is not None:
             group.leaving.cancel()
         self._under_way[place] = self._under_way.get(place, 0) + 1
-        call = asyncio.get_running_loop().create_task(
+        loop = asyncio.get_running_loop()
+        if self._apart_seconds:
+            # Until then it counts as under way, however soon it is back.
+            self._under_way[place] += 1
+            loop.call_later(self._apart_seconds, self._end, place)
+        call = loop.create_task(
             self._call(place, group.asked, self._begin(place, group.asked)),
             name="look up together",
             context=traces.OUTSIDE,

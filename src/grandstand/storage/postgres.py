@@ -10,6 +10,7 @@ import asyncpg
 import structlog
 
 from grandstand.domain.errors import UnavailableError
+from grandstand.storage.known_types import TypedConnection
 from grandstand.storage.sessions import session_settings
 from grandstand.telemetry import metrics, traces
 
@@ -82,6 +83,7 @@ async def open_pool(
         timeout=5,
         server_settings={"application_name": application_name, **settings},
         reset=_leave_as_it_is,
+        connection_class=TypedConnection,
         **options,
     )
 

@@ -93,20 +93,35 @@ class PrizeStore:
         self,
         connection: "Connection[Any]",
         *,
-        user_id: str | None,
         status: str | None,
         tournament_id: str | None,
         after: UUID,
         count_max: int,
     ) -> list[Prize]:
         """Return prizes in the order in which they were awarded."""
-        wanted = status, tournament_id, after, count_max
-        if user_id is None:
-            rows = await connection.fetch(queries.load("prizes/list.sql"), *wanted)
-        else:
-            # A statement of its own: one plan does for all players, and it need not be made anew for each.
-            rows = await connection.fetch(queries.load("prizes/list_of_user.sql"), user_id, *wanted)
+        rows = await connection.fetch(queries.load("prizes/list.sql"), status, tournament_id, after, count_max)
         return [Prize(*row) for row in rows]
+
+    async def list_of_users(
+        self,
+        connection: "Connection[Any]",
+        user_ids: Sequence[str],
+        *,
+        status: str | None,
+        tournament_id: str | None,
+        after: UUID,
+        count_max: int,
+    ) -> dict[str, list[Prize]]:
+        """Return prizes of different users, up to `count_max` of each, in the order in which they were awarded."""
+        # A statement of its own: one plan does for all players, and it need not be made anew for each.
+        rows = await connection.fetch(
+            queries.load("prizes/list_of_users.sql"), user_ids, status, tournament_id, after, count_max
+        )
+        found: dict[str, list[Prize]] = {user_id: [] for user_id in user_ids}
+        for row in rows:
+            prize = Prize(*row)
+            found[prize.user_id].append(prize)
+        return found
 
     async def list_newest(self, connection: "Connection[Any]", user_id: str, count_max: int) -> list[Prize]:
         """Return a user's prizes, the newest first."""

@@ -12,6 +12,7 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -302,15 +303,17 @@ class RankingIndex:
             raise IndexIncompleteError
         return found
 
-    def tell_place(self, ranking: Indexed, user_id: str, tell: "Callable[[Window | None], None]") -> None:
-        """Read as `place` does, and have it told once, never at once; None where that raises."""
+    def tell_place(
+        self, ranking: Indexed, user_id: str, tell: "Callable[[Window | None], None]", above: int = 0, below: int = 0
+    ) -> None:
+        """Read as `around` does, and have it told once, never at once; None where that raises."""
 
         def tell_found(found: Window | None, error: BaseException | None) -> None:
             if error is None or isinstance(error, Exception):
                 tell(found)
             # Else the loop ends, and there is nobody to do anything else.
 
-        self._places.tell(ranking, _Place(user_id, 0, 0), tell_found)
+        self._places.tell(ranking, _Place(user_id, above, below), tell_found)
 
     async def place(self, ranking: Indexed, user_id: str) -> Window:
         """Read the user's entry (`own`, and the only one), None if it has none; with others, as `around` does."""
@@ -400,13 +403,15 @@ def _lone(total: int, user_id: str, holding: bytes, rank: int, score: bytes, kep
 
 def _stretch(first: int, rows: Sequence[bytes], kept: Sequence[bytes | None]) -> list[IndexedEntry]:
     """Return entries in a row from rank `first` on, of a flat reply of members and scores, and their metadata."""
-    places = zip(itertools.count(first), rows[::2], rows[1::2])
-    if not kept:
-        return [IndexedEntry(rank, Position(_integer(score), member)) for rank, member, score in places]
-    return [
-        IndexedEntry(rank, Position(_integer(score), member), None if metadata is None else metadata.decode())
-        for (rank, member, score), metadata in zip(places, kept, strict=True)
-    ]
+    # Made by the type's own constructor, which takes a third of the time that a named tuple's does.
+    count = len(rows) // 2
+    positions = map(_new_position, zip(map(int, map(float, rows[1::2])), rows[::2], strict=True))
+    texts = [None if text is None else text.decode() for text in kept] if kept else itertools.repeat(None, count)
+    return list(map(_new_entry, zip(range(first, first + count), positions, texts, strict=True)))
+
+
+_new_position: Callable[[tuple[int, bytes]], Position] = partial(tuple.__new__, Position)
+_new_entry: Callable[[tuple[int, Position, str | None]], IndexedEntry] = partial(tuple.__new__, IndexedEntry)
 
 
 def _entries(rows: Sequence[Any]) -> list[IndexedEntry]:

@@ -1,14 +1,10 @@
 """Clients of Valkey: of one server, of a primary that Sentinels know, of a cluster."""
 
-import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
-from uuid import uuid4
 
 from valkey.asyncio import BlockingConnectionPool, Valkey
-from valkey.asyncio.cluster import ClusterNode, ValkeyCluster
-from valkey.asyncio.connection import AbstractConnection
+from valkey.asyncio.cluster import ClusterNode
 from valkey.asyncio.retry import Retry
 from valkey.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from valkey.backoff import NoBackoff
@@ -17,20 +13,15 @@ from valkey.exceptions import (
 )
 from valkey.exceptions import (
     ReadOnlyError,
-    ResponseError,
-    SlotNotCoveredError,
-    ValkeyClusterException,
-)
-from valkey.exceptions import (
-    TimeoutError as ValkeyTimeoutError,
 )
 
+from grandstand.storage.valkey_cluster import ClusterClient
+from grandstand.storage.valkey_connections import ServerIdentity, noticing
 from grandstand.storage.valkey_line import Taken, ValkeyLine
 from grandstand.storage.valkey_servers import Client, ask_primaries
 from grandstand.storage.valkey_urls import Servers, read_servers
 
 _CONNECT_TIMEOUT_SECONDS = 2.0
-_RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 
 
 async def memory_max_bytes(client: Valkey) -> int | None:
@@ -41,23 +32,6 @@ async def memory_max_bytes(client: Valkey) -> int | None:
     """
     limits = [int(found.get("maxmemory", 0)) for found in await ask_primaries(client, "INFO", "memory")]
     return min(filter(None, limits), default=None)
-
-
-class ServerIdentity:
-    """Which run of which server a client's newest connection leads to.
-
-    It is another one after the server was started anew, or another server took its place. It is known before the first
-    reply that comes over the connection.
-    """
-
-    def __init__(self) -> None:
-        self.run_id = ""
-        self._runs: dict[str, str] = {}
-
-    def note(self, address: str, run_id: str) -> None:
-        """Take in which run a new connection leads to. Of a cluster the runs of all servers together count."""
-        self._runs[address] = run_id
-        self.run_id = ",".join(sorted(self._runs.values()))
 
 
 class _Pool(BlockingConnectionPool):
@@ -108,34 +82,9 @@ class _Sentinels(Sentinel):
             self.sentinels[:] = dict.fromkeys((*self.sentinels, *known))
 
 
-class _Cluster(ValkeyCluster):
-    """Says that no server can be found in the way that every caller expects: the library's own is no ValkeyError."""
-
-    server: ServerIdentity
-
-    async def initialize(self) -> "_Cluster":
-        try:
-            await super().initialize()
-        except ValkeyClusterException as error:
-            raise ValkeyConnectionError(f"No server of the cluster can be used: {error}") from error
-        return self
-
-    async def _determine_slot(self, command: str, *args: Any) -> int:
-        if command == "XREADGROUP":
-            # The library asks some server which argument is a key, and for ever the same one, be it dead.
-            return int(self.keyslot(args[args.index(b"STREAMS") + 1]))
-        return int(await super()._determine_slot(command, *args))
-
-    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return await super().execute_command(*args, **kwargs)
-        except SlotNotCoveredError as error:
-            raise ValkeyConnectionError(str(error)) from error
-
-
 def server_of(client: Client) -> ServerIdentity:
     """Return the identity of the server of a client that `open_valkey` has made."""
-    if isinstance(client, _Cluster):
+    if isinstance(client, ClusterClient):
         return client.server
     pool = client.connection_pool
     if not isinstance(pool, _Pool | _SentinelPool):
@@ -202,14 +151,11 @@ def _open_many(servers: Servers, timeout_seconds: float) -> Valkey:
         _prepare(cast("_SentinelPool", primary.connection_pool), timeout_seconds)
         return primary
     # A server that is away keeps nobody longer than one more try; the next call finds who took its place.
-    cluster = _Cluster(
+    cluster = ClusterClient(
         startup_nodes=[ClusterNode(host, port) for host, port in servers.addresses],
         cluster_error_retry_attempts=1,
         **options,
     )
-    cluster.server = ServerIdentity()
-    kwargs = cluster.connection_kwargs
-    kwargs["connection_class"] = _noticing(kwargs["connection_class"], cluster.server, has_many=True)
     # It has the same commands, apart from those that `valkey_servers` is for.
     return cast("Valkey", cluster)
 
@@ -217,7 +163,7 @@ def _open_many(servers: Servers, timeout_seconds: float) -> Valkey:
 def _prepare(pool: _Pool | _SentinelPool, timeout_seconds: float) -> None:
     """Have a pool's connections noticed, and give it its line."""
     pool.server = ServerIdentity()
-    pool.connection_class = _noticing(pool.connection_class, pool.server)
+    pool.connection_class = noticing(pool.connection_class, pool.server)
 
     async def connect() -> Taken:
         connection = pool.make_connection()  # type: ignore[no-untyped-call]
@@ -229,71 +175,3 @@ def _prepare(pool: _Pool | _SentinelPool, timeout_seconds: float) -> None:
         return cast("Taken", connection)
 
     pool.line = ValkeyLine(connect, timeout_seconds)
-
-
-class _Takeable:
-    """What a connection of the library's has to have as `valkey_line.Taken`."""
-
-    _reader: asyncio.StreamReader
-    _writer: asyncio.StreamWriter
-    _parser: Any
-    _close: Callable[[], None]
-
-    def hand_over(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, Callable[[str], Exception]]:
-        transport = cast("asyncio.Transport", self._writer.transport)
-        if transport.is_closing() or self._reader.at_eof():
-            raise ValkeyConnectionError("The server closed the connection.")
-        transport.set_protocol(protocol)
-        return transport, self._parser.parse_error
-
-    def drop(self) -> None:
-        self._parser.on_disconnect()
-        self._close()
-
-
-def _noticing(
-    connection_class: type[AbstractConnection], server: ServerIdentity, *, has_many: bool = False
-) -> type[AbstractConnection]:
-    """Return a connection that notes which server it leads to, and tells when it is closed as every caller expects.
-
-    uvloop raises RuntimeError for a write to a connection that was closed a moment ago. A client of a cluster that
-    looks for the servers anew closes connections that are just being made, which then have nothing to write to.
-    """
-
-    class Noticing(_Takeable, connection_class):  # type: ignore[misc,valid-type]
-        async def on_connect(self) -> None:
-            await super().on_connect()
-            await self.send_command("INFO", "server", check_health=False)
-            try:
-                found = _RUN_ID.search(await self.read_response(disable_decoding=True))
-            except ResponseError:
-                found = None
-            # A server that hides it counts as another one with each connection.
-            run_id = found[1].decode() if found else uuid4().hex
-            server.note(f"{self.host}:{self.port}" if has_many else "", run_id)
-
-        async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-            # The library's own waits by `asyncio.wait_for`, which makes a task for each command and, before Python
-            # 3.12, now and then loses that its caller was cancelled (python/cpython#86296).
-            if not self.is_connected:
-                await self.connect()
-            elif check_health:
-                await self.check_health()
-            if isinstance(command, str | bytes):
-                command = [command.encode() if isinstance(command, str) else command]
-            try:
-                self._writer.writelines(command)
-                async with asyncio.timeout(self.socket_timeout):
-                    await self._writer.drain()
-            except TimeoutError:
-                await self.disconnect(nowait=True)
-                raise ValkeyTimeoutError("Timeout writing to socket") from None
-            except (OSError, RuntimeError, AttributeError) as error:
-                await self.disconnect(nowait=True)
-                raise ValkeyConnectionError(f"The connection is closed: {error}") from error
-            except BaseException:
-                # What was sent in part is the begin of nothing else.
-                await self.disconnect(nowait=True)
-                raise
-
-    return Noticing

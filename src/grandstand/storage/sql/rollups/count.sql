@@ -1,26 +1,51 @@
 -- Counts the queued batches $1. Whoever was seen in that hour with that type before changes nothing but the number of events.
 -- Needs the lock: what is held must not change between the look at it and the write.
 WITH seen AS MATERIALIZED (
-    -- Users of a day and type have a `user_id` and an `event_type`, users of a day a `user_id`, and types of an hour none.
-    SELECT s.day, s.hour, s.event_type, s.user_id, bit_or(1 << s.hour) AS hours, count(*) AS events
+    -- Of a zone the name would be looked up at each event: hours come first, and days and their hours follow.
+    SELECT
+        h.event_type, h.user_id, (h.start AT TIME ZONE 'UTC')::date AS day,
+        date_part('hour', h.start AT TIME ZONE 'UTC')::int AS hour, h.events
     FROM (
-        SELECT
-            (e.occurred_at AT TIME ZONE 'UTC')::date AS day,
-            date_part('hour', e.occurred_at AT TIME ZONE 'UTC')::int AS hour,
-            e.event_type, e.user_id
-        FROM rollup_queue AS q
-        CROSS JOIN LATERAL unnest(q.event_types, q.user_ids, q.occurred_at) AS e (event_type, user_id, occurred_at)
-        WHERE q.batch_id = ANY ($1::bigint [])
+        SELECT date_bin('1 hour', e.occurred_at, '2000-01-01 00:00Z') AS start, e.event_type, e.user_id, count(*) AS events
+        FROM (
+            SELECT unnest(event_types) AS event_type, unnest(user_ids) AS user_id, unnest(occurred_at) AS occurred_at
+            FROM rollup_queue
+            WHERE batch_id = ANY ($1::bigint [])
+        ) AS e
+        GROUP BY 1, 2, 3
+    ) AS h
+),
+
+of_types AS MATERIALIZED (
+    -- Wherever OFFSET stands each is looked up by itself: the planner may think a table empty, and join all of it.
+    SELECT s.day, s.event_type, s.user_id, s.hours, coalesce(u.hours, 0) AS held, u.ctid AS place
+    FROM (
+        SELECT day, event_type, user_id, bit_or(1 << hour) AS hours FROM seen
+        GROUP BY day, event_type, user_id
     ) AS s
-    GROUP BY GROUPING SETS ((s.day, s.event_type, s.user_id), (s.day, s.user_id), (s.day, s.hour, s.event_type))
+    LEFT JOIN LATERAL (
+        SELECT h.hours, h.ctid FROM rollup_users AS h
+        WHERE h.day = s.day AND h.event_type = s.event_type AND h.user_id = s.user_id
+        OFFSET 0
+    ) AS u ON true
+    WHERE s.hours & ~coalesce(u.hours, 0) <> 0
 ),
 
 fresh AS MATERIALIZED (
-    SELECT s.day, coalesce(s.event_type, '') AS event_type, s.user_id, s.hours, coalesce(u.hours, 0) AS held, u.ctid AS place
-    FROM seen AS s
-    LEFT JOIN rollup_users AS u
-        ON s.day = u.day AND coalesce(s.event_type, '') = u.event_type AND s.user_id = u.user_id
-    WHERE s.user_id IS NOT NULL AND s.hours & ~coalesce(u.hours, 0) <> 0
+    SELECT day, event_type, user_id, hours, held, place FROM of_types
+    UNION ALL
+    -- Only whose hour is new with some type may have a new one with all together.
+    SELECT s.day, '', s.user_id, s.hours, coalesce(u.hours, 0), u.ctid
+    FROM (
+        SELECT day, user_id, bit_or(hours & ~held) AS hours FROM of_types
+        GROUP BY day, user_id
+    ) AS s
+    LEFT JOIN LATERAL (
+        SELECT h.hours, h.ctid FROM rollup_users AS h
+        WHERE h.day = s.day AND h.event_type = '' AND h.user_id = s.user_id
+        OFFSET 0
+    ) AS u ON true
+    WHERE s.hours & ~coalesce(u.hours, 0) <> 0
 ),
 
 -- Two statements, for an INSERT that may conflict looks every row up once more and locks it before it writes.
@@ -50,11 +75,12 @@ opened AS MATERIALIZED (
     WHERE NOT EXISTS (
         SELECT FROM rollups AS r
         WHERE r.grain = 'day' AND r.start = a.day::timestamp AT TIME ZONE 'UTC' AND r.event_type = ''
+        OFFSET 0
     )
 ),
 
 near AS MATERIALIZED (
-    -- Further away nothing changes. OFFSET keeps the planner from joining the whole table, which it may think empty.
+    -- Further away nothing changes.
     SELECT a.user_id, a.day AS arrived_on, u.day
     FROM arrived AS a
     CROSS JOIN LATERAL (
@@ -108,6 +134,7 @@ stayed AS (
                 WHERE
                     k.day = s.day AND k.number = 0
                     AND k.kind = CASE WHEN s.kind = 'stay' AND s.number = 0 THEN 'stay' ELSE 'cohort' END
+                OFFSET 0
             )
             OR (s.day IN (SELECT o.day FROM opened AS o) AND (s.kind <> 'stay' OR s.number <> 0))
         )
@@ -115,8 +142,8 @@ stayed AS (
 ),
 
 counted AS (
-    SELECT (day + make_interval(hours => hour)) AT TIME ZONE 'UTC' AS start, event_type, events FROM seen
-    WHERE user_id IS NULL
+    SELECT (day + make_interval(hours => hour)) AT TIME ZONE 'UTC' AS start, event_type, sum(events) AS events FROM seen
+    GROUP BY day, hour, event_type
 )
 
 INSERT INTO rollups AS r (grain, start, event_type, events, users)

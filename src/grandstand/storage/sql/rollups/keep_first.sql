@@ -1,20 +1,25 @@
 -- Keeps the first events of users among the queued batches $1, and moves users whose first day changed to its cohort; a
 -- payload is read only of those that are first so far. Comes after `count`, which kept all days of the batches.
 WITH sooner AS MATERIALIZED (
-    SELECT DISTINCT ON (q.user_id) q.user_id, q.occurred_at, q.event_id, q.received_from, q.received_until
+    -- A user's first of the batches is found before the one that is held is looked up: once a user and not once an event.
+    SELECT q.*
     FROM (
-        SELECT
-            e.*, b.received_month AS received_from,
-            coalesce(b.received_until, (b.received_month + interval '1 month')::date) AS received_until
-        FROM rollup_queue AS b
-        CROSS JOIN LATERAL unnest(b.user_ids, b.occurred_at, b.event_ids) AS e (user_id, occurred_at, event_id)
-        WHERE b.batch_id = ANY ($1::bigint [])
+        SELECT DISTINCT ON (e.user_id) e.*
+        FROM (
+            SELECT
+                unnest(user_ids) AS user_id, unnest(occurred_at) AS occurred_at, unnest(event_ids) AS event_id,
+                received_month AS received_from,
+                coalesce(received_until, (received_month + interval '1 month')::date) AS received_until
+            FROM rollup_queue
+            WHERE batch_id = ANY ($1::bigint [])
+        ) AS e
+        ORDER BY e.user_id, e.occurred_at, e.event_id
     ) AS q
     WHERE NOT EXISTS (
         SELECT FROM first_events AS k
         WHERE k.user_id = q.user_id AND (k.occurred_at, k.event_id) <= (q.occurred_at, q.event_id)
+        OFFSET 0
     )
-    ORDER BY q.user_id, q.occurred_at, q.event_id
 ),
 
 kept AS (
@@ -73,5 +78,5 @@ INSERT INTO rollup_days AS d (day, kind, number, users)
 SELECT s.day, 'cohort', s.number, s.users FROM days AS s
 WHERE
     s.users <> 0
-    AND EXISTS (SELECT FROM rollup_days AS k WHERE k.day = s.day AND k.kind = 'cohort' AND k.number = 0)
+    AND EXISTS (SELECT FROM rollup_days AS k WHERE k.day = s.day AND k.kind = 'cohort' AND k.number = 0 OFFSET 0)
 ON CONFLICT (day, kind, number) DO UPDATE SET users = d.users + excluded.users

@@ -1,0 +1,142 @@
+"""The client of a Valkey Cluster: the library's, with what it leaves undone when servers come and go."""
+
+import asyncio
+from typing import Any
+
+from valkey.asyncio.cluster import ValkeyCluster
+from valkey.asyncio.connection import AbstractConnection
+from valkey.exceptions import (
+    ConnectionError as ValkeyConnectionError,
+)
+from valkey.exceptions import (
+    SlotNotCoveredError,
+    ValkeyClusterException,
+)
+
+from grandstand.storage.valkey_connections import ServerIdentity, noticing
+
+
+class _Connections:
+    """All connections of a client that are open or being opened, whichever of its servers they lead to.
+
+    The library closes those of the servers that it knows. One over which a command was under way while it looked for
+    the servers anew connects again, belongs to nothing that it knows, and stays open.
+    """
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self._open: set[AbstractConnection] = set()
+        self._left: set[AbstractConnection] = set()
+
+    def opens(self, connection: AbstractConnection) -> None:
+        """Keep a connection.
+
+        Raises:
+            valkey.exceptions.ConnectionError: the client is closed.
+        """
+        if self.is_closed:
+            raise ValkeyConnectionError("The client is closed.")
+        self._open.add(connection)
+
+    def closes(self, connection: AbstractConnection) -> None:
+        """Forget a connection."""
+        self._open.discard(connection)
+        self._left.discard(connection)
+
+    async def leave(self, known: set[AbstractConnection]) -> None:
+        """Close those that were not `known` the last time either: what was under way over them has ended by now."""
+        left = self._open - known
+        ended, self._left = left & self._left, left
+        await _disconnect(ended)
+
+    async def close(self) -> None:
+        """Close all, and those that are being opened as soon as they are."""
+        self.is_closed = True
+        await _disconnect(self._open)
+
+
+async def _disconnect(connections: set[AbstractConnection]) -> None:
+    # Whether it says goodbye does not matter to who leaves.
+    await asyncio.gather(*(one.disconnect() for one in tuple(connections)), return_exceptions=True)
+
+
+def _kept(connection_class: type[AbstractConnection], connections: _Connections) -> type[AbstractConnection]:
+    """Return a connection that is among the client's from before it is open until it is closed."""
+
+    class Kept(connection_class):  # type: ignore[misc,valid-type]
+        async def connect(self) -> None:
+            if self.is_connected:
+                return
+            connections.opens(self)
+            try:
+                await super().connect()
+                # Once more: between two tries it disconnects, and the client may have been closed meanwhile.
+                connections.opens(self)
+            except BaseException:
+                # Also when the caller is cancelled: a reply that nobody waits for would be the next command's.
+                await self.disconnect(nowait=True)
+                raise
+
+        async def disconnect(self, nowait: bool = False) -> None:
+            await super().disconnect(nowait)
+            if not self.is_connected:
+                connections.closes(self)
+
+    return Kept
+
+
+class ClusterClient(ValkeyCluster):
+    """Closes all that it opened, and says that no server can be found in the way that every caller expects.
+
+    The library's own error is no ValkeyError.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.server = ServerIdentity()
+        self._connections = _Connections()
+        self._slots_looked_up: object = None
+        kwargs = self.connection_kwargs
+        ours = _kept(noticing(kwargs["connection_class"], self.server, has_many=True), self._connections)
+        kwargs["connection_class"] = ours
+        for node in self.nodes_manager.startup_nodes.values():
+            node.connection_class = ours  # type: ignore[assignment]
+
+    async def initialize(self) -> "ClusterClient":
+        """Find the servers, if they are not known.
+
+        Raises:
+            valkey.exceptions.ConnectionError: none can be used.
+        """
+        try:
+            await super().initialize()
+        except ValkeyClusterException as error:
+            raise ValkeyConnectionError(f"No server of the cluster can be used: {error}") from error
+        manager = self.nodes_manager
+        if manager.slots_cache is not self._slots_looked_up:
+            self._slots_looked_up = manager.slots_cache
+            nodes = (*manager.nodes_cache.values(), *manager.startup_nodes.values())
+            await self._connections.leave({connection for node in nodes for connection in node._connections})
+        return self
+
+    async def aclose(self) -> None:
+        """Close all connections; the client is of no use any more."""
+        await super().aclose()
+        await self._connections.close()
+
+    async def _determine_slot(self, command: str, *args: Any) -> int:
+        if command == "XREADGROUP":
+            # The library asks some server which argument is a key, and for ever the same one, be it dead.
+            return int(self.keyslot(args[args.index(b"STREAMS") + 1]))
+        return int(await super()._determine_slot(command, *args))
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command on the server that has its key.
+
+        Raises:
+            valkey.exceptions.ValkeyError: none of them has, or the command failed.
+        """
+        try:
+            return await super().execute_command(*args, **kwargs)
+        except SlotNotCoveredError as error:
+            raise ValkeyConnectionError(str(error)) from error
