@@ -85,7 +85,7 @@ class RankingIndex:
         self._lookup = Script("lookup.lua")
         self._erase = Script("erase.lua")
         self._find_places = Script("places.lua")
-        self._places = GatheredLookups(self._ask_places, _weight_of, _EARLY_WEIGHT)
+        self._places = GatheredLookups(self._ask_places, _weight_of, early_weight=_EARLY_WEIGHT)
 
     async def publish(self, entries: Iterable[Entry], directions: Mapping[int, int]) -> None:
         """Take entries into the index, each only when newer than what is there; `directions` by ranking.
