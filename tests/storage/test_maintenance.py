@@ -1,12 +1,17 @@
 """How PostgreSQL keeps the tables that grow all day: rarely, gently, and with statistics of what plans ask about."""
 
+import asyncio
 from typing import Any
 
+import psycopg
 import pytest
 
 from grandstand.operations.count_events import EventCounter
 from grandstand.storage import queries
+from grandstand.storage.migrate import migrate
 from tests.support.core import NOON, Core, event
+from tests.support.engines import SCHEMA
+from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -36,6 +41,29 @@ async def test_partitions_of_before_are_kept_as_new_ones_are(core: Core) -> None
     assert {"autovacuum_analyze_scale_factor=0.5", "autovacuum_vacuum_insert_scale_factor=0.5"} == new[0]
     await core.database.pool.execute(queries.load("migrations/0036.sql"))
     assert await kept(core, "events_2026_08") == new == await kept(core, made.name)
+
+
+async def test_a_partition_may_leave_while_those_of_before_are_changed(
+    anyio_backend: object, empty_database_url: str
+) -> None:
+    migrate(empty_database_url, SCHEMA, target="0035")
+    options = f"-c search_path={SCHEMA}"
+    with (
+        psycopg.connect(empty_database_url, autocommit=True, options=options) as connection,
+        psycopg.connect(empty_database_url, options=options) as vacuuming,
+    ):
+        for month in (8, 9, 10):
+            bounds = f"FROM ('2026-{month:02}-01') TO ('2026-{month + 1:02}-01')"
+            connection.execute(f"CREATE TABLE events_2026_{month:02} PARTITION OF events FOR VALUES {bounds}".encode())
+        vacuuming.execute("LOCK TABLE events_2026_08 IN SHARE UPDATE EXCLUSIVE MODE")
+        migrating = asyncio.create_task(asyncio.to_thread(migrate, empty_database_url, SCHEMA))
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'events_2026_08'::regclass"
+        await eventually_async(lambda: connection.execute(waits).fetchone() == (1,), what="the migration waits")
+        connection.execute("DROP TABLE events_2026_09")
+        vacuuming.rollback()
+        await migrating
+        kept = "SELECT relname FROM pg_class WHERE relname LIKE 'events_20__\\___' AND reloptions IS NOT NULL ORDER BY 1"
+        assert connection.execute(kept).fetchall() == [("events_2026_08",), ("events_2026_10",)]
 
 
 @pytest.mark.parametrize(
