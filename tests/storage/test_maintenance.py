@@ -62,7 +62,9 @@ async def test_a_partition_may_leave_while_those_of_before_are_changed(
         connection.execute("DROP TABLE events_2026_09")
         vacuuming.rollback()
         await migrating
-        kept = "SELECT relname FROM pg_class WHERE relname LIKE 'events_20__\\___' AND reloptions IS NOT NULL ORDER BY 1"
+        kept = (
+            "SELECT relname FROM pg_class WHERE relname LIKE 'events_20__\\___' AND reloptions IS NOT NULL ORDER BY 1"
+        )
         assert connection.execute(kept).fetchall() == [("events_2026_08",), ("events_2026_10",)]
 
 

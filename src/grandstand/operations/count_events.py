@@ -30,7 +30,7 @@ _RESTS = 4.0
 _REST_MAX_SECONDS = 0.5
 
 _RESTLESS_LAG_SECONDS = 60.0
-"""Rests become shorter the longer batches have been waiting; from here on there are none."""
+"""Rests become shorter the longer batches have been waiting; from here on there are none, and pieces are large."""
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ class EventCounter:
             async with self._database.transaction() as connection:
                 await self._fence(connection)
                 await self._store.lock(connection)
-                return await self._store.count(connection)
+                return await self._store.count(connection, is_behind=self._lag_seconds >= _RESTLESS_LAG_SECONDS)
         except RollupsBusyError:
             return Counted(0, is_all=True)
 
