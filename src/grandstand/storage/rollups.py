@@ -14,7 +14,7 @@ _COUNTED_EVENTS = 2_000
 """Events from which on a transaction takes no further batch: it has a core for some 20 ms on a busy machine, of which
 two are its own, whatever its size."""
 
-_BEHIND_EVENTS = 20_000
+_COUNTED_EVENTS_LARGE = 20_000
 """The same where counting is behind: how much waits is asked before each piece, and costs more the more it is."""
 
 _COUNTED_BATCHES = 1_000
@@ -67,9 +67,9 @@ class RollupStore:
         found: bool = await connection.fetchval(queries.load("rollups/has_queued.sql"), *days)
         return found
 
-    async def count(self, connection: "Connection[Any]", *, is_behind: bool = False) -> Counted:
-        """Count some queued batches and forget them, more at once when counting `is_behind`. Needs the lock."""
-        events_max = _BEHIND_EVENTS if is_behind else _COUNTED_EVENTS
+    async def count(self, connection: "Connection[Any]", *, is_large: bool = False) -> Counted:
+        """Count some queued batches and forget them, ten times as many with `is_large`. Needs the lock."""
+        events_max = _COUNTED_EVENTS_LARGE if is_large else _COUNTED_EVENTS
         rows = await connection.fetch(queries.load("rollups/take.sql"), events_max, _COUNTED_BATCHES)
         batches = [row["batch_id"] for row in rows]
         if batches:
