@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from grandstand.operations.count_events import EventCounter
+from grandstand.operations.survey_storage import StorageSurvey
 from grandstand.storage import queries
 from grandstand.storage.migrate import migrate
 from tests.support.core import NOON, Core, event
@@ -86,6 +87,20 @@ async def test_what_plans_ask_about_has_statistics_and_nothing_else(core: Core, 
     await core.database.pool.execute(f"ANALYZE {table}")
     found = [row["attname"] for row in await core.database.pool.fetch(ANALYZED, table)]
     assert found == columns
+
+
+async def test_people_see_about_how_many_events_a_partition_has(core: Core) -> None:
+    await core.apply(event("ann", at=NOON))
+    statement = """
+        INSERT INTO events (id, received_at, occurred_at, event_type, user_id, payload)
+        SELECT gen_random_uuid(), $1, $1, 'x', 'player-' || n, '{}' FROM generate_series(1, $2) n
+    """
+    await core.database.pool.execute(statement, NOON, 20_000)
+    await core.database.pool.execute("ANALYZE events")
+    # So many more may come before PostgreSQL analyzes it again.
+    await core.database.pool.execute(statement, NOON, 9_000)
+    (partition,) = await StorageSurvey(core.database).partitions()
+    assert partition.events == pytest.approx(29_001, rel=0.02)
 
 
 async def test_the_embedded_server_spreads_its_maintenance(core: Core) -> None:
