@@ -23,8 +23,10 @@ from grandstand.domain.event_model import OLDEST
 from grandstand.domain.events import Event
 from grandstand.operations.count_events import BUSY_EVENTS, EventCounter
 from grandstand.storage import queries
+from grandstand.storage.leases import LeaseStore
 from grandstand.storage.rollups import RollupStore
 from grandstand.telemetry.metrics import REGISTRY
+from grandstand.workers.leader import Leader
 from tests.support.core import NOON, Core, block, event, split
 from tests.support.waiting import eventually_async
 
@@ -267,9 +269,31 @@ async def test_large_pieces_that_take_too_long_are_not_tried_again(core: Core, m
     assert await counting.count() == 3
 
 
+async def test_who_leads_no_more_says_nothing_of_the_lag(core: Core) -> None:
+    """Its last word would be the highest lag for ever."""
+    counting = counter(core)
+    leaders = [Leader(core.database, LeaseStore(), holder) for holder in ("one", "two")]
+    round_of = leaders[0].while_leading(counting.count, counting.stand_by)
+    await leaders[0].step()
+    await core.apply(event("ann"))
+    await core.database.pool.execute("UPDATE rollup_queue SET queued_at = queued_at - interval '400 seconds'")
+    await round_of()
+    assert (measured("rollup_lag_seconds"), measured("rollup_queue_events")) == (pytest.approx(400, abs=60), 1)
+    await core.database.pool.execute("UPDATE leases SET expires_at = clock_timestamp()")
+    for leader in reversed(leaders):
+        await leader.step()
+    await round_of()
+    assert (measured("rollup_lag_seconds"), measured("rollup_queue_events")) == (0, 0)
+
+
 def pieces() -> float:
     """How many pieces this process has counted."""
-    return REGISTRY.get_sample_value("grandstand_stage_seconds_count", {"stage": "rollup"}) or 0
+    return measured("stage_seconds_count", stage="rollup")
+
+
+def measured(name: str, **labels: str) -> float:
+    """What this process's metric says."""
+    return REGISTRY.get_sample_value(f"grandstand_{name}", labels) or 0
 
 
 async def test_counting_gives_way_to_workers_that_are_behind(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:

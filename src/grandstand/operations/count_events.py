@@ -90,6 +90,16 @@ class EventCounter:
                 break
         return total
 
+    def stand_by(self) -> None:
+        """Say no more how much waits, once: whoever leads says it, and what this process saw last will never pass."""
+        if self._lag_seconds:
+            self._show(0.0, 0)
+
+    def _show(self, lag_seconds: float, events: int) -> None:
+        self._lag_seconds = lag_seconds
+        metrics.ROLLUP_LAG_SECONDS.set(lag_seconds)
+        metrics.ROLLUP_QUEUE_EVENTS.set(events)
+
     async def _rest(self) -> bool:
         """Rest after a piece; return whether to stop."""
         if self._stop is None:
@@ -103,9 +113,7 @@ class EventCounter:
     async def _gives_way(self) -> bool:
         """Whether ranks come first: more waits in the stream than a batch takes, and nothing is queued for long."""
         async with self._database.connection() as connection:
-            self._lag_seconds, events = await self._store.waiting(connection)
-        metrics.ROLLUP_LAG_SECONDS.set(self._lag_seconds)
-        metrics.ROLLUP_QUEUE_EVENTS.set(events)
+            self._show(*await self._store.waiting(connection))
         if self._streams is None or self._lag_seconds >= PATIENCE_SECONDS:
             return False
         # What is in a stream out of reach cannot be processed: nobody need wait for that.
