@@ -22,6 +22,13 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
+UPKEEP = """
+SELECT c.reloptions, array_agg((a.attname, a.attstattarget)::text ORDER BY a.attnum)
+FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
+WHERE c.oid = $1::regclass GROUP BY c.oid
+"""
+"""When and of what a table is analyzed, and when it is vacuumed."""
+
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
@@ -77,6 +84,8 @@ async def test_archived_restored_and_archived_again(core: Core, anywhere: Archiv
     assert len(await anywhere.live()) == len(accepted)
     await anywhere.check(accepted)
     assert await core.database.pool.fetchval("SELECT count(*) FROM archived_ids") == 0
+    came_back, never_left = [await core.database.pool.fetchrow(UPKEEP, partition(month)) for month in (1, 11)]
+    assert came_back == never_left
     with pytest.raises(NotRestorableError):
         await restorer.restore(archive_id, YEAR_END)
     assert await anywhere.run() == 0, "it stays for a while"

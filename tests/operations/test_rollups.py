@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
@@ -17,10 +18,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from grandstand.clock import now
-from grandstand.domain.errors import ConflictError
+from grandstand.domain.errors import ConflictError, UnavailableError
+from grandstand.domain.event_model import OLDEST
 from grandstand.domain.events import Event
 from grandstand.operations.count_events import BUSY_EVENTS, EventCounter
+from grandstand.storage import queries
+from grandstand.storage.leases import LeaseStore
 from grandstand.storage.rollups import RollupStore
+from grandstand.telemetry.metrics import REGISTRY
+from grandstand.workers.leader import Leader
 from tests.support.core import NOON, Core, block, event, split
 from tests.support.waiting import eventually_async
 
@@ -188,7 +194,8 @@ async def test_pieces_come_to_the_same(core: Core, events: list[Event], seed: in
 @pytest.fixture
 def restful(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch is a piece, and each piece is followed by a rest without end."""
-    monkeypatch.setattr("grandstand.storage.rollups._COUNTED_EVENTS", 1)
+    for name in ("_COUNTED_EVENTS", "_COUNTED_EVENTS_LARGE"):
+        monkeypatch.setattr(f"grandstand.storage.rollups.{name}", 1)
     monkeypatch.setattr("grandstand.operations.count_events._RESTS", 1e9)
     monkeypatch.setattr("grandstand.operations.count_events._REST_MAX_SECONDS", 3_600.0)
 
@@ -214,6 +221,79 @@ async def test_a_backlog_leaves_no_time_to_rest(core: Core) -> None:
     await core.database.pool.execute("UPDATE rollup_queue SET queued_at = queued_at - interval '61 seconds'")
     async with asyncio.timeout(20):
         assert await EventCounter(core.database, core.event_log, stop=asyncio.Event()).count() == 3
+
+
+async def test_hours_begin_before_any_event(core: Core) -> None:
+    """`date_bin` of PostgreSQL 15.6, 16.2 and older is an hour early for a whole hour before its origin."""
+    statement = queries.load("rollups/count.sql")
+    (origin,) = re.findall(r"date_bin\('1 hour', e.occurred_at, '(.*?)'\)", statement)
+    assert await core.database.pool.fetchval("SELECT $1::text::timestamptz < $2", origin, OLDEST)
+    events = [
+        event("ann", at=at) for at in (OLDEST, datetime(1970, 1, 1, tzinfo=UTC), datetime(2000, 1, 1, tzinfo=UTC))
+    ]
+    await core.apply(*events)
+    await counter(core).count()
+    assert await stored(core) == (expected(events), first_of(events))
+
+
+async def test_a_backlog_is_counted_in_large_pieces(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much waits is asked before each piece, of all that waits."""
+    monkeypatch.setattr("grandstand.storage.rollups._COUNTED_EVENTS", 1)
+    events = [event(user_id) for user_id in ("ann", "bob", "cid")]
+    for item in events:
+        await core.apply(item)
+    await core.database.pool.execute("UPDATE rollup_queue SET queued_at = queued_at - interval '61 seconds'")
+    before = pieces()
+    assert await counter(core).count() == 3
+    assert pieces() - before == 1
+    assert await stored(core) == (expected(events), first_of(events))
+
+
+async def test_large_pieces_that_take_too_long_are_not_tried_again(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    for user_id in ("ann", "bob", "cid"):
+        await core.apply(event(user_id))
+    await core.database.pool.execute("UPDATE rollup_queue SET queued_at = queued_at - interval '61 seconds'")
+    count_some = RollupStore.count
+
+    async def time_out(store: RollupStore, connection: Any, *, is_large: bool = False) -> Any:
+        if is_large:
+            raise TimeoutError
+        return await count_some(store, connection)
+
+    monkeypatch.setattr("grandstand.storage.rollups._COUNTED_EVENTS", 1)
+    monkeypatch.setattr("grandstand.operations.count_events._SHORT_PIECE_SECONDS", 0)
+    monkeypatch.setattr(RollupStore, "count", time_out)
+    counting = counter(core)
+    with pytest.raises(UnavailableError):
+        await counting.count()
+    assert await counting.count() == 3
+
+
+async def test_who_leads_no_more_says_nothing_of_the_lag(core: Core) -> None:
+    """Its last word would be the highest lag for ever."""
+    counting = counter(core)
+    leaders = [Leader(core.database, LeaseStore(), holder) for holder in ("one", "two")]
+    round_of = leaders[0].while_leading(counting.count, counting.stand_by)
+    await leaders[0].step()
+    await core.apply(event("ann"))
+    await core.database.pool.execute("UPDATE rollup_queue SET queued_at = queued_at - interval '400 seconds'")
+    await round_of()
+    assert (measured("rollup_lag_seconds"), measured("rollup_queue_events")) == (pytest.approx(400, abs=60), 1)
+    await core.database.pool.execute("UPDATE leases SET expires_at = clock_timestamp()")
+    for leader in reversed(leaders):
+        await leader.step()
+    await round_of()
+    assert (measured("rollup_lag_seconds"), measured("rollup_queue_events")) == (0, 0)
+
+
+def pieces() -> float:
+    """How many pieces this process has counted."""
+    return measured("stage_seconds_count", stage="rollup")
+
+
+def measured(name: str, **labels: str) -> float:
+    """What this process's metric says."""
+    return REGISTRY.get_sample_value(f"grandstand_{name}", labels) or 0
 
 
 async def test_counting_gives_way_to_workers_that_are_behind(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,18 @@
 """How PostgreSQL keeps the tables that grow all day: rarely, gently, and with statistics of what plans ask about."""
 
+import asyncio
 from typing import Any
 
+import psycopg
 import pytest
 
 from grandstand.operations.count_events import EventCounter
+from grandstand.operations.survey_storage import StorageSurvey
 from grandstand.storage import queries
+from grandstand.storage.migrate import migrate
 from tests.support.core import NOON, Core, event
+from tests.support.engines import SCHEMA
+from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -38,6 +44,31 @@ async def test_partitions_of_before_are_kept_as_new_ones_are(core: Core) -> None
     assert await kept(core, "events_2026_08") == new == await kept(core, made.name)
 
 
+async def test_a_partition_may_leave_while_those_of_before_are_changed(
+    anyio_backend: object, empty_database_url: str
+) -> None:
+    migrate(empty_database_url, SCHEMA, target="0035")
+    options = f"-c search_path={SCHEMA}"
+    with (
+        psycopg.connect(empty_database_url, autocommit=True, options=options) as connection,
+        psycopg.connect(empty_database_url, options=options) as vacuuming,
+    ):
+        for month in (8, 9, 10):
+            bounds = f"FROM ('2026-{month:02}-01') TO ('2026-{month + 1:02}-01')"
+            connection.execute(f"CREATE TABLE events_2026_{month:02} PARTITION OF events FOR VALUES {bounds}".encode())
+        vacuuming.execute("LOCK TABLE events_2026_08 IN SHARE UPDATE EXCLUSIVE MODE")
+        migrating = asyncio.create_task(asyncio.to_thread(migrate, empty_database_url, SCHEMA))
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'events_2026_08'::regclass"
+        await eventually_async(lambda: connection.execute(waits).fetchone() == (1,), what="the migration waits")
+        connection.execute("DROP TABLE events_2026_09")
+        vacuuming.rollback()
+        await migrating
+        kept = (
+            "SELECT relname FROM pg_class WHERE relname LIKE 'events_20__\\___' AND reloptions IS NOT NULL ORDER BY 1"
+        )
+        assert connection.execute(kept).fetchall() == [("events_2026_08",), ("events_2026_10",)]
+
+
 @pytest.mark.parametrize(
     ("table", "columns"),
     [
@@ -56,6 +87,20 @@ async def test_what_plans_ask_about_has_statistics_and_nothing_else(core: Core, 
     await core.database.pool.execute(f"ANALYZE {table}")
     found = [row["attname"] for row in await core.database.pool.fetch(ANALYZED, table)]
     assert found == columns
+
+
+async def test_people_see_about_how_many_events_a_partition_has(core: Core) -> None:
+    await core.apply(event("ann", at=NOON))
+    statement = """
+        INSERT INTO events (id, received_at, occurred_at, event_type, user_id, payload)
+        SELECT gen_random_uuid(), $1, $1, 'x', 'player-' || n, '{}' FROM generate_series(1, $2) n
+    """
+    await core.database.pool.execute(statement, NOON, 20_000)
+    await core.database.pool.execute("ANALYZE events")
+    # So many more may come before PostgreSQL analyzes it again.
+    await core.database.pool.execute(statement, NOON, 9_000)
+    (partition,) = await StorageSurvey(core.database).partitions()
+    assert partition.events == pytest.approx(29_001, rel=0.02)
 
 
 async def test_the_embedded_server_spreads_its_maintenance(core: Core) -> None:

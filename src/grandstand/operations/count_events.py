@@ -5,6 +5,7 @@ adds them up: each is counted once, whoever is killed when. docs/decisions/0028 
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -30,7 +31,10 @@ _RESTS = 4.0
 _REST_MAX_SECONDS = 0.5
 
 _RESTLESS_LAG_SECONDS = 60.0
-"""Rests become shorter the longer batches have been waiting; from here on there are none."""
+"""Rests become shorter the longer batches have been waiting; from here on there are none, and pieces are large."""
+
+_SHORT_PIECE_SECONDS = 0.5
+"""A piece that took longer is followed by a small one: ten times as many events must be counted within the time-out."""
 
 T = TypeVar("T")
 
@@ -58,6 +62,7 @@ class EventCounter:
         self._streams = streams
         self._stop = stop
         self._lag_seconds = 0.0
+        self._piece_seconds = 0.0
 
     async def count(self) -> int:
         """Count all batches that are queued, a piece of some a transaction; return how many there were.
@@ -74,19 +79,33 @@ class EventCounter:
         total = 0
         while not await self._gives_way():
             began_at = time.monotonic()
+            is_large = self._lag_seconds >= _RESTLESS_LAG_SECONDS and self._piece_seconds <= _SHORT_PIECE_SECONDS
+            # One that fails took too long.
+            self._piece_seconds = math.inf
             with metrics.timed("rollup"):
-                counted = await self._count_some()
+                counted = await self._count_some(is_large=is_large)
+            self._piece_seconds = time.monotonic() - began_at
             total += counted.batches
-            if counted.is_all or await self._rest(time.monotonic() - began_at):
+            if counted.is_all or await self._rest():
                 break
         return total
 
-    async def _rest(self, piece_seconds: float) -> bool:
-        """Rest after a piece that took so long; return whether to stop."""
+    def stand_by(self) -> None:
+        """Say no more how much waits, once: whoever leads says it, and what this process saw last will never pass."""
+        if self._lag_seconds:
+            self._show(0.0, 0)
+
+    def _show(self, lag_seconds: float, events: int) -> None:
+        self._lag_seconds = lag_seconds
+        metrics.ROLLUP_LAG_SECONDS.set(lag_seconds)
+        metrics.ROLLUP_QUEUE_EVENTS.set(events)
+
+    async def _rest(self) -> bool:
+        """Rest after a piece; return whether to stop."""
         if self._stop is None:
             return False
         hurry = min(1.0, self._lag_seconds / _RESTLESS_LAG_SECONDS)
-        seconds = min(piece_seconds * _RESTS * (1.0 - hurry), _REST_MAX_SECONDS)
+        seconds = min(self._piece_seconds * _RESTS * (1.0 - hurry), _REST_MAX_SECONDS)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
         return self._stop.is_set()
@@ -94,20 +113,18 @@ class EventCounter:
     async def _gives_way(self) -> bool:
         """Whether ranks come first: more waits in the stream than a batch takes, and nothing is queued for long."""
         async with self._database.connection() as connection:
-            self._lag_seconds, events = await self._store.waiting(connection)
-        metrics.ROLLUP_LAG_SECONDS.set(self._lag_seconds)
-        metrics.ROLLUP_QUEUE_EVENTS.set(events)
+            self._show(*await self._store.waiting(connection))
         if self._streams is None or self._lag_seconds >= PATIENCE_SECONDS:
             return False
         # What is in a stream out of reach cannot be processed: nobody need wait for that.
         return sum(depth.depth for depth in (await self._streams.depths()).values()) > BUSY_EVENTS
 
-    async def _count_some(self) -> Counted:
+    async def _count_some(self, *, is_large: bool) -> Counted:
         try:
             async with self._database.transaction() as connection:
                 await self._fence(connection)
                 await self._store.lock(connection)
-                return await self._store.count(connection)
+                return await self._store.count(connection, is_large=is_large)
         except RollupsBusyError:
             return Counted(0, is_all=True)
 

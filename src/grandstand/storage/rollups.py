@@ -14,6 +14,9 @@ _COUNTED_EVENTS = 2_000
 """Events from which on a transaction takes no further batch: it has a core for some 20 ms on a busy machine, of which
 two are its own, whatever its size."""
 
+_COUNTED_EVENTS_LARGE = 20_000
+"""The same where counting is behind: how much waits is asked before each piece, and costs more the more it is."""
+
 _COUNTED_BATCHES = 1_000
 
 _FILL_SECONDS_MAX = 120.0
@@ -64,16 +67,17 @@ class RollupStore:
         found: bool = await connection.fetchval(queries.load("rollups/has_queued.sql"), *days)
         return found
 
-    async def count(self, connection: "Connection[Any]") -> Counted:
-        """Count some queued batches and forget them. Needs the lock."""
-        rows = await connection.fetch(queries.load("rollups/take.sql"), _COUNTED_EVENTS, _COUNTED_BATCHES)
+    async def count(self, connection: "Connection[Any]", *, is_large: bool = False) -> Counted:
+        """Count some queued batches and forget them, ten times as many with `is_large`. Needs the lock."""
+        events_max = _COUNTED_EVENTS_LARGE if is_large else _COUNTED_EVENTS
+        rows = await connection.fetch(queries.load("rollups/take.sql"), events_max, _COUNTED_BATCHES)
         batches = [row["batch_id"] for row in rows]
         if batches:
             await connection.execute(queries.load("rollups/plan.sql"))
             for name in ("count", "keep_first", "forget"):
                 await connection.execute(queries.load(f"rollups/{name}.sql"), batches)
         events = sum(row["events"] for row in rows)
-        return Counted(len(batches), is_all=len(batches) < _COUNTED_BATCHES and events < _COUNTED_EVENTS)
+        return Counted(len(batches), is_all=len(batches) < _COUNTED_BATCHES and events < events_max)
 
     async def missing_months(self, connection: "Connection[Any]", timeout_seconds: float) -> list[date]:
         """Return the months of arrival of which fewer events are stored than were counted."""

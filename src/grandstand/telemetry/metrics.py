@@ -164,7 +164,8 @@ STREAM_LAG_SECONDS = Gauge(
 )
 ROLLUP_LAG_SECONDS = Gauge(
     "grandstand_rollup_lag_seconds",
-    "Age of the oldest batch that rollups do not count yet, as the leading scheduler saw last; 0 when all is counted.",
+    "Age of the oldest batch that rollups do not count yet, as the leading scheduler saw last; 0 when all is counted, "
+    "and where another one leads.",
     registry=REGISTRY,
     multiprocess_mode="mostrecent",
 )

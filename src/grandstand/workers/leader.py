@@ -128,8 +128,10 @@ class Leader:
             self._is_away = True
         metrics.LEADING.set(self.term is not None)
 
-    def while_leading(self, action: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
-        """Return a round for `run_every` that does `action` while this process leads, and else nothing.
+    def while_leading(
+        self, action: Callable[[], Awaitable[object]], otherwise: Callable[[], None] | None = None
+    ) -> Callable[[], Awaitable[None]]:
+        """Return a round for `run_every` that does `action` while this process leads, and else `otherwise` or nothing.
 
         The action begins its transactions with `fence`. One that is refused ends the round quietly.
         """
@@ -137,6 +139,8 @@ class Leader:
         async def round_of_leader() -> None:
             term = self.term
             if term is None or self._is_ending:
+                if otherwise is not None:
+                    otherwise()
                 return
             self._under_way += 1
             self._at_rest.clear()

@@ -3,10 +3,17 @@
 -- allowed: two-tables: no lock of these stops reads or writes (SHARE UPDATE EXCLUSIVE), and no batch waits for one
 DO $$
 DECLARE
-    partition regclass;
+    partition text;
 BEGIN
-    FOR partition IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'events'::regclass ORDER BY inhrelid LOOP
-        -- One that retention takes away meanwhile needs nothing.
+    -- By name: one that leaves meanwhile needs nothing, and a regclass that is no more is a number, which no statement takes.
+    FOR partition IN
+        SELECT format('%I.%I', n.nspname, c.relname)
+        FROM pg_inherits AS i
+        INNER JOIN pg_class AS c ON i.inhrelid = c.oid
+        INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+        WHERE i.inhparent = 'events'::regclass
+        ORDER BY c.oid
+    LOOP
         EXECUTE format(
             'ALTER TABLE IF EXISTS %s '
             'SET (autovacuum_analyze_scale_factor = 0.5, autovacuum_vacuum_insert_scale_factor = 0.5), '

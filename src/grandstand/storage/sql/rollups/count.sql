@@ -2,11 +2,12 @@
 -- Needs the lock: what is held must not change between the look at it and the write.
 WITH seen AS MATERIALIZED (
     -- Of a zone the name would be looked up at each event: hours come first, and days and their hours follow.
+    -- No event is older than what hours are counted from: before it, PostgreSQL of some years is an hour early.
     SELECT
         h.event_type, h.user_id, (h.start AT TIME ZONE 'UTC')::date AS day,
         date_part('hour', h.start AT TIME ZONE 'UTC')::int AS hour, h.events
     FROM (
-        SELECT date_bin('1 hour', e.occurred_at, '2000-01-01 00:00Z') AS start, e.event_type, e.user_id, count(*) AS events
+        SELECT date_bin('1 hour', e.occurred_at, '1000-01-01 00:00Z') AS start, e.event_type, e.user_id, count(*) AS events
         FROM (
             SELECT unnest(event_types) AS event_type, unnest(user_ids) AS user_id, unnest(occurred_at) AS occurred_at
             FROM rollup_queue
