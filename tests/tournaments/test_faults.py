@@ -81,9 +81,11 @@ async def test_a_process_is_killed_while_it_settles(cups: Cups, core_database_ur
     killed = 0
     for number in range(8):
         delay_seconds = (number + randomly.random()) * 0.04
+        before = await _sessions(cups)
         killed += await asyncio.to_thread(_kill_after, command, delay_seconds)
-        status, *found = await _seen(cups)
-        assert found == ([4000, 2000] if status == "settled" else [0, 0])
+        await eventually_async(lambda b=before: _ended(cups, b), 30, what="the server is done with what it sent last")
+        found = [len(await cups.standings()), len(await cups.awarded())]
+        assert found == ([4000, 2000] if (await cups.lister.get("cup")).status == "settled" else [0, 0])
         await cups.check_books()
     assert killed > 1
     await cups.run()
@@ -91,13 +93,17 @@ async def test_a_process_is_killed_while_it_settles(cups: Cups, core_database_ur
     await cups.check_books()
 
 
-async def _seen(cups: Cups) -> tuple[str, int, int]:
-    """The status with the standings and prizes of that moment: what a killed process sent last may count just now."""
-    while True:
-        before = (await cups.lister.get("cup")).status
-        found = len(await cups.standings()), len(await cups.awarded())
-        if (await cups.lister.get("cup")).status == before:
-            return before, *found
+async def _sessions(cups: Cups) -> set[int]:
+    """Who is connected to the database."""
+    rows = await cups.fetch(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+    )
+    return {row[0] for row in rows}
+
+
+async def _ended(cups: Cups, before: set[int]) -> bool:
+    """Whether nobody is connected who was not before: what a killed process sent last counts even after its end."""
+    return await _sessions(cups) <= before
 
 
 def _kill_after(command: list[str], delay_seconds: float) -> bool:
