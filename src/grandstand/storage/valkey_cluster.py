@@ -64,6 +64,16 @@ def _kept(connection_class: type[AbstractConnection], connections: _Connections)
     """Return a connection that is among the client's from before it is open until it is closed."""
 
     class Kept(connection_class):  # type: ignore[misc,valid-type]
+        is_lost = False
+        """Whether a command could not be sent: the library lends it to nobody any more, and keeps it all the same."""
+
+        async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+            try:
+                await super().send_packed_command(command, check_health)
+            except BaseException:
+                self.is_lost = True
+                raise
+
         async def connect(self) -> None:
             if self.is_connected:
                 return
@@ -78,9 +88,12 @@ def _kept(connection_class: type[AbstractConnection], connections: _Connections)
                 raise
 
         async def disconnect(self, nowait: bool = False) -> None:
-            await super().disconnect(nowait)
-            if not self.is_connected:
-                connections.closes(self)
+            try:
+                await super().disconnect(nowait)
+            finally:
+                # Also where it took too long, or who closed it was cancelled.
+                if not self.is_connected:
+                    connections.closes(self)
 
     return Kept
 
@@ -101,6 +114,7 @@ class ClusterClient(ValkeyCluster):
         kwargs["connection_class"] = ours
         for node in self.nodes_manager.startup_nodes.values():
             node.connection_class = ours  # type: ignore[assignment]
+        self._first_nodes = dict(self.nodes_manager.startup_nodes)
 
     async def initialize(self) -> "ClusterClient":
         """Find the servers, if they are not known.
@@ -108,11 +122,22 @@ class ClusterClient(ValkeyCluster):
         Raises:
             valkey.exceptions.ConnectionError: none can be used.
         """
+        manager = self.nodes_manager
+        if self._initialize:
+            # The library asks those no more that a command has failed on, and once there was one on each, nobody. They
+            # are asked after the others.
+            manager.startup_nodes = manager.startup_nodes | {
+                name: node
+                for name, node in (*manager.nodes_cache.items(), *self._first_nodes.items())
+                if name not in manager.startup_nodes
+            }
         try:
             await super().initialize()
         except ValkeyClusterException as error:
+            # Else each try while they are away would leave a connection that never was one with each.
+            for node in manager.startup_nodes.values():
+                node._connections = [one for one in node._connections if not one.is_lost]
             raise ValkeyConnectionError(f"No server of the cluster can be used: {error}") from error
-        manager = self.nodes_manager
         if manager.slots_cache is not self._slots_looked_up:
             self._slots_looked_up = manager.slots_cache
             nodes = (*manager.nodes_cache.values(), *manager.startup_nodes.values())
