@@ -27,7 +27,7 @@ from grandstand.api.replies import Headers, Reply
 from grandstand.api.request_heads import RawHeaders
 from grandstand.api.services import Services
 from grandstand.api.whole_requests import Begun, Respond, WholeRequests, refusal_of
-from grandstand.domain.errors import GrandstandError, InvalidError, NotFoundError, UnauthorizedError
+from grandstand.domain.errors import GrandstandError, InvalidError, UnauthorizedError
 from grandstand.domain.event_model import is_user_id
 from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.find_ranking import Target
@@ -130,7 +130,7 @@ class WholeReads:
             return False
         target, shown = known
 
-        def tell(rank: UserRank | NotFoundError | None, is_index_asked: bool) -> None:
+        def tell(rank: UserRank | Exception | None, is_index_asked: bool) -> None:
             if rank is None:
                 again = partial(board_user, encoded_key=key, encoded_user=user_id, is_index_asked=is_index_asked)
                 self._requests.run(self._read(scope, again, headers, begun), "read")
@@ -157,11 +157,11 @@ class WholeReads:
             if part != WHOLE_BOARD:
                 return False
 
-        def tell(page: Page | Awaitable[Page] | NotFoundError | None, is_index_asked: bool) -> None:
+        def tell(page: Page | Awaitable[Page] | Exception | None, is_index_asked: bool) -> None:
             if page is None:
                 again = partial(board_nearby, encoded_key=key, encoded_user=user_id, is_index_asked=is_index_asked)
                 self._requests.run(self._read(scope, again, headers, begun), "read")
-            elif isinstance(page, Page | NotFoundError):
+            elif isinstance(page, Page | Exception):
                 self._answer_told(scope, page, shown, headers, begun)
             else:
                 self._requests.run(self._read(scope, partial(_reply_with, page, shown), headers, begun), "read")
@@ -207,10 +207,10 @@ class WholeReads:
         return target, shown_to(sender, visibility)
 
     def _answer_told(
-        self, scope: HTTPScope, told: UserRank | Page | NotFoundError, shown: Visibility, headers: Headers, begun: Begun
+        self, scope: HTTPScope, told: UserRank | Page | Exception, shown: Visibility, headers: Headers, begun: Begun
     ) -> None:
         try:
-            if isinstance(told, NotFoundError):
+            if isinstance(told, Exception):
                 raise told
             reply = read_reply(scope, self._pages, told, shown)
         except Exception as error:  # noqa: BLE001 - as above

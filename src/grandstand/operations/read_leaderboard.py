@@ -143,26 +143,30 @@ class LeaderboardReader:
         return self._finder.known(key)
 
     def tell_user(
-        self, target: Target, user_id: str, tell: Callable[[UserRank | NotFoundError | None, bool], None]
+        self, target: Target, user_id: str, tell: Callable[[UserRank | Exception | None, bool], None]
     ) -> bool:
         """Read one player's rank as `user` does of what is `known`, and have it told once, never at once.
 
         The user id is one that can exist. None is told where `user` has to read it, and whether the index was asked and
-        had no answer; False, and nothing is told, where that is known already.
+        had no answer; False, and nothing is told, where that is known already. An error is told and not raised: nobody
+        would answer whoever waits.
         """
         named = self._names.known((user_id,))
         if named is None or target.board.definition.bucket_size is not None:
             return False
 
         def tell_window(window: Window | None, is_index_asked: bool) -> None:
-            rank: UserRank | NotFoundError | None = None
+            rank: UserRank | Exception | None = None
             if window is not None:
                 own = window.own
-                rank = (
-                    _not_ranked(target.board.key)
-                    if own is None
-                    else _user_rank(target, window.total, own, named[user_id], None)
-                )
+                try:
+                    rank = (
+                        _not_ranked(target.board.key)
+                        if own is None
+                        else _user_rank(target, window.total, own, named[user_id], None)
+                    )
+                except Exception as error:  # noqa: BLE001 - whatever is wrong with what was read
+                    rank = error
             tell(rank, is_index_asked)
 
         self._windows.tell_place(target, user_id, tell_window)
@@ -199,34 +203,37 @@ class LeaderboardReader:
         user_id: str,
         above: int,
         below: int,
-        tell: Callable[[Page | Awaitable[Page] | NotFoundError | None, bool], None],
+        tell: Callable[[Page | Awaitable[Page] | Exception | None, bool], None],
     ) -> bool:
         """Read a neighbourhood as `nearby` does of what is `known`, and have it told once, never at once.
 
         The user id is one that can exist. Of neighbours whose names are not in memory an awaitable is told that looks
-        them up; None where `nearby` has to read it, and whether the index was asked and had no answer. False, and
-        nothing is told, where `nearby` would refuse the numbers.
+        them up; None where `nearby` has to read it, and whether the index was asked and had no answer; an error as by
+        `tell_user`. False, and nothing is told, where `nearby` would refuse the numbers.
         """
         if not (0 <= above <= NEARBY_MAX and 0 <= below <= NEARBY_MAX):
             return False
 
         def tell_window(window: Window | None, is_index_asked: bool) -> None:
-            told: Page | Awaitable[Page] | NotFoundError | None = None
+            told: Page | Awaitable[Page] | Exception | None = None
             if window is not None:
-                if window.own is None:
-                    told = _not_ranked(target.board.key)
-                else:
-                    members = read_members(target.board, window.entries)
-                    named = self._names.known([user_id for _, _, user_id in members])
-                    told = (
-                        self._neighbours(target, window, members)
-                        if named is None
-                        else _neighbours(target, window, members, named)
-                    )
+                try:
+                    told = self._told_neighbours(target, window)
+                except Exception as error:  # noqa: BLE001 - as above
+                    told = error
             tell(told, is_index_asked)
 
         self._windows.tell_place(target, user_id, tell_window, above, below)
         return True
+
+    def _told_neighbours(self, target: Target, window: Window) -> Page | Awaitable[Page] | NotFoundError:
+        if window.own is None:
+            return _not_ranked(target.board.key)
+        members = read_members(target.board, window.entries)
+        named = self._names.known([user_id for _, _, user_id in members])
+        if named is None:
+            return self._neighbours(target, window, members)
+        return _neighbours(target, window, members, named)
 
     async def _neighbours(self, target: Target, window: Window, members: Members) -> Page:
         named = await self._names.find([user_id for _, _, user_id in members])
