@@ -106,7 +106,11 @@ class WholeReads:
                 and self._tells_nearby(scope, sender, *found.around, admission, begun)
             ):
                 return True
-            if read is list_prizes and isinstance(admission, tuple) and self._tells_prizes(scope, admission, begun):
+            if (
+                read is list_prizes
+                and isinstance(admission, tuple)
+                and self._tells_prizes(query, sender, admission, begun)
+            ):
                 return True
             rendering = self._pages.rendering(scope, sender)
         except Exception as error:  # noqa: BLE001 - a fault of ours is logged and answered, too
@@ -168,10 +172,13 @@ class WholeReads:
 
         return self._services.reader.tell_nearby(target, user_id, above, below, tell)
 
-    def _tells_prizes(self, scope: HTTPScope, headers: Headers, begun: Begun) -> bool:
+    def _tells_prizes(self, query: bytes, sender: Sender, headers: Headers, begun: Begun) -> bool:
         """Answer with a player's prizes, as they are now, likewise; False, and nothing is done, for any other list."""
+        if isinstance(sender, UnauthorizedError):
+            return False
         try:
-            user_id, wanted, is_fresh = asked_prizes(scope, self._services)
+            # Not by `principal_of`: who acts is said for a task, and here is only that of the connection.
+            user_id, wanted, is_fresh = asked_prizes(sender, query)
         except GrandstandError:
             return False
         if user_id is None or not is_fresh:
