@@ -391,3 +391,31 @@ async def test_tries_to_find_a_cluster_that_is_away_leave_nothing_behind() -> No
         assert await left_by(20) <= few
     finally:
         await client.aclose()
+
+
+async def test_pipelines_that_are_back_while_the_servers_are_looked_for_have_their_replies(cluster: Cluster) -> None:
+    """Or their errors: none that says nothing to who asks."""
+    eventually(cluster.is_replicated, 30)
+    client: Any = open_valkey(cluster.url, timeout_seconds=5)
+    key, rounds = "some key", range(10)
+    struck = cluster.primary_of(key)
+
+    async def pipe() -> list[Any]:
+        async with client.pipeline(transaction=False) as found:
+            for _ in range(3):
+                found.execute_command("EXISTS", key)
+            return list(await found.execute(raise_on_error=False))
+
+    async def one() -> list[Any]:
+        return [await client.exists(key)]
+
+    try:
+        for _ in rounds:
+            asked = [asyncio.create_task(each()) for each in (pipe, one) * 10]
+            await asyncio.sleep(0)
+            await asyncio.to_thread(struck.ask, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            for each in await asyncio.gather(*asked, return_exceptions=True):
+                replies = each if isinstance(each, list) else [each]
+                assert all(reply == 0 or isinstance(reply, ValkeyError) for reply in replies), replies
+    finally:
+        await client.aclose()

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from valkey.asyncio.cluster import ValkeyCluster
+from valkey.asyncio.cluster import ClusterNode, ValkeyCluster
 from valkey.asyncio.connection import AbstractConnection
 from valkey.exceptions import (
     ConnectionError as ValkeyConnectionError,
@@ -14,6 +14,8 @@ from valkey.exceptions import (
 )
 
 from grandstand.storage.valkey_connections import ServerIdentity, noticing
+
+_NOBODY = ClusterNode("", 0)
 
 
 class _Connections:
@@ -148,6 +150,11 @@ class ClusterClient(ValkeyCluster):
         """Close all connections; the client is of no use any more."""
         await super().aclose()
         await self._connections.close()
+
+    def get_default_node(self) -> ClusterNode:
+        """Return the server that commands without a key go to; while the servers are looked for, one that is none."""
+        # The library asks for its name when a pipeline is back, which may be then.
+        return super().get_default_node() or _NOBODY
 
     async def _determine_slot(self, command: str, *args: Any) -> int:
         if command == "XREADGROUP":
