@@ -10,6 +10,7 @@ import pytest
 
 from grandstand import clock
 from grandstand.api import read_at_once
+from grandstand.storage.index_reads import IndexReads
 from tests.api.conftest import Site
 from tests.api.test_over_the_wire import raw
 from tests.api.test_post_at_once import LAST, USUAL_WAY, first
@@ -170,8 +171,8 @@ async def test_without_the_index_the_entries_answer(
         await keeping_site.core.index.delete(target)
     tasks.clear()
     # Asked once more, an index on a server that hangs would keep everybody waiting for another time-out.
-    monkeypatch.delattr(keeping_site.core.index.__class__, "place")
-    monkeypatch.delattr(keeping_site.core.index.__class__, "around")
+    monkeypatch.delattr(IndexReads, "place")
+    monkeypatch.delattr(IndexReads, "around")
     assert await ask(door, path + "gus") == expected
     assert without_moment(await ask(door, path + "gus/nearby")) == without_moment(nearby)
     assert len(tasks) == 2

@@ -16,7 +16,7 @@ from grandstand.diagnosis.valkey import look_at_streams
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.storage.event_stream import HIGH
-from grandstand.storage.ranking_index import IndexIncompleteError
+from grandstand.storage.index_reads import IndexIncompleteError
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.valkey import open_valkey
 from tests.cluster.replicated import open_replicated_core

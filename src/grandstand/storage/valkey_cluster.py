@@ -1,7 +1,7 @@
 """The client of a Valkey Cluster: the library's, with what it leaves undone when servers come and go."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from valkey.asyncio.cluster import ClusterNode, ValkeyCluster
 from valkey.asyncio.connection import AbstractConnection
@@ -138,7 +138,7 @@ class ClusterClient(ValkeyCluster):
         except ValkeyClusterException as error:
             # Else each try while they are away would leave a connection that never was one with each.
             for node in manager.startup_nodes.values():
-                node._connections = [one for one in node._connections if not one.is_lost]
+                node._connections = [one for one in node._connections if not cast("Any", one).is_lost]
             raise ValkeyConnectionError(f"No server of the cluster can be used: {error}") from error
         if manager.slots_cache is not self._slots_looked_up:
             self._slots_looked_up = manager.slots_cache
@@ -154,7 +154,8 @@ class ClusterClient(ValkeyCluster):
     def get_default_node(self) -> ClusterNode:
         """Return the server that commands without a key go to; while the servers are looked for, one that is none."""
         # The library asks for its name when a pipeline is back, which may be then.
-        return super().get_default_node() or _NOBODY
+        node: ClusterNode | None = super().get_default_node()
+        return _NOBODY if node is None else node
 
     async def _determine_slot(self, command: str, *args: Any) -> int:
         if command == "XREADGROUP":
