@@ -26,7 +26,7 @@ class _Connections:
     """
 
     def __init__(self) -> None:
-        self.is_closed = False
+        self.is_closed = self.has_lost = False
         self._open: set[AbstractConnection] = set()
         self._left: set[AbstractConnection] = set()
 
@@ -73,7 +73,7 @@ def _kept(connection_class: type[AbstractConnection], connections: _Connections)
             try:
                 await super().send_packed_command(command, check_health)
             except BaseException:
-                self.is_lost = True
+                self.is_lost = connections.has_lost = True
                 raise
 
         async def connect(self) -> None:
@@ -124,6 +124,7 @@ class ClusterClient(ValkeyCluster):
         Raises:
             valkey.exceptions.ConnectionError: none can be used.
         """
+        self._forget_lost()
         manager = self.nodes_manager
         if self._initialize:
             # The library asks those no more that a command has failed on, and once there was one on each, nobody. They
@@ -136,15 +137,21 @@ class ClusterClient(ValkeyCluster):
         try:
             await super().initialize()
         except ValkeyClusterException as error:
-            # Else each try while they are away would leave a connection that never was one with each.
-            for node in manager.startup_nodes.values():
-                node._connections = [one for one in node._connections if not cast("Any", one).is_lost]
             raise ValkeyConnectionError(f"No server of the cluster can be used: {error}") from error
         if manager.slots_cache is not self._slots_looked_up:
             self._slots_looked_up = manager.slots_cache
-            nodes = (*manager.nodes_cache.values(), *manager.startup_nodes.values())
-            await self._connections.leave({connection for node in nodes for connection in node._connections})
+            await self._connections.leave({connection for node in self._nodes() for connection in node._connections})
         return self
+
+    def _nodes(self) -> tuple[ClusterNode, ...]:
+        return *self.nodes_manager.nodes_cache.values(), *self.nodes_manager.startup_nodes.values()
+
+    def _forget_lost(self) -> None:
+        """Let go of connections over which nothing could be sent; else each try leaves one while a server is away."""
+        if self._connections.has_lost:
+            self._connections.has_lost = False
+            for node in self._nodes():
+                node._connections = [one for one in node._connections if not cast("Any", one).is_lost]
 
     async def aclose(self) -> None:
         """Close all connections; the client is of no use any more."""
@@ -169,6 +176,7 @@ class ClusterClient(ValkeyCluster):
         Raises:
             valkey.exceptions.ValkeyError: none of them has, or the command failed.
         """
+        self._forget_lost()
         try:
             return await super().execute_command(*args, **kwargs)
         except SlotNotCoveredError as error:
