@@ -126,17 +126,17 @@ class ClusterClient(ValkeyCluster):
         """
         self._forget_lost()
         manager = self.nodes_manager
-        if self._initialize:
-            # The library asks those no more that a command has failed on, and once there was one on each, nobody. They
-            # are asked after the others.
-            manager.startup_nodes = manager.startup_nodes | {
-                name: node
-                for name, node in (*manager.nodes_cache.items(), *self._first_nodes.items())
-                if name not in manager.startup_nodes
-            }
+        # The library asks those no more that a command has failed on, and once there was one on each, nobody.
+        known = self._first_nodes | manager.nodes_cache
+        if not manager.startup_nodes:
+            manager.startup_nodes = dict(known)
+        asked = frozenset(manager.startup_nodes)
         try:
             await super().initialize()
         except ValkeyClusterException as error:
+            # The next try has the others: to ask all would keep who waits for twice as long where servers hang.
+            others = {name: node for name, node in known.items() if name not in asked}
+            manager.startup_nodes = others or dict(known)
             raise ValkeyConnectionError(f"No server of the cluster can be used: {error}") from error
         if manager.slots_cache is not self._slots_looked_up:
             self._slots_looked_up = manager.slots_cache
