@@ -25,7 +25,7 @@ from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.storage.changes import ChangeFeed
 from grandstand.storage.entry_reads import EntryReads
-from grandstand.storage.ranking_index import Indexed
+from grandstand.storage.index_reads import Indexed
 
 TARGET = 1 / 1.5
 """A read of the large board may take half as long again as one of the small board."""

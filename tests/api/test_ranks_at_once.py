@@ -1,5 +1,6 @@
 """Ranks of what a process knows are answered without a task: the same answers, and none that is older than usual."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -9,6 +10,7 @@ import pytest
 
 from grandstand import clock
 from grandstand.api import read_at_once
+from grandstand.storage.index_reads import IndexReads
 from tests.api.conftest import Site
 from tests.api.test_over_the_wire import raw
 from tests.api.test_post_at_once import LAST, USUAL_WAY, first
@@ -169,8 +171,22 @@ async def test_without_the_index_the_entries_answer(
         await keeping_site.core.index.delete(target)
     tasks.clear()
     # Asked once more, an index on a server that hangs would keep everybody waiting for another time-out.
-    monkeypatch.delattr(keeping_site.core.index.__class__, "place")
-    monkeypatch.delattr(keeping_site.core.index.__class__, "around")
+    monkeypatch.delattr(IndexReads, "place")
+    monkeypatch.delattr(IndexReads, "around")
     assert await ask(door, path + "gus") == expected
     assert without_moment(await ask(door, path + "gus/nearby")) == without_moment(nearby)
     assert len(tasks) == 2
+
+
+async def test_what_nobody_here_has_put_into_the_index_keeps_nobody_waiting(keeping_site: Site, door: str) -> None:
+    path = await begin(keeping_site, "spoilt", {"hal": 5, "ian": 3})
+    assert b'"rank":2,' in (await ask(door, path + "ian/nearby"))[1]
+    ranks, *_ = await keeping_site.core.keys("spoilt")
+    valkey = keeping_site.core.valkey
+    # As many as before, and one of them is none.
+    ((member, score),) = [each for each in await valkey.zrange(ranks, 0, -1, withscores=True) if b"hal" in each[0]]
+    await valkey.zrem(ranks, member)
+    await valkey.zadd(ranks, {b"no one": score})
+    async with asyncio.timeout(20):
+        at_once = await ask(door, path + "ian/nearby")
+        assert at_once[0][0] == (await ask(door, path + "ian/nearby", None, USUAL_WAY))[0][0]

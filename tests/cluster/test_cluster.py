@@ -2,23 +2,27 @@
 
 import asyncio
 import contextlib
+import gc
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from valkey.asyncio.connection import AbstractConnection
 from valkey.exceptions import ValkeyError
 
 from grandstand.diagnosis.valkey import look_at_streams
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.storage.event_stream import HIGH
-from grandstand.storage.ranking_index import IndexIncompleteError
+from grandstand.storage.index_reads import IndexIncompleteError
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.valkey import open_valkey
 from tests.cluster.replicated import open_replicated_core
 from tests.support.core import NOON, Core, core_database_url, event
-from tests.support.valkey_cluster import Cluster, running_cluster
+from tests.support.valkey_cluster import SLOTS, Cluster, Node, free_ports, running_cluster
 from tests.support.waiting import eventually, eventually_async
 from tests.support.workers import running, stream_consumers
 
@@ -345,3 +349,79 @@ async def test_no_connection_outlives_a_look_for_the_nodes(cluster: Cluster, end
     eventually(lambda: connections(cluster) <= before, 10, what="all connections are closed")
     with pytest.raises(ValkeyError):
         await client.exists("some key")
+
+
+async def test_a_cluster_whose_servers_were_all_away_is_found_again(tmp_path: Path) -> None:
+    """The library forgets each server that a command fails on; of those without a replica none is left then."""
+    (port,) = free_ports(1)
+    node = Node(tmp_path / "only", port, cluster_enabled="yes")
+    client: Any = open_valkey(f"valkey+cluster://127.0.0.1:{port}", timeout_seconds=5)
+    try:
+        node.start()
+        node.ask("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
+
+        async def takes() -> bool:
+            return bool(await client.set("key", "value"))
+
+        await eventually_async(takes, 20, what="the cluster is up")
+        node.kill()
+        for _ in range(3):
+            with pytest.raises(ValkeyError):
+                await client.get("key")
+        node.start()
+        await eventually_async(takes, 20, what="it is found again")
+    finally:
+        await client.aclose()
+        node.kill()
+
+
+@pytest.mark.parametrize("way", ["refused", "not answered"])
+async def test_tries_to_find_a_cluster_that_is_away_leave_nothing_behind(way: str) -> None:
+    (port,) = free_ports(1)
+    with socket.socket() as silent:
+        if way == "not answered":
+            silent.bind(("127.0.0.1", port))
+            silent.listen(100)
+        client: Any = open_valkey(f"valkey+cluster://127.0.0.1:{port}", timeout_seconds=5)
+
+        async def left_by(tries: int) -> int:
+            for _ in range(tries):
+                with pytest.raises((ValkeyError, TimeoutError)):
+                    async with asyncio.timeout(0.05 if way == "not answered" else 5):
+                        await client.get("key")
+            gc.collect()
+            return sum(isinstance(each, AbstractConnection) for each in gc.get_objects())
+
+        try:
+            few = await left_by(2)
+            assert await left_by(20) <= few
+        finally:
+            await client.aclose()
+
+
+async def test_pipelines_that_are_back_while_the_servers_are_looked_for_have_their_replies(cluster: Cluster) -> None:
+    """Or their errors: none that says nothing to who asks."""
+    eventually(cluster.is_replicated, 30)
+    client: Any = open_valkey(cluster.url, timeout_seconds=5)
+    key, rounds = "some key", range(10)
+    struck = cluster.primary_of(key)
+
+    async def pipe() -> list[Any]:
+        async with client.pipeline(transaction=False) as found:
+            for _ in range(3):
+                found.execute_command("EXISTS", key)
+            return list(await found.execute(raise_on_error=False))
+
+    async def one() -> list[Any]:
+        return [await client.exists(key)]
+
+    try:
+        for _ in rounds:
+            asked = [asyncio.create_task(each()) for each in (pipe, one) * 10]
+            await asyncio.sleep(0)
+            await asyncio.to_thread(struck.ask, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            for each in await asyncio.gather(*asked, return_exceptions=True):
+                replies = each if isinstance(each, list) else [each]
+                assert all(reply == 0 or isinstance(reply, ValkeyError) for reply in replies), replies
+    finally:
+        await client.aclose()

@@ -14,7 +14,8 @@ from grandstand.operations import rebuild_ranking
 from grandstand.operations.catalog import indexed
 from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.storage.entries import Entry, EntryStore
-from grandstand.storage.ranking_index import Indexed, RankingIndex
+from grandstand.storage.index_reads import Indexed
+from grandstand.storage.ranking_index import RankingIndex
 from tests.support.core import NOON, Core, block, event
 from tests.support.model import standings
 from tests.support.waiting import eventually_async

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from grandstand.storage.entries import Entry
-from grandstand.storage.ranking_index import Indexed, IndexIncompleteError, RankingIndex
+from grandstand.storage.index_reads import Indexed, IndexIncompleteError
+from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.windows import Window
 from tests.support.core import Core, minutes
 

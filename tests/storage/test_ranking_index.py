@@ -12,7 +12,8 @@ from grandstand.domain.ranking import prefix
 from grandstand.operations.catalog import indexed
 from grandstand.storage.entries import Entry
 from grandstand.storage.index_changes import Change, pack
-from grandstand.storage.ranking_index import Indexed, IndexIncompleteError, RankingIndex
+from grandstand.storage.index_reads import Indexed, IndexIncompleteError
+from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.valkey_scripts import Script
 from tests.support.core import NOON, Core, minutes
 

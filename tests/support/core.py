@@ -53,6 +53,7 @@ from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_stream import HIGH, Block
 from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.fencing import Fence, no_fence
+from grandstand.storage.index_reads import IndexIncompleteError
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.outbox import Outbox
@@ -60,7 +61,7 @@ from grandstand.storage.players import PlayerStore
 from grandstand.storage.postgres import Database, open_pool
 from grandstand.storage.prizes import PrizeStore
 from grandstand.storage.quarantine import QuarantineStore
-from grandstand.storage.ranking_index import IndexIncompleteError, RankingIndex
+from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.tournaments import TournamentStore

@@ -9,6 +9,7 @@ from grandstand.api.pages import Pages
 from grandstand.api.parameters import Query
 from grandstand.api.replies import PRIVATE, Reply, json_reply
 from grandstand.api.services import Services
+from grandstand.domain.credentials import Principal
 from grandstand.operations.claim_prizes import Wanted, wanted_prizes
 from grandstand.operations.tournament_views import PrizeList
 
@@ -23,14 +24,13 @@ class AskedPrizes(NamedTuple):
     is_fresh: bool
 
 
-def asked_prizes(scope: HTTPScope, services: Services) -> AskedPrizes:
+def asked_prizes(principal: Principal, query_string: bytes) -> AskedPrizes:
     """Return what a request asks for; a player's token sees its own.
 
     Raises the `GrandstandError` of every refusal of the contract.
     """
-    principal = principal_of(scope, services)
     require_sender(principal, "prizes:read")
-    query = Query(scope["query_string"])
+    query = Query(query_string)
     user_id = query.user_id() or principal.user_id
     if user_id is not None:
         require_self(principal, user_id, "prizes:read")
@@ -46,7 +46,7 @@ def asked_prizes(scope: HTTPScope, services: Services) -> AskedPrizes:
 
 async def list_prizes(scope: HTTPScope, services: Services, _: Pages) -> Reply:
     """Return prizes. Raises the `GrandstandError` of every refusal of the contract."""
-    user_id, wanted, is_fresh = asked_prizes(scope, services)
+    user_id, wanted, is_fresh = asked_prizes(principal_of(scope, services), scope["query_string"])
     return prizes_reply(await services.prizes.list(user_id, wanted, is_fresh=is_fresh))
 
 

@@ -27,7 +27,7 @@ from grandstand.api.replies import Headers, Reply
 from grandstand.api.request_heads import RawHeaders
 from grandstand.api.services import Services
 from grandstand.api.whole_requests import Begun, Respond, WholeRequests, refusal_of
-from grandstand.domain.errors import GrandstandError, InvalidError, NotFoundError, UnauthorizedError
+from grandstand.domain.errors import GrandstandError, InvalidError, UnauthorizedError
 from grandstand.domain.event_model import is_user_id
 from grandstand.domain.leaderboards import Visibility
 from grandstand.operations.find_ranking import Target
@@ -106,7 +106,11 @@ class WholeReads:
                 and self._tells_nearby(scope, sender, *found.around, admission, begun)
             ):
                 return True
-            if read is list_prizes and isinstance(admission, tuple) and self._tells_prizes(scope, admission, begun):
+            if (
+                read is list_prizes
+                and isinstance(admission, tuple)
+                and self._tells_prizes(query, sender, admission, begun)
+            ):
                 return True
             rendering = self._pages.rendering(scope, sender)
         except Exception as error:  # noqa: BLE001 - a fault of ours is logged and answered, too
@@ -130,7 +134,7 @@ class WholeReads:
             return False
         target, shown = known
 
-        def tell(rank: UserRank | NotFoundError | None, is_index_asked: bool) -> None:
+        def tell(rank: UserRank | Exception | None, is_index_asked: bool) -> None:
             if rank is None:
                 again = partial(board_user, encoded_key=key, encoded_user=user_id, is_index_asked=is_index_asked)
                 self._requests.run(self._read(scope, again, headers, begun), "read")
@@ -157,21 +161,24 @@ class WholeReads:
             if part != WHOLE_BOARD:
                 return False
 
-        def tell(page: Page | Awaitable[Page] | NotFoundError | None, is_index_asked: bool) -> None:
+        def tell(page: Page | Awaitable[Page] | Exception | None, is_index_asked: bool) -> None:
             if page is None:
                 again = partial(board_nearby, encoded_key=key, encoded_user=user_id, is_index_asked=is_index_asked)
                 self._requests.run(self._read(scope, again, headers, begun), "read")
-            elif isinstance(page, Page | NotFoundError):
+            elif isinstance(page, Page | Exception):
                 self._answer_told(scope, page, shown, headers, begun)
             else:
                 self._requests.run(self._read(scope, partial(_reply_with, page, shown), headers, begun), "read")
 
         return self._services.reader.tell_nearby(target, user_id, above, below, tell)
 
-    def _tells_prizes(self, scope: HTTPScope, headers: Headers, begun: Begun) -> bool:
+    def _tells_prizes(self, query: bytes, sender: Sender, headers: Headers, begun: Begun) -> bool:
         """Answer with a player's prizes, as they are now, likewise; False, and nothing is done, for any other list."""
+        if isinstance(sender, UnauthorizedError):
+            return False
         try:
-            user_id, wanted, is_fresh = asked_prizes(scope, self._services)
+            # Not by `principal_of`: who acts is said for a task, and here is only that of the connection.
+            user_id, wanted, is_fresh = asked_prizes(sender, query)
         except GrandstandError:
             return False
         if user_id is None or not is_fresh:
@@ -207,10 +214,10 @@ class WholeReads:
         return target, shown_to(sender, visibility)
 
     def _answer_told(
-        self, scope: HTTPScope, told: UserRank | Page | NotFoundError, shown: Visibility, headers: Headers, begun: Begun
+        self, scope: HTTPScope, told: UserRank | Page | Exception, shown: Visibility, headers: Headers, begun: Begun
     ) -> None:
         try:
-            if isinstance(told, NotFoundError):
+            if isinstance(told, Exception):
                 raise told
             reply = read_reply(scope, self._pages, told, shown)
         except Exception as error:  # noqa: BLE001 - as above

@@ -10,8 +10,8 @@ from grandstand.domain.ranking import TIME_BYTES, Position, member
 from grandstand.invariants.check import Check, Look
 from grandstand.invariants.sampling import chosen
 from grandstand.storage.entries import Entry, EntryStore
+from grandstand.storage.index_reads import Indexed, IndexIncompleteError
 from grandstand.storage.leaderboards import LeaderboardStore
-from grandstand.storage.ranking_index import Indexed, IndexIncompleteError
 
 _STRETCH_ENTRIES = 200
 _SAMPLED_SHARE = 20

@@ -9,9 +9,9 @@ from grandstand.domain.rankings import Ranking
 from grandstand.domain.scores import look_up
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule, is_direct_write_to
 from grandstand.domain.tournaments import TournamentRules
+from grandstand.storage.index_reads import Indexed
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.postgres import Connection
-from grandstand.storage.ranking_index import Indexed
 
 
 class ScoredBoard(NamedTuple):

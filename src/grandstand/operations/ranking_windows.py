@@ -18,8 +18,9 @@ from grandstand.operations.route_reads import Reads
 from grandstand.operations.trust_index import IndexTrust
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.entry_reads import EntryReads
+from grandstand.storage.index_reads import Indexed, IndexIncompleteError
 from grandstand.storage.postgres import Connection, Database
-from grandstand.storage.ranking_index import Indexed, IndexIncompleteError, RankingIndex
+from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.windows import Window
 

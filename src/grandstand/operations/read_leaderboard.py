@@ -1,35 +1,34 @@
 """Reads ranks: pages, one user, the neighbourhood of a user, a list of users, and the periods of a board.
 
-Which ranking it is says `find_ranking.py`, where its entries are read `ranking_windows.py`.
+Which ranking it is says `find_ranking.py`, where its entries are read `ranking_windows.py`, how they are shown
+`view_ranks.py`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
-
-import msgspec
 
 from grandstand import clock
 from grandstand.domain.cursors import Place, read_cursor, write_cursor
 from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
 from grandstand.domain.leaderboards import Leaderboard, Visibility
 from grandstand.domain.periods import BEGINNING, LATEST, parse_period_id, period_id
-from grandstand.domain.ranking import percentile, read_member
 from grandstand.domain.rankings import Ranking
 from grandstand.operations.catalog import indexed
 from grandstand.operations.find_ranking import Part, RankingFinder, Target, can_exist
-from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, RankedEntry, UserRank
+from grandstand.operations.leaderboard_views import Lookup, Page, PeriodList, PeriodView, UserRank
 from grandstand.operations.player_names import PlayerNames
 from grandstand.operations.ranking_windows import RankingWindows
 from grandstand.operations.route_reads import Reads
 from grandstand.operations.trust_index import IndexTrust
-from grandstand.operations.view_entries import Members, kept_metadata, named_views, read_members, tier_of, view_entries
+from grandstand.operations.view_entries import Members, read_members, view_entries
+from grandstand.operations.view_ranks import lookup_of, neighbours_of, page_of, rank_of
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
-from grandstand.storage.windows import IndexedEntry, Window
+from grandstand.storage.windows import Window
 
 PAGE_MAX = 1000
 NEARBY_MAX = 100
@@ -136,33 +135,37 @@ class LeaderboardReader:
         bucket = target.bucket
         if target.board.definition.bucket_size is not None and bucket is None and target.ranking is not None:
             bucket = await self._finder.bucket_of(target.ranking, user_id)
-        return _user_rank(target, window.total, own, name, bucket)
+        return rank_of(target, window.total, own, name, bucket)
 
     def known(self, key: str) -> Target | None:
         """Return what a read of the whole board as it runs now is about; None where the other reads have to find it."""
         return self._finder.known(key)
 
     def tell_user(
-        self, target: Target, user_id: str, tell: Callable[[UserRank | NotFoundError | None, bool], None]
+        self, target: Target, user_id: str, tell: Callable[[UserRank | Exception | None, bool], None]
     ) -> bool:
         """Read one player's rank as `user` does of what is `known`, and have it told once, never at once.
 
         The user id is one that can exist. None is told where `user` has to read it, and whether the index was asked and
-        had no answer; False, and nothing is told, where that is known already.
+        had no answer; False, and nothing is told, where that is known already. An error is told and not raised: nobody
+        would answer whoever waits.
         """
         named = self._names.known((user_id,))
         if named is None or target.board.definition.bucket_size is not None:
             return False
 
         def tell_window(window: Window | None, is_index_asked: bool) -> None:
-            rank: UserRank | NotFoundError | None = None
+            rank: UserRank | Exception | None = None
             if window is not None:
                 own = window.own
-                rank = (
-                    _not_ranked(target.board.key)
-                    if own is None
-                    else _user_rank(target, window.total, own, named[user_id], None)
-                )
+                try:
+                    rank = (
+                        _not_ranked(target.board.key)
+                        if own is None
+                        else rank_of(target, window.total, own, named[user_id], None)
+                    )
+                except Exception as error:  # noqa: BLE001 - whatever is wrong with what was read
+                    rank = error
             tell(rank, is_index_asked)
 
         self._windows.tell_place(target, user_id, tell_window)
@@ -199,38 +202,41 @@ class LeaderboardReader:
         user_id: str,
         above: int,
         below: int,
-        tell: Callable[[Page | Awaitable[Page] | NotFoundError | None, bool], None],
+        tell: Callable[[Page | Awaitable[Page] | Exception | None, bool], None],
     ) -> bool:
         """Read a neighbourhood as `nearby` does of what is `known`, and have it told once, never at once.
 
         The user id is one that can exist. Of neighbours whose names are not in memory an awaitable is told that looks
-        them up; None where `nearby` has to read it, and whether the index was asked and had no answer. False, and
-        nothing is told, where `nearby` would refuse the numbers.
+        them up; None where `nearby` has to read it, and whether the index was asked and had no answer; an error as by
+        `tell_user`. False, and nothing is told, where `nearby` would refuse the numbers.
         """
         if not (0 <= above <= NEARBY_MAX and 0 <= below <= NEARBY_MAX):
             return False
 
         def tell_window(window: Window | None, is_index_asked: bool) -> None:
-            told: Page | Awaitable[Page] | NotFoundError | None = None
+            told: Page | Awaitable[Page] | Exception | None = None
             if window is not None:
-                if window.own is None:
-                    told = _not_ranked(target.board.key)
-                else:
-                    members = read_members(target.board, window.entries)
-                    named = self._names.known([user_id for _, _, user_id in members])
-                    told = (
-                        self._neighbours(target, window, members)
-                        if named is None
-                        else _neighbours(target, window, members, named)
-                    )
+                try:
+                    told = self._told_neighbours(target, window)
+                except Exception as error:  # noqa: BLE001 - as above
+                    told = error
             tell(told, is_index_asked)
 
         self._windows.tell_place(target, user_id, tell_window, above, below)
         return True
 
+    def _told_neighbours(self, target: Target, window: Window) -> Page | Awaitable[Page] | NotFoundError:
+        if window.own is None:
+            return _not_ranked(target.board.key)
+        members = read_members(target.board, window.entries)
+        named = self._names.known([user_id for _, _, user_id in members])
+        if named is None:
+            return self._neighbours(target, window, members)
+        return neighbours_of(target, window, members, named)
+
     async def _neighbours(self, target: Target, window: Window, members: Members) -> Page:
         named = await self._names.find([user_id for _, _, user_id in members])
-        return _neighbours(target, window, members, named)
+        return neighbours_of(target, window, members, named)
 
     async def lookup(self, key: str, user_ids: Sequence[str], *, part: Part = WHOLE_BOARD) -> Lookup:
         """Read the ranks of up to 200 players; naming one twice counts once."""
@@ -241,18 +247,7 @@ class LeaderboardReader:
         wanted = [user_id for user_id in named if can_exist(user_id)]
         window = await self._windows.lookup(target, wanted)
         entries = await view_entries(self._names, target.board, window.total, window.entries)
-        ranked = {entry.user_id for entry in entries}
-        return Lookup(
-            leaderboard=target.board.key,
-            period=target.period_id,
-            period_ends_at=target.period.end,
-            segment=_given(target.segment),
-            bucket=_given(target.bucket),
-            total=window.total,
-            as_of=clock.now(),
-            entries=entries,
-            not_ranked=[user_id for user_id in named if user_id not in ranked],
-        )
+        return lookup_of(target, window.total, entries, named)
 
     async def periods(self, key: str, *, limit: int = 100, cursor: str | None = None) -> PeriodList:
         """Read the periods of a board that have ended, newest first."""
@@ -294,62 +289,13 @@ class LeaderboardReader:
         cursor = None
         if len(window.entries) > limit and target.ranking is not None:
             cursor = write_cursor(target.ranking.ranking_id, Place(entries[-1].position, entries[-1].rank))
-        return _page_of(
+        return page_of(
             target, window.total, await view_entries(self._names, target.board, window.total, entries), cursor
         )
 
 
-def _page_of(target: Target, total: int, entries: list[RankedEntry], cursor: str | None) -> Page:
-    return Page(
-        leaderboard=target.board.key,
-        period=target.period_id,
-        period_ends_at=target.period.end,
-        segment=_given(target.segment),
-        bucket=_given(target.bucket),
-        total=total,
-        as_of=clock.now(),
-        entries=entries,
-        next_cursor=cursor,
-    )
-
-
-def _neighbours(target: Target, window: Window, members: Members, named: Mapping[str, str | None]) -> Page:
-    page = _page_of(target, window.total, named_views(target.board, window.total, window.entries, members, named), None)
-    if window.own is not None:
-        own_rank = window.own.rank
-        page.user = next(entry for entry in page.entries if entry.rank == own_rank)
-    return page
-
-
-def _user_rank(target: Target, total: int, entry: IndexedEntry, name: str | None, bucket: int | None) -> UserRank:
-    # What `view_entries` says of an entry, without a view in between: this is asked for most.
-    board = target.board
-    position_score, member = entry.position
-    _, achieved_at, user_id = read_member(member, board.tie_bytes)
-    return UserRank(
-        rank=entry.rank,
-        user_id=user_id,
-        display_name=name,
-        score=position_score * board.direction,
-        achieved_at=achieved_at,
-        metadata=kept_metadata(board, entry),
-        tier=tier_of(board, total, entry),
-        total=total,
-        percentile=percentile(entry.rank, total),
-        leaderboard=board.key,
-        period=target.period_id,
-        period_ends_at=target.period.end,
-        segment=_given(target.segment),
-        bucket=_given(bucket),
-    )
-
-
 def _not_ranked(key: str) -> NotFoundError:
     return NotFoundError("not_ranked", f"This player has no entry on the leaderboard {key!r}.")
-
-
-def _given(value: Any) -> Any:
-    return msgspec.UNSET if value is None else value
 
 
 def _check_range(name: str, value: int, least: int, most: int) -> None:

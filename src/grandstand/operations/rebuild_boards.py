@@ -8,8 +8,9 @@ from grandstand.domain.leaderboards import Leaderboard
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.rebuild_ranking import RankingRebuilder
 from grandstand.storage.changes import Changes
+from grandstand.storage.index_reads import Indexed
 from grandstand.storage.postgres import Database
-from grandstand.storage.ranking_index import Indexed, RankingIndex
+from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 
 

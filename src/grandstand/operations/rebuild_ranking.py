@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import structlog
 
 from grandstand.storage.entries import Entry, EntryStore
+from grandstand.storage.index_reads import Indexed
 from grandstand.storage.postgres import Database
-from grandstand.storage.ranking_index import Indexed, RankingIndex
+from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.telemetry import metrics
 

@@ -15,8 +15,8 @@ from valkey.exceptions import ValkeyError
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.stream_memory import StreamMemory, compare
+from grandstand.storage.index_reads import IndexIncompleteError
 from grandstand.storage.postgres import Database
-from grandstand.storage.ranking_index import IndexIncompleteError
 from grandstand.storage.stream_history import Marks, StreamHistory
 from grandstand.storage.valkey_connections import ServerIdentity
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from grandstand.domain.ranking import Position, member, read_member
 from grandstand.storage import queries
+from grandstand.storage.index_reads import Indexed
 from grandstand.storage.postgres import Connection
-from grandstand.storage.ranking_index import Indexed
 from grandstand.storage.windows import IndexedEntry, Window
 
 

@@ -1,9 +1,9 @@
 """The client of a Valkey Cluster: the library's, with what it leaves undone when servers come and go."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
-from valkey.asyncio.cluster import ValkeyCluster
+from valkey.asyncio.cluster import ClusterNode, ValkeyCluster
 from valkey.asyncio.connection import AbstractConnection
 from valkey.exceptions import (
     ConnectionError as ValkeyConnectionError,
@@ -15,6 +15,8 @@ from valkey.exceptions import (
 
 from grandstand.storage.valkey_connections import ServerIdentity, noticing
 
+_NOBODY = ClusterNode("", 0)
+
 
 class _Connections:
     """All connections of a client that are open or being opened, whichever of its servers they lead to.
@@ -24,7 +26,7 @@ class _Connections:
     """
 
     def __init__(self) -> None:
-        self.is_closed = False
+        self.is_closed = self.has_lost = False
         self._open: set[AbstractConnection] = set()
         self._left: set[AbstractConnection] = set()
 
@@ -64,6 +66,16 @@ def _kept(connection_class: type[AbstractConnection], connections: _Connections)
     """Return a connection that is among the client's from before it is open until it is closed."""
 
     class Kept(connection_class):  # type: ignore[misc,valid-type]
+        is_lost = False
+        """Whether a command could not be sent: the library lends it to nobody any more, and keeps it all the same."""
+
+        async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+            try:
+                await super().send_packed_command(command, check_health)
+            except BaseException:
+                self.is_lost = connections.has_lost = True
+                raise
+
         async def connect(self) -> None:
             if self.is_connected:
                 return
@@ -78,9 +90,12 @@ def _kept(connection_class: type[AbstractConnection], connections: _Connections)
                 raise
 
         async def disconnect(self, nowait: bool = False) -> None:
-            await super().disconnect(nowait)
-            if not self.is_connected:
-                connections.closes(self)
+            try:
+                await super().disconnect(nowait)
+            finally:
+                # Also where it took too long, or who closed it was cancelled.
+                if not self.is_connected:
+                    connections.closes(self)
 
     return Kept
 
@@ -101,6 +116,7 @@ class ClusterClient(ValkeyCluster):
         kwargs["connection_class"] = ours
         for node in self.nodes_manager.startup_nodes.values():
             node.connection_class = ours  # type: ignore[assignment]
+        self._first_nodes = dict(self.nodes_manager.startup_nodes)
 
     async def initialize(self) -> "ClusterClient":
         """Find the servers, if they are not known.
@@ -108,21 +124,45 @@ class ClusterClient(ValkeyCluster):
         Raises:
             valkey.exceptions.ConnectionError: none can be used.
         """
+        self._forget_lost()
+        manager = self.nodes_manager
+        # The library asks those no more that a command has failed on, and once there was one on each, nobody.
+        known = self._first_nodes | manager.nodes_cache
+        if not manager.startup_nodes:
+            manager.startup_nodes = dict(known)
+        asked = frozenset(manager.startup_nodes)
         try:
             await super().initialize()
         except ValkeyClusterException as error:
+            # The next try has the others: to ask all would keep who waits for twice as long where servers hang.
+            others = {name: node for name, node in known.items() if name not in asked}
+            manager.startup_nodes = others or dict(known)
             raise ValkeyConnectionError(f"No server of the cluster can be used: {error}") from error
-        manager = self.nodes_manager
         if manager.slots_cache is not self._slots_looked_up:
             self._slots_looked_up = manager.slots_cache
-            nodes = (*manager.nodes_cache.values(), *manager.startup_nodes.values())
-            await self._connections.leave({connection for node in nodes for connection in node._connections})
+            await self._connections.leave({connection for node in self._nodes() for connection in node._connections})
         return self
+
+    def _nodes(self) -> tuple[ClusterNode, ...]:
+        return *self.nodes_manager.nodes_cache.values(), *self.nodes_manager.startup_nodes.values()
+
+    def _forget_lost(self) -> None:
+        """Let go of connections over which nothing could be sent; else each try leaves one while a server is away."""
+        if self._connections.has_lost:
+            self._connections.has_lost = False
+            for node in self._nodes():
+                node._connections = [one for one in node._connections if not cast("Any", one).is_lost]
 
     async def aclose(self) -> None:
         """Close all connections; the client is of no use any more."""
         await super().aclose()
         await self._connections.close()
+
+    def get_default_node(self) -> ClusterNode:
+        """Return the server that commands without a key go to; while the servers are looked for, one that is none."""
+        # The library asks for its name when a pipeline is back, which may be then.
+        node: ClusterNode | None = super().get_default_node()
+        return _NOBODY if node is None else node
 
     async def _determine_slot(self, command: str, *args: Any) -> int:
         if command == "XREADGROUP":
@@ -136,6 +176,7 @@ class ClusterClient(ValkeyCluster):
         Raises:
             valkey.exceptions.ValkeyError: none of them has, or the command failed.
         """
+        self._forget_lost()
         try:
             return await super().execute_command(*args, **kwargs)
         except SlotNotCoveredError as error:

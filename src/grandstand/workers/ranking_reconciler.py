@@ -13,8 +13,9 @@ import structlog
 from grandstand.domain.rankings import Ranking
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.storage.entries import Entry, EntryStore
+from grandstand.storage.index_reads import Indexed
 from grandstand.storage.postgres import Connection, Database
-from grandstand.storage.ranking_index import Indexed, RankingIndex
+from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 from grandstand.telemetry import metrics
 
