@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from grandstand import clock
 from grandstand.domain.errors import NotFoundError
-from grandstand.invariants.check import Scope
+from grandstand.invariants.check import Look, Scope
 from grandstand.invariants.registry import CHECKS
 from grandstand.invariants.run import UnknownCheckError, find_checks
 from grandstand.storage.event_stream import HIGH
@@ -196,3 +196,25 @@ async def test_the_loop_draws_another_sample_each_round(busy: Busy) -> None:
     verifier = Verifier(subject_of(busy.core))
     assert verifier._next_scope() != [setattr(verifier, "_round", 9), verifier._next_scope()][1]
     assert await verifier.verify() == 0
+
+
+async def test_the_loop_leaves_the_engines_to_others_until_the_stop(busy: Busy) -> None:
+    stop = asyncio.Event()
+    look = Look(subject_of(busy.core), Scope(rest_share=1_000_000, stop=stop))
+    async with look.snapshot() as connection:
+        assert await connection.fetchval("SHOW max_parallel_workers_per_gather") == "0"
+        looking = asyncio.create_task(look.rows(connection, "durability_settings"))
+        done, _ = await asyncio.wait([looking], timeout=0.5)
+        assert not done, "it rests after a statement"
+        stop.set()
+        assert await looking
+
+
+async def test_the_loop_ends_with_the_stop(busy: Busy) -> None:
+    stop = asyncio.Event()
+    last = metrics.INVARIANT_LAST_RUN.labels(CHECKS[-1].name)._value
+    before = last.get()
+    verifier = Verifier(subject_of(busy.core), stop=stop)
+    stop.set()
+    assert await verifier.verify() == 0
+    assert last.get() == before

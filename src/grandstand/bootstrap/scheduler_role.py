@@ -88,7 +88,7 @@ def scheduled_loops(core: Core, stop: asyncio.Event) -> list[Coroutine[Any, Any,
     reports = ReportKeeper(
         core.database, stop, age_max_seconds=core.settings.analytics_report_seconds, fence=leader.fence
     )
-    verifier = Verifier(Subject(core.database, core.valkey, core.settings.valkey_prefix))
+    verifier = Verifier(Subject(core.database, core.valkey, core.settings.valkey_prefix), stop=stop)
     loops = [
         leader.run(stop),
         _dispatch(core, stop),

@@ -4,6 +4,9 @@ A check reads a deployment that goes on working. It sees PostgreSQL as of one mo
 the engines a finding only when a second look, some seconds later, finds the same difference.
 """
 
+import asyncio
+import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +27,9 @@ from grandstand.storage.stream_names import STREAMS_MAX
 
 EXAMPLES_MAX = 10
 """Findings of one check that are told in detail; the others are counted."""
+
+REST_SECONDS_MAX = 1.0
+"""What a statement saw stays held while it rests."""
 
 
 class Finding(msgspec.Struct):
@@ -74,6 +80,11 @@ class Scope:
     statement_timeout_seconds: float = 60.0
     events_max: int | None = 200_000
     """Most events that one check reads when it looks at a sample."""
+    rest_share: float = 0.0
+    """How many times as long as a statement took nothing is asked after it, `REST_SECONDS_MAX` at most. Beside players:
+    a statement then has one processor of the database at most, and the others get what they wait for in between."""
+    stop: asyncio.Event | None = None
+    """Ends rests early."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,8 @@ class Look:
         async with self.subject.database.snapshot() as connection:
             # Recomputing reads much of large tables: what the planner is told for batches is not for it.
             await EventLog().hold(connection)
+            if self.scope.rest_share:
+                await connection.execute(queries.load("invariants/one_process.sql"))
             yield connection
 
     async def streams(self, *, registered: bool = True) -> list[StreamInspector]:
@@ -126,10 +139,20 @@ class Look:
     async def rows(self, connection: "Connection[Any]", name: str, *arguments: Any) -> Sequence[Any]:
         """Run the statement `sql/invariants/<name>.sql`."""
         statement = queries.load(f"invariants/{name}.sql")
+        began_at = time.monotonic()
         rows: Sequence[Any] = await connection.fetch(
             statement, *arguments, timeout=self.scope.statement_timeout_seconds
         )
+        if self.scope.rest_share:
+            await self._rest(min(REST_SECONDS_MAX, (time.monotonic() - began_at) * self.scope.rest_share))
         return rows
+
+    async def _rest(self, seconds: float) -> None:
+        if self.scope.stop is None:
+            await asyncio.sleep(seconds)
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.scope.stop.wait(), seconds)
 
 
 @dataclass(frozen=True)

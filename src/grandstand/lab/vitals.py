@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -47,6 +47,14 @@ class _Pools(msgspec.Struct):
 
 _decode_health = msgspec.json.Decoder(_Health).decode
 _decode_pools = msgspec.json.Decoder(_Pools).decode
+
+
+class Used(msgspec.Struct, frozen=True):
+    """What a process has used so far, in seconds of a processor: itself, and its children that have ended."""
+
+    name: str
+    own_seconds: float
+    ended_seconds: float
 
 
 class Sample(msgspec.Struct):
@@ -99,7 +107,7 @@ class Vitals:
                     if (answer := await self._ask(client, "/api/health/pool")) is not None:
                         pools = _decode_pools(answer).pools
                 now, after = time.monotonic(), self._processor_seconds()
-                cores, busiest = _cores(before, after, now - before_at)
+                cores, busiest = cores_between(before, after, now - before_at)
                 has_memory = len(self.samples) % MEMORY_EVERY == 0
                 rss_mb, pss_mb = await asyncio.to_thread(self._memory_mb) if has_memory else ({}, {})
                 share = psutil.cpu_percent() / 100
@@ -136,12 +144,12 @@ class Vitals:
             self._known[process.pid] = self.names().get(process.pid) or process.name().removesuffix("-server")
         return self._known[process.pid]
 
-    def _processor_seconds(self) -> dict[int, tuple[str, float]]:
+    def _processor_seconds(self) -> dict[int, Used]:
         used = {}
         for process in self._processes():
             with contextlib.suppress(psutil.Error):
-                # A process that ends leaves its time to its parent: backends count however short they live.
-                used[process.pid] = self._name(process), sum(process.cpu_times()[:4])
+                user, system, children_user, children_system = process.cpu_times()[:4]
+                used[process.pid] = Used(self._name(process), user + system, children_user + children_system)
         return used
 
     def _memory_mb(self) -> tuple[dict[str, float], dict[str, float]]:
@@ -155,15 +163,24 @@ class Vitals:
         return {name: round(mb, 1) for name, mb in rss.items()}, {name: round(mb, 1) for name, mb in pss.items()}
 
 
-def _cores(
-    before: dict[int, tuple[str, float]], after: dict[int, tuple[str, float]], seconds: float
+def cores_between(
+    before: Mapping[int, Used], after: Mapping[int, Used], seconds: float
 ) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the cores that each kind of process used between two looks, and those of its busiest process.
+
+    A process that ends leaves its time to its parent: backends count however short they live, and those that were seen
+    before do not count again.
+    """
     cores: defaultdict[str, float] = defaultdict(float)
     busiest: defaultdict[str, float] = defaultdict(float)
-    for pid, (name, used) in after.items():
-        share = max(0.0, used - before.get(pid, (name, used))[1]) / seconds
-        cores[name] += share
-        busiest[name] = max(busiest[name], share)
-    return {name: round(share, 3) for name, share in cores.items()}, {
+    for pid, now in after.items():
+        # One that is new began before the last look, or its parent is told of it when it ends.
+        then = before.get(pid, now)
+        cores[now.name] += now.own_seconds - then.own_seconds + now.ended_seconds - then.ended_seconds
+        busiest[now.name] = max(busiest[now.name], (now.own_seconds - then.own_seconds) / seconds)
+    for pid, then in before.items():
+        if pid not in after:
+            cores[then.name] -= then.own_seconds + then.ended_seconds
+    return {name: round(max(0.0, used) / seconds, 3) for name, used in cores.items()}, {
         name: round(share, 3) for name, share in busiest.items()
     }

@@ -1,5 +1,7 @@
 """Holds a deployment's promises to a sample of its data, again and again, each time to another one."""
 
+import asyncio
+
 import structlog
 
 from grandstand import clock
@@ -10,6 +12,7 @@ from grandstand.telemetry import metrics
 SAMPLE = 200
 STATEMENT_TIMEOUT_SECONDS = 10.0
 EVENTS_MAX = 50_000
+REST_SHARE = 4.0
 
 _log = structlog.get_logger(__name__)
 
@@ -17,9 +20,11 @@ _log = structlog.get_logger(__name__)
 class Verifier:
     """Runs every check on a sample; what it finds is logged and counted, and mended by nobody."""
 
-    def __init__(self, subject: Subject, *, scope: Scope | None = None) -> None:
+    def __init__(self, subject: Subject, *, scope: Scope | None = None, stop: asyncio.Event | None = None) -> None:
+        """Without a `scope` it looks at a sample, gently, until the `stop`."""
         self._subject = subject
         self._scope = scope
+        self._stop = stop
         self._round = 0
 
     async def verify(self) -> int:
@@ -27,6 +32,8 @@ class Verifier:
         self._round += 1
         count = 0
         async for report in run_checks(self._subject, self._scope or self._next_scope()):
+            if self._stop is not None and self._stop.is_set():
+                break
             metrics.INVARIANT_CHECKED.labels(report.name).inc(report.looked_at)
             if report.status == "failed":
                 _log.warning("invariant_not_checked", check=report.name, reason=report.reason)
@@ -51,4 +58,6 @@ class Verifier:
             seed=int(clock.now().timestamp()) + self._round,
             statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS,
             events_max=EVENTS_MAX,
+            rest_share=REST_SHARE,
+            stop=self._stop,
         )
