@@ -41,6 +41,17 @@ def test_every_process_shows_its_role(running_server: Server) -> None:
     assert len(running_server.named("--role worker")) == 2
 
 
+def test_who_answers_players_goes_first(running_server: Server) -> None:
+    def niceness(words: str) -> set[int]:
+        found = (process for process in running_server.named(words) if process.name() != "sh")
+        return {process.nice() for process in found}
+
+    (own,) = niceness("grandstand up")
+    assert niceness("--role ingest --role api") == niceness("valkey-server") == {own}
+    for words in ("--role worker", "--role scheduler", "postgres -D"):
+        assert niceness(words) == {min(19, own + 5)}, words
+
+
 def test_keys_set_by_the_environment_are_not_shown(running_server: Server) -> None:
     for key in (running_server.keys.admin, running_server.keys.server, running_server.keys.client):
         assert key not in running_server.output + running_server.log

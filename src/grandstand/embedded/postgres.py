@@ -17,6 +17,7 @@ from grandstand.embedded.errors import EngineStartError
 from grandstand.embedded.identity import with_access
 from grandstand.embedded.log_files import last_words
 from grandstand.embedded.memory import available_bytes
+from grandstand.embedded.priority import BEHIND_PLAYERS, nice_prefix
 from grandstand.embedded.settings_files import write_settings_file
 
 SUPERUSER = "grandstand"
@@ -104,7 +105,7 @@ class Postgres(Engine):
         await asyncio.to_thread(self._write_settings, self.data)
 
     def _command(self) -> list[str]:
-        return [str(self._programs / "postgres"), "-D", str(self.data)]
+        return [*nice_prefix(BEHIND_PLAYERS), str(self._programs / "postgres"), "-D", str(self.data)]
 
     async def _is_ready(self) -> bool:
         try:

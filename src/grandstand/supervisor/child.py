@@ -14,14 +14,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from grandstand.embedded.priority import nice_prefix
+
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """What a child runs. `name` tells it apart in logs; `descriptors` are open files that it inherits."""
+    """What a child runs. `name` tells it apart in logs; `descriptors` are open files that it inherits.
+
+    Who has a `niceness` (1 to 19) lets others go first where processors are short.
+    """
 
     name: str
     arguments: tuple[str, ...]
     descriptors: tuple[int, ...] = ()
+    niceness: int = 0
 
 
 class Child:
@@ -45,6 +51,7 @@ class Child:
         try:
             with theirs:
                 process = await asyncio.create_subprocess_exec(
+                    *nice_prefix(spec.niceness),
                     sys.executable,
                     *("-m", "grandstand", *spec.arguments),
                     stdin=theirs.fileno(),

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from grandstand.embedded.priority import BEHIND_PLAYERS
 from grandstand.settings import ENV_PREFIX, Settings, as_environment, connections_of_tree
 from grandstand.supervisor.child import ChildSpec
 
@@ -31,7 +32,8 @@ def children_of(settings: Settings, listener_descriptor: int) -> list[ChildSpec]
         arguments = ["serve", *(part for role in roles for part in ("--role", role))]
         if listens:
             arguments += ["--fd", str(listener_descriptor)]
-        return ChildSpec(name, (*arguments, "--lifeline"), (listener_descriptor,) if listens else ())
+        descriptors = (listener_descriptor,) if listens else ()
+        return ChildSpec(name, (*arguments, "--lifeline"), descriptors, 0 if listens else BEHIND_PLAYERS)
 
     return [
         *(serve(f"http-{n}", "ingest", "api", listens=True) for n in range(1, settings.http_processes + 1)),
