@@ -9,7 +9,7 @@ from valkey.exceptions import ConnectionError as ValkeyConnectionError
 from grandstand import clock
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.follow_catalog import CatalogFollower
-from grandstand.workers.loop import run_every, wait
+from grandstand.workers.loop import run_every
 from grandstand.workers.partition_keeper import PartitionKeeper
 from grandstand.workers.ranking_keeper import RankingKeeper
 from tests.support.core import Core, event
@@ -133,6 +133,6 @@ async def test_a_loop_outlives_engines_and_bugs() -> None:
 
 async def test_waiting_ends_with_the_stop() -> None:
     stop = asyncio.Event()
-    waiting = asyncio.ensure_future(wait(stop, 1000))
+    waiting = asyncio.ensure_future(clock.wait(stop, 1000))
     stop.set()
     await asyncio.wait_for(waiting, 5)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from grandstand import clock
 from grandstand.bootstrap.core import Core, EngineUnreachableError, check_schema, open_core
 from grandstand.bootstrap.garbage import spare_what_stays
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.stream_registry import FOLLOW_SECONDS
 from grandstand.settings import Role, Settings
-from grandstand.workers.loop import run_every, wait
+from grandstand.workers.loop import run_every
 
 if TYPE_CHECKING:
     from grandstand.bootstrap.listening import Listening
@@ -146,6 +147,6 @@ async def _wait_and_open(settings: Settings, stack: AsyncExitStack, stop: asynci
             return await _open(settings, stack)
         except EngineUnreachableError as error:
             _log.warning("waiting_for_engines", error=str(error), again_in_seconds=wait_seconds)
-        await wait(stop, wait_seconds)
+        await clock.wait(stop, wait_seconds)
         wait_seconds = min(_LONGEST_WAIT_SECONDS, wait_seconds * 2)
     return None

@@ -5,7 +5,6 @@ the engines a finding only when a second look, some seconds later, finds the sam
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from typing import Any
 import msgspec
 from valkey.asyncio import Valkey
 
+from grandstand import clock
 from grandstand.storage import queries
 from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.event_log import EventLog
@@ -144,15 +144,9 @@ class Look:
             statement, *arguments, timeout=self.scope.statement_timeout_seconds
         )
         if self.scope.rest_share:
-            await self._rest(min(REST_SECONDS_MAX, (time.monotonic() - began_at) * self.scope.rest_share))
+            rest_seconds = min(REST_SECONDS_MAX, (time.monotonic() - began_at) * self.scope.rest_share)
+            await clock.wait(self.scope.stop or asyncio.Event(), rest_seconds)
         return rows
-
-    async def _rest(self, seconds: float) -> None:
-        if self.scope.stop is None:
-            await asyncio.sleep(seconds)
-            return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.scope.stop.wait(), seconds)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from grandstand import clock
 from grandstand.domain.errors import ConflictError
 from grandstand.storage.event_log import EventLog
 from grandstand.storage.event_streams import EventStreams
@@ -106,8 +107,7 @@ class EventCounter:
             return False
         hurry = min(1.0, self._lag_seconds / _RESTLESS_LAG_SECONDS)
         seconds = min(self._piece_seconds * _RESTS * (1.0 - hurry), _REST_MAX_SECONDS)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._stop.wait(), seconds)
+        await clock.wait(self._stop, seconds)
         return self._stop.is_set()
 
     async def _gives_way(self) -> bool:

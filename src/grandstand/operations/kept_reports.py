@@ -5,7 +5,6 @@ has the reasons.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import time
 from datetime import datetime, timedelta
@@ -187,8 +186,7 @@ class ReportKeeper:
             work.result()
             total += 1
             if time.monotonic() - began_at > _LONG_SECONDS:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), _ROOM_SECONDS)
+                await clock.wait(self._stop, _ROOM_SECONDS)
         return total
 
     async def _next_due(self) -> tuple[int, bytes] | None:

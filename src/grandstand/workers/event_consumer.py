@@ -18,7 +18,7 @@ from grandstand.workers.batch_size import BatchSize, gathering_seconds
 from grandstand.workers.delivery_keeper import DeliveryKeeper
 from grandstand.workers.doubts import PATIENCE_SECONDS, TROUBLE, Doubts
 from grandstand.workers.isolation import Outcome, PoisonIsolator
-from grandstand.workers.loop import run_every, wait
+from grandstand.workers.loop import run_every
 from grandstand.workers.retries import BASE_SECONDS, Retries
 from grandstand.workers.take_over import TakeOver
 
@@ -103,12 +103,12 @@ class EventConsumer:
                 backoff_seconds = 0.1
                 if 0 < events < _SMALL_BATCH_EVENTS:
                     round_seconds = gathering_seconds(events, time.monotonic() - before)
-                    await wait(stop, round_seconds - (time.monotonic() - began))
+                    await clock.wait(stop, round_seconds - (time.monotonic() - began))
             except TROUBLE as error:
                 if str(error).startswith("NOGROUP") or self._take_over.blocks():
                     self._next_claim = 0.0
                 _log.warning("worker_engine_unreachable", error=str(error) or type(error).__name__)
-                await wait(stop, backoff_seconds)
+                await clock.wait(stop, backoff_seconds)
                 backoff_seconds = min(_BACKOFF_SECONDS_MAX, backoff_seconds * 2)
 
     async def _release(self) -> None:

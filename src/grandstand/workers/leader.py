@@ -32,10 +32,11 @@ from typing import Any
 
 import structlog
 
+from grandstand import clock
 from grandstand.storage.leases import LeaseLostError, LeaseStore, Term
 from grandstand.storage.postgres import Connection, Database
 from grandstand.telemetry import metrics
-from grandstand.workers.loop import ENGINE_ERRORS, wait
+from grandstand.workers.loop import ENGINE_ERRORS
 
 SCHEDULER = "scheduler"
 """Name of the lease of whoever drives tournaments and periods."""
@@ -96,11 +97,11 @@ class Leader:
         """
         while not stop.is_set():
             await self.step()
-            await wait(stop, self._renewal_seconds)
+            await clock.wait(stop, self._renewal_seconds)
         self._is_ending = True
         while self._under_way:
             await self.step()
-            await wait(self._at_rest, self._renewal_seconds)
+            await clock.wait(self._at_rest, self._renewal_seconds)
         await self._release()
 
     async def step(self) -> None:

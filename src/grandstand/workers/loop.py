@@ -1,12 +1,12 @@
 """What a loop is: it runs until told to stop, survives what its engines do, and waits in a way that a stop ends."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 import structlog
 from valkey.exceptions import ValkeyError
 
+from grandstand import clock
 from grandstand.domain.errors import UnavailableError
 from grandstand.storage.postgres import OUT_OF_REACH
 
@@ -14,13 +14,6 @@ ENGINE_ERRORS = (UnavailableError, ValkeyError, *OUT_OF_REACH)
 """What an action may raise while an engine is away; the next round tries again."""
 
 _log = structlog.get_logger(__name__)
-
-
-async def wait(stop: asyncio.Event, seconds: float) -> None:
-    """Wait up to `seconds`, or until the stop."""
-    if seconds > 0:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), seconds)
 
 
 async def run_every(
@@ -44,4 +37,4 @@ async def run_every(
             is_away = True
         except Exception:  # noqa: BLE001 - a loop outlives one bad round; the trace is what tells of it
             _log.exception("loop_round_failed", loop=name)
-        await wait(stop, interval_seconds)
+        await clock.wait(stop, interval_seconds)

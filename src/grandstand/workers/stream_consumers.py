@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
+from grandstand import clock
 from grandstand.storage.event_stream import EventStream
 from grandstand.storage.event_streams import EventStreams
 from grandstand.workers.event_consumer import EventConsumer
-from grandstand.workers.loop import wait
 
 _LOOK_SECONDS = 0.5
 """How often it is looked whether there is a stream that has no consumer yet."""
@@ -28,4 +28,4 @@ class StreamConsumers:
                     if stream.number not in consumed:
                         consumed.add(stream.number)
                         group.create_task(self._build(stream).run(stop), name=f"event consumer {stream.number}")
-                await wait(stop, _LOOK_SECONDS)
+                await clock.wait(stop, _LOOK_SECONDS)
