@@ -101,6 +101,12 @@ async def test_a_fault_of_ours_tells_nothing(site: Site, monkeypatch: pytest.Mon
         assert "Traceback" not in answer.text
 
 
+async def test_a_content_type_names_its_charset_once(site: Site) -> None:
+    metrics = await site.get("/metrics", "server")
+    assert metrics.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert (await site.get("/schema")).headers["content-type"] == "text/html; charset=utf-8"
+
+
 async def test_the_document_is_served_and_shown(site: Site) -> None:
     served = (await site.get("/schema/openapi.json")).json()
     assert served["openapi"].startswith("3.1")

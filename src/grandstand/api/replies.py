@@ -25,7 +25,9 @@ class Reply(NamedTuple):
     def as_response(self) -> Response[bytes]:
         """Return it for Litestar."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
-        return Response(self.body, status_code=self.status, media_type=self.media_type, headers=headers)
+        # Litestar adds this to every text; twice is a header that strict readers, Prometheus among them, refuse.
+        media_type = self.media_type.removesuffix("; charset=utf-8")
+        return Response(self.body, status_code=self.status, media_type=media_type, headers=headers)
 
 
 NO_STORE: Headers = ((b"cache-control", b"no-store"),)
