@@ -33,6 +33,11 @@ def test_version_loads_little() -> None:
     assert not loaded & heavy, "an import of the whole application takes a second"
 
 
+def test_the_option_says_what_the_command_says() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == __version__
+    assert CliRunner().invoke(app, ["up", "-h"]).output == CliRunner().invoke(app, ["up", "--help"]).output
+
+
 def test_every_command_has_help() -> None:
     commands = re.findall(r"^  ([a-z-]+) ", run("--help").split("Commands:")[1], re.MULTILINE)
     assert {"up", "serve", "migrate", "settings", "version", "dead-letters"} <= set(commands)

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,19 @@ def test_taken_port(data_dir: Path) -> None:
         code, sentence = run_refused("up", "--data-dir", str(data_dir), "--port", str(port))
     assert code == 3
     assert sentence.startswith(f"Port {port} on 127.0.0.1 is taken")
+
+
+def test_a_misspelt_setting_is_told_at_the_start(data_dir: Path) -> None:
+    with taken_port() as port:
+        flags = ("--data-dir", str(data_dir), "--port", str(port))
+        said = subprocess.run(
+            [sys.executable, "-m", "grandstand", "up", *flags],
+            env={**os.environ, "GRANDSTAND_PROT": "9000"},
+            capture_output=True,
+            text=True,
+        ).stderr
+    assert "No setting is named GRANDSTAND_PROT." in said
+    assert "did you mean GRANDSTAND_PORT?" in said
 
 
 def test_taken_port_of_serve(database_url: str, valkey_url: str) -> None:

@@ -34,6 +34,18 @@ def test_the_printed_commands_rank_a_player(running_server: Server) -> None:
     )
 
 
+def test_the_printed_command_makes_an_operator(running_server: Server) -> None:
+    (line,) = re.findall(r"^  (.* operators add NAME .*)$", running_server.output, re.MULTILINE)
+    answer = subprocess.run(
+        ["sh", "-c", line.replace("NAME", "pasted") + " --password-stdin"],
+        input="a long enough password\n",
+        env={**os.environ, "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stderr
+
+
 def test_every_process_shows_its_role(running_server: Server) -> None:
     roles = ("grandstand up", "--role ingest --role api", "--role scheduler", "guardian.sh INT", "guardian.sh TERM")
     for role in (*roles, "postgres -D", "valkey-server"):

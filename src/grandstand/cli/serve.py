@@ -58,9 +58,12 @@ def serve(
 
     from grandstand import bootstrap
     from grandstand.cli.lifeline import wait_for_go
+    from grandstand.cli.misspelt import warn_of_unknown_settings
 
     if lifeline:
         wait_for_go()
+    else:
+        warn_of_unknown_settings()
     listener = None
     if HTTP_ROLES & set(roles):
         listener = _listener(settings, fd)

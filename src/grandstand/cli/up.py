@@ -32,11 +32,13 @@ def up(
     Exit codes: 2 a wrong setting, 3 port or data folder not usable, 4 PostgreSQL or Valkey out of reach.
     """
     parent_pid = os.getppid()
+    from grandstand.cli.misspelt import warn_of_unknown_settings
     from grandstand.settings import load_settings
     from grandstand.telemetry import logs, traces
 
     settings = load_settings(data_dir=data_dir, host=host, port=port, workers=workers, http_processes=http_processes)
     logs.configure(settings.log_format, settings.log_level, "supervisor")
+    warn_of_unknown_settings()
     if settings.traces_enabled:
         # Else every child would say so, again and again.
         traces.check_installed()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from grandstand.diagnosis.advice import Advice, judged
 from grandstand.settings import ENV_PREFIX, Settings, connections_of_tree
 
-FURTHER_NAMES = {"GRANDSTAND_STOP_WITH_PARENT", "GRANDSTAND_URL"}
+FURTHER_NAMES = {"GRANDSTAND_STATE_DIR", "GRANDSTAND_STOP_WITH_PARENT", "GRANDSTAND_URL"}
 """Variables that commands read beside the settings."""
 
 

@@ -1,6 +1,8 @@
 """What a person reads when everything runs: the address, the keys, and commands to paste."""
 
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,10 +40,20 @@ def announcement(
         "",
         f"See them at {url}/boards/global. For the console at {url}/console, make an operator first:",
         "",
-        f"  grandstand operators add NAME --role admin{_place(data_dir)}",
+        f"  {_command()} operators add NAME --role admin{_place(data_dir)}",
         "",
     ]
     return "\n".join(lines)
+
+
+def _command() -> str:
+    """Return how this program is called from here: `make up` runs it from a folder that is not on the PATH."""
+    if shutil.which("grandstand") is not None:
+        return "grandstand"
+    called = Path(sys.argv[0]).absolute()
+    if called.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m grandstand"
+    return shlex.quote(str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called))
 
 
 def _place(data_dir: Path | None) -> str:
