@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
 
     database_url: SecretStr | None = Field(
-        None, description="PostgreSQL (14 or newer) to use; `grandstand up` runs its own when unset."
+        None, description="PostgreSQL (15 or newer) to use; `grandstand up` runs its own when unset."
     )
     database_schema: str = Field(
         "grandstand",

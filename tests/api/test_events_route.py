@@ -221,6 +221,14 @@ async def test_other_types_and_encodings_are_415(site: Site, headers: dict[str, 
     problem(await post(site, GOOD_TEXT, headers=headers), 415, "unsupported_media_type")
 
 
+async def test_a_wrong_content_type_is_told_with_the_right_one(site: Site) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    detail = (await post(site, GOOD_TEXT, headers=form)).json()["detail"]
+    assert detail == "`Content-Type` is 'application/x-www-form-urlencoded'; send application/json."
+    lines = await site.client.post("/api/events/import", content=GOOD_TEXT, headers=form | site.headers("server"))
+    assert lines.json()["detail"].endswith("send application/x-ndjson.")
+
+
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"', ""])
 async def test_usual_content_types_are_taken(site: Site, content_type: str) -> None:
     answer = await post(site, GOOD_TEXT, headers={"Content-Type": content_type})

@@ -80,6 +80,12 @@ async def test_only_the_first_thousand_rejected_lines_are_named(site: Site) -> N
     assert len(report["rejected"]) == 1000
 
 
+async def test_what_editors_of_other_systems_add_does_no_harm(site: Site) -> None:
+    async with serve(site.app, site.services.settings) as url:
+        report = (await send_import(url, b"\xef\xbb\xbf" + LINE.replace(b"\n", b"\r\n") + b"\r\n" + LINE)).json()
+    assert report == {"lines": 3, "accepted": 2, "rejected_count": 0, "rejected": []}
+
+
 async def test_imports_need_a_server_key_and_a_known_type(site: Site) -> None:
     async with serve(site.app, site.services.settings) as url:
         problem(await send_import(url, LINE, "client"), 403, "forbidden")

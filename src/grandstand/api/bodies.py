@@ -135,11 +135,17 @@ def _check_headers(
 def _check_type(value: bytes, types: Collection[bytes]) -> None:
     media_type, *parameters = [part.strip() for part in value.lower().split(b";")]
     if media_type not in types:
-        raise UnsupportedMediaTypeError("This content type is not read here; send application/json.")
+        wanted = "application/json" if types is JSON_TYPES else "application/x-ndjson"
+        raise UnsupportedMediaTypeError(f"`Content-Type` is {_shown(media_type)}; send {wanted}.")
     for parameter in parameters:
         name, _, text = parameter.partition(b"=")
         if name.strip() == b"charset" and text.strip().strip(b'"') not in _CHARSETS:
             raise UnsupportedMediaTypeError("JSON is read in UTF-8 only.")
+
+
+def _shown(media_type: bytes) -> str:
+    """Return a client's text as it may stand in an answer: `curl -d` sends a form's type unless it is told another."""
+    return ascii(media_type[:64].decode("latin-1"))
 
 
 def _too_large(bytes_max: int) -> TooLargeError:

@@ -174,9 +174,10 @@ def reply_of_routing(error: HTTPException) -> Reply:
     refusal.status = error.status_code
     refusal.title = HTTPStatus(error.status_code).phrase
     if error.status_code == HTTPStatus.NOT_FOUND:
-        refusal.code, refusal.detail = "not_found", "There is nothing at this path."
+        refusal.code, refusal.detail = "not_found", "There is nothing at this path; /schema lists what there is."
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        refusal.code, refusal.detail = "method_not_allowed", "This path does not take this method."
+        refusal.code = "method_not_allowed"
+        refusal.detail = "This path does not take this method; the header `Allow` names those it takes."
     else:
         refusal.code = "malformed" if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else "internal_error"
     reply = reply_of(refusal)

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from grandstand.domain.errors import FieldError, InvalidError, MalformedError, field_error
+from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.event_model import OWN_PREFIX, is_event_type
+from grandstand.domain.json_bodies import not_json, wrong_value
 from grandstand.domain.leaderboards import LeaderboardDefinition
 from grandstand.domain.periods import Schedule, ScheduleError, is_zone
 from grandstand.domain.plausibility import check_plausibility
@@ -64,9 +65,9 @@ def parse_definition(body: bytes) -> LeaderboardDefinition:
             document = {name: value for name, value in document.items() if value is not None or name not in _LISTS}
         definition = msgspec.convert(document, LeaderboardDefinition)
     except msgspec.ValidationError as error:
-        raise InvalidError([field_error(str(error))]) from None
+        raise InvalidError([wrong_value(error, LeaderboardDefinition)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise MalformedError("The body is not valid JSON.") from None
+        raise not_json(body) from None
     check_definition(definition)
     return definition
 

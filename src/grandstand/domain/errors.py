@@ -26,6 +26,8 @@ def field_error(message: str, whole: str = "$") -> FieldError:
     named = re.search(r"(?:required|unknown) field `([^`]+)`", text)
     if named:
         path = f"{path}.{named[1]}" if path else named[1]
+    if text == "Invalid RFC3339 encoded datetime" or text.startswith("Expected `datetime"):
+        text = "must be an RFC 3339 time with its offset, like 2027-01-31T18:00:00Z"
     return FieldError(path or whole, text)
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from grandstand.domain.errors import MalformedError
 from grandstand.domain.event_model import MISSING_ID, MISSING_TIME, NO_PAYLOAD, AwareTime, Event, EventError
+from grandstand.domain.json_bodies import mistake_in
 from grandstand.domain.json_slices import DECODE_ERRORS, cut_members
 from grandstand.domain.payloads import too_deep, unreadable
 
@@ -43,7 +44,7 @@ def read_event(text: bytes) -> Event:
     try:
         members = cut_members(text)
     except MalformedError:
-        raise EventError("invalid_event", "The event is not valid JSON.") from None
+        raise EventError("invalid_event", f"The event is not valid JSON: {mistake_in(text)}.") from None
     return Event(
         event_type=_read(members, "event_type", _decode_text, "a string"),
         user_id=_read(members, "user_id", _decode_text, "a string"),

@@ -27,6 +27,7 @@ from grandstand.domain.event_model import (
 )
 from grandstand.domain.event_signatures import SignatureCheck
 from grandstand.domain.ids import new_ids
+from grandstand.domain.json_bodies import BYTE_ORDER_MARKS, not_json
 from grandstand.domain.json_slices import DECODE_ERRORS, SPACE, cut_elements, cut_members, is_json
 from grandstand.domain.payloads import ScorePaths, check_payload, find_huge_score, may_hold_nul
 from grandstand.domain.usual_events import EVENTS_MIN, is_usual
@@ -118,7 +119,7 @@ def read_batch(
         )
     outcome = judge(parts, limits, received_at, only_user_id, signatures, nul_possible=may_hold_nul(body))
     if unread and len(outcome.rejected) == len(parts) and not any(is_json(part) for part in _raw(parts)):
-        raise MalformedError("The body is not valid JSON.")
+        raise not_json(body)
     return outcome
 
 
@@ -205,9 +206,17 @@ def _check(event: Event, limits: EventLimits, oldest: datetime, newest: datetime
     if occurred_at is MISSING_TIME:
         return
     if occurred_at > newest:
-        raise EventError("occurred_at_in_future", "`occurred_at` lies too far in the future.")
+        said = f"`occurred_at` is later than {_shown(newest)}, the latest time that is taken: look at the clock."
+        raise EventError("occurred_at_in_future", said)
     if occurred_at < oldest:
-        raise EventError("occurred_at_too_old", "`occurred_at` lies too far in the past.")
+        said = f"`occurred_at` is earlier than {_shown(oldest)}, the earliest time that is taken here."
+        # With an import's limits, what is older yet is a mistake.
+        hint = "" if limits.past is None else " History goes to POST /api/events/import."
+        raise EventError("occurred_at_too_old", said + hint)
+
+
+def _shown(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _decode_whole(body: bytes, batch_max: int) -> list[Event] | None:
@@ -227,23 +236,29 @@ def _decode_whole(body: bytes, batch_max: int) -> list[Event] | None:
 
 def _cut(body: bytes, batch_max: int) -> list[bytes]:
     text = body.strip(SPACE)
-    if text[:1] == b"[":
-        return cut_elements(text, batch_max)
-    if text[:1] != b"{":
+    if text.startswith(BYTE_ORDER_MARKS):
+        raise not_json(text)
+    if text[:1] not in (b"[", b"{"):
         raise MalformedError(_not_an_event(text))
-    members = cut_members(text)
-    if "events" not in members:
-        return [text]
-    if members["events"][:1] != b"[":
-        raise MalformedError("`events` is not an array.")
-    return cut_elements(members["events"], batch_max)
+    try:
+        if text[:1] == b"[":
+            return cut_elements(text, batch_max)
+        members = cut_members(text)
+        if "events" not in members:
+            return [text]
+        if members["events"][:1] != b"[":
+            raise MalformedError("`events` is not an array.")
+        return cut_elements(members["events"], batch_max)
+    except MalformedError:
+        if is_json(text):
+            raise
+        # A parser knows the place of the mistake, which is what helps who made it.
+        raise not_json(body) from None
 
 
 def _not_an_event(text: bytes) -> str:
     if not text:
         return 'The body is empty; send one event, an array of events, or {"events": […]}.'
-    if text.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return "The body begins with a byte order mark; send plain UTF-8."
     return "The body is neither a JSON object nor an array of events."
 
 

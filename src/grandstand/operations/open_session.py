@@ -18,11 +18,11 @@ from grandstand.domain.errors import (
     FieldError,
     ForbiddenError,
     InvalidError,
-    MalformedError,
     UnauthorizedError,
 )
 from grandstand.domain.event_model import is_user_id
 from grandstand.domain.ids import new_ids
+from grandstand.domain.json_bodies import decode_body
 from grandstand.operations.audit import record
 from grandstand.operations.authenticate import Authenticator
 from grandstand.storage.bans import BanStore
@@ -45,9 +45,6 @@ class Session(msgspec.Struct):
     token: str
     expires_at: datetime
     signing_key: str
-
-
-_decode_request = msgspec.json.Decoder(SessionRequest).decode
 
 
 class SessionOpener:
@@ -139,12 +136,7 @@ class SessionOpener:
 
 
 def _read(body: bytes) -> SessionRequest:
-    try:
-        request = _decode_request(body)
-    except msgspec.ValidationError as error:
-        raise InvalidError([FieldError(*_explain(str(error)))]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedError("The body is not valid JSON.") from None
+    request = decode_body(body, SessionRequest, whole="")
     if (request.device_id is None) == (request.user_id is None):
         raise InvalidError([FieldError("", "Send either `device_id` or `user_id`.")])
     if request.user_id is not None and not is_user_id(request.user_id):
@@ -154,8 +146,3 @@ def _read(body: bytes) -> SessionRequest:
             [FieldError("device_id", f"must be {DEVICE_ID_LENGTH_MIN} to {DEVICE_ID_LENGTH_MAX} characters")]
         )
     return request
-
-
-def _explain(message: str) -> tuple[str, str]:
-    text, _, place = message.partition(" - at `$")
-    return place.rstrip("`").lstrip("."), text

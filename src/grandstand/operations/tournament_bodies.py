@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
-from grandstand.domain.errors import FieldError, InvalidError, MalformedError, field_error
+from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.ids import new_ids
+from grandstand.domain.json_bodies import not_json, wrong_value
 from grandstand.domain.tournaments import TournamentDefinition, check_tournament, check_tournament_id
 from grandstand.storage.tournaments import Tournament
 
@@ -71,7 +72,7 @@ def _decode(body: bytes) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
-        raise MalformedError("The body is not valid JSON.") from None
+        raise not_json(body) from None
     if not isinstance(document, dict):
         raise InvalidError([FieldError("$", "must be an object")])
     return document
@@ -83,4 +84,4 @@ def _convert(document: dict[str, Any]) -> TournamentDefinition:
     try:
         return msgspec.convert(document, TournamentDefinition)
     except msgspec.ValidationError as error:
-        raise InvalidError([field_error(str(error))]) from None
+        raise InvalidError([wrong_value(error, TournamentDefinition)]) from None
