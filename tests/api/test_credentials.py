@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import re
 import secrets
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -26,6 +28,7 @@ from tests.support.waiting import eventually_async
 __all__ = ["core", "core_database_url"]
 pytestmark = pytest.mark.anyio
 PATH = "/api/players/sessions"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "keys.md"
 
 
 async def test_a_server_key_opens_a_session_for_anyone(site: Site) -> None:
@@ -53,6 +56,17 @@ async def test_a_client_key_needs_the_signature_of_a_server_key(site: Site) -> N
     problem(await site.post(PATH, {"user_id": "bob", "signature": signature}, "client"), 403, "forbidden")
     for wrong in ("", "x" * 64, signature[:-1], "é" * 64):
         problem(await site.post(PATH, {"user_id": "ann", "signature": wrong}, "client"), 403, "forbidden")
+
+
+async def test_the_signature_of_the_documentation_opens_a_session(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(source, names)
+    made = await site.post("/api/keys", {"kind": "server", "name": "game server"}, "admin")
+    monkeypatch.setenv("GRANDSTAND_SERVER_KEY", made.json()["key"])
+    answer = await site.post(PATH, {"user_id": "zoë/1", "signature": names["sign_in"]("zoë/1")}, "client")
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["user_id"] == "zoë/1"
 
 
 def test_with_a_made_key_the_signature_is_plain_hmac() -> None:

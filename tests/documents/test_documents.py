@@ -107,6 +107,26 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_to_paste_say_that_they_send_json(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    for command in re.findall(r"^ *curl .* -d '\{.*$", text, flags=re.MULTILINE):
+        assert "Content-Type: application/json" in command, command
+
+
+def test_readme_leads_to_every_document() -> None:
+    found, left = set(), [ROOT / "README.md"]
+    while left:
+        path = left.pop()
+        found.add(path)
+        targets = re.findall(r"\]\(([^)#]+\.md)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+        near = {(path.parent / target).resolve() for target in targets if not target.startswith("http")}
+        # Decisions and the map of the code are for who changes it: a way through them is none for who uses it.
+        left += [each for each in near - found if each.parent in (ROOT / "docs", ROOT / "docs" / "operating")]
+    written = {*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "operating").glob("*.md")}
+    assert written - found == set()
+
+
 def test_the_threat_model_names_tests_that_exist() -> None:
     named = re.findall(r"`(tests/[a-z_/]+\.py)(?:::(\w+))?`", read("SECURITY.md"))
     assert len(named) > 10
