@@ -44,12 +44,14 @@ from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.route_reads import Reads
+from grandstand.operations.trace_events import EventTracer
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.settings import Settings, load_settings
 from grandstand.storage.analytics import AnalyticsStore
 from grandstand.storage.audit import AuditStore
 from grandstand.storage.event_reads import EventReads
 from grandstand.storage.player_exports import PlayerExports
+from grandstand.storage.quarantine import QuarantineStore
 from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.webhooks import WebhookStore
@@ -191,6 +193,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
         webhooks=WebhookManager(core.database, WebhookStore(), core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, core.letters, core.streams),
         events=EventReader(core.database, EventReads()),
+        tracer=EventTracer(core.database, core.catalog, QuarantineStore()),
         quarantine=core.new_quarantine_manager(),
         keys=KeyManager(core.database),
         audit=AuditReader(core.database, AuditStore()),

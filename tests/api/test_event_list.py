@@ -52,6 +52,35 @@ async def test_pages_give_each_event_once(site: Site) -> None:
     }  # fmt: skip
 
 
+async def test_scores_say_where_an_event_counts_or_why_not(site: Site) -> None:
+    rule = {"event_type": "run_ended", "operator": "best", "field": "score"}
+    await site.put("/api/leaderboards/runs", rule | {"plausibility": {"score_max": 100}})
+    await site.put("/api/leaderboards/typo", rule | {"field": "payload.score"})
+    sent = [{"score": 7}, {"score": "7"}, {"score": 7.5}, {}, {"score": 101}]
+    events = [{"event_type": "run_ended", "user_id": "eva", "payload": payload} for payload in sent]
+    assert (await site.post(PATH, events, "server")).status_code == 202
+    await site.work()
+    found = await walk(site, "user_id=eva&scores=true", 100)
+    on = {
+        json.dumps(each["payload"]["score"] if each["payload"] else None): {
+            score["leaderboard"]: (score["score"], score["reason"], score["quarantine"]) for score in each["scores"]
+        }
+        for each in found
+    }
+    missing = (None, "missing_field", None)
+    assert on == {
+        "7": {"runs": (7, None, None), "typo": missing},
+        '"7"': {"runs": (None, "not_a_number", None), "typo": missing},
+        "7.5": {"runs": (None, "not_an_integer", None), "typo": missing},
+        "null": {"runs": missing, "typo": missing},
+        "101": {"runs": (None, "score_too_high", "held"), "typo": missing},
+    }
+    assert all("scores" not in each for each in await walk(site, "user_id=eva", 100))
+    for query, path in (("scores=yes", "scores"), ("scores=true&limit=101", "limit")):
+        refused = problem(await site.get(f"{PATH}?user_id=eva&{query}", "server"), 422, "invalid")
+        assert refused["errors"][0]["path"] == path
+
+
 async def test_times_bound_the_list(site: Site) -> None:
     for second in range(5):
         await site.core.apply(event("tom", second), received_at=NOON + timedelta(seconds=second))

@@ -184,7 +184,6 @@ async def door(
             core.valkey,
             core.streams,
             core.tournaments,
-            core.catalog,
             Passwords(CHEAP),
         )
         operators = services.operators

@@ -16,10 +16,13 @@ from grandstand.api.limits import admit_events
 from grandstand.api.parameters import Query
 from grandstand.api.replies import JSON, NO_STORE, PRIVATE, Reply, encode, json_reply
 from grandstand.api.services import Services
+from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.events import Rejection
 from grandstand.operations.accept_events import Receipt
 
 EVENTS_PATH = "/api/events"
+SCORED_MAX = 100
+"""Events of a page with scores: each may be looked up on several boards."""
 
 
 class EventsReceipt(msgspec.Struct):
@@ -63,14 +66,19 @@ class EventRoutes(Controller):
         """List stored events, the newest first."""
         require_operator(principal_of(request.scope, services), "events:read")
         query = Query(request.scope["query_string"])
+        is_scored, limit = query.flag("scores"), query.count("limit", 100)
+        if is_scored and limit > SCORED_MAX:
+            raise InvalidError([FieldError("limit", f"must be at most {SCORED_MAX} with scores")])
         found = await services.events.list(
             user_id=query.text("user_id"),
             event_type=query.text("event_type"),
             since=query.moment("from"),
             until=query.moment("to"),
-            limit=query.count("limit", 100),
+            limit=limit,
             cursor=query.text("cursor"),
         )
+        if is_scored:
+            await services.tracer.add_scores(found.events)
         return json_reply(found, headers=PRIVATE).as_response()
 
     @post("/", status_code=HTTPStatus.ACCEPTED)

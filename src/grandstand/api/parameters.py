@@ -115,6 +115,17 @@ class Query:
         number = self.integer(name)
         return default if number is None else number
 
+    def flag(self, name: str) -> bool:
+        """Return whether a parameter says `true`; a missing one says `false`.
+
+        Raises:
+            InvalidError: it says something else.
+        """
+        text = self._values.get(name, "false")
+        if text not in ("true", "false"):
+            raise InvalidError([FieldError(name, "must be true or false")])
+        return text == "true"
+
     def moment(self, name: str) -> datetime | None:
         """Return a parameter's RFC 3339 time in UTC; None when it is missing.
 

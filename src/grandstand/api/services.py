@@ -30,6 +30,7 @@ from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.route_reads import Reads
+from grandstand.operations.trace_events import EventTracer
 from grandstand.operations.write_score import ScoreWriter
 from grandstand.settings import Role, Settings
 
@@ -63,6 +64,7 @@ class Services:
     webhooks: WebhookManager
     dead_letters: DeadLetterManager
     events: EventReader
+    tracer: EventTracer
     quarantine: QuarantineManager
     keys: KeyManager
     audit: AuditReader

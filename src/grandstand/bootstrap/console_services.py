@@ -8,7 +8,6 @@ from grandstand.api.services import Services
 from grandstand.console.card_drawer import CardDrawer
 from grandstand.console.live_overview import LiveOverview
 from grandstand.console.services import ConsoleServices
-from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.lab_reports import LabReports
 from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.operator_sessions import OperatorSessions
@@ -17,13 +16,11 @@ from grandstand.operations.passwords import Passwords
 from grandstand.operations.replay_jobs import ReplayJobs
 from grandstand.operations.survey_storage import StorageSurvey
 from grandstand.operations.tournament_calendar import TournamentCalendar
-from grandstand.operations.trace_events import EventTracer
 from grandstand.operations.watch_deployment import DeploymentWatch
 from grandstand.operations.watch_load import LoadWatch
 from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.operators import OperatorStore
 from grandstand.storage.postgres import Database
-from grandstand.storage.quarantine import QuarantineStore
 from grandstand.storage.replay_requests import ReplayRequests
 from grandstand.storage.sent_forms import SentForms
 from grandstand.storage.tournaments import TournamentStore
@@ -36,7 +33,6 @@ def build_console_services(
     valkey: Valkey,
     streams: EventStreams,
     tournaments: TournamentStore,
-    catalog: LeaderboardCatalog,
     passwords: Passwords | None = None,
 ) -> ConsoleServices:
     """Return the console's operations over those of the API; `passwords` are the usual ones, unless a test says so."""
@@ -57,7 +53,6 @@ def build_console_services(
         lab_reports=LabReports(settings.lab_reports_dir),
         cards=CardDrawer(services),
         calendar=TournamentCalendar(services.reads, tournaments),
-        tracer=EventTracer(services.reads, catalog, QuarantineStore()),
         sent_forms=SentForms(valkey, settings.valkey_prefix),
         replays=ReplayJobs(ReplayRequests(valkey, settings.valkey_prefix)),
     )

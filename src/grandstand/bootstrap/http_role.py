@@ -39,6 +39,7 @@ from grandstand.operations.read_events import EventReader
 from grandstand.operations.read_leaderboard import LeaderboardReader
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
+from grandstand.operations.trace_events import EventTracer
 from grandstand.operations.watch_load import LOOK_SECONDS
 from grandstand.operations.webhook_connections import AddressGuard, SystemResolver
 from grandstand.operations.write_score import ScoreWriter
@@ -50,6 +51,7 @@ from grandstand.storage.dead_letters import DeadLetterStore
 from grandstand.storage.entry_reads import EntryReads
 from grandstand.storage.event_reads import EventReads
 from grandstand.storage.player_exports import PlayerExports
+from grandstand.storage.quarantine import QuarantineStore
 from grandstand.storage.rate_limits import RateLimitStore
 from grandstand.workers.loop import run_every
 
@@ -117,12 +119,13 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         webhooks=WebhookManager(core.database, core.webhooks, core.outbox, guard),
         dead_letters=DeadLetterManager(core.database, DeadLetterStore(), core.streams),
         events=EventReader(core.reads, EventReads()),
+        tracer=EventTracer(core.reads, core.catalog, QuarantineStore()),
         quarantine=core.quarantine_manager(),
         health=HealthChecker(
             core.database, core.stream_history, core.streams, core.stream_memory, core.index, roles, reads=core.reads
         ),
     )
-    console = build_console_services(services, core.database, core.valkey, core.streams, core.tournaments, core.catalog)
+    console = build_console_services(services, core.database, core.valkey, core.streams, core.tournaments)
     # These follow until cancelled; the HTTP server is what finishes in an orderly way.
     followers = [
         asyncio.create_task(feed.run()),

@@ -39,7 +39,7 @@ async def get_events(visit: Visit) -> Reply:
 
 async def traced(visit: Visit, events: Sequence[StoredEvent]) -> dict[str, Any]:
     """Return what `event_rows.html` shows beside each event: the boards on which it scores."""
-    return {"traces": await visit.services.tracer.trace(events), "traces_max": TRACES_MAX}
+    return {"traces": await visit.services.api.tracer.trace(events), "traces_max": TRACES_MAX}
 
 
 async def _find(visit: Visit) -> EventList:

@@ -12,7 +12,6 @@ from grandstand.operations.own_account import OwnAccount
 from grandstand.operations.replay_jobs import ReplayJobs
 from grandstand.operations.survey_storage import StorageSurvey
 from grandstand.operations.tournament_calendar import TournamentCalendar
-from grandstand.operations.trace_events import EventTracer
 from grandstand.operations.watch_deployment import DeploymentWatch
 from grandstand.operations.watch_load import LoadWatch
 from grandstand.storage.sent_forms import SentForms
@@ -33,6 +32,5 @@ class ConsoleServices:
     lab_reports: LabReports
     replays: ReplayJobs
     calendar: TournamentCalendar
-    tracer: EventTracer
     cards: CardDrawer
     sent_forms: SentForms

@@ -8,6 +8,7 @@ import msgspec
 from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.event_model import is_user_id
 from grandstand.domain.list_cursors import read_list_cursor, write_list_cursor
+from grandstand.domain.plausibility import QuarantineStatus
 from grandstand.operations.route_reads import Reads
 from grandstand.storage.event_reads import EventFilter, EventReads, EventRow
 from grandstand.storage.postgres import Database
@@ -19,8 +20,22 @@ _AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 _TIME_BYTES, _UUID_BYTES = 8, 16
 
 
+class EventScore(msgspec.Struct, kw_only=True):
+    """What an event is worth on one leaderboard or tournament (one of the two is named); without a score, why not.
+
+    `period` is null while it runs; `quarantine` is set where `reason` is one of the quarantine.
+    """
+
+    leaderboard: str | None
+    tournament: str | None
+    score: int | None
+    reason: str | None
+    period: str | None
+    quarantine: QuarantineStatus | None
+
+
 class StoredEvent(msgspec.Struct, kw_only=True):
-    """A stored event as served."""
+    """A stored event as served; `scores` where they were asked for."""
 
     id: UUID
     event_type: str
@@ -29,6 +44,7 @@ class StoredEvent(msgspec.Struct, kw_only=True):
     received_at: datetime
     processed_at: datetime
     payload: msgspec.Raw
+    scores: list[EventScore] | msgspec.UnsetType = msgspec.UNSET
 
 
 class EventList(msgspec.Struct):

@@ -14,7 +14,7 @@ from grandstand.domain.periods import period_id
 from grandstand.domain.plausibility import QuarantineReason, QuarantineStatus
 from grandstand.domain.scores import UnrankedError
 from grandstand.operations.catalog import LeaderboardCatalog, ScoredBoard
-from grandstand.operations.read_events import StoredEvent
+from grandstand.operations.read_events import EventScore, StoredEvent
 from grandstand.operations.route_reads import Reads
 from grandstand.operations.score_events import value_of
 from grandstand.storage.postgres import Database
@@ -31,7 +31,7 @@ _decode_payload = msgspec.json.Decoder().decode
 class Trace(NamedTuple):
     """What an event is worth on one board or tournament; without a score, `reason` says why it has none.
 
-    `period` is that of the event; None where it is the running one.
+    `period` is that of the event; None where it is the running one. `quarantine` is set where the reason is one of it.
     """
 
     key: str
@@ -40,6 +40,7 @@ class Trace(NamedTuple):
     reason: str | None = None
     is_tournament: bool = False
     period: str | None = None
+    quarantine: QuarantineStatus | None = None
 
 
 class EventTracer:
@@ -64,6 +65,12 @@ class EventTracer:
             )
         return {event.id: self._trace(event, apart) for event in events}
 
+    async def add_scores(self, events: Sequence[StoredEvent]) -> None:
+        """Write into each event what `trace` says of it."""
+        traces = await self.trace(events)
+        for event in events:
+            event.scores = [_view(trace) for trace in traces[event.id]]
+
     def _trace(self, event: StoredEvent, apart: _Apart) -> list[Trace]:
         if not self._catalog.takes(event.event_type):
             return []
@@ -73,6 +80,17 @@ class EventTracer:
         return [_trace(target, event, payload, apart) for target in islice(in_force, TRACES_MAX + 1)]
 
 
+def _view(trace: Trace) -> EventScore:
+    return EventScore(
+        leaderboard=None if trace.is_tournament else trace.key,
+        tournament=trace.key if trace.is_tournament else None,
+        score=trace.score,
+        reason=trace.reason,
+        period=trace.period,
+        quarantine=trace.quarantine,
+    )
+
+
 def _trace(target: ScoredBoard, event: StoredEvent, payload: object, apart: _Apart) -> Trace:
     board = target.board
     is_tournament = target.tournament is not None
@@ -80,7 +98,7 @@ def _trace(target: ScoredBoard, event: StoredEvent, payload: object, apart: _Apa
     title = board.definition.title or key
     if (found := apart.get((event.id, board.leaderboard_id))) is not None:
         reason, status = found
-        return Trace(key, title, None, f"{status}, {reason}", is_tournament)
+        return Trace(key, title, None, reason, is_tournament, quarantine=status)
     streamed = stored_event(event.event_type, event.user_id, event.id, event.occurred_at)
     try:
         value, period = value_of(target, streamed, payload, event.received_at)

@@ -3,9 +3,9 @@
 from grandstand.api.schema.boards import CURSOR
 from grandstand.api.schema.parts import OPERATORS, Json, answer, operation, problems, query
 from grandstand.domain.event_model import USER_ID_LENGTH_MAX
-from grandstand.operations.read_events import LIST_MAX, TYPE_LENGTH_MAX, EventList, StoredEvent
+from grandstand.operations.read_events import LIST_MAX, TYPE_LENGTH_MAX, EventList, EventScore, StoredEvent
 
-EVENT_LIST_SERVED = (StoredEvent, EventList)
+EVENT_LIST_SERVED = (StoredEvent, EventScore, EventList)
 """The structs that this operation serves."""
 
 _STORED: Json = {
@@ -16,7 +16,17 @@ _STORED: Json = {
     "received_at": "2026-01-31T12:00:01.2Z",
     "processed_at": "2026-01-31T12:00:01.4Z",
     "payload": {"score": 1200, "mode": "ranked"},
-}
+    "scores": [
+        {
+            "leaderboard": "global", "tournament": None, "score": 1200, "reason": None, "period": None,
+            "quarantine": None,
+        },
+        {
+            "leaderboard": "weekly", "tournament": None, "score": None, "reason": "below_min_score", "period": None,
+            "quarantine": None,
+        },
+    ],
+}  # fmt: skip
 _MOMENT: Json = {"type": "string", "format": "date-time"}
 
 EVENT_LIST: Json = operation(
@@ -43,6 +53,12 @@ EVENT_LIST: Json = operation(
         query("from", _MOMENT, "Received at this time or later.", "2026-01-31T00:00:00Z"),
         query("to", _MOMENT, "Received before this time.", "2026-02-01T00:00:00Z"),
         query("limit", {"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": 100}, "Most in a reply."),
+        query(
+            "scores",
+            {"type": "boolean", "default": False},
+            "Whether each event says what it is worth on each board by today's rules, or why it is not ranked there.",
+            True,
+        ),
         CURSOR,
     ],
 )
