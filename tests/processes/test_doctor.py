@@ -51,6 +51,17 @@ def test_a_fresh_tree_is_set_up_well(running_server: Server) -> None:
     assert [line.split()[1] for line in shown.stdout.splitlines() if "→" not in line] == list(found)
 
 
+def test_whoever_reads_the_first_lines_only_hears_no_noise(running_server: Server) -> None:
+    command = [sys.executable, "-m", "grandstand", "doctor", "--data-dir", str(running_server.data_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asked:
+        assert asked.stdout is not None
+        assert asked.stderr is not None
+        assert asked.stdout.readline()
+        asked.stdout.close()
+        assert asked.stderr.read() == ""
+        assert asked.wait(60) == 0
+
+
 def test_what_is_wrong_is_told_with_what_helps(running_server: Server) -> None:
     state = state_of(running_server)
     with (

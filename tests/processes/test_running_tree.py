@@ -34,10 +34,13 @@ def test_the_printed_commands_rank_a_player(running_server: Server) -> None:
     )
 
 
-def test_the_printed_command_makes_an_operator(running_server: Server) -> None:
-    (line,) = re.findall(r"^  (.* operators add NAME .*)$", running_server.output, re.MULTILINE)
+@pytest.mark.parametrize(
+    ("command", "more"), [("operators add NAME", " --password-stdin"), ("keys create server --name NAME", "")]
+)
+def test_what_is_printed_can_be_pasted(running_server: Server, command: str, more: str) -> None:
+    (line,) = re.findall(rf"^  (.* {command} .*)$", running_server.output, re.MULTILINE)
     answer = subprocess.run(
-        ["sh", "-c", line.replace("NAME", "pasted") + " --password-stdin"],
+        ["sh", "-c", line.replace("NAME", "pasted") + more],
         input="a long enough password\n",
         env={**os.environ, "PATH": "/usr/bin:/bin"},
         capture_output=True,

@@ -1,6 +1,8 @@
 """`grandstand doctor`: whether a deployment is set up so that the promises can be kept, and what to do."""
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,7 +47,15 @@ async def _ask(settings: Any, data_dir: Path | None, *, show: bool) -> "list[Adv
     async for advice in bootstrap.diagnose(settings, data_dir):
         advices.append(advice)
         if show:
-            typer.echo(f"{_SIGNS[advice.status]:<8} {advice.check:<26} {advice.finding}")
+            _say(f"{_SIGNS[advice.status]:<8} {advice.check:<26} {advice.finding}")
             if advice.do:
-                typer.echo(f"{'':<8} {'':<26} → {advice.do}")
+                _say(f"{'':<8} {'':<26} → {advice.do}")
     return advices
+
+
+def _say(line: str) -> None:
+    try:
+        typer.echo(line)
+    except BrokenPipeError:
+        # Nobody reads on (`| head`). Breaking off amid a check fails loudly, and the exit code counts still.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

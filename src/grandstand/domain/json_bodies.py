@@ -77,8 +77,10 @@ def mistake_in(text: bytes) -> str:
         return "it nests too deeply"
     except msgspec.DecodeError as error:
         placed = _PLACED.match(str(error))
-        # Of what is cut off, and of half a surrogate pair, it says the same and no place.
-        return _explain(text, placed[1], int(placed[2])) if placed else "it ends too early or has a lone surrogate"
+        if placed:
+            return _explain(text, placed[1], int(placed[2]))
+        # Of half a surrogate pair it says the same, and no place either.
+        return "it ends too early" + (" or has a lone surrogate" if b"\\u" in text else "")
     return "it holds text that is not UTF-8"
 
 

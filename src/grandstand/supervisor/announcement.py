@@ -29,7 +29,7 @@ def announcement(
     if data_dir is not None:
         lines.append(f"  data        {data_dir}")
     lines += [f"  {kind + ' key':<11} {_key(settings, shown, kind)}" for kind in KINDS]
-    lines += ["", _explanation(shown), "", "Send a score, then read the ranks:", ""]
+    lines += ["", _explanation(shown, data_dir), "", "Send a score, then read the ranks:", ""]
     bearer = shown.get("server", "$GRANDSTAND_SERVER_KEY")
     lines += [
         f"  curl -X POST {url}/api/events \\",
@@ -66,10 +66,12 @@ def _key(settings: Settings, shown: Mapping[str, str], kind: str) -> str:
     return shown.get(kind, f"gs_{kind}_… (as shown at the first start)")
 
 
-def _explanation(shown: Mapping[str, str]) -> str:
+def _explanation(shown: Mapping[str, str], data_dir: Path | None) -> str:
     if shown:
         return "Keep the keys: they are shown this once, and only their hashes are stored."
     return (
         "Keys are shown once, when they are made. To use keys of your own, start with GRANDSTAND_ADMIN_KEY,\n"
-        "GRANDSTAND_SERVER_KEY or GRANDSTAND_CLIENT_KEY set (gs_server_ and 16 characters or more, for example)."
+        "GRANDSTAND_SERVER_KEY or GRANDSTAND_CLIENT_KEY set (gs_server_ and 16 characters or more, for example).\n"
+        "Another one, where they are lost:\n\n"
+        f"  {_command()} keys create server --name NAME{_place(data_dir)}"
     )
