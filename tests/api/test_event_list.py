@@ -60,7 +60,7 @@ async def test_scores_say_where_an_event_counts_or_why_not(site: Site) -> None:
     events = [{"event_type": "run_ended", "user_id": "eva", "payload": payload} for payload in sent]
     assert (await site.post(PATH, events, "server")).status_code == 202
     await site.work()
-    found = await walk(site, "user_id=eva&scores=true", 100)
+    found = await walk(site, "user_id=eva&scores=true", 50)
     on = {
         json.dumps(each["payload"]["score"] if each["payload"] else None): {
             score["leaderboard"]: (score["score"], score["reason"], score["quarantine"]) for score in each["scores"]
@@ -76,7 +76,7 @@ async def test_scores_say_where_an_event_counts_or_why_not(site: Site) -> None:
         "101": {"runs": (None, "score_too_high", "held"), "typo": missing},
     }
     assert all("scores" not in each for each in await walk(site, "user_id=eva", 100))
-    for query, path in (("scores=yes", "scores"), ("scores=true&limit=101", "limit")):
+    for query, path in (("scores=yes", "scores"), ("scores=true&limit=51", "limit")):
         refused = problem(await site.get(f"{PATH}?user_id=eva&{query}", "server"), 422, "invalid")
         assert refused["errors"][0]["path"] == path
 

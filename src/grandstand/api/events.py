@@ -19,10 +19,9 @@ from grandstand.api.services import Services
 from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.events import Rejection
 from grandstand.operations.accept_events import Receipt
+from grandstand.operations.trace_events import SCORED_EVENTS_MAX
 
 EVENTS_PATH = "/api/events"
-SCORED_MAX = 100
-"""Events of a page with scores: each may be looked up on several boards."""
 
 
 class EventsReceipt(msgspec.Struct):
@@ -66,9 +65,10 @@ class EventRoutes(Controller):
         """List stored events, the newest first."""
         require_operator(principal_of(request.scope, services), "events:read")
         query = Query(request.scope["query_string"])
-        is_scored, limit = query.flag("scores"), query.count("limit", 100)
-        if is_scored and limit > SCORED_MAX:
-            raise InvalidError([FieldError("limit", f"must be at most {SCORED_MAX} with scores")])
+        is_scored = query.flag("scores")
+        limit = query.count("limit", SCORED_EVENTS_MAX if is_scored else 100)
+        if is_scored and limit > SCORED_EVENTS_MAX:
+            raise InvalidError([FieldError("limit", f"must be at most {SCORED_EVENTS_MAX} with scores")])
         found = await services.events.list(
             user_id=query.text("user_id"),
             event_type=query.text("event_type"),

@@ -23,7 +23,13 @@ from grandstand.storage.quarantine import QuarantineStore
 TRACES_MAX = 8
 """Boards that are named for one event: a type may feed thousands."""
 
-_APART_MAX = 1_000
+SCORES_MAX = 20
+"""Boards that are named for one event where programs ask."""
+
+SCORED_EVENTS_MAX = 50
+"""Events that they may ask about at once."""
+
+_APART_MAX = SCORED_EVENTS_MAX * SCORES_MAX
 _Apart = Mapping[tuple[UUID, int], tuple[QuarantineReason, QuarantineStatus]]
 _decode_payload = msgspec.json.Decoder().decode
 
@@ -51,8 +57,8 @@ class EventTracer:
         self._catalog = catalog
         self._quarantine = quarantine
 
-    async def trace(self, events: Sequence[StoredEvent]) -> dict[UUID, list[Trace]]:
-        """Return by id what each event is worth by the rules in force, on `TRACES_MAX` boards and one more at most.
+    async def trace(self, events: Sequence[StoredEvent], boards_max: int = TRACES_MAX + 1) -> dict[UUID, list[Trace]]:
+        """Return by id what each event is worth by the rules in force, on `boards_max` boards at most.
 
         Whether it decides its player's score is up to the player's other events; whether the player was banned or taken
         off meanwhile is not asked.
@@ -63,21 +69,21 @@ class EventTracer:
             apart = await self._database.read(
                 lambda connection: self._quarantine.kept_apart(connection, judged, _APART_MAX)
             )
-        return {event.id: self._trace(event, apart) for event in events}
+        return {event.id: self._trace(event, apart, boards_max) for event in events}
 
     async def add_scores(self, events: Sequence[StoredEvent]) -> None:
-        """Write into each event what `trace` says of it."""
-        traces = await self.trace(events)
+        """Write into each event what `trace` says of it, on `SCORES_MAX` boards at most."""
+        traces = await self.trace(events, SCORES_MAX)
         for event in events:
             event.scores = [_view(trace) for trace in traces[event.id]]
 
-    def _trace(self, event: StoredEvent, apart: _Apart) -> list[Trace]:
+    def _trace(self, event: StoredEvent, apart: _Apart, boards_max: int) -> list[Trace]:
         if not self._catalog.takes(event.event_type):
             return []
         payload = _decode_payload(event.payload)
         fed = self._catalog.fed_by(event.event_type, payload)
         in_force = (target for target in fed if self._catalog.is_in_force(target.board))
-        return [_trace(target, event, payload, apart) for target in islice(in_force, TRACES_MAX + 1)]
+        return [_trace(target, event, payload, apart) for target in islice(in_force, boards_max)]
 
 
 def _view(trace: Trace) -> EventScore:

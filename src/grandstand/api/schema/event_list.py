@@ -4,6 +4,7 @@ from grandstand.api.schema.boards import CURSOR
 from grandstand.api.schema.parts import OPERATORS, Json, answer, operation, problems, query
 from grandstand.domain.event_model import USER_ID_LENGTH_MAX
 from grandstand.operations.read_events import LIST_MAX, TYPE_LENGTH_MAX, EventList, EventScore, StoredEvent
+from grandstand.operations.trace_events import SCORED_EVENTS_MAX, SCORES_MAX
 
 EVENT_LIST_SERVED = (StoredEvent, EventScore, EventList)
 """The structs that this operation serves."""
@@ -56,7 +57,8 @@ EVENT_LIST: Json = operation(
         query(
             "scores",
             {"type": "boolean", "default": False},
-            "Whether each event says what it is worth on each board by today's rules, or why it is not ranked there.",
+            "Whether each event says what it is worth by today's rules, or why nothing, on each board and tournament "
+            f"that it feeds ({SCORES_MAX} of them at most). `limit` is then {SCORED_EVENTS_MAX} at most.",
             True,
         ),
         CURSOR,
