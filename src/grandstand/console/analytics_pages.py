@@ -149,7 +149,8 @@ def _shown(name: str, value: Any, zone: str) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, datetime):
-        return f"{value.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+        # Where clocks are set back, an hour comes twice: its name alone would not say which.
+        return f"{value.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
     if name == "mean_seconds":
         return f"{int(value) // 60} min {int(value) % 60:02} s"
     if isinstance(value, float):

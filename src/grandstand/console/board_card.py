@@ -33,7 +33,7 @@ def draw_card(title: str, players: int, rows: Sequence[CardRow], *, key: str = "
     pen.rectangle((0, 0, SIZE[0], 12), fill=_ACCENT)
     shown = _shown((title, key), _TITLE_CHARACTERS_MAX) or "Leaderboard"
     write(pen, (60, 44), fit(pen, shown, 52, 1080), 52, _TEXT)
-    write(pen, (60, 118), f"{players:,} players", 26, _SOFT)
+    write(pen, (60, 118), f"{players:,} player{'' if players == 1 else 's'}", 26, _SOFT)
     pen.rounded_rectangle((48, 168, SIZE[0] - 48, SIZE[1] - 40), 18, fill=_SURFACE, outline="#d9dee7", width=2)
     if not rows:
         write(pen, (90, 200), "Nobody has a score here yet.", 28, _SOFT)

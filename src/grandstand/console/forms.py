@@ -4,6 +4,7 @@ What was typed stays as it is, so that a form that is refused can be shown again
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,8 @@ from grandstand.domain.errors import (
 FORM_BYTES_MAX = 262_144
 FIELDS_MAX = 1_200
 _TYPE = b"application/x-www-form-urlencoded"
+_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s,]+')
+_PLAIN = re.compile(r'[^\s,"]+')
 
 FieldKind = Literal[
     "text",
@@ -106,7 +109,7 @@ async def read_form(scope: HTTPScope, receive: Receive) -> Form:
                     raise ClientGoneError
                 body += message["body"]
                 if len(body) > FORM_BYTES_MAX:
-                    raise TooLargeError("body_too_large", f"A form may have {FORM_BYTES_MAX} bytes.")
+                    raise TooLargeError("body_too_large", f"A form may have {FORM_BYTES_MAX:,} bytes.")
                 if not message.get("more_body"):
                     break
     except TimeoutError:
@@ -126,7 +129,7 @@ def _check_headers(scope: HTTPScope) -> None:
         elif name == b"content-encoding":
             raise UnsupportedMediaTypeError("A form is not compressed.")
         elif name == b"content-length" and value.isdigit() and int(value[:20]) > FORM_BYTES_MAX:
-            raise TooLargeError("body_too_large", f"A form may have {FORM_BYTES_MAX} bytes.")
+            raise TooLargeError("body_too_large", f"A form may have {FORM_BYTES_MAX:,} bytes.")
     if media_type not in (_TYPE, b""):
         raise UnsupportedMediaTypeError("The console reads forms only.")
 
@@ -205,13 +208,32 @@ def _read(item: FormField, text: str) -> Any:
             return msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
             raise ValueError("must be JSON") from None
-    if item.kind in ("words", "choices"):
-        return [word for word in text.replace(",", " ").split() if word]
+    if item.kind == "words":
+        return read_words(text)
+    if item.kind == "choices":
+        return text.split()
     if item.kind == "moment":
         return f"{read_moment(text).replace(tzinfo=None).isoformat()}Z"
     if item.kind == "prizes":
         return read_prizes(text)
     return text
+
+
+def read_words(text: str) -> list[str]:
+    """Return words with spaces or commas between them; one that holds such stands in quotation marks, as in JSON.
+
+    Raises:
+        ValueError: a quotation mark is not closed, or what it encloses is no JSON.
+    """
+    try:
+        return [msgspec.json.decode(word, type=str) if word[0] == '"' else word for word in _WORD.findall(text)]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ValueError('must be words; one with spaces stands in quotation marks: "max level"') from None
+
+
+def write_words(words: Sequence[str]) -> str:
+    """Return words as `read_words` reads them."""
+    return " ".join(word if _PLAIN.fullmatch(word) else msgspec.json.encode(word).decode() for word in words)
 
 
 def read_moment(text: str) -> datetime:
@@ -254,7 +276,7 @@ def write_prizes(rules: Sequence[dict[str, Any]]) -> str:
     lines = []
     for rule in rules:
         if rule.get("top_percent") is not None:
-            ranks = f"top {rule['top_percent']:g}%"
+            ranks = f"top {rule['top_percent']:.15g}%"
         else:
             first, last = rule.get("from"), rule.get("to")
             ranks = f"{first}" if last in (None, first) else f"{first}-{last}"

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from grandstand.api.parameters import check_user_id
-from grandstand.api.replies import JSON, Reply
+from grandstand.api.replies import FileReply, Reply
 from grandstand.console.event_pages import traced
 from grandstand.console.filters import filters_of
 from grandstand.console.forms import FormField
@@ -43,12 +43,11 @@ async def post_unban(visit: Visit) -> Reply:
     return _back(user_id, "unbanned")
 
 
-async def post_export(visit: Visit) -> Reply:
+async def post_export(visit: Visit) -> FileReply:
     """Hand out everything that is kept of a player."""
     document = await visit.services.api.exporter.export(check_user_id(visit.form.raw("user_id")))
-    with document:
-        headers = ((b"cache-control", b"no-store"), (b"content-disposition", b'attachment; filename="player.json"'))
-        return Reply(200, document.read(), JSON, headers)
+    headers = ((b"cache-control", b"no-store"), (b"content-disposition", b'attachment; filename="player.json"'))
+    return FileReply(document, headers=headers)
 
 
 async def post_erase(visit: Visit) -> Reply:

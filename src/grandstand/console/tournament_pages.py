@@ -280,10 +280,10 @@ def _id(visit: Visit) -> str:
 
 ROUTES = (
     Route("GET", "/console/tournaments", "viewer", get_list),
-    Route("GET", "/console/tournaments/new", "live-ops", get_new),
-    Route("POST", "/console/tournaments/new", "live-ops", post_new),
-    Route("POST", "/console/tournaments/check", "live-ops", post_check_new),
-    Route("GET", "/console/tournaments/calendar", "viewer", get_calendar),
+    Route("GET", "/console/tournaments/-/new", "live-ops", get_new),
+    Route("POST", "/console/tournaments/-/new", "live-ops", post_new),
+    Route("POST", "/console/tournaments/-/check", "live-ops", post_check_new),
+    Route("GET", "/console/tournaments/-/calendar", "viewer", get_calendar),
     Route("GET", "/console/tournaments/{tournament_id:str}", "viewer", get_tournament),
     Route("POST", "/console/tournaments/{tournament_id:str}/check", "live-ops", post_check),
     Route("GET", "/console/tournaments/{tournament_id:str}/edit", "live-ops", get_edit),

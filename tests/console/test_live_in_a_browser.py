@@ -1,0 +1,145 @@
+"""Live pages in a real browser: they come back after whatever ended their stream, hold none while nobody sees them, and
+leave whoever works in them alone.
+"""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.console.acts import score, send
+from tests.console.conftest import Console, Watched
+from tests.console.door import PASSWORD
+
+pytestmark = pytest.mark.timeout(300)
+
+COUNT_STREAMS = """
+window.streams = [];
+window.EventSource = class extends EventSource {
+  constructor(address) { super(address); window.streams.push(this); }
+};
+"""
+OPEN = "window.streams.filter((stream) => stream.readyState !== EventSource.CLOSED).length"
+HIDE = """(isHidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
+  Object.defineProperty(document, "visibilityState", { configurable: true, get: () => (isHidden ? "hidden" : "visible") });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+PUT_AWAY = """() => {
+  dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
+  return window.streams.filter((stream) => stream.readyState !== EventSource.CLOSED).length;
+}"""
+TAKE_OUT = """() => dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }))"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rally(console: Console) -> None:
+    """A board of its own with two players."""
+    board: dict[str, Any] = {"title": "Rally", "event_type": "rally", "field": "score", "operator": "best"}
+    console.api("PUT", "/api/leaderboards/rally", board)
+    send(console, *(run_of(user, points) for user, points in (("ada", 10), ("bob", 5))))
+
+
+def run_of(user_id: str, points: int) -> dict[str, object]:
+    return {**score(user_id, points), "event_type": "rally"}
+
+
+def open_page(console: Console, ann: Watched, path: str) -> Page:
+    page = ann.page()
+    page.add_init_script(COUNT_STREAMS)
+    page.goto(console.url + path)
+    return page
+
+
+@pytest.mark.parametrize(("path", "points"), [("/console/leaderboards/rally", 20), ("/boards/rally", 30)])
+def test_a_stream_that_was_refused_is_asked_for_again(
+    console: Console, ann: Watched, path: str, points: int
+) -> None:
+    # A proxy says so while the server behind it starts anew; a browser does not come again after that.
+    refused: list[str] = []
+
+    def refuse(route: Route) -> None:
+        refused.append(route.request.url)
+        route.fulfill(status=502, body="")
+
+    page = ann.page()
+    page.route(re.compile(r"/live(\?|$)"), refuse, times=1)
+    page.goto(console.url + path)
+    expect(page.locator("tbody tr")).to_have_count(2)
+    send(console, run_of("ada", points))
+    expect(page.locator("tbody tr").first).to_contain_text(str(points))
+    assert len(refused) == 1
+
+
+@pytest.mark.parametrize("path", ["/console/leaderboards/rally", "/console", "/boards/rally"])
+def test_a_page_that_nobody_sees_holds_no_stream(console: Console, ann: Watched, path: str) -> None:
+    # A browser has six connections to a server: six hidden tabs would be all of them.
+    page = open_page(console, ann, path)
+    page.wait_for_function(OPEN + " === 1")
+    page.evaluate(HIDE, True)
+    assert page.evaluate(OPEN) == 0
+    page.evaluate(HIDE, False)
+    assert page.evaluate(OPEN) == 1
+    # Put away by the browser and taken out again, as by its Back button.
+    assert page.evaluate(PUT_AWAY) == 0
+    page.evaluate(TAKE_OUT)
+    assert page.evaluate(OPEN) == 1
+
+
+def test_the_sign_says_whether_a_page_is_live(console: Console, ann: Watched) -> None:
+    page = open_page(console, ann, "/console/leaderboards/rally")
+    sign = page.locator("#live-sign")
+    expect(sign).to_have_text("Live")
+    page.evaluate("window.streams.at(-1).dispatchEvent(new Event('error'))")
+    expect(sign).to_have_text("Not live")
+    # Nothing has happened meanwhile, and it is live again all the same.
+    page.evaluate("window.streams.at(-1).dispatchEvent(new Event('open'))")
+    expect(sign).to_have_text("Live")
+
+
+def test_a_question_stays_open_and_names_the_player_while_scores_arrive(console: Console, ann: Watched) -> None:
+    page = open_page(console, ann, "/console/leaderboards/rally")
+    expect(page.locator("#live-sign.is-on")).to_be_visible()
+    page.locator("tr", has_text="bob").get_by_role("button", name="Remove").click()
+    question = page.get_by_role("dialog")
+    expect(question).to_contain_text("bob")
+    with page.expect_event("console", lambda message: message.text == "held"):
+        page.evaluate("window.streams.at(-1).addEventListener('update', () => setTimeout(() => console.log('held'), 900))")
+        send(console, run_of("bob", 900))
+    expect(question).to_be_visible()
+    page.keyboard.press("Escape")
+    # What was held back is shown then.
+    expect(page.locator("tbody tr").first).to_contain_text("900")
+
+
+def test_who_is_at_a_row_by_keyboard_stays_at_its_player(console: Console, ann: Watched) -> None:
+    page = open_page(console, ann, "/console/leaderboards/rally")
+    expect(page.locator("#live-sign.is-on")).to_be_visible()
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.locator("#rows .scroll").evaluate("region => region.scrollLeft = 60")
+    page.locator("tr", has_text="ada").get_by_role("link").focus()
+    place = page.locator("#rows .scroll").evaluate("region => region.scrollLeft")
+    send(console, run_of("cid", 5_000))
+    expect(page.locator("tbody tr").first).to_contain_text("cid")
+    expect(page.locator("tr", has_text="ada").get_by_role("link")).to_be_focused()
+    assert page.locator("#rows .scroll").evaluate("region => region.scrollLeft") == place
+
+
+def test_a_live_page_whose_session_has_ended_goes_to_the_log_in(console: Console, ann: Watched) -> None:
+    console.manage(lambda operators: operators.add("gone", "viewer", PASSWORD))
+    cookie = console.log_in("gone").cookies["gs_console"]
+    context = ann.context.browser.new_context() if ann.context.browser else None
+    assert context is not None
+    context.add_cookies([{"name": "gs_console", "value": cookie, "url": console.url + "/console"}])
+    try:
+        page = context.new_page()
+        page.add_init_script(COUNT_STREAMS)
+        page.goto(console.url + "/console")
+        expect(page.locator("#live-sign.is-on")).to_be_visible()
+        console.manage(lambda operators: operators.disable("gone"))
+        page.evaluate(HIDE, True)
+        page.evaluate(HIDE, False)
+        expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    finally:
+        context.close()
