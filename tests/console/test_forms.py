@@ -245,7 +245,7 @@ async def test_prizes_keep_what_no_field_shows(held: Door) -> None:
         form["prizes"] = form["prizes"].replace("coins 500", "coins 600") + "\n2-3 coins 1"
         assert (await client.post("/console/tournaments/metal/edit", data=form)).status_code == 303
         shown = (await client.get("/console/tournaments/metal")).text
-    assert "1 coins 600<br>top 10% badge 1<br>2-3 coins 1" in shown
+    assert "1: 600 coins<br>top 10%: 1 badge<br>2-3: 1 coins" in shown
     kept = msgspec.to_builtins((await held.console.api.tournament_list.get("metal", None)).prizes)
     assert [rule.get("metadata") for rule in kept] == [{"icon": "gold"}, {"icon": "tin"}, None]
 

@@ -1,6 +1,7 @@
 """What single pages say: names that are those of pages, that nobody can see, or that are one; and for how long they keep."""
 
 import re
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -127,3 +128,32 @@ async def test_an_hour_that_comes_twice_says_which_it_is(door: Door) -> None:
         text = (await client.get(f"/console/analytics/events?{query}")).text
     assert "2026-10-25 02:00 CEST" in text
     assert "2026-10-25 02:00 CET" in text
+
+
+async def test_days_on_which_nothing_happened_have_their_place_in_a_chart(door: Door) -> None:
+    core = door.site.core
+    seen = [event("bob", at=datetime(2026, 10, day, 9, tzinfo=UTC), event_type="sparse") for day in (1, 2, 11)]
+    await core.applier.apply([block(seen, NOON)])
+    await EventCounter(core.database, core.event_log).count()
+    span = "from=2026-10-01&to=2026-10-12&timezone=Europe/Berlin"
+    async with await door.enter("vera") as client:
+        text = (await client.get(f"/console/analytics/events?{span}&event_type=sparse")).text
+        assert ">2026-10-11</td>" in text
+        found = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', text)
+        assert found is not None
+        picture = b64decode(found[1]).decode()
+        assert [label in picture for label in ("01 Oct", "03 Oct", "11 Oct", "12 Oct")] == [True, True, True, False]
+        for query, has_groups in ((span, False), (f"{span}&by=n", True)):
+            assert ("<th>Group</th>" in (await client.get(f"/console/analytics/retention?{query}")).text) is has_groups
+
+
+async def test_what_is_typed_of_a_definition_names_nothing_that_is_not_said(door: Door) -> None:
+    rule = {"event_type": "game_ended", "operator": "best", "field": "score", "where": {"mode": None},
+            "tiers": [{"id": "gold", "top_percent": 5}], "plausibility": {"score_max": 9}}  # fmt: skip
+    await door.console.api.definer.put("sparing", msgspec.json.encode(rule))
+    before = await door.console.api.definer.get("sparing")
+    async with await door.enter("liv") as client:
+        form = Fields((await client.get("/console/leaderboards/sparing/edit")).text).sent()
+        assert "null" not in form["tiers"] + form["plausibility"]
+        assert (await client.post("/console/leaderboards/sparing/edit", data=form)).status_code == 303
+    assert await door.console.api.definer.get("sparing") == before

@@ -67,7 +67,16 @@ def _typed(item: FormField, value: Any) -> str:
     if value in (None, (), [], {}):
         return ""
     if item.kind == "json":
+        if item.name != "where":
+            # What is null there says the same as what is missing.
+            value = _without_nulls(value)
         return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     if item.kind == "words":
         return write_words(value)
     return str(value)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    return [_without_nulls(each) for each in value] if isinstance(value, (list, tuple)) else value

@@ -273,15 +273,15 @@ def read_prizes(text: str) -> list[dict[str, Any]]:
 
 def write_prizes(rules: Sequence[dict[str, Any]]) -> str:
     """Return prize rules as `read_prizes` reads them; metadata is not part of it."""
-    lines = []
-    for rule in rules:
-        if rule.get("top_percent") is not None:
-            ranks = f"top {rule['top_percent']:.15g}%"
-        else:
-            first, last = rule.get("from"), rule.get("to")
-            ranks = f"{first}" if last in (None, first) else f"{first}-{last}"
-        lines.append(f"{ranks} {rule['kind']} {rule['amount']}")
-    return "\n".join(lines)
+    return "\n".join(f"{write_ranks(rule)} {rule['kind']} {rule['amount']}" for rule in rules)
+
+
+def write_ranks(rule: dict[str, Any]) -> str:
+    """Return whom a prize rule is for: `1`, `2-10` or `top 5%`."""
+    if rule.get("top_percent") is not None:
+        return f"top {rule['top_percent']:.15g}%"
+    first, last = rule.get("from"), rule.get("to")
+    return f"{first}" if last in (None, first) else f"{first}-{last}"
 
 
 def _read_prize(words: list[str]) -> dict[str, Any]:

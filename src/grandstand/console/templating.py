@@ -60,7 +60,7 @@ def _counted(number: int, name: str) -> str:
     return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Return a text of which something can be seen; of one of which nothing can, what its characters are called.
 
     Any player may have such a name or id, and could else be neither read nor clicked at.
@@ -96,6 +96,6 @@ def link(path: str, **parameters: Any) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-_environment.filters.update(moment=_moment, number=_number, counted=_counted, visible=_visible, pretty=_pretty, coded=_coded)
+_environment.filters.update(moment=_moment, number=_number, counted=_counted, visible=visible, pretty=_pretty, coded=_coded)
 _environment.globals.update(asset=asset_url, link=link)
 _environment.globals.update(new_id=lambda: f"ask-{next(_numbers)}", new_mark=lambda: token_urlsafe(12))

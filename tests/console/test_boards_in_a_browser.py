@@ -1,5 +1,5 @@
-"""Live pages in a real browser: they come back after whatever ended their stream, hold none while nobody sees them, and
-leave whoever works in them alone.
+"""Boards in a real browser. Live ones come back after whatever ended their stream, hold none while nobody sees them, and
+leave whoever works in them alone; public ones fit into frames and phones; forms that no server would read are not sent.
 """
 
 import re
@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.console.acts import score, send
+from tests.console.acts import score, send, serve_page
 from tests.console.conftest import Console, Watched
 from tests.console.door import PASSWORD
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -30,6 +31,11 @@ PUT_AWAY = """() => {
   dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
   return window.streams.filter((stream) => stream.readyState !== EventSource.CLOSED).length;
 }"""
+LINES = """(cells) => cells.map((cell) => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return range.getClientRects().length;
+})"""
 TAKE_OUT = """() => dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }))"""
 
 
@@ -143,3 +149,38 @@ def test_a_live_page_whose_session_has_ended_goes_to_the_log_in(console: Console
         expect(page.get_by_role("heading", name="Log in")).to_be_visible()
     finally:
         context.close()
+
+
+def test_ten_places_fit_into_a_frame_and_no_number_is_broken_on_a_phone(console: Console, ann: Watched) -> None:
+    console.api("PUT", "/api/leaderboards/wide", {"event_type": "wide", "field": "score", "operator": "best"})
+    events = [{**score(f"p{number}", 2**53 - 1 - number), "event_type": "wide"} for number in range(12)]
+    send(console, *events)
+    eventually(lambda: console.api("GET", "/api/leaderboards/wide")["total"] == 12, 30)
+    page = ann.page()
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(console.url + "/boards/wide")
+    assert set(page.locator("tbody td:last-child").evaluate_all(LINES)) == {1}
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    # As docs/console.md has it.
+    frame = f'<iframe src="{console.url}/boards/wide?embed=1" width="360" height="520"></iframe>'
+    with serve_page(frame) as elsewhere:
+        around = ann.context.browser.new_page() if ann.context.browser else None
+        assert around is not None
+        around.goto(elsewhere)
+        around.frame_locator("iframe").locator("tbody tr").nth(9).wait_for()
+        assert around.frames[1].evaluate("document.documentElement.scrollHeight <= innerHeight")
+        around.close()
+
+
+def test_a_form_that_is_too_long_is_told_so_and_keeps_what_was_typed(console: Console, ann: Watched) -> None:
+    page = ann.page()
+    page.goto(console.url + "/console/leaderboards/-/new")
+    page.get_by_label("Key").fill("long")
+    page.get_by_label("Only events where").evaluate("area => area.value = 'x'.repeat(300000)")
+    page.get_by_role("button", name="Create").click()
+    expect(page.locator("#e-where")).to_have_text("is too long for a form")
+    expect(page.get_by_label("Only events where")).to_be_focused()
+    expect(page.get_by_label("Key")).to_have_value("long")
+    page.get_by_label("Only events where").fill("")
+    page.get_by_role("button", name="Create").click()
+    expect(page.get_by_role("heading", name="long")).to_be_visible()
