@@ -176,7 +176,9 @@ async def held(door: Door) -> Door:
     """A board, a tournament, a player and an operator that forms are about."""
     async with await door.enter("ann") as client:
         token = {"form_token": await token_of(client)}
-        await client.post("/console/leaderboards/-/new", data={**BOARD, "key": "held", "segment_by": "country", **token})
+        await client.post(
+            "/console/leaderboards/-/new", data={**BOARD, "key": "held", "segment_by": "country", **token}
+        )
         await client.post("/console/tournaments/-/new", data={**CUP, "id": "held", **token})
     await door.put_player("ada")
     await door.operators.add("held", "viewer", PASSWORD)
@@ -342,10 +344,9 @@ async def test_a_form_that_is_sent_twice_counts_once(held: Door) -> None:
     async with await held.enter("ann") as client:
         page = await client.get("/console/keys")
         form = Fields(page.text).sent()
-        marks = set(
-            re.findall(r'name="form_once" value="([^"]+)"', page.text + (await client.get("/console/keys")).text)
-        )
-        assert len(marks) == 2, "each page has a mark of its own"
+        text = page.text + (await client.get("/console/keys")).text
+        marks = re.findall(r'name="form_once" value="([^"]+)"', text)
+        assert len(set(marks)) == len(marks) >= 2, "each form of each page has a mark of its own"
         sent = {"form_token": form["form_token"], "form_once": form["form_once"], "kind": "client", "name": "twice"}
         # What was refused may be sent again; what was done is not done again.
         assert (await client.post("/console/keys", data=sent | {"kind": "master"})).status_code == 422

@@ -1,4 +1,4 @@
-"""What single pages say: names that are those of pages, that nobody can see, or that are one; and for how long they keep."""
+"""What single pages say of odd names and numbers, what they keep, and for how long they are kept."""
 
 import re
 from base64 import b64decode
@@ -42,7 +42,9 @@ async def test_kept_fields_with_spaces_outlive_a_change_of_something_else(door: 
         done = await client.post("/console/leaderboards/spaced/edit", data={**form, "title": "Another"})
         assert done.status_code == 303
         assert list((await door.console.api.definer.get("spaced")).keep) == keep
-        wrong = await client.post("/console/leaderboards/spaced/edit", data={**form, "keep": '"max level', "form_once": ""})
+        wrong = await client.post(
+            "/console/leaderboards/spaced/edit", data={**form, "keep": '"max level', "form_once": ""}
+        )
         assert "quotation marks" in Fields(wrong.text).message("keep")
 
 

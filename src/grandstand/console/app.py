@@ -149,7 +149,9 @@ class ConsoleApp:
             route.path, http_method=route.method, status_code=HTTPStatus.OK, name=f"{route.method} {route.path}"
         )(answer)
 
-    async def _answer(self, route: Route, scope: HTTPScope, receive: Receive, path: dict[str, Any]) -> Reply | FileReply:
+    async def _answer(
+        self, route: Route, scope: HTTPScope, receive: Receive, path: dict[str, Any]
+    ) -> Reply | FileReply:
         trusted = self._services.api.settings.trusted_proxies
         address = str(client_address(scope, trusted) or "") or None
         visit = Visit(self._services, scope, Query(scope["query_string"]), path, address=address)

@@ -112,7 +112,10 @@ async def _events(reader: AnalyticsReader, query: Query) -> Report:
         labels = [f"{start.astimezone(ZoneInfo(zone)):%d %b %H:%M}" for start in starts]
     else:
         days = _every_day([start.astimezone(ZoneInfo(zone)).date() for start in starts])
-        labels, starts = [_day(day) for day in days], [LocalDays(day, day, ZoneInfo(zone)).start_of(day) for day in days]
+        labels, starts = (
+            [_day(day) for day in days],
+            [LocalDays(day, day, ZoneInfo(zone)).start_of(day) for day in days],
+        )
     lines: list[Line] = [(name, [float(counts.get((start, name), 0)) for start in starts]) for name in largest]
     return Report(zone, EventBucket, found.buckets[::-1], (Chart("Events", "line", labels, lines),), found.as_of)
 

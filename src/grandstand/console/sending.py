@@ -1,7 +1,7 @@
 """What becomes of a form that cannot count as it was sent: it is offered again, with all that was typed.
 
-That is so when its session has ended, when it is of another session, when it was sent before, and when an engine is away.
-It takes a click of whoever reads what would be sent.
+That is so when its session has ended, when it is of another session, when it was sent before, and when an engine is
+away. It takes a click of whoever reads what would be sent.
 """
 
 from contextlib import suppress

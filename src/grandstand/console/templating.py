@@ -96,6 +96,8 @@ def link(path: str, **parameters: Any) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-_environment.filters.update(moment=_moment, number=_number, counted=_counted, visible=visible, pretty=_pretty, coded=_coded)
+_environment.filters.update(
+    moment=_moment, number=_number, counted=_counted, visible=visible, pretty=_pretty, coded=_coded
+)
 _environment.globals.update(asset=asset_url, link=link)
 _environment.globals.update(new_id=lambda: f"ask-{next(_numbers)}", new_mark=lambda: token_urlsafe(12))

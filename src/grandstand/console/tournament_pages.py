@@ -10,7 +10,15 @@ from grandstand import clock
 from grandstand.api.parameters import check_user_id, read_tournament_id
 from grandstand.api.replies import Reply
 from grandstand.console.filters import filters_of, look
-from grandstand.console.forms import FormField, by_field, check_as_typed, find_wrong, read_fields, write_prizes, write_ranks
+from grandstand.console.forms import (
+    FormField,
+    by_field,
+    check_as_typed,
+    find_wrong,
+    read_fields,
+    write_prizes,
+    write_ranks,
+)
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
@@ -109,8 +117,9 @@ async def _show(visit: Visit, refusal: GrandstandError | None = None) -> Reply:
     if refusal is not None and not refused:
         refused = {"user_id": refusal.detail}
     status = filters.status if refusal is None else refusal.status
+    prize_ranks = [write_ranks(rule) for rule in msgspec.to_builtins(item.prizes)]
     return page(
-        visit, "tournament.html", status=status, preview=preview, prize_ranks=[write_ranks(rule) for rule in msgspec.to_builtins(item.prizes)],
+        visit, "tournament.html", status=status, preview=preview, prize_ranks=prize_ranks,
         filters=filters, entered=visit.form.raw("user_id"),
         refused=refused, **values
     )  # fmt: skip
