@@ -118,6 +118,21 @@ async def test_one_player_is_one_and_who_cannot_be_seen_can_be_clicked_at(door: 
             assert ">U+200B U+3164</" in text, path
             assert "1 players" not in text
         assert "1 player" in (await client.get("/boards/unseen")).text
+    async with await door.enter("liv") as client:
+        erase = {"user_id": unseen, "again": "U+200B", "form_token": await token_of(client)}
+        assert (await client.post("/console/players/erase", data=erase)).status_code == 422
+        assert (await client.post("/console/players/erase", data=erase | {"again": "U+200B U+3164"})).status_code == 303
+
+
+async def test_prize_rules_are_counted_as_people_count(door: Door) -> None:
+    async with await door.enter("liv") as client:
+        token = {"form_token": await token_of(client)}
+        for prizes, said in (
+            ("1 coins 5\n1 coins 6", "rule 2 gives 'coins' to ranks that rule 1 gives it to already"),
+            ("1 coins 5\n\n2 coins -6", "rule 2: amount must be between 1 and"),
+        ):
+            answer = await client.post("/console/tournaments/-/new", data={**CUP, "prizes": prizes, **token})
+            assert said in Fields(answer.text).message("prizes")
 
 
 async def test_an_hour_that_comes_twice_says_which_it_is(door: Door) -> None:

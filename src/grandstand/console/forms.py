@@ -30,6 +30,7 @@ FORM_BYTES_MAX = 262_144
 FIELDS_MAX = 1_200
 _TYPE = b"application/x-www-form-urlencoded"
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s,]+')
+_PRIZE = re.compile(r"prizes\[(\d+)\](\.)? ?")
 _PLAIN = re.compile(r'[^\s,"]+')
 
 FieldKind = Literal[
@@ -160,6 +161,8 @@ def by_field(errors: Sequence[FieldError], fields: Sequence[FormField]) -> dict[
         inner = error.path[len(name) :].lstrip(".")
         is_known = name in names
         message = error.message if is_known and not inner else f"{error.path} {error.message}"
+        # People write a rule a line, and count from one.
+        message = _PRIZE.sub(lambda found: f"rule {int(found[1]) + 1}{':' if found[2] else ''} ", message)
         told.setdefault(name if is_known else "", []).append(message)
     return {name: "; ".join(messages) for name, messages in told.items()}
 

@@ -11,6 +11,7 @@ from grandstand.console.filters import filters_of
 from grandstand.console.forms import FormField
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
+from grandstand.console.templating import visible
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import FieldError, GrandstandError, InvalidError, NotFoundError
 
@@ -53,7 +54,7 @@ async def post_export(visit: Visit) -> FileReply:
 async def post_erase(visit: Visit) -> Reply:
     """Erase a player whose id was typed again."""
     user_id = check_user_id(visit.form.raw("user_id"))
-    if visit.form.text("again") != user_id.strip():
+    if visit.form.text("again") not in (user_id.strip(), visible(user_id)):
         return await _show(visit, user_id, InvalidError([FieldError("again", "is not this player's id")]))
     await visit.services.api.eraser.erase(user_id)
     await visit.services.api.authenticator.refresh()
