@@ -12,7 +12,7 @@ from grandstand.console.assets import ASSETS, asset_url
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.count_events import EventCounter
 from grandstand.operations.operator_sessions import OperatorSessions
-from tests.console.door import Door, token_of
+from tests.console.door import PASSWORD, Door, token_of
 from tests.console.test_forms import BOARD, BOARD_RULE, CUP, Fields
 from tests.support.core import NOON, block, event
 
@@ -87,6 +87,17 @@ async def test_what_was_typed_outlives_an_engine_that_is_away(
         assert made.status_code == 303, made.text
 
 
+async def test_a_long_form_outlives_its_session_too(door: Door) -> None:
+    typed = {**BOARD, "key": "longest", "where": "+" * 80_000}
+    async with door.client("a-session-that-ended") as client:
+        answer = await client.post("/console/leaderboards/-/new", data=typed, headers=HERE)
+        assert answer.status_code == 401
+        form = Fields(answer.text).sent() | {"name": "liv", "password": PASSWORD}
+        inside = await client.post("/console/log-in", data=form)
+        assert inside.status_code == 200, inside.text[:300]
+    assert Fields(inside.text).sent()["where"] == typed["where"]
+
+
 async def test_a_public_page_is_kept_as_the_answers_of_the_api_are(door: Door) -> None:
     for key, rule in (("for-ever", BOARD_RULE | {"period": "all_time"}), ("hourly", BOARD_RULE | {"period": "hourly"})):
         await door.console.api.definer.put(key, msgspec.json.encode(rule))
@@ -140,7 +151,7 @@ async def test_an_hour_that_comes_twice_says_which_it_is(door: Door) -> None:
     seen = [event("ada", at=began_at + timedelta(hours=hours), event_type="twice") for hours in range(2)]
     await core.applier.apply([block(seen, NOON)])
     await EventCounter(core.database, core.event_log).count()
-    query = "from=2026-10-25&to=2026-10-25&interval=hour&timezone=Europe/Berlin&event_type=twice"
+    query = "from=2026-10-25&to=2026-10-25&interval=hour&timezone=Europe/Berlin&event_type=twice&wait=1"
     async with await door.enter("vera") as client:
         text = (await client.get(f"/console/analytics/events?{query}")).text
     assert "2026-10-25 02:00 CEST" in text
@@ -152,7 +163,7 @@ async def test_days_on_which_nothing_happened_have_their_place_in_a_chart(door: 
     seen = [event("bob", at=datetime(2026, 10, day, 9, tzinfo=UTC), event_type="sparse") for day in (1, 2, 11)]
     await core.applier.apply([block(seen, NOON)])
     await EventCounter(core.database, core.event_log).count()
-    span = "from=2026-10-01&to=2026-10-12&timezone=Europe/Berlin"
+    span = "from=2026-10-01&to=2026-10-12&timezone=Europe/Berlin&wait=1"
     async with await door.enter("vera") as client:
         text = (await client.get(f"/console/analytics/events?{span}&event_type=sparse")).text
         assert ">2026-10-11</td>" in text

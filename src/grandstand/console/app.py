@@ -41,7 +41,7 @@ from grandstand.console import (
     tournament_pages,
     webhook_pages,
 )
-from grandstand.console.forms import Form, read_form
+from grandstand.console.forms import FORM_BYTES_MAX, LOG_IN_BYTES_MAX, Form, read_form
 from grandstand.console.limits import admit_visit
 from grandstand.console.live import find_live, stream_board, stream_overview, stream_tournament
 from grandstand.console.rendering import page
@@ -155,7 +155,7 @@ class ConsoleApp:
         trusted = self._services.api.settings.trusted_proxies
         address = str(client_address(scope, trusted) or "") or None
         visit = Visit(self._services, scope, Query(scope["query_string"]), path, address=address)
-        form = await read_form(scope, receive) if route.method == "POST" else Form()
+        form = await read_form(scope, receive, _bytes_max(route)) if route.method == "POST" else Form()
         if route.method == "POST" and not is_from_here(scope):
             raise ForbiddenError("This form was sent by another site.")
         if route.role is None:
@@ -239,6 +239,10 @@ def _explain(visit: Visit, error: GrandstandError) -> Reply:
     return page(visit, "error.html", status=error.status, error=error)._replace(
         headers=((b"cache-control", b"no-store"), *_retry_after(error))
     )
+
+
+def _bytes_max(route: Route) -> int:
+    return LOG_IN_BYTES_MAX if route.role is None else FORM_BYTES_MAX
 
 
 def _keep(visit: Visit, error: UnavailableError) -> Reply:

@@ -27,6 +27,8 @@ from grandstand.domain.errors import (
 )
 
 FORM_BYTES_MAX = 262_144
+LOG_IN_BYTES_MAX = 4 * FORM_BYTES_MAX
+"""A log-in carries a form along whose session has ended, encoded once more."""
 FIELDS_MAX = 1_200
 _TYPE = b"application/x-www-form-urlencoded"
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s,]+')
@@ -90,7 +92,7 @@ class FormField(NamedTuple):
     is_fixed: bool = False
 
 
-async def read_form(scope: HTTPScope, receive: Receive) -> Form:
+async def read_form(scope: HTTPScope, receive: Receive, bytes_max: int = FORM_BYTES_MAX) -> Form:
     """Return the form of a request.
 
     Raises:
@@ -100,7 +102,7 @@ async def read_form(scope: HTTPScope, receive: Receive) -> Form:
         RequestTimeoutError: it did not arrive in time.
         ClientGoneError: the client is gone.
     """
-    _check_headers(scope)
+    _check_headers(scope, bytes_max)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
@@ -109,8 +111,8 @@ async def read_form(scope: HTTPScope, receive: Receive) -> Form:
                 if message["type"] != "http.request":
                     raise ClientGoneError
                 body += message["body"]
-                if len(body) > FORM_BYTES_MAX:
-                    raise TooLargeError("body_too_large", f"A form may have {FORM_BYTES_MAX:,} bytes.")
+                if len(body) > bytes_max:
+                    raise TooLargeError("body_too_large", f"A form may have {bytes_max:,} bytes.")
                 if not message.get("more_body"):
                     break
     except TimeoutError:
@@ -122,15 +124,15 @@ async def read_form(scope: HTTPScope, receive: Receive) -> Form:
     return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])
 
 
-def _check_headers(scope: HTTPScope) -> None:
+def _check_headers(scope: HTTPScope, bytes_max: int) -> None:
     media_type = b""
     for name, value in scope["headers"]:
         if name == b"content-type":
             media_type = value.partition(b";")[0].strip().lower()
         elif name == b"content-encoding":
             raise UnsupportedMediaTypeError("A form is not compressed.")
-        elif name == b"content-length" and value.isdigit() and int(value[:20]) > FORM_BYTES_MAX:
-            raise TooLargeError("body_too_large", f"A form may have {FORM_BYTES_MAX:,} bytes.")
+        elif name == b"content-length" and value.isdigit() and int(value[:20]) > bytes_max:
+            raise TooLargeError("body_too_large", f"A form may have {bytes_max:,} bytes.")
     if media_type not in (_TYPE, b""):
         raise UnsupportedMediaTypeError("The console reads forms only.")
 

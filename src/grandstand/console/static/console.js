@@ -211,8 +211,11 @@ function isTooLong(form) {
   const typed = [...new FormData(form)];
   if (new URLSearchParams(typed).toString().length <= FORM_BYTES_MAX) return false;
   const [name] = typed.reduce((one, other) => (other[1].length > one[1].length ? other : one));
+  const input = form.elements.namedItem(name);
+  // What a log-in carries along nobody can shorten, and the server takes it.
+  if (!input?.id) return false;
   complain(form, name, "is too long for a form");
-  form.elements.namedItem(name)?.focus?.();
+  input.focus();
   return true;
 }
 
