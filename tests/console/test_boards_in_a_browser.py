@@ -58,7 +58,7 @@ def open_page(console: Console, ann: Watched, path: str) -> Page:
     return page
 
 
-@pytest.mark.parametrize(("path", "points"), [("/console/leaderboards/rally", 20), ("/boards/rally", 30)])
+@pytest.mark.parametrize(("path", "points"), [("/console/leaderboards/rally", 777), ("/boards/rally", 888)])
 def test_a_stream_that_was_refused_is_asked_for_again(console: Console, ann: Watched, path: str, points: int) -> None:
     # A proxy says so while the server behind it starts anew; a browser does not come again after that.
     refused: list[str] = []
