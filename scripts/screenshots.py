@@ -34,7 +34,7 @@ EMPTY = {
     "overview": "/console",
     "leaderboard": "/console/leaderboards/global",
     "tournaments": "/console/tournaments",
-    "calendar": "/console/tournaments/calendar",
+    "calendar": "/console/tournaments/-/calendar",
     "quarantine": "/console/quarantine",
     "analytics-players": "/console/analytics",
     "analytics-retention": "/console/analytics/retention",
@@ -48,13 +48,13 @@ PAGES = {
     "leaderboards": "/console/leaderboards",
     "leaderboard": "/console/leaderboards/weekly-race",
     "leaderboard-player": "/console/leaderboards/weekly-race?user_id=player-07",
-    "leaderboard-new": "/console/leaderboards/new",
+    "leaderboard-new": "/console/leaderboards/-/new",
     "leaderboard-edit": "/console/leaderboards/weekly-race/edit",
     "leaderboard-replay": "/console/leaderboards/weekly-race/replay",
     "tournaments": "/console/tournaments",
-    "calendar": "/console/tournaments/calendar",
+    "calendar": "/console/tournaments/-/calendar",
     "tournament": "/console/tournaments/friday-cup",
-    "tournament-new": "/console/tournaments/new",
+    "tournament-new": "/console/tournaments/-/new",
     "prizes": "/console/prizes",
     "player": "/console/players?user_id=player-07",
     "players": "/console/players",
@@ -230,7 +230,7 @@ def take_states(browser: Browser, url: str, folder: Path) -> int:
     count = 0
     for look, options in LOOKS.items():
         page = console_page(browser, url, look)
-        page.goto(url + "/console/leaderboards/new")
+        page.goto(url + "/console/leaderboards/-/new")
         page.fill("#f-key", "Not a key!")
         page.fill("#f-title", "Night race")
         page.fill("#f-min_score", "many")

@@ -119,9 +119,9 @@ async def _add_all(operators: OperatorManager) -> None:
         await operators.add(name, role, PASSWORD)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def console() -> Iterator[Console]:
-    """A server of the module's own; tournaments are settled as soon as they end."""
+    """A server for the tests of this folder; tournaments are settled as soon as they end."""
     parent = Path(tempfile.mkdtemp(prefix="grandstand-console-"))
     server = None
     quick = {"GRANDSTAND_TOURNAMENT_GRACE_SECONDS": "0", "GRANDSTAND_TOURNAMENT_SLACK_SECONDS": "0"}

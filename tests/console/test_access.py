@@ -36,9 +36,9 @@ TABLE: dict[str, str | None] = {
     "GET /console": VIEWER,
     "GET /console/charts/events.svg": VIEWER,
     "GET /console/leaderboards": VIEWER,
-    "GET /console/leaderboards/new": LIVE_OPS,
-    "POST /console/leaderboards/new": LIVE_OPS,
-    "POST /console/leaderboards/check": LIVE_OPS,
+    "GET /console/leaderboards/-/new": LIVE_OPS,
+    "POST /console/leaderboards/-/new": LIVE_OPS,
+    "POST /console/leaderboards/-/check": LIVE_OPS,
     "GET /console/leaderboards/{key}": VIEWER,
     "POST /console/leaderboards/{key}/check": LIVE_OPS,
     "GET /console/leaderboards/{key}/replay": VIEWER,
@@ -51,10 +51,10 @@ TABLE: dict[str, str | None] = {
     "POST /console/leaderboards/{key}/delete": LIVE_OPS,
     "POST /console/leaderboards/{key}/remove": LIVE_OPS,
     "GET /console/tournaments": VIEWER,
-    "GET /console/tournaments/new": LIVE_OPS,
-    "POST /console/tournaments/new": LIVE_OPS,
-    "POST /console/tournaments/check": LIVE_OPS,
-    "GET /console/tournaments/calendar": VIEWER,
+    "GET /console/tournaments/-/new": LIVE_OPS,
+    "POST /console/tournaments/-/new": LIVE_OPS,
+    "POST /console/tournaments/-/check": LIVE_OPS,
+    "GET /console/tournaments/-/calendar": VIEWER,
     "GET /console/tournaments/{tournament_id}": VIEWER,
     "POST /console/tournaments/{tournament_id}/check": LIVE_OPS,
     "GET /console/tournaments/{tournament_id}/edit": LIVE_OPS,
@@ -170,9 +170,9 @@ async def test_a_session_ends_at_once(door: Door) -> None:
     assert "HttpOnly; SameSite=Strict" in answer.headers["set-cookie"]
     assert "Path=/console" in answer.headers["set-cookie"]
     async with door.client(answer.cookies["gs_console"]) as client:
-        assert (await client.get("/console/leaderboards/new")).status_code == 200
+        assert (await client.get("/console/leaderboards/-/new")).status_code == 200
         await door.operators.set_role("temp", "viewer")
-        assert (await client.get("/console/leaderboards/new")).status_code == 403
+        assert (await client.get("/console/leaderboards/-/new")).status_code == 403
         await door.operators.disable("temp")
         assert (await client.get("/console")).status_code == 303
         assert (await door.log_in("temp")).status_code == 401
@@ -414,5 +414,5 @@ async def test_a_calendar_shows_what_takes_place_on_every_day_that_it_shows(door
     await door.console.api.tournaments.create(msgspec.json.encode(cup))
     async with await door.enter("vera") as client:
         for month in ("2097-04", "2097-05"):
-            shown = (await client.get(f"/console/tournaments/calendar?month={month}")).text
+            shown = (await client.get(f"/console/tournaments/-/calendar?month={month}")).text
             assert shown.count('href="/console/tournaments/spring"') == 1, month

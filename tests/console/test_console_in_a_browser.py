@@ -34,13 +34,13 @@ PAGES = (
     "/console",
     "/console/leaderboards",
     "/console/leaderboards/hostile",
-    "/console/leaderboards/new",
+    "/console/leaderboards/-/new",
     "/console/leaderboards/hostile/edit",
     "/console/leaderboards/hostile/replay",
     "/console/tournaments",
-    "/console/tournaments/calendar",
+    "/console/tournaments/-/calendar",
     "/console/tournaments/hostile",
-    "/console/tournaments/new",
+    "/console/tournaments/-/new",
     "/console/prizes",
     "/console/players",
     "/console/events?event_type=hostile",
@@ -68,7 +68,7 @@ PAGES = (
 
 def test_a_board_from_its_form_to_scores_that_arrive_by_themselves(console: Console, ann: Watched) -> None:
     page = ann.page()
-    page.goto(console.url + "/console/leaderboards/new")
+    page.goto(console.url + "/console/leaderboards/-/new")
     page.get_by_label("Key").fill("Not a key!")
     page.get_by_label("Title").fill("Sprint")
     page.get_by_label("Least score").fill("many")
@@ -120,7 +120,7 @@ def test_a_board_from_its_form_to_scores_that_arrive_by_themselves(console: Cons
 
 def test_a_tournament_from_its_form_to_the_claim(console: Console, ann: Watched) -> None:
     page = ann.page()
-    page.goto(console.url + "/console/tournaments/new")
+    page.goto(console.url + "/console/tournaments/-/new")
     begun = datetime.now(UTC) - timedelta(seconds=30)
     page.get_by_label("Id").fill("cup")
     page.get_by_label("Title").fill("The Cup")
@@ -143,7 +143,7 @@ def test_a_tournament_from_its_form_to_the_claim(console: Console, ann: Watched)
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading", name="The Cup")).to_be_visible()
     shown = ann.page()
-    shown.goto(console.url + f"/console/tournaments/calendar?month={begun:%Y-%m}")
+    shown.goto(console.url + f"/console/tournaments/-/calendar?month={begun:%Y-%m}")
     expect(shown.locator("a.slot", has_text="The Cup").first).to_be_visible()
 
     send(console, *(score(user, points, tournament_id="cup") for user, points in (("ada", 10), ("bob", 30))))
@@ -336,7 +336,7 @@ def test_a_form_is_filled_in_and_sent_by_keyboard_alone_at_twice_the_size(consol
     page = ann.page()
     # 1280 pixels at 200 %.
     page.set_viewport_size({"width": 640, "height": 400})
-    page.goto(console.url + "/console/leaderboards/new")
+    page.goto(console.url + "/console/leaderboards/-/new")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
@@ -386,7 +386,7 @@ def test_what_was_typed_in_a_tab_outlives_a_log_out_in_another(console: Console,
     context.add_cookies([{"name": "gs_console", "value": cookie, "url": console.url + "/console"}])
     try:
         page, other = context.new_page(), context.new_page()
-        page.goto(console.url + "/console/leaderboards/new")
+        page.goto(console.url + "/console/leaderboards/-/new")
         page.get_by_label("Key").fill("two-tabs")
         page.get_by_label("Title").fill('"Two" <tabs>')
         other.goto(console.url + "/console")

@@ -38,10 +38,10 @@ async def test_what_operators_did_keeps_no_byte_of_the_id(door: Door) -> None:
             assert (await client.get(f"/console/{page}", params={"user_id": NAME})).status_code == 200, page
         assert (await client.get("/console/audit-log", params={"target": NAME})).status_code == 200
         # Refused, kept in the page and offered again; sent, and sent again.
-        once = Fields((await client.get("/console/leaderboards/new")).text).sent()
+        once = Fields((await client.get("/console/leaderboards/-/new")).text).sent()
         board = {**BOARD, "key": "erased-from", "title": f"Of {NAME}", "form_once": once["form_once"]}
         for wrong in ({"order": "odd"} | token, {"form_token": "odd"}):
-            answer = await client.post("/console/leaderboards/new", data=board | wrong, headers=HERE)
+            answer = await client.post("/console/leaderboards/-/new", data=board | wrong, headers=HERE)
             assert answer.status_code in (403, 422)
             assert holds(Fields(answer.text).values["title"])
         ban = {"user_id": NAME, "reason": f"{NAME} plays with wires"}

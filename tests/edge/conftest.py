@@ -11,6 +11,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from grandstand.api.app import build_app
+from grandstand.bootstrap.console_services import build_console_services
+from grandstand.console.app import ConsoleApp
+from grandstand.operations.passwords import Passwords
 from tests.api.conftest import KEYS, Site, module_site, serve, site
 from tests.support.nginx import open_nginx
 
@@ -55,7 +58,11 @@ def open_edge(site: Site) -> OpenEdge:
     @asynccontextmanager
     async def opened(**settings: Any) -> AsyncIterator[Edge]:
         changed = site.services.settings.model_copy(update={"cors_allow_origins": (GAME,)} | settings)
-        app = build_app(replace(site.services, settings=changed))
+        core, services = site.core, replace(site.services, settings=changed)
+        console = build_console_services(
+            services, core.database, core.valkey, core.streams, core.tournaments, core.catalog, Passwords()
+        )
+        app = ConsoleApp(console, build_app(services))
         async with (
             serve(app, changed) as origin_url,
             open_nginx(origin_url, (GAME,)) as url,

@@ -64,6 +64,18 @@ async def test_every_public_read_is_kept(edge: Edge) -> None:
         assert found == ["MISS", "HIT"], suffix
 
 
+async def test_pages_of_public_boards_are_kept_and_those_of_operators_are_not(edge: Edge) -> None:
+    await board(edge, "shown")
+    for path in ("/boards/shown", "/boards/shown?embed=1", "/boards/shown/card.png", "/boards/-/embed.js"):
+        answers = [await edge.get(path) for _ in range(2)]
+        assert [answer.headers["x-cache-status"] for answer in answers] == ["MISS", "HIT"], path
+        assert answers[0].content == answers[1].content
+    for path in ("/console/log-in", "/console"):
+        answer = await edge.get(path)
+        assert "x-cache-status" not in answer.headers, path
+        assert "no-store" in answer.headers["cache-control"], path
+
+
 async def test_whoever_has_a_token_never_sees_what_is_anothers(edge: Edge) -> None:
     path = await board(edge, "own")
     ann, bob = await edge.site.token("ann"), await edge.site.token("bob")

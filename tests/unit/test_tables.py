@@ -14,9 +14,10 @@ class Row(msgspec.Struct):
 
 
 def test_no_cell_begins_a_formula() -> None:
-    groups = ["=cmd()", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "DE", 'a"b,c', "a\n=1"]
+    wide = "\uff1d", "\uff0b", "\uff0d", "\uff20"
+    groups = ["=cmd()", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", *wide, "DE", 'a"b,c', "a\n=1"]
     request: Request[Any, Any, Any] = Request({"type": "http", "headers": [(b"accept", b"text/csv")]})  # type: ignore[arg-type]
     lines = bytes(table_reply(request, {}, [Row(group, -1) for group in groups], Row).content).decode().split("\r\n")
     assert lines[0] == "group,size"
     assert lines[1] == "'=cmd(),-1"
-    assert not [line for line in lines[1:] if line.strip('"').startswith(("=", "+", "-", "@", "\t"))]
+    assert not [line for line in lines[1:] if line.strip('"').startswith(("=", "+", "-", "@", "\t", "\n", *wide))]

@@ -1,24 +1,20 @@
 """`/api/players…`: sessions, what a game says of a player, what is known of one, and bans."""
 
-from collections.abc import AsyncIterator
 from http import HTTPStatus
-from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from litestar.response import Stream
 
 from grandstand.api.access import actor_of, authorization_of, principal_of, require_operator, require_self
 from grandstand.api.bodies import read_body
 from grandstand.api.parameters import read_path_user_id
-from grandstand.api.replies import JSON, PRIVATE, json_reply
+from grandstand.api.replies import PRIVATE, FileReply, json_reply
 from grandstand.api.services import Services
 
 SESSION_BYTES_MAX = 16_384
 PLAYER_BYTES_MAX = 16_384
-_PART_BYTES = 65_536
 
 
 class PlayerRoutes(Controller):
@@ -80,14 +76,13 @@ class PlayerRoutes(Controller):
     @get("/{user_id:str}/export")
     async def get_export(
         self, request: Request[Any, Any, Any], services: NamedDependency[Services], user_id: FromPath[str]
-    ) -> Stream:
+    ) -> Response[Any]:
         """Hand out everything that is kept of a player."""
         user = read_path_user_id(user_id)
         require_self(principal_of(request.scope, services), user, "players:read")
         document = await services.exporter.export(user)
-        headers = {name.decode(): value.decode() for name, value in PRIVATE}
-        headers["content-disposition"] = 'attachment; filename="player.json"'
-        return Stream(_parts(document), media_type=JSON, headers=headers)
+        headers = (*PRIVATE, (b"content-disposition", b'attachment; filename="player.json"'))
+        return FileReply(document, headers=headers).as_response()
 
     @delete("/{user_id:str}", status_code=HTTPStatus.ACCEPTED)
     async def delete_player(
@@ -119,10 +114,3 @@ class PlayerRoutes(Controller):
         """Let a player's scores count again."""
         require_operator(principal_of(request.scope, services), "players:write")
         return json_reply(await services.banner.lift(read_path_user_id(user_id))).as_response()
-
-
-async def _parts(document: SpooledTemporaryFile[bytes]) -> AsyncIterator[bytes]:
-    """Yield a document from its file, and close that."""
-    with document:
-        while part := document.read(_PART_BYTES):
-            yield part

@@ -48,9 +48,12 @@ class PublicReads:
         body = encode(content)
         if visibility != "public":
             return Reply(200, body, JSON, PRIVATE)
-        until = getattr(content, "period_ends_at", None) or changes_at
-        control = self._archived if is_archived else self._until(until)
+        control = self.control(getattr(content, "period_ends_at", None) or changes_at, is_archived=is_archived)
         return Reply(200, body, JSON, ((b"cache-control", control), (b"etag", _entity_tag(content, body)), _VARY))
+
+    def control(self, changes_at: datetime | None, *, is_archived: bool) -> bytes:
+        """Return the `Cache-Control` of a public answer; see `reply`."""
+        return self._archived if is_archived else self._until(changes_at)
 
     def _until(self, moment: datetime | None) -> bytes:
         """Return for how long an answer may be kept: by an edge and then by a browser, and never beyond a moment."""

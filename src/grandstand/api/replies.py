@@ -1,11 +1,14 @@
 """A finished answer, and how it is sent: raw on the fast paths, as a Litestar response elsewhere."""
 
+from collections.abc import AsyncIterator
 from functools import lru_cache
 from http import HTTPStatus
+from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Response
+from litestar.response import Stream
 from litestar.types import Send
 
 JSON = "application/json"
@@ -28,6 +31,28 @@ class Reply(NamedTuple):
         # Litestar adds this to every text; twice is a header that strict readers, Prometheus among them, refuse.
         media_type = self.media_type.removesuffix("; charset=utf-8")
         return Response(self.body, status_code=self.status, media_type=media_type, headers=headers)
+
+
+_PART_BYTES = 65_536
+
+
+class FileReply(NamedTuple):
+    """An answer that is read from a file while it is sent, so it takes little memory; the file is closed then."""
+
+    file: SpooledTemporaryFile[bytes]
+    media_type: str = JSON
+    headers: Headers = ()
+    status: int = HTTPStatus.OK
+
+    def as_response(self) -> Stream:
+        """Return it for Litestar."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
+        return Stream(self._parts(), status_code=self.status, media_type=self.media_type, headers=headers)
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        with self.file:
+            while part := self.file.read(_PART_BYTES):
+                yield part
 
 
 NO_STORE: Headers = ((b"cache-control", b"no-store"),)

@@ -12,7 +12,8 @@ from grandstand.api.replies import JSON, Reply, json_reply
 
 CSV = "text/csv"
 HEADERS = ((b"cache-control", b"private, no-store"), (b"vary", b"Authorization, Accept"))
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20")
+"""What spreadsheets take for the beginning of a formula, in either width."""
 
 
 def table_reply(

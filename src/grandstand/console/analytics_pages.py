@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,9 +15,9 @@ from grandstand.api.tables import CSV, csv_of
 from grandstand.console.charts import draw_in_page
 from grandstand.console.forms import by_field
 from grandstand.console.rendering import page
-from grandstand.console.reports import PAGES, STEPS, Report, ReportPage
+from grandstand.console.reports import PAGES, STEPS, Report, ReportPage, typed_steps
 from grandstand.console.routes import Route
-from grandstand.console.templating import NOTHING
+from grandstand.console.templating import NOTHING, visible
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import InvalidError, NotFoundError, UnavailableError
 from grandstand.operations.kept_reports import ReportNotReadyError
@@ -85,7 +86,8 @@ async def _show(visit: Visit, name: str) -> Reply:
         asked_for=_asked_for(asked, query),
         number=number,
         has_more=report is not None and (number + 1) * _ROWS < len(report.rows),
-        shown=_shown,
+        shown=partial(_shown, is_hourly=query.text("interval") == "hour"),
+        labels={key: label for key, label in asked.labels.items() if key != "group" or query.text("by")},
     )
 
 
@@ -126,7 +128,7 @@ def _beside(asked: ReportPage, error: InvalidError) -> dict[str, str]:
 
 def _steps(query: Query) -> list[tuple[str, str]]:
     """Return the fields of a funnel: those that are filled, and one or more that are empty."""
-    filled = [step for name in STEPS if (step := query.text(name)) is not None]
+    filled = typed_steps(query)
     count = min(len(STEPS), max(_STEPS_LEAST, len(filled) + 1))
     return [(name, filled[number] if number < len(filled) else "") for number, name in enumerate(STEPS[:count])]
 
@@ -144,17 +146,18 @@ def _asked_for(asked: ReportPage, query: Query) -> dict[str, str]:
     return {name: text for name in names if (text := query.text(name)) is not None}
 
 
-def _shown(name: str, value: Any, zone: str) -> str:
-    """Return a cell as text; times are in the zone of the report, whose days they begin."""
+def _shown(name: str, value: Any, zone: str, *, is_hourly: bool = False) -> str:
+    """Return a cell as text; times are in the zone of the report: hours, or days that they begin."""
     if value is None:
         return NOTHING
     if isinstance(value, datetime):
-        return f"{value.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+        # Where clocks are set back, an hour comes twice: its name alone would not say which.
+        return f"{value.astimezone(ZoneInfo(zone)):{'%Y-%m-%d %H:%M %Z' if is_hourly else '%Y-%m-%d'}}"
     if name == "mean_seconds":
         return f"{int(value) // 60} min {int(value) % 60:02} s"
     if isinstance(value, float):
         return f"{100 * value:.1f} %"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else visible(str(value))
 
 
 ROUTES = (

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +19,7 @@ from grandstand.api.parameters import Query
 from grandstand.api.post_at_once import post_at_once_of
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
 from grandstand.api.read_at_once import read_at_once_of
-from grandstand.api.replies import Reply, send_reply
+from grandstand.api.replies import FileReply, Headers, Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
 from grandstand.console import (
     account_pages,
@@ -40,7 +41,7 @@ from grandstand.console import (
     tournament_pages,
     webhook_pages,
 )
-from grandstand.console.forms import Form, read_form
+from grandstand.console.forms import FORM_BYTES_MAX, LOG_IN_BYTES_MAX, Form, read_form
 from grandstand.console.limits import admit_visit
 from grandstand.console.live import find_live, stream_board, stream_overview, stream_tournament
 from grandstand.console.rendering import page
@@ -53,10 +54,10 @@ from grandstand.console.security import (
     is_token_right,
     read_cookie,
 )
-from grandstand.console.sending import ANOTHER_SESSION, answer_once, offer
+from grandstand.console.sending import ANOTHER_SESSION, AWAY, answer_once, offer, pack
 from grandstand.console.services import ConsoleServices
 from grandstand.console.visit import NOBODY, Visit
-from grandstand.domain.errors import ForbiddenError, GrandstandError, NotFoundError
+from grandstand.domain.errors import ForbiddenError, GrandstandError, NotFoundError, UnavailableError
 from grandstand.operations.audit import Origin, set_origin
 
 
@@ -141,24 +142,30 @@ class ConsoleApp:
         self._counts.add(inner.get("path_template") or "console", status, time.perf_counter() - began_at)
 
     def _handler(self, route: Route) -> HTTPRouteHandler:
-        async def answer(request: Request[Any, Any, Any]) -> Response[bytes]:
+        async def answer(request: Request[Any, Any, Any]) -> Response[Any]:
             return (await self._answer(route, request.scope, request.receive, request.path_params)).as_response()
 
         return HTTPRouteHandler(
             route.path, http_method=route.method, status_code=HTTPStatus.OK, name=f"{route.method} {route.path}"
         )(answer)
 
-    async def _answer(self, route: Route, scope: HTTPScope, receive: Receive, path: dict[str, Any]) -> Reply:
+    async def _answer(
+        self, route: Route, scope: HTTPScope, receive: Receive, path: dict[str, Any]
+    ) -> Reply | FileReply:
         trusted = self._services.api.settings.trusted_proxies
         address = str(client_address(scope, trusted) or "") or None
         visit = Visit(self._services, scope, Query(scope["query_string"]), path, address=address)
-        form = await read_form(scope, receive) if route.method == "POST" else Form()
+        form = await read_form(scope, receive, _bytes_max(route)) if route.method == "POST" else Form()
         if route.method == "POST" and not is_from_here(scope):
             raise ForbiddenError("This form was sent by another site.")
         if route.role is None:
             return await route.answer(Visit(self._services, scope, visit.query, path, form, address=address))
         session = read_cookie(scope)
-        found = None if session is None else await self._services.sessions.find(session)
+        try:
+            found = None if session is None else await self._services.sessions.find(session)
+        except UnavailableError as error:
+            # Whose it is cannot be told; the token comes back to whoever has sent it, and is judged the next time.
+            return _keep(replace(visit, form=form, form_token=form.raw("form_token")), error)
         if found is None or session is None:
             return log_in.ask(Visit(self._services, scope, visit.query, path, form, address=address))
         visit = Visit(
@@ -173,6 +180,8 @@ class ConsoleApp:
             return _explain(visit, ForbiddenError(f"Your role ({found.operator.role}) does not reach this."))
         try:
             return await answer_once(visit, route.answer)
+        except UnavailableError as error:
+            return _keep(visit, error)
         except GrandstandError as error:
             return _explain(visit, error)
 
@@ -227,10 +236,25 @@ def is_console(path: str) -> bool:
 
 def _explain(visit: Visit, error: GrandstandError) -> Reply:
     """Show a page that says what is wrong, within the frame of the console where somebody is logged in."""
-    headers = ((b"retry-after", str(error.extra["retry_after"]).encode()),) if "retry_after" in error.extra else ()
     return page(visit, "error.html", status=error.status, error=error)._replace(
-        headers=((b"cache-control", b"no-store"), *headers)
+        headers=((b"cache-control", b"no-store"), *_retry_after(error))
     )
+
+
+def _bytes_max(route: Route) -> int:
+    return LOG_IN_BYTES_MAX if route.role is None else FORM_BYTES_MAX
+
+
+def _keep(visit: Visit, error: UnavailableError) -> Reply:
+    """Offer what was typed again once the engines are back; say no more where nothing was."""
+    if not pack(visit.form) or not is_said_to_be_from_here(visit.scope):
+        return _explain(visit, error)
+    reply = offer(visit, visit.scope["path"], visit.form, AWAY, status=error.status)
+    return reply._replace(headers=(*reply.headers, *_retry_after(error)))
+
+
+def _retry_after(error: GrandstandError) -> Headers:
+    return ((b"retry-after", str(error.extra["retry_after"]).encode()),) if "retry_after" in error.extra else ()
 
 
 def _headers_of(path: str) -> Any:

@@ -11,7 +11,7 @@ from grandstand.api.replies import Reply
 
 PREFIX = "/console/static/"
 _KEPT = ((b"cache-control", b"public, max-age=31536000, immutable"),)
-_GONE = ((b"cache-control", b"no-store"),)
+_NOT_KEPT = ((b"cache-control", b"no-store"),)
 
 
 class Asset(NamedTuple):
@@ -33,6 +33,7 @@ ASSETS = {
     "board.css": _load("grandstand.console", "static/board.css", _CSS),
     "console.js": _load("grandstand.console", "static/console.js", _JS),
     "board.js": _load("grandstand.console", "static/board.js", _JS),
+    "live.js": _load("grandstand.console", "static/live.js", _JS),
     "embed.js": _load("grandstand.console", "static/embed.js", _JS),
     "icon.svg": _load("grandstand.console", "static/icon.svg", _SVG),
     "htmx.js": _load("js_lib_htmx", "static/htmx/htmx.min.js", _JS),
@@ -45,11 +46,14 @@ def asset_url(name: str) -> str:
 
 
 def answer_asset(digest: str, name: str) -> Reply:
-    """Return a file; one of another version is not there."""
+    """Return a file. Who asks for another version's gets this one, not to be kept.
+
+    Pages of the version before are kept by browsers and edges, and come from other processes during an upgrade.
+    """
     asset = ASSETS.get(name)
-    if asset is None or asset.digest != digest:
-        return Reply(404, b"There is no such file.\n", "text/plain", _GONE)
-    return Reply(200, asset.body, asset.media_type, _KEPT)
+    if asset is None:
+        return Reply(404, b"There is no such file.\n", "text/plain", _NOT_KEPT)
+    return Reply(200, asset.body, asset.media_type, _KEPT if asset.digest == digest else _NOT_KEPT)
 
 
 def answer_script(name: str) -> Reply:

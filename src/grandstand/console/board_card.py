@@ -33,19 +33,21 @@ def draw_card(title: str, players: int, rows: Sequence[CardRow], *, key: str = "
     pen.rectangle((0, 0, SIZE[0], 12), fill=_ACCENT)
     shown = _shown((title, key), _TITLE_CHARACTERS_MAX) or "Leaderboard"
     write(pen, (60, 44), fit(pen, shown, 52, 1080), 52, _TEXT)
-    write(pen, (60, 118), f"{players:,} players", 26, _SOFT)
+    write(pen, (60, 118), f"{players:,} player{'' if players == 1 else 's'}", 26, _SOFT)
     pen.rounded_rectangle((48, 168, SIZE[0] - 48, SIZE[1] - 40), 18, fill=_SURFACE, outline="#d9dee7", width=2)
     if not rows:
         write(pen, (90, 200), "Nobody has a score here yet.", 28, _SOFT)
+    # Two columns, or a wide one for those who fit into it.
+    wide = 1032 if len(rows) <= ROWS // 2 else 466
     for number, row in enumerate(rows[:ROWS]):
         column, line = divmod(number, ROWS // 2)
-        left, top = 84 + column * 530, 196 + line * 76
+        left, top = 84 + column * 566, 196 + line * 76
         score = f"{row.score:,}"
         room = width_of(pen, score, 28)
         name = _shown((row.name, row.user_id), _NAME_CHARACTERS_MAX) or "A player"
         write(pen, (left, top), f"{row.rank:,}", 28, _ACCENT if row.rank <= 3 else _SOFT)
-        write(pen, (left + 70, top), fit(pen, name, 28, 410 - room), 28, _TEXT)
-        write(pen, (left + 500 - room, top), score, 28, _TEXT)
+        write(pen, (left + 70, top), fit(pen, name, 28, wide - 90 - room), 28, _TEXT)
+        write(pen, (left + wide - room, top), score, 28, _TEXT)
     file = io.BytesIO()
     image.quantize(64).save(file, "PNG")
     return file.getvalue()

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from grandstand.console.forms import FormField
+from grandstand.console.forms import FormField, write_words
 from grandstand.domain.definitions import check_key, parse_definition
 from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.operations.define_leaderboard import LeaderboardView
@@ -23,7 +23,8 @@ FIELDS = (
     FormField("min_score", "Least score", "integer"),
     FormField("max_score", "Greatest score", "integer"),
     FormField("segment_by", "Segment by", hint="A payload field, or country"),
-    FormField("keep", "Kept payload fields", "words", "Shown with the entry; separated by spaces"),
+    FormField("keep", "Kept payload fields", "words",
+              'Shown with the entry; spaces between; "max level" with quotation marks'),
     FormField("bucket_size", "Bucket size", "integer", "Players of one bucket; empty for one board"),
     FormField("where", "Only events where", "json", 'JSON, such as {"mode": "ranked"}'),
     FormField("tiers", "Tiers", "json", 'JSON, such as [{"id": "gold", "top_percent": 5}]'),
@@ -67,7 +68,16 @@ def _typed(item: FormField, value: Any) -> str:
     if value in (None, (), [], {}):
         return ""
     if item.kind == "json":
+        if item.name != "where":
+            # What is null there says the same as what is missing.
+            value = _without_nulls(value)
         return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     if item.kind == "words":
-        return " ".join(value)
+        return write_words(value)
     return str(value)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    return [_without_nulls(each) for each in value] if isinstance(value, (list, tuple)) else value

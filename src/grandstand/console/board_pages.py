@@ -204,9 +204,9 @@ def _key(visit: Visit) -> str:
 
 ROUTES = (
     Route("GET", "/console/leaderboards", "viewer", get_list),
-    Route("GET", "/console/leaderboards/new", "live-ops", get_new),
-    Route("POST", "/console/leaderboards/new", "live-ops", post_new),
-    Route("POST", "/console/leaderboards/check", "live-ops", post_check),
+    Route("GET", "/console/leaderboards/-/new", "live-ops", get_new),
+    Route("POST", "/console/leaderboards/-/new", "live-ops", post_new),
+    Route("POST", "/console/leaderboards/-/check", "live-ops", post_check),
     Route("GET", "/console/leaderboards/{key:str}", "viewer", get_board),
     Route("POST", "/console/leaderboards/{key:str}/check", "live-ops", post_check),
     Route("GET", "/console/leaderboards/{key:str}/edit", "live-ops", get_edit),

@@ -31,9 +31,15 @@ _NOWHERE = "\U0010fffe"
 """No character, so every font shows it as it shows one that it lacks."""
 
 _CHARACTERS_KNOWN = 20_000
+_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
+"""What chooses between forms of the character before it; by themselves fonts show them as a circle of dots."""
+
 _SPACES = ("Cc", "Zl", "Zp", "Zs")
 _INVISIBLE = ("Cf", "Cn")
 """Categories of characters that would show nothing, or turn what stands around them."""
+
+_MARKS = ("Mn", "Mc", "Me")
+"""Categories of what stands at a letter, and is nothing without one."""
 
 _ORNAMENTS = ("So", "Sk", "Sm", "Mn", "Me")
 """Categories of what a name can do without: symbols and marks."""
@@ -46,13 +52,17 @@ def writable(text: str) -> str | None:
         category = unicodedata.category(character)
         if category in _SPACES:
             kept.append(" ")
+        elif character in _SELECTORS:
+            continue
         elif category not in _INVISIBLE and _font_number(character) is not None:
             kept.append(character)
         elif category not in (*_INVISIBLE, *_ORNAMENTS):
             return None
     found = "".join(kept).strip()
+    if all(unicodedata.category(each) in _MARKS for each in found):
+        return None
     is_hard = any(_is_shaped(character) for character in found)
-    return found if found and not (is_hard and _only_font(found) is None) else None
+    return found if not (is_hard and _only_font(found) is None) else None
 
 
 def fit(pen: ImageDraw.ImageDraw, text: str, size: int, width: float) -> str:

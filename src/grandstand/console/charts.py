@@ -65,8 +65,10 @@ def _render(chart: Chart) -> bytes:
         height=220,
         margin=6,
         margin_right=24,
+        # Room for the label of the topmost line, which stands above it on a phone.
+        margin_top=24,
         show_legend=False,
-        show_dots=len(chart.labels) == 1,
+        show_dots=any(_has_point_alone(values) for _, values in chart.series),
         fill=chart.kind == "area",
         js=(),
         no_prefix=True,
@@ -86,6 +88,15 @@ def _render(chart: Chart) -> bytes:
         picture.add(name, values)
     svg: str = picture.render()
     return svg.encode()
+
+
+def _has_point_alone(values: list[float | None]) -> bool:
+    """Whether a value has no neighbour that a line could lead to."""
+    padded = [None, *values, None]
+    return any(
+        one is None and value is not None and other is None
+        for one, value, other in zip(padded, values, padded[2:], strict=False)
+    )
 
 
 _LABELS_ALL = 10

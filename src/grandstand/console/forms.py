@@ -4,6 +4,7 @@ What was typed stays as it is, so that a form that is refused can be shown again
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,8 +27,13 @@ from grandstand.domain.errors import (
 )
 
 FORM_BYTES_MAX = 262_144
+LOG_IN_BYTES_MAX = 4 * FORM_BYTES_MAX
+"""A log-in carries a form along whose session has ended, encoded once more."""
 FIELDS_MAX = 1_200
 _TYPE = b"application/x-www-form-urlencoded"
+_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s,]+')
+_PRIZE = re.compile(r"prizes\[(\d+)\](\.)? ?")
+_PLAIN = re.compile(r'[^\s,"]+')
 
 FieldKind = Literal[
     "text",
@@ -86,7 +92,7 @@ class FormField(NamedTuple):
     is_fixed: bool = False
 
 
-async def read_form(scope: HTTPScope, receive: Receive) -> Form:
+async def read_form(scope: HTTPScope, receive: Receive, bytes_max: int = FORM_BYTES_MAX) -> Form:
     """Return the form of a request.
 
     Raises:
@@ -96,7 +102,7 @@ async def read_form(scope: HTTPScope, receive: Receive) -> Form:
         RequestTimeoutError: it did not arrive in time.
         ClientGoneError: the client is gone.
     """
-    _check_headers(scope)
+    _check_headers(scope, bytes_max)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
@@ -105,8 +111,8 @@ async def read_form(scope: HTTPScope, receive: Receive) -> Form:
                 if message["type"] != "http.request":
                     raise ClientGoneError
                 body += message["body"]
-                if len(body) > FORM_BYTES_MAX:
-                    raise TooLargeError("body_too_large", f"A form may have {FORM_BYTES_MAX} bytes.")
+                if len(body) > bytes_max:
+                    raise TooLargeError("body_too_large", f"A form may have {bytes_max:,} bytes.")
                 if not message.get("more_body"):
                     break
     except TimeoutError:
@@ -118,15 +124,15 @@ async def read_form(scope: HTTPScope, receive: Receive) -> Form:
     return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])
 
 
-def _check_headers(scope: HTTPScope) -> None:
+def _check_headers(scope: HTTPScope, bytes_max: int) -> None:
     media_type = b""
     for name, value in scope["headers"]:
         if name == b"content-type":
             media_type = value.partition(b";")[0].strip().lower()
         elif name == b"content-encoding":
             raise UnsupportedMediaTypeError("A form is not compressed.")
-        elif name == b"content-length" and value.isdigit() and int(value[:20]) > FORM_BYTES_MAX:
-            raise TooLargeError("body_too_large", f"A form may have {FORM_BYTES_MAX} bytes.")
+        elif name == b"content-length" and value.isdigit() and int(value[:20]) > bytes_max:
+            raise TooLargeError("body_too_large", f"A form may have {bytes_max:,} bytes.")
     if media_type not in (_TYPE, b""):
         raise UnsupportedMediaTypeError("The console reads forms only.")
 
@@ -157,6 +163,8 @@ def by_field(errors: Sequence[FieldError], fields: Sequence[FormField]) -> dict[
         inner = error.path[len(name) :].lstrip(".")
         is_known = name in names
         message = error.message if is_known and not inner else f"{error.path} {error.message}"
+        # People write a rule a line, and count from one.
+        message = _PRIZE.sub(lambda found: f"rule {int(found[1]) + 1}{':' if found[2] else ''} ", message)
         told.setdefault(name if is_known else "", []).append(message)
     return {name: "; ".join(messages) for name, messages in told.items()}
 
@@ -205,13 +213,32 @@ def _read(item: FormField, text: str) -> Any:
             return msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
             raise ValueError("must be JSON") from None
-    if item.kind in ("words", "choices"):
-        return [word for word in text.replace(",", " ").split() if word]
+    if item.kind == "words":
+        return read_words(text)
+    if item.kind == "choices":
+        return text.split()
     if item.kind == "moment":
         return f"{read_moment(text).replace(tzinfo=None).isoformat()}Z"
     if item.kind == "prizes":
         return read_prizes(text)
     return text
+
+
+def read_words(text: str) -> list[str]:
+    """Return words with spaces or commas between them; one that holds such stands in quotation marks, as in JSON.
+
+    Raises:
+        ValueError: a quotation mark is not closed, or what it encloses is no JSON.
+    """
+    try:
+        return [msgspec.json.decode(word, type=str) if word[0] == '"' else word for word in _WORD.findall(text)]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ValueError('must be words; one with spaces stands in quotation marks: "max level"') from None
+
+
+def write_words(words: Sequence[str]) -> str:
+    """Return words as `read_words` reads them."""
+    return " ".join(word if _PLAIN.fullmatch(word) else msgspec.json.encode(word).decode() for word in words)
 
 
 def read_moment(text: str) -> datetime:
@@ -251,15 +278,15 @@ def read_prizes(text: str) -> list[dict[str, Any]]:
 
 def write_prizes(rules: Sequence[dict[str, Any]]) -> str:
     """Return prize rules as `read_prizes` reads them; metadata is not part of it."""
-    lines = []
-    for rule in rules:
-        if rule.get("top_percent") is not None:
-            ranks = f"top {rule['top_percent']:g}%"
-        else:
-            first, last = rule.get("from"), rule.get("to")
-            ranks = f"{first}" if last in (None, first) else f"{first}-{last}"
-        lines.append(f"{ranks} {rule['kind']} {rule['amount']}")
-    return "\n".join(lines)
+    return "\n".join(f"{write_ranks(rule)} {rule['kind']} {rule['amount']}" for rule in rules)
+
+
+def write_ranks(rule: dict[str, Any]) -> str:
+    """Return whom a prize rule is for: `1`, `2-10` or `top 5%`."""
+    if rule.get("top_percent") is not None:
+        return f"top {rule['top_percent']:.15g}%"
+    first, last = rule.get("from"), rule.get("to")
+    return f"{first}" if last in (None, first) else f"{first}-{last}"
 
 
 def _read_prize(words: list[str]) -> dict[str, Any]:

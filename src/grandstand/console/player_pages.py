@@ -5,12 +5,13 @@ from urllib.parse import urlencode
 import msgspec
 
 from grandstand.api.parameters import check_user_id
-from grandstand.api.replies import JSON, Reply
+from grandstand.api.replies import FileReply, Reply
 from grandstand.console.event_pages import traced
 from grandstand.console.filters import filters_of
 from grandstand.console.forms import FormField
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
+from grandstand.console.templating import visible
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import FieldError, GrandstandError, InvalidError, NotFoundError
 
@@ -43,18 +44,17 @@ async def post_unban(visit: Visit) -> Reply:
     return _back(user_id, "unbanned")
 
 
-async def post_export(visit: Visit) -> Reply:
+async def post_export(visit: Visit) -> FileReply:
     """Hand out everything that is kept of a player."""
     document = await visit.services.api.exporter.export(check_user_id(visit.form.raw("user_id")))
-    with document:
-        headers = ((b"cache-control", b"no-store"), (b"content-disposition", b'attachment; filename="player.json"'))
-        return Reply(200, document.read(), JSON, headers)
+    headers = ((b"cache-control", b"no-store"), (b"content-disposition", b'attachment; filename="player.json"'))
+    return FileReply(document, headers=headers)
 
 
 async def post_erase(visit: Visit) -> Reply:
     """Erase a player whose id was typed again."""
     user_id = check_user_id(visit.form.raw("user_id"))
-    if visit.form.text("again") != user_id.strip():
+    if visit.form.text("again") not in (user_id.strip(), visible(user_id)):
         return await _show(visit, user_id, InvalidError([FieldError("again", "is not this player's id")]))
     await visit.services.api.eraser.erase(user_id)
     await visit.services.api.authenticator.refresh()

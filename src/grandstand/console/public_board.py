@@ -4,9 +4,10 @@ It is cached as the API's pages are: browsers and edges keep it, and the address
 """
 
 import hashlib
+from functools import cache
 
 from grandstand.api.parameters import read_key
-from grandstand.api.public_reads import not_modified
+from grandstand.api.public_reads import PublicReads, not_modified
 from grandstand.api.replies import Headers, Reply
 from grandstand.console.assets import answer_script
 from grandstand.console.card_drawer import CARD_SECONDS
@@ -14,9 +15,12 @@ from grandstand.console.rendering import page
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import NotFoundError
+from grandstand.settings import Settings
 
 _ROWS = 50
 _EMBEDDED_ROWS = 10
+_AGE = f"public, max-age={CARD_SECONDS}, s-maxage={CARD_SECONDS}, stale-while-revalidate={4 * CARD_SECONDS}"
+_CARD: Headers = ((b"cache-control", _AGE.encode()),)
 
 
 async def get_board(visit: Visit) -> Reply:
@@ -27,10 +31,11 @@ async def get_board(visit: Visit) -> Reply:
     limit = _EMBEDDED_ROWS if is_embedded else _ROWS
     part, cursor = query.part(), query.text("cursor")
     ranks = await api.reader.page(key, limit=limit, cursor=cursor, part=part)
+    is_archived = await api.reader.is_archived(key, part)
     reply = page(
         visit,
         "public_board.html",
-        headers=_cached(api.settings.public_max_age_seconds),
+        headers=((b"cache-control", _reads(api.settings).control(ranks.period_ends_at, is_archived=is_archived)),),
         title=(await api.definer.get(key)).title or key,
         ranks=ranks,
         limit=limit,
@@ -44,7 +49,7 @@ async def get_board(visit: Visit) -> Reply:
 async def get_card(visit: Visit) -> Reply:
     """Show the picture of a public board."""
     card = await visit.services.cards.get(await _public(visit))
-    return _tagged(Reply(200, card, "image/png", _cached(CARD_SECONDS)), visit)
+    return _tagged(Reply(200, card, "image/png", _CARD), visit)
 
 
 async def get_script(_: Visit) -> Reply:
@@ -70,9 +75,9 @@ def _tagged(reply: Reply, visit: Visit) -> Reply:
     return not_modified(reply._replace(headers=(*reply.headers, (b"etag", tag))), visit.scope)
 
 
-def _cached(age_seconds: int) -> Headers:
-    cache = f"public, max-age={age_seconds}, s-maxage={age_seconds}, stale-while-revalidate={4 * age_seconds}"
-    return ((b"cache-control", cache.encode()),)
+@cache
+def _reads(settings: Settings) -> PublicReads:
+    return PublicReads(settings)
 
 
 ROUTES = (

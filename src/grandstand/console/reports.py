@@ -5,7 +5,7 @@ Each report asks the operation that the API asks, so that the console cannot tel
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,7 @@ import msgspec
 from grandstand.api.parameters import Query
 from grandstand.console.charts import SERIES_MAX, Chart, Line
 from grandstand.console.forms import FormField
+from grandstand.domain.local_days import LocalDays
 from grandstand.operations.analytics_views import Cohort, DayOverview, DaySessions, EventBucket, FunnelStep
 from grandstand.operations.read_analytics import AnalyticsReader
 from grandstand.operations.report_questions import STEPS_MAX
@@ -61,7 +62,7 @@ async def _players(reader: AnalyticsReader, query: Query) -> Report:
 async def _retention(reader: AnalyticsReader, query: Query) -> Report:
     found = await reader.retention(query.span(), query.text("by"))
     rows = found.cohorts
-    days = sorted({row.cohort for row in rows})
+    days = _every_day(sorted({row.cohort for row in rows}))
     if query.text("by") is None:
         lines = [(label, _weighted(rows, days, name)) for name, label in _RETURNS.items()]
     else:
@@ -78,8 +79,13 @@ async def _retention(reader: AnalyticsReader, query: Query) -> Report:
     )
 
 
+def typed_steps(query: Query) -> list[str]:
+    """Return the steps of a funnel that were filled in; spaces that were pasted along are none of theirs."""
+    return [step for name in STEPS if (step := (query.text(name) or "").strip())]
+
+
 async def _funnel(reader: AnalyticsReader, query: Query) -> Report:
-    steps = [step for name in STEPS if (step := query.text(name)) is not None]
+    steps = typed_steps(query)
     # A field that was left empty comes as an empty text, which is no number.
     within = None if query.text("within_seconds") is None else query.integer("within_seconds")
     body = {"steps": steps, "within_seconds": within, "from": query.text("from"),
@@ -99,10 +105,17 @@ async def _events(reader: AnalyticsReader, query: Query) -> Report:
     for row in found.buckets:
         totals[row.event_type] += row.events
         counts[row.start, row.event_type] = row.events
-    starts = sorted({row.start for row in found.buckets})
     largest = sorted(totals, key=lambda name: -totals[name])[:SERIES_MAX]
-    form = "%d %b %H:%M" if query.text("interval") == "hour" else "%d %b"
-    labels = [f"{start.astimezone(ZoneInfo(zone)):{form}}" for start in starts]
+    starts = sorted({row.start for row in found.buckets})
+    if query.text("interval") == "hour":
+        starts = _every_hour(starts)
+        labels = [f"{start.astimezone(ZoneInfo(zone)):%d %b %H:%M}" for start in starts]
+    else:
+        days = _every_day([start.astimezone(ZoneInfo(zone)).date() for start in starts])
+        labels, starts = (
+            [_day(day) for day in days],
+            [LocalDays(day, day, ZoneInfo(zone)).start_of(day) for day in days],
+        )
     lines: list[Line] = [(name, [float(counts.get((start, name), 0)) for start in starts]) for name in largest]
     return Report(zone, EventBucket, found.buckets[::-1], (Chart("Events", "line", labels, lines),), found.as_of)
 
@@ -128,6 +141,17 @@ def _weighted(rows: Sequence[Cohort], days: Sequence[date], name: str) -> list[f
             sizes[row.cohort] += row.size
             returned[row.cohort] = returned.get(row.cohort, 0.0) + share * row.size
     return [round(_PERCENT * returned[day] / sizes[day], 1) if sizes[day] else None for day in days]
+
+
+def _every_day(days: Sequence[date]) -> list[date]:
+    """Return the days from the first to the last: what lies between, and has nothing, has its place in a chart."""
+    return list(LocalDays(days[0], days[-1], ZoneInfo("UTC"))) if days else []
+
+
+def _every_hour(starts: Sequence[datetime]) -> list[datetime]:
+    """Return the hours from the first to the last."""
+    count = (starts[-1] - starts[0]) // timedelta(hours=1) + 1 if starts else 0
+    return [starts[0] + timedelta(hours=number) for number in range(count)]
 
 
 def _day(day: date) -> str:

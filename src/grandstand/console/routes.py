@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple
 
-from grandstand.api.replies import Reply
+from grandstand.api.replies import FileReply, Reply
 from grandstand.console.visit import Visit
 from grandstand.domain.operators import OperatorRole
 
-Answer = Callable[[Visit], Awaitable[Reply]]
+Answer = Callable[[Visit], Awaitable[Reply | FileReply]]
 
 
 class Route(NamedTuple):

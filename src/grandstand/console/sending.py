@@ -1,19 +1,19 @@
 """What becomes of a form that cannot count as it was sent: it is offered again, with all that was typed.
 
-That is so when its session has ended, when it is of another session, and when it was sent before. Nothing of it has
-happened; it takes a click of whoever reads what would be sent.
+That is so when its session has ended, when it is of another session, when it was sent before, and when an engine is
+away. It takes a click of whoever reads what would be sent.
 """
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlencode
 
 from valkey.exceptions import ValkeyError
 
-from grandstand.api.replies import Headers, Reply
+from grandstand.api.replies import FileReply, Headers, Reply
 from grandstand.console.forms import FIELDS_MAX, Form
 from grandstand.console.rendering import NO_STORE, page
+from grandstand.console.routes import Answer
 from grandstand.console.visit import Visit
 
 _OWN = ("form_token", "form_once")
@@ -22,6 +22,7 @@ _SECRET = ("password", "password_again", "current_password", "code", "set_up")
 
 ANOTHER_SESSION = "This form is of another session than yours, so it was not taken."
 SENT_BEFORE = "This form was sent before, and what it asked for is under way or done."
+AWAY = "The server could not take this form just now; wait a moment."
 LOGGED_IN_AGAIN = "Your session had ended, so the form was not taken."
 
 
@@ -52,7 +53,7 @@ def offer(visit: Visit, action: str, form: Form, reason: str, *, status: int, he
     )
 
 
-async def answer_once(visit: Visit, answer: Callable[[Visit], Awaitable[Reply]]) -> Reply:
+async def answer_once(visit: Visit, answer: Answer) -> Reply | FileReply:
     """Answer a form, but a form with a mark (`form_once`) only the first time; one that was refused may come again."""
     mark, sent = visit.form.raw("form_once"), visit.services.sent_forms
     if not mark:

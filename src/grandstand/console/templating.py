@@ -1,5 +1,6 @@
 """Templates to text. Everything that is put into one is escaped, whoever wrote it; no template says otherwise."""
 
+import unicodedata
 from datetime import UTC, datetime
 from itertools import count
 from secrets import token_urlsafe
@@ -15,6 +16,11 @@ from grandstand.console.assets import asset_url
 NOTHING = "\N{EN DASH}"
 _numbers = count()
 """Ids of questions that open above a page; only their being different matters."""
+
+_BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and symbols that look like nothing."""
+
+_INVISIBLE_MAX = 8
 
 _environment = Environment(
     loader=PackageLoader("grandstand.console"),
@@ -49,6 +55,21 @@ def _number(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
 
 
+def _counted(number: int, name: str) -> str:
+    """Return so many of something: `1 player`, `1,200 players`."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
+def visible(text: str) -> str:
+    """Return a text of which something can be seen; of one of which nothing can, what its characters are called.
+
+    Any player may have such a name or id, and could else be neither read nor clicked at.
+    """
+    if any(unicodedata.category(each)[0] in "LNPS" and each not in _BLANKS for each in text):
+        return text
+    return " ".join(f"U+{ord(each):04X}" for each in text[:_INVISIBLE_MAX])
+
+
 def _pretty(value: Any) -> str:
     """Return JSON over several lines."""
     if isinstance(value, str | msgspec.Raw):
@@ -75,6 +96,8 @@ def link(path: str, **parameters: Any) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-_environment.filters.update(moment=_moment, number=_number, pretty=_pretty, coded=_coded)
+_environment.filters.update(
+    moment=_moment, number=_number, counted=_counted, visible=visible, pretty=_pretty, coded=_coded
+)
 _environment.globals.update(asset=asset_url, link=link)
 _environment.globals.update(new_id=lambda: f"ask-{next(_numbers)}", new_mark=lambda: token_urlsafe(12))

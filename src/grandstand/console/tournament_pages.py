@@ -10,7 +10,15 @@ from grandstand import clock
 from grandstand.api.parameters import check_user_id, read_tournament_id
 from grandstand.api.replies import Reply
 from grandstand.console.filters import filters_of, look
-from grandstand.console.forms import FormField, by_field, check_as_typed, find_wrong, read_fields, write_prizes
+from grandstand.console.forms import (
+    FormField,
+    by_field,
+    check_as_typed,
+    find_wrong,
+    read_fields,
+    write_prizes,
+    write_ranks,
+)
 from grandstand.console.rendering import page, redirect
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
@@ -109,9 +117,9 @@ async def _show(visit: Visit, refusal: GrandstandError | None = None) -> Reply:
     if refusal is not None and not refused:
         refused = {"user_id": refusal.detail}
     status = filters.status if refusal is None else refusal.status
-    prize_lines = write_prizes(msgspec.to_builtins(item.prizes)).split("\n") if item.prizes else []
+    prize_ranks = [write_ranks(rule) for rule in msgspec.to_builtins(item.prizes)]
     return page(
-        visit, "tournament.html", status=status, preview=preview, prize_lines=prize_lines,
+        visit, "tournament.html", status=status, preview=preview, prize_ranks=prize_ranks,
         filters=filters, entered=visit.form.raw("user_id"),
         refused=refused, **values
     )  # fmt: skip
@@ -280,10 +288,10 @@ def _id(visit: Visit) -> str:
 
 ROUTES = (
     Route("GET", "/console/tournaments", "viewer", get_list),
-    Route("GET", "/console/tournaments/new", "live-ops", get_new),
-    Route("POST", "/console/tournaments/new", "live-ops", post_new),
-    Route("POST", "/console/tournaments/check", "live-ops", post_check_new),
-    Route("GET", "/console/tournaments/calendar", "viewer", get_calendar),
+    Route("GET", "/console/tournaments/-/new", "live-ops", get_new),
+    Route("POST", "/console/tournaments/-/new", "live-ops", post_new),
+    Route("POST", "/console/tournaments/-/check", "live-ops", post_check_new),
+    Route("GET", "/console/tournaments/-/calendar", "viewer", get_calendar),
     Route("GET", "/console/tournaments/{tournament_id:str}", "viewer", get_tournament),
     Route("POST", "/console/tournaments/{tournament_id:str}/check", "live-ops", post_check),
     Route("GET", "/console/tournaments/{tournament_id:str}/edit", "live-ops", get_edit),

@@ -10,10 +10,20 @@ function cell(text) {
   return made;
 }
 
+// Of a name of which nothing can be seen, what its characters are called.
+function visible(text) {
+  if (/[\p{L}\p{N}\p{P}\p{S}]/u.test(text.replace(/[\u115f\u1160\u2800\u3164\uffa0]/g, ""))) return text;
+  const code = (each) => `U+${each.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+  return [...text].slice(0, 8).map(code).join(" ");
+}
+
 function row(entry) {
   const made = document.createElement("tr");
   if (entry.rank <= 3) made.classList.add("is-top");
-  const name = cell(entry.display_name ?? entry.user_id);
+  const name = cell("");
+  const text = document.createElement("bdi");
+  text.textContent = visible(entry.display_name ?? entry.user_id);
+  name.append(text);
   if (entry.tier) {
     const tier = document.createElement("span");
     tier.className = "tier";
@@ -40,8 +50,7 @@ if (parent !== window) {
 }
 
 if (body) {
-  const source = new EventSource(body.dataset.live);
-  source.addEventListener("update", (event) => {
+  follow(body.dataset.live, (event) => {
     const page = JSON.parse(event.data);
     // A period may begin, or a board be reset, while somebody looks.
     const isEmpty = page.entries.length === 0;
@@ -49,7 +58,6 @@ if (body) {
     document.querySelector(".empty").hidden = !isEmpty;
     body.replaceChildren(...page.entries.map(row));
     const total = document.getElementById("total");
-    if (total) total.textContent = numbers.format(page.total);
+    if (total) total.textContent = `${numbers.format(page.total)} ${page.total === 1 ? "player" : "players"}`;
   });
-  addEventListener("pagehide", () => source.close(), { once: true });
 }

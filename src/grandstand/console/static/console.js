@@ -58,36 +58,93 @@ function dress(root) {
   }
 }
 
-// The stream of the overview is the part itself, as the server has escaped it. Who is inside it by keyboard stays there.
-const STOPS = "a, summary, [tabindex]";
+// What is put in anew leaves whoever is inside it where they were: the same player by keyboard, the same place of a table.
+const STOPS = "a, button, summary, [tabindex]";
 
-function putIn(element, text) {
-  const inside = [...element.querySelectorAll(STOPS)].indexOf(document.activeElement);
+function rememberPlace(element) {
+  const held = document.activeElement;
+  const stops = [...element.querySelectorAll(STOPS)];
+  const inside = stops.indexOf(held);
+  const row = inside < 0 ? null : held.closest("tr");
+  const whose = row?.querySelector("a")?.href;
+  const within = row ? [...row.querySelectorAll(STOPS)].indexOf(held) : -1;
   const open = [...element.querySelectorAll("details")].map((details) => details.open);
+  const lefts = [...element.querySelectorAll(".scroll")].map((region) => region.scrollLeft);
+  return () => {
+    element.querySelectorAll("details").forEach((details, number) => (details.open = open[number] ?? false));
+    element.querySelectorAll(".scroll").forEach((region, number) => (region.scrollLeft = lefts[number] ?? 0));
+    if (inside < 0) return;
+    const same = whose && [...element.querySelectorAll("tr")].find((each) => each.querySelector("a")?.href === whose);
+    // Who has left the page of ranks leaves its reader at the table.
+    const stop = whose ? (same ?? element).querySelectorAll(STOPS)[same ? within : 0] : element.querySelectorAll(STOPS)[inside];
+    stop?.focus({ preventScroll: true });
+  };
+}
+
+// The stream of the overview is the part itself, as the server has escaped it.
+function putIn(element, text) {
+  const putBack = rememberPlace(element);
   element.innerHTML = text;
-  element.querySelectorAll("details").forEach((details, number) => (details.open = open[number] ?? false));
-  if (inside >= 0) element.querySelectorAll(STOPS)[inside]?.focus({ preventScroll: true });
+  putBack();
   showTimes(element);
+}
+
+function saySign(sign, isOn) {
+  if (!sign) return;
+  sign.hidden = false;
+  sign.classList.toggle("is-on", isOn);
+  sign.textContent = isOn ? "Live" : "Not live";
+}
+
+// A server that refuses a stream may do so because the session has ended; then a page shows nothing that is not old.
+async function checkSession() {
+  const answer = await fetch(location.href, { headers: { "HX-Request": "true" } });
+  if (answer.headers.has("hx-refresh")) location.reload();
 }
 
 // Another stream says that something is new; what is shown is asked of the server. At most once a second.
 function listen(element) {
   const sign = document.getElementById(element.dataset.sign);
-  const source = new EventSource(element.dataset.live);
   let timer = null;
-  source.addEventListener("update", (event) => {
-    sign?.classList.add("is-on");
-    if ("whole" in element.dataset) {
-      putIn(element, event.data);
-      return;
-    }
-    timer ??= setTimeout(() => {
-      timer = null;
-      htmx.trigger(element, "grandstand:update");
-    }, 300);
+  let isHeld = false;
+  const renew = () => {
+    timer = null;
+    // Whoever is asked whether to go on must not lose the question.
+    isHeld = Boolean(element.querySelector(":popover-open"));
+    if (!isHeld) htmx.trigger(element, "grandstand:update");
+  };
+  const tell = (event) => {
+    if ("whole" in element.dataset) putIn(element, event.data);
+    else timer ??= setTimeout(renew, 300);
+  };
+  element.addEventListener("toggle", () => isHeld && renew(), true);
+  follow(element.dataset.live, tell, (isOn, isOver) => {
+    saySign(sign, isOn);
+    if (isOver) checkSession().catch(() => {});
   });
-  source.addEventListener("error", () => sign?.classList.remove("is-on"));
-  addEventListener("pagehide", () => source.close(), { once: true });
+}
+
+// Says what is wrong with a field, or nothing any more.
+function complain(form, name, text) {
+  const input = form.elements.namedItem(name);
+  if (!input?.id) return;
+  let note = document.getElementById(`e-${name}`);
+  if (!text) {
+    note?.remove();
+    input.removeAttribute("aria-invalid");
+    input.setAttribute("aria-describedby", `h-${name}`);
+    return;
+  }
+  if (!note) {
+    note = document.createElement("p");
+    note.className = "wrong";
+    note.id = `e-${name}`;
+    note.setAttribute("aria-live", "polite");
+    input.after(note);
+  }
+  if (note.textContent !== text) note.textContent = text;
+  input.setAttribute("aria-invalid", "true");
+  input.setAttribute("aria-describedby", `e-${name} h-${name}`);
 }
 
 // A form is judged while it is typed, by the rules that saving goes by. Only fields that were touched are told of.
@@ -95,27 +152,6 @@ function judge(form) {
   const touched = new Set();
   let timer = null;
   let latest = 0;
-  const tell = (name, text) => {
-    const input = form.elements.namedItem(name);
-    if (!input?.id) return;
-    let note = document.getElementById(`e-${name}`);
-    if (!text) {
-      note?.remove();
-      input.removeAttribute("aria-invalid");
-      input.setAttribute("aria-describedby", `h-${name}`);
-      return;
-    }
-    if (!note) {
-      note = document.createElement("p");
-      note.className = "wrong";
-      note.id = `e-${name}`;
-      note.setAttribute("aria-live", "polite");
-      input.after(note);
-    }
-    if (note.textContent !== text) note.textContent = text;
-    input.setAttribute("aria-invalid", "true");
-    input.setAttribute("aria-describedby", `e-${name} h-${name}`);
-  };
   const ask = async () => {
     const number = ++latest;
     const typed = new FormData(form);
@@ -124,7 +160,7 @@ function judge(form) {
     const answer = await fetch(form.dataset.check, { method: "POST", body: new URLSearchParams(typed) });
     if (!answer.ok || !answer.headers.get("content-type")?.startsWith("application/json")) return;
     const told = await answer.json();
-    if (number === latest) for (const name of touched) tell(name, told[name]);
+    if (number === latest) for (const name of touched) complain(form, name, told[name]);
   };
   form.addEventListener("input", (event) => {
     if (!event.target.name) return;
@@ -168,10 +204,29 @@ async function savePng(button) {
   setTimeout(() => URL.revokeObjectURL(file.href), 10000);
 }
 
+// The server reads no longer form, and could not send it back either; so it is told before it is sent.
+const FORM_BYTES_MAX = 262144;
+
+function isTooLong(form) {
+  const typed = [...new FormData(form)];
+  if (new URLSearchParams(typed).toString().length <= FORM_BYTES_MAX) return false;
+  const [name] = typed.reduce((one, other) => (other[1].length > one[1].length ? other : one));
+  const input = form.elements.namedItem(name);
+  // What a log-in carries along nobody can shorten, and the server takes it.
+  if (!input?.id) return false;
+  complain(form, name, "is too long for a form");
+  input.focus();
+  return true;
+}
+
 // A form that was sent is not sent again by a second click; a download leaves its page, and its form, as it was.
 function sendOnce(event) {
   const form = event.target;
   if (form.method !== "post") return;
+  if (isTooLong(form)) {
+    event.preventDefault();
+    return;
+  }
   if ("sent" in form.dataset) {
     event.preventDefault();
     return;
@@ -206,9 +261,14 @@ function begin() {
       for (const box of all.closest("form").querySelectorAll("input[name=id]")) box.checked = all.checked;
     });
   }
-  document.body.addEventListener("htmx:afterSwap", (event) => showTimes(event.target));
+  let putBack = () => {};
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    putBack();
+    showTimes(event.target);
+  });
   // A report that could not be counted comes with what is wrong, in its place.
   document.body.addEventListener("htmx:beforeSwap", (event) => {
+    putBack = rememberPlace(event.detail.target);
     if (event.detail.target.id === "report") event.detail.shouldSwap = true;
   });
   document.body.addEventListener("htmx:load", (event) => {
