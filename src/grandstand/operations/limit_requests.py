@@ -233,7 +233,7 @@ class RateLimiter:
             self._go_local()
             for part in self._call:
                 # Whether it was counted is not known; what is told twice is better than what is never told.
-                part.subject.untold += part.spent + part.admitted
+                part.subject.untold += part.subject.under_way
                 part.subject.under_way = 0
             self._urge([part.subject for part in self._call])
             self._call = ()
@@ -246,6 +246,8 @@ class RateLimiter:
         for part, count in zip(parts, counts, strict=True):
             learn(part, count, now)
             part.subject.tell_at = now + TELL_FEW_SECONDS
+        # What was granted and did not suffice is there for other processes.
+        self._urge([part.subject for part in parts if part.subject.untold < 0])
         if self._is_local:
             self._is_local = False
             _log.info("rate_limits_shared_again")
@@ -271,7 +273,6 @@ class RateLimiter:
                         # Of this the call tells, if it arrives.
                         part.subject.untold -= units
                         part.subject.under_way += units
-                        part.admitted += units
                     answer.set_result(verdict)
         for subject in self._urgent:
             for units, answer in subject.waiting:

@@ -23,6 +23,7 @@ class Subject:
     together with `behind_free` it is what the subject has left. Whatever else changes takes that back first
     (`take_back`).
 
+    `under_way` is what the call that is under way tells of the window that runs here, or will have to if it fails.
     `tell_at` is when what is untold is to be told at the latest; `is_noted`, whether somebody will see to it.
     `is_strange` says that it may have been counted, or blocked, in a window that this process has forgotten: nothing is
     admitted before the shared count has been asked.
@@ -111,12 +112,11 @@ class KnownSubjects:
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """One subject's part of a call: what is told and asked, and what was admitted meanwhile without an answer."""
+    """One subject's part of a call: what is told and asked."""
 
     subject: Subject
     spent: int
     waiting: "list[tuple[int, asyncio.Future[Verdict]]]"
-    admitted: int = 0
 
 
 def wanted_by(part: Part) -> int:
@@ -159,12 +159,14 @@ def learn(part: Part, count: Count, now: float) -> None:
     subject.is_blocked, subject.is_strange = is_over, False
     if not part.waiting:
         return
-    left = limit.quota - subject.used if not is_over else 0
+    left = limit.quota - subject.used
     for units, answer in part.waiting:
         is_admitted = units <= granted
         granted -= units if is_admitted else 0
         if not answer.done():
-            answer.set_result(Verdict(limit, is_admitted, max(0, left + granted), seconds_left(subject, now)))
+            # Of what was granted and did not suffice nothing is left to whoever is blocked for that.
+            remaining = 0 if is_over else max(0, left + granted)
+            answer.set_result(Verdict(limit, is_admitted, remaining, seconds_left(subject, now)))
     if granted and not is_over:
         # Granted to somebody who wanted more: the others may have it.
         subject.untold -= granted
