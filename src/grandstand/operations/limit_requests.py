@@ -116,7 +116,7 @@ class RateLimiter:
         left = self.take_at_once(subject, units, now)
         if left is not None:
             return Verdict(limit, True, left, seconds_left(subject, now))
-        is_over = not limit.block_seconds and subject.units + units > limit.quota
+        is_over = not limit.block_seconds and subject.used + units > limit.quota
         if now < subject.ends_at and (subject.is_blocked or is_over):
             return verdict_on(subject, now, is_admitted=False)
         if self._is_local and now < self._retry_at:
