@@ -17,7 +17,7 @@ import pytest
 from grandstand.api import http_protocol
 from grandstand.api.app import build_app
 from grandstand.settings import SettingsError, load_settings
-from tests.api.conftest import Site, problem, serve
+from tests.api.conftest import KEYS, Site, problem, serve
 from tests.api.test_over_the_wire import raw
 from tests.support.connections import close
 from tests.support.waiting import eventually_async
@@ -128,6 +128,10 @@ async def test_paths_can_be_closed(site: Site, setting: str, paths: list[str]) -
     async with running(site, **{setting: False}) as client:
         for path in paths:
             problem(await client.get(path, headers=site.headers("admin")), 404, "not_found")
+            for odd in ("/" + path, path.replace("/", "///"), path + "//", path.replace("m", "%6d")):
+                head = f"GET {odd} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEYS['admin']}\r\n"
+                answer = await raw(str(client.base_url), f"{head}Connection: close\r\n\r\n".encode())
+                assert answer.startswith(b"HTTP/1.1 404 "), (odd, answer)
         assert (await client.get(BOARD)).status_code == 200
     async with running(site) as client:
         assert (await client.get(paths[0], headers=site.headers("admin"))).status_code == 200

@@ -16,13 +16,17 @@ import pytest
 import grandstand
 from grandstand.api.problems import RateLimitedError
 from grandstand.console.app import ROUTES
+from grandstand.domain.errors import UnauthorizedError
 from grandstand.operations import kept_reports
 from grandstand.operations.analytics_views import Answer
 from grandstand.operations.live_channel import Update
+from grandstand.operations.operator_sessions import OperatorSessions
+from grandstand.operations.passwords import Passwords
 from grandstand.operations.read_analytics import AT_ONCE_EVENTS_MAX
 from grandstand.storage.analytics import AnalyticsStore
+from grandstand.storage.operators import OperatorStore
 from tests.console.conftest import ROLES
-from tests.console.door import PASSWORD, Door, token_of
+from tests.console.door import CHEAP, PASSWORD, Door, token_of
 
 pytestmark = pytest.mark.anyio
 
@@ -179,6 +183,22 @@ async def test_a_session_ends_at_once(door: Door) -> None:
         await door.operators.enable("temp")
         assert (await client.get("/console")).status_code == 303
     assert (await door.log_in("temp")).status_code == 303
+
+
+async def test_no_session_begins_with_a_password_that_was_changed_meanwhile(door: Door) -> None:
+    """To check a password takes long enough to change it."""
+
+    class Slow(Passwords):
+        async def is_of(self, password: str, password_hash: str | None) -> bool:
+            is_right = await super().is_of(password, password_hash)
+            await door.operators.set_password("slow", "another password")
+            return is_right
+
+    await door.operators.add("slow", "viewer", PASSWORD)
+    sessions = OperatorSessions(door.site.core.database, OperatorStore(), Slow(CHEAP))
+    with pytest.raises(UnauthorizedError):
+        await sessions.log_in("slow", PASSWORD, "", None)
+    assert (await door.log_in("slow", "another password")).status_code == 303
 
 
 async def test_logging_out_ends_the_session_and_not_only_the_cookie(door: Door) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -99,6 +100,28 @@ async def test_units_that_do_not_fit_are_not_spent_without_a_block(valkey: Valke
         assert not (await judge(limiter, of)).is_admitted
 
 
+async def test_units_that_did_not_suffice_are_there_for_other_processes(valkey: Valkey, valkey_prefix: str) -> None:
+    of = limit(10, block_seconds=0)
+    async with limiters(valkey, valkey_prefix, 2) as (one, other):
+        assert (await judge(one, of, units=8)).is_admitted
+        assert not (await judge(other, of, units=5)).is_admitted
+
+        async def is_given_back() -> bool:
+            return int(await valkey.get(RateLimitStore(valkey, valkey_prefix).key(of, "ann")) or 0) == 8
+
+        await eventually_async(is_given_back)
+        assert (await judge(one, of, units=2)).is_admitted
+
+
+async def test_who_is_blocked_is_told_that_nothing_is_left(valkey: Valkey, valkey_prefix: str) -> None:
+    of = limit(10)
+    async with limiters(valkey, valkey_prefix, 1) as (limiter,):
+        assert (await judge(limiter, of, units=8)).remaining == 2
+        for _ in range(2):
+            verdict = await judge(limiter, of, units=5)
+            assert (verdict.is_admitted, verdict.remaining) == (False, 0)
+
+
 @asynccontextmanager
 async def over_a_proxy(engines: RunningEngines) -> AsyncIterator[tuple[Proxy, Valkey]]:
     proxy = Proxy(Path(urlsplit(engines.valkey_url).path))
@@ -156,6 +179,29 @@ async def test_what_was_admitted_alone_is_told_afterwards(
             assert (await judge(limiter, of)).is_admitted
         proxy.mend()
         await eventually_async(lambda: judged_remaining(other, of, 700))
+
+
+async def test_a_call_that_fails_puts_nothing_into_a_window_that_began_meanwhile(
+    engines: RunningEngines, valkey_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=time.monotonic)
+    monkeypatch.setattr(limit_requests, "time", clock)
+    monkeypatch.setattr(limit_requests, "RETRY_SECONDS", 0.01)
+    of = limit(20)
+    async with over_a_proxy(engines) as (proxy, client), limiters(client, valkey_prefix, 1) as (limiter,):
+        proxy.cut()
+        for _ in range(18):
+            assert (await judge(limiter, of)).is_admitted
+        # The next call tells of these 18, and hangs until their window is over.
+        proxy.hold()
+        proxy.mend()
+        await eventually_async(lambda: proxy.connections)
+        clock.monotonic = lambda: time.monotonic() + 61
+        assert (await judge(limiter, of)).remaining == 19
+        proxy.cut()
+        before = proxy.refused
+        await eventually_async(lambda: proxy.refused > before, what="another call was tried")
+        assert (await judge(limiter, of)).remaining == 18
 
 
 async def test_few_units_of_a_known_window_are_told_together(

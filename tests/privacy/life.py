@@ -214,6 +214,14 @@ async def places_in_postgres(core: Core) -> set[str]:
     return found
 
 
+async def samples_in_postgres(core: Core) -> set[str]:
+    """The columns of which PostgreSQL keeps samples that hold the id, for its plans."""
+    rows = await core.database.pool.fetch(
+        "SELECT tablename, attname, s::text FROM pg_stats AS s WHERE schemaname = $1", SCHEMA
+    )
+    return {f"{table}.{column}" for table, column, samples in rows if holds(samples)}
+
+
 async def places_in_valkey(core: Core) -> set[str]:
     """The keys that hold the id in any form, in their name or value."""
     found = set()

@@ -19,6 +19,7 @@ from tests.privacy.life import (
     letter,
     places_in_postgres,
     places_in_valkey,
+    samples_in_postgres,
 )
 from tests.support.core import event
 from tests.support.invariants import check_invariants
@@ -66,8 +67,12 @@ async def test_every_column_that_can_hold_the_id_is_emptied(life: Life) -> None:
     await fill(life)
     found = await places_in_postgres(core)
     assert {place for place in found if not place.startswith("events_")} == FILLED.keys()
+    await core.database.pool.execute("ANALYZE")
+    sampled = await samples_in_postgres(core)
+    assert {"entries.user_id", "standings.user_id", "audit_log.before", "webhook_events.payload"} <= sampled
     await life.erase()
     assert await places_in_postgres(core) | await places_in_valkey(core) == set()
+    assert await samples_in_postgres(core) == set()
 
 
 async def banned(life: Life) -> str:

@@ -65,6 +65,13 @@ def test_what_somebody_sent_is_no_line_of_its_own() -> None:
         ("valkey://:s3cret@host/0", "valkey://:***@host/0"),
         ("http://localhost:8080/api", "http://localhost:8080/api"),
         ("gs_server_", "gs_server_"),
+        # Keys that settings hold are of any signs, and passwords in URLs need not be encoded.
+        ('{"key": "gs_admin_correct.horse!battery~staple", "n": 1}', '{"key": "gs_admin_***", "n": 1}'),
+        ("postgres://joe:hunt@er2@db/game and ann@example.org", "postgres://joe:***@db/game and ann@example.org"),
+        (
+            '{"url": "http://host:80", "mail": "ann@example.org"}',
+            '{"url": "http://host:80", "mail": "ann@example.org"}',
+        ),
     ],
 )
 def test_what_counts_as_a_secret(text: str, expected: str) -> None:

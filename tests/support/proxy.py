@@ -21,6 +21,11 @@ class Proxy:
         self.refused = 0
         """Connections that were tried while the way was cut."""
 
+    @property
+    def connections(self) -> int:
+        """Connections that are through right now, also those of which nothing is passed on."""
+        return len(self._writers) // 2
+
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]

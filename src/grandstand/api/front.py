@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Mapping
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.utils import normalize_path
 
 from grandstand.api.at_once import Answer, SingleHeaders
 from grandstand.api.bodies import ClientGoneError
@@ -149,6 +150,9 @@ class Front:
         return route, status
 
     def _is_not_here(self, method: str, path: str) -> bool:
+        if "//" in path:
+            # The framework's router takes several slashes for one.
+            path = normalize_path(path)
         if self._closed and path.startswith(self._closed):
             return True
         return self._is_partial and not is_served(method, path, self._services.roles)

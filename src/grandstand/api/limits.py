@@ -22,7 +22,7 @@ from grandstand.api.client_address import counted_address, naming_peers
 from grandstand.api.problems import RateLimitedError
 from grandstand.api.replies import Headers
 from grandstand.api.services import Services
-from grandstand.domain.credentials import Principal
+from grandstand.domain.credentials import ANONYMOUS, Principal
 from grandstand.domain.rate_limits import RateLimit, Verdict
 from grandstand.operations.limited_subjects import SUBJECTS_MAX, Subject
 from grandstand.telemetry import metrics
@@ -80,6 +80,7 @@ class Readers:
     def __init__(self, services: Services) -> None:
         self._limiter = services.limiter
         self._limits = limits = services.limiter.limits
+        self._nobodys = limits.anonymous
         self._lines = b"" if limits.anonymous is None else _lines(limits.anonymous)
         self._name = naming_peers(services.settings.trusted_proxies)
         self._known: dict[tuple[str, bytes], Subject] = {}
@@ -90,8 +91,20 @@ class Readers:
 
         None, and it is not counted, where `admit_request` has to decide.
         """
-        if principal.kind == "anonymous":
-            return self._admit_nobody(peer, forwarded, now)
+        if principal is not ANONYMOUS:
+            return self._admit_key(principal, peer, forwarded, now)
+        # The hot path of every page: one look-up leads from what a request says to what is counted, and one number
+        # says whether it may go on.
+        limit = self._nobodys
+        if limit is None:
+            return b""
+        subject = self._known.get((peer, forwarded))
+        if subject is None or subject.free <= 0 or now >= subject.ends_at:
+            return self._admit_nobody(limit, peer, forwarded, now)
+        subject.free = left = subject.free - 1
+        return self._lines % (left + subject.behind_free, ceil(subject.ends_at - now))
+
+    def _admit_key(self, principal: Principal, peer: str, forwarded: bytes, now: float) -> bytes | None:
         if principal.kind == "client":
             limit, name = self._limits.client, self._name(peer, forwarded)
         else:
@@ -102,18 +115,12 @@ class Readers:
         left = self._limiter.take_at_once(subject, 1, now)
         return None if left is None else _lines(limit) % (left, ceil(subject.ends_at - now))
 
-    def _admit_nobody(self, peer: str, forwarded: bytes, now: float) -> bytes | None:
-        limit = self._limits.anonymous
-        if limit is None:
-            return b""
+    def _admit_nobody(self, limit: RateLimit, peer: str, forwarded: bytes, now: float) -> bytes | None:
         limiter = self._limiter
         if self._times_forgotten != limiter.times_forgotten:
             self._times_forgotten = limiter.times_forgotten
             self._known.clear()
-        # One look-up leads from what a request says to what is counted: of many clients each one costs a cache line.
-        subject = self._known.get((peer, forwarded))
-        if subject is None:
-            subject = self._meet(limit, peer, forwarded, now)
+        subject = self._known.get((peer, forwarded)) or self._meet(limit, peer, forwarded, now)
         left = limiter.take_at_once(subject, 1, now)
         return None if left is None else self._lines % (left, ceil(subject.ends_at - now))
 

@@ -124,7 +124,10 @@ class ErasureFinisher:
             # Payloads of the player may have given groups their names.
             await self._reports.forget_values(connection)
             await self._erasures.end_player(connection, erasure)
-            await self._erasures.finish(connection, erasure, clock.now())
+        # Once, for a new life may have brought the id back.
+        for table in await self._in_transaction(self._erasures.list_statistics, erasure):
+            await self._in_transaction(self._erasures.analyze, table)
+        await self._in_transaction(self._erasures.finish, erasure, clock.now())
         _log.info("player_erased", erasure_id=str(erasure.erasure_id))
         await self._announce()
         return True

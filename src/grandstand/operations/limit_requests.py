@@ -79,7 +79,8 @@ class RateLimiter:
         self._is_local = False
         self._retry_at = 0.0
         self.times_forgotten = 0
-        """How often subjects were forgotten: what `find` has returned before is not to be used any more."""
+        """How often subjects were forgotten. What `find` has returned before may be one: it has nothing free, or its
+        window is over, and is not to be asked for more."""
 
     @property
     def is_local(self) -> bool:
@@ -102,21 +103,11 @@ class RateLimiter:
 
     def take_at_once(self, subject: Subject, units: int, now: float) -> int | None:
         """Admit a subject's units as `admit_at_once` does; return what is left of its quota then."""
-        # This is the hot path of every request: nothing is looked up or computed twice, and no object made.
-        if self._is_local:
-            return None
-        if now >= subject.ends_at:
-            # What others count in a new window is not known: the few units of this process are the whole risk.
-            begin_window(subject, now)
-        limit = subject.limit
-        new = subject.untold + subject.under_way + units
-        used = subject.units + new
-        if new > limit.eager_units or used > limit.eager_until or subject.is_blocked or subject.is_strange:
-            return None
-        subject.untold += units
-        if not subject.is_noted:
-            self._note(subject)
-        return limit.quota - used
+        left = subject.free - units
+        if left >= 0 and now < subject.ends_at:
+            subject.free = left
+            return left + subject.behind_free
+        return self._take_anew(subject, units, now)
 
     def judge(self, limit: RateLimit, name: str, units: int = 1) -> "Verdict | asyncio.Future[Verdict]":
         """Decide on a subject's units, at once where that can be done, else as a future that never fails."""
@@ -125,7 +116,7 @@ class RateLimiter:
         left = self.take_at_once(subject, units, now)
         if left is not None:
             return Verdict(limit, True, left, seconds_left(subject, now))
-        is_over = not limit.block_seconds and subject.units + units > limit.quota
+        is_over = not limit.block_seconds and subject.used + units > limit.quota
         if now < subject.ends_at and (subject.is_blocked or is_over):
             return verdict_on(subject, now, is_admitted=False)
         if self._is_local and now < self._retry_at:
@@ -145,10 +136,30 @@ class RateLimiter:
                 await asyncio.gather(self._teller, return_exceptions=True)
                 self._go_local()
 
+    def _take_anew(self, subject: Subject, units: int, now: float) -> int | None:
+        """Admit units that are not free any more, and set free what needs no further look."""
+        if self._is_local:
+            return None
+        if now >= subject.ends_at:
+            # What others count in a new window is not known: the few units of this process are the whole risk.
+            begin_window(subject, now)
+        subject.take_back()
+        limit, used = subject.limit, subject.used
+        room = min(limit.eager_units - (used - subject.units), limit.eager_until - used)
+        if units > room or subject.is_blocked or subject.is_strange:
+            return None
+        subject.untold += units
+        self._note(subject)
+        if subject.is_noted:
+            subject.set_free(room - units)
+        return limit.quota - used - units
+
     def _meet(self, known: KnownSubjects, limit: RateLimit, name: str, now: float) -> Subject:
         if known.is_full:
             self.times_forgotten += 1
             forgotten = known.forget_some(now)
+            for subject in forgotten:
+                subject.take_back()
             if not self._is_local:
                 # Whoever comes back is asked about after this has been told, or in the same call.
                 self._urge([subject for subject in forgotten if subject.untold])
@@ -222,7 +233,7 @@ class RateLimiter:
             self._go_local()
             for part in self._call:
                 # Whether it was counted is not known; what is told twice is better than what is never told.
-                part.subject.untold += part.spent + part.admitted
+                part.subject.untold += part.subject.under_way
                 part.subject.under_way = 0
             self._urge([part.subject for part in self._call])
             self._call = ()
@@ -235,6 +246,8 @@ class RateLimiter:
         for part, count in zip(parts, counts, strict=True):
             learn(part, count, now)
             part.subject.tell_at = now + TELL_FEW_SECONDS
+        # What was granted and did not suffice is there for other processes.
+        self._urge([part.subject for part in parts if part.subject.untold < 0])
         if self._is_local:
             self._is_local = False
             _log.info("rate_limits_shared_again")
@@ -260,7 +273,6 @@ class RateLimiter:
                         # Of this the call tells, if it arrives.
                         part.subject.untold -= units
                         part.subject.under_way += units
-                        part.admitted += units
                     answer.set_result(verdict)
         for subject in self._urgent:
             for units, answer in subject.waiting:
@@ -270,6 +282,7 @@ class RateLimiter:
 
     def _judge_locally(self, subject: Subject, units: int, now: float) -> Verdict:
         limit = subject.limit
+        subject.take_back()
         if now >= subject.ends_at:
             begin_window(subject, now)
             subject.under_way = 0

@@ -19,6 +19,11 @@ _FORGOTTEN_SHARE = 8
 class Subject:
     """What this process knows of a subject. Times are of the monotonic clock.
 
+    Until `ends_at`, `free` units may be admitted without a look at anything else: `free` is all that changes then, and
+    together with `behind_free` it is what the subject has left. Whatever else changes takes that back first
+    (`take_back`).
+
+    `under_way` is what the call that is under way tells of the window that runs here, or will have to if it fails.
     `tell_at` is when what is untold is to be told at the latest; `is_noted`, whether somebody will see to it.
     `is_strange` says that it may have been counted, or blocked, in a window that this process has forgotten: nothing is
     admitted before the shared count has been asked.
@@ -26,15 +31,38 @@ class Subject:
 
     limit: RateLimit
     key: bytes
-    units: int = 0
+    free: int = 0
+    behind_free: int = 0
     ends_at: float = 0.0
+    units: int = 0
     is_blocked: bool = False
-    untold: int = 0
     under_way: int = 0
     tell_at: float = 0.0
     is_noted: bool = False
     is_strange: bool = False
     waiting: "list[tuple[int, asyncio.Future[Verdict]]]" = field(default_factory=list)
+    _granted: int = 0
+    """What is untold and what is free."""
+
+    @property
+    def untold(self) -> int:
+        """Units that were admitted and of which the shared count has not been told."""
+        return self._granted - self.free
+
+    @untold.setter
+    def untold(self, units: int) -> None:
+        self._granted = units + self.free
+
+    def set_free(self, units: int) -> None:
+        """Let so many units be admitted until `ends_at`."""
+        self._granted += units - self.free
+        self.free = units
+        self.behind_free = self.limit.quota - self.used - units
+
+    def take_back(self) -> None:
+        """Let nothing be admitted any more without a look."""
+        self._granted -= self.free
+        self.free = 0
 
     @property
     def used(self) -> int:
@@ -84,12 +112,11 @@ class KnownSubjects:
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """One subject's part of a call: what is told and asked, and what was admitted meanwhile without an answer."""
+    """One subject's part of a call: what is told and asked."""
 
     subject: Subject
     spent: int
     waiting: "list[tuple[int, asyncio.Future[Verdict]]]"
-    admitted: int = 0
 
 
 def wanted_by(part: Part) -> int:
@@ -99,10 +126,9 @@ def wanted_by(part: Part) -> int:
 
 def part_of(subject: Subject, now: float) -> Part:
     """Take what is to be told and asked of a subject into a call; of a window that is over nothing is to be told."""
-    if now >= subject.ends_at:
-        subject.untold = 0
-    part = Part(subject, subject.untold, subject.waiting)
-    subject.under_way = subject.untold
+    subject.take_back()
+    part = Part(subject, subject.untold if now < subject.ends_at else 0, subject.waiting)
+    subject.under_way = part.spent
     subject.untold, subject.waiting = 0, []
     subject.is_noted = False
     return part
@@ -110,6 +136,7 @@ def part_of(subject: Subject, now: float) -> Part:
 
 def begin_window(subject: Subject, now: float) -> None:
     """Begin to count anew: what is untold of the window that is over stays so, and the new one is told of soon."""
+    subject.take_back()
     subject.units, subject.untold, subject.is_blocked, subject.is_strange = 0, 0, False, False
     subject.ends_at = now + subject.limit.window_seconds
     subject.tell_at = 0.0
@@ -125,18 +152,21 @@ def learn(part: Part, count: Count, now: float) -> None:
     subject, limit = part.subject, part.subject.limit
     units_now, granted, left_seconds = count
     is_over = units_now > limit.quota
+    subject.take_back()
     subject.units = limit.quota if is_over else units_now
     subject.under_way = 0
     subject.ends_at = now + left_seconds
     subject.is_blocked, subject.is_strange = is_over, False
     if not part.waiting:
         return
-    left = limit.quota - subject.used if not is_over else 0
+    left = limit.quota - subject.used
     for units, answer in part.waiting:
         is_admitted = units <= granted
         granted -= units if is_admitted else 0
         if not answer.done():
-            answer.set_result(Verdict(limit, is_admitted, max(0, left + granted), seconds_left(subject, now)))
+            # Of what was granted and did not suffice nothing is left to whoever is blocked for that.
+            remaining = 0 if is_over else max(0, left + granted)
+            answer.set_result(Verdict(limit, is_admitted, remaining, seconds_left(subject, now)))
     if granted and not is_over:
         # Granted to somebody who wanted more: the others may have it.
         subject.untold -= granted

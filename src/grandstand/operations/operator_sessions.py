@@ -54,8 +54,11 @@ class OperatorSessions:
             raise UnauthorizedError(_REFUSAL)
         session, now = new_session(), clock.now()
         async with self._database.transaction() as connection:
-            held = await self._operators.find(connection, name, lock=True)
-            if held is None or held.disabled_at is not None or not await self._is_code_right(connection, held, code):
+            proven, held = held.password_hash, await self._operators.find(connection, name, lock=True)
+            # Another password ends all sessions: none may begin with the one of before.
+            if held is None or held.disabled_at is not None or held.password_hash != proven:
+                raise UnauthorizedError(_REFUSAL)
+            if not await self._is_code_right(connection, held, code):
                 raise UnauthorizedError(_REFUSAL)
             await self._operators.prune_sessions(connection, now)
             hashed = hash_session(session, secret)

@@ -11,6 +11,9 @@ import msgspec
 from grandstand.storage import queries
 from grandstand.storage.postgres import Connection
 
+_ANALYZE_SECONDS_MAX = 600
+"""To sample a large table takes its time, and nobody waits for it."""
+
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
@@ -153,6 +156,18 @@ class ErasureStore:
         """Return rankings that may have an index, and whether nobody reads it any more."""
         rows = await connection.fetch(queries.load("erasures/list_unswept_rankings.sql"), after, count_max)
         return [(row["ranking_id"], row["is_over"]) for row in rows]
+
+    async def list_statistics(self, connection: "Connection[Any]", erasure: Erasure) -> list[str]:
+        """Return the tables, as names for `analyze`, of whose rows PostgreSQL keeps samples that hold the id."""
+        rows = await connection.fetch(queries.load("erasures/list_statistics.sql"), erasure.user_id)
+        return [row["table_name"] for row in rows]
+
+    async def analyze(self, connection: "Connection[Any]", table: str) -> None:
+        """Have PostgreSQL take its samples of a table anew; nothing is done to one that is no more."""
+        if await connection.fetchval(queries.load("erasures/has_table.sql"), table):
+            await connection.execute(queries.load("erasures/allow_time.sql"), str(_ANALYZE_SECONDS_MAX * 1000))
+            statement = queries.load("erasures/analyze.sql").format(table=table)
+            await connection.execute(statement, timeout=_ANALYZE_SECONDS_MAX)
 
     async def end_player(self, connection: "Connection[Any]", erasure: Erasure) -> None:
         """Forget that the player's older events do not count."""

@@ -20,9 +20,9 @@ LogFormat = Literal["auto", "json", "text"]
 
 # Our keys, player tokens and passwords inside URLs, wherever they turn up in a message.
 SECRETS = re.compile(
-    r"(gs_(?:admin|server|client|sign)_)[A-Za-z0-9_\-+/=]+"
+    r"(gs_(?:admin|server|client|sign)_)[^\s\"',;<>\\\x7f-\U0010ffff]+"
     r"|(eyJ[A-Za-z0-9_-]{5,})\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
-    r"|([a-z][a-z0-9+]*://[^\s:/@]*:)[^\s/@]+(?=@)"
+    r"|([a-z][a-z0-9+]*://[^\s:/@]*:)[^\s/\"']+(?=@)"
 )
 # What begins a line, turns it around, or makes a terminal do something. JSON has forms for it by itself.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")

@@ -1,0 +1,2 @@
+-- {table} is a name that PostgreSQL itself has quoted.
+ANALYZE {table}
