@@ -42,7 +42,7 @@ async def plan(core: Core, name: str, *arguments: Any) -> str:
     return "\n".join(row[0] for row in rows)
 
 
-COLUMNS = ("{1}", ["player-1"], "{5}", [b""], [NOON], f"{{{UUID(int=1)}}}", [None])
+COLUMNS = ("{1}", "{player-1}", "{5}", '{""}', [NOON], f"{{{UUID(int=1)}}}", "{NULL}")
 
 
 @pytest.mark.parametrize("has_statistics", [False, True])

@@ -26,6 +26,8 @@ class Value(NamedTuple):
 def combine(operator: Operator, order: Order, one: Value, other: Value) -> Value:
     """Return what two disjoint sets of events come to together."""
     if operator == "best":
+        if one.score != other.score:
+            return one if (one.score > other.score) is (order == "desc") else other
         return min(one, other, key=lambda value: _best_key(order, value))
     later = max(one, other, key=lambda value: (value.achieved_at, value.event_id))
     if operator == "latest":

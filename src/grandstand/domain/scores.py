@@ -23,18 +23,13 @@ class UnrankedError(Exception):
         self.reason: UnrankedReason = reason
 
 
-_MISSING = object()
-
-
 def look_up(payload: Any, path: tuple[str, ...]) -> Any:
     """Return the value at a dotted path inside a decoded payload, or None when any part of it is missing."""
     value = payload
     for name in path:
         if not isinstance(value, dict):
             return None
-        value = value.get(name, _MISSING)
-        if value is _MISSING:
-            return None
+        value = value.get(name)
     return value
 
 
@@ -45,6 +40,8 @@ def read_score(value: object) -> int:
         UnrankedError: the value is missing, no number, a fraction, or beyond ±`SCORE_MAX`.
 
     """
+    if type(value) is int and -SCORE_MAX <= value <= SCORE_MAX:
+        return value
     if value is None:
         raise UnrankedError("missing_field")
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -26,10 +26,11 @@ def is_direct_write_to(payload: Any, key: str, leaderboard_id: int) -> bool:
 class ScoringRule:
     """The rule of one definition."""
 
-    __slots__ = ("_definition", "_keep", "_path", "_segment_path", "_tie_breaks", "_where")
+    __slots__ = ("_keep", "_max_score", "_min_score", "_operator", "_path", "_segment_path", "_tie_breaks", "_where")
 
     def __init__(self, definition: LeaderboardDefinition) -> None:
-        self._definition = definition
+        self._operator = definition.operator
+        self._min_score, self._max_score = definition.min_score, definition.max_score
         self._path = None if definition.field is None else path_of(definition.field)
         self._where = tuple((path_of(path), value) for path, value in (definition.where or {}).items())
         self._keep = tuple((field, path_of(field)) for field in definition.keep)
@@ -54,6 +55,11 @@ class ScoringRule:
             self._metadata(payload) if self._keep else None,
         )
 
+    @property
+    def has_segments(self) -> bool:
+        """Whether events may belong to a segment beside the whole board."""
+        return self._segment_path is not None
+
     def segment(self, payload: Any) -> str | None:
         """Return the segment an event belongs to beside the whole board; None for none."""
         if self._segment_path is None:
@@ -68,21 +74,20 @@ class ScoringRule:
         return None
 
     def _score(self, payload: Any, *, is_direct: bool) -> int:
-        operator = self._definition.operator
         if is_direct:
             found = look_up(payload, ("score",))
         elif self._path is None:
             return 1
         else:
             found = look_up(payload, self._path)
-        if operator == "count":
+        if self._operator == "count":
             if found is None:
                 raise UnrankedError("missing_field")
             return 1
         score = read_score(found)
-        if self._definition.min_score is not None and score < self._definition.min_score:
+        if self._min_score is not None and score < self._min_score:
             raise UnrankedError("below_min_score")
-        if self._definition.max_score is not None and score > self._definition.max_score:
+        if self._max_score is not None and score > self._max_score:
             raise UnrankedError("above_max_score")
         return score
 

@@ -5,10 +5,11 @@ workers at once. Known events still have their entries published again: a worker
 rank index left that to whoever gets the delivery next.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import repeat
 from typing import Any
 
 import asyncpg
@@ -148,8 +149,8 @@ class EventApplier:
         self._folder.begin(state.leaderboards_revision)
 
         with traces.span("known ids"):
-            known = await self._event_log.find_known(connection, list(batch.events))
-        new = [item for event_id, item in batch.events.items() if event_id not in known]
+            known = await self._event_log.find_known(connection, batch.ids)
+        new = batch.all_but(known)
         with traces.span("copy"):
             await self._store_rows(connection, new, partitions)
         removals = await self._folder.removals_since(connection, batch.oldest)
@@ -184,16 +185,13 @@ class EventApplier:
     async def _store_rows(
         self, connection: "Connection[Any]", new: list[Delivery], partitions: dict[datetime, PartitionRange]
     ) -> None:
-        rows: dict[PartitionRange, list[Delivery]] = defaultdict(list)
-        # Blocks are few and events many: which partition it is, is found once for each block.
-        part = {received_at: rows[partitions[received_at]] for received_at in {item[1] for item in new}}
-        # Ids in ascending order, so two batches cannot deadlock; their one form of text sorts like the ids.
-        for item in sorted(new, key=_by_id):
-            part[item[1]].append(item)
-        for partition in sorted(rows, key=_by_end):
-            events = EventRows(rows[partition])
-            await self._event_log.store(connection, partition, events)
-            await self._rollups.enqueue(connection, partition, events)
+        found = set(partitions.values())
+        for partition in sorted(found, key=_by_end):
+            theirs = new if len(found) == 1 else [item for item in new if partitions[item[1]] == partition]
+            if theirs:
+                events = EventRows(theirs)
+                await self._event_log.store(connection, partition, events)
+                await self._rollups.enqueue(connection, partition, events)
 
 
 class _Batch:
@@ -202,21 +200,26 @@ class _Batch:
     def __init__(self, blocks: Sequence[Block]) -> None:
         self.events: dict[str, Delivery] = {}
         self.delivered = 0
-        for block in blocks:
+        # Backwards, so that what is taken last, and stays, is the first delivery.
+        for block in reversed(blocks):
             events = decode_events(block.data)
+            events.reverse()
             self.delivered += len(events)
-            for event in events:
-                self.events.setdefault(event.id, (event, block.received_at))
+            deliveries = zip(events, repeat(block.received_at), strict=False)
+            self.events.update(zip([event.id for event in events], deliveries, strict=True))
         times = [event.occurred_at for event, _ in self.events.values()]
         # Such a time would be stored, and then neither ranked nor read.
         if times and not OLDEST <= min(times) <= max(times) <= NEWEST:
             raise ValueError("An event's occurred_at is no time that an event can have.")
+        self.ids = sorted(self.events)
+        """In ascending order, so two batches cannot deadlock; their one form of text sorts like the ids."""
         self.oldest = min(block.received_at for block in blocks)
         self.moments = {block.received_at for block in blocks}
 
-
-def _by_id(item: Delivery) -> str:
-    return item[0].id
+    def all_but(self, known: Collection[str]) -> list[Delivery]:
+        """Return the events that are not known, in ascending order of their ids."""
+        new = [event_id for event_id in self.ids if event_id not in known] if known else self.ids
+        return list(map(self.events.__getitem__, new))
 
 
 def _by_end(partition: PartitionRange) -> datetime:

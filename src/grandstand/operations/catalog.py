@@ -1,7 +1,7 @@
 """The boards as one process knows them: by key for readers, by what an event says for workers."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from grandstand.domain.leaderboards import Leaderboard, path_of, tournament_key
@@ -78,22 +78,22 @@ class LeaderboardCatalog:
         held = self._by_id.get(board.leaderboard_id)
         return held is not None and held.epoch == board.epoch
 
-    def fed_by(self, event_type: str, payload: Any) -> Iterator[ScoredBoard]:
-        """Yield the boards that an event feeds: their type is its type, and it meets all their conditions."""
+    def fed_by(self, event_type: str, payload: Any) -> Sequence[ScoredBoard]:
+        """Return the boards that an event feeds: their type is its type, and it meets all their conditions."""
         if event_type == DIRECT_EVENT_TYPE:
             key = payload.get("leaderboard")
             found = self._by_key.get(key) if isinstance(key, str) else None
             if found is not None and is_direct_write_to(payload, found.board.key, found.board.leaderboard_id):
-                yield from _with_pending(found)
-            return
+                return list(_with_pending(found))
+            return ()
         fed = self._by_event_type.get(event_type)
-        if fed is not None:
-            yield from fed.find(payload)
+        boards = () if fed is None else fed.find(payload)
         tournament_id = payload.get("tournament_id")
         if isinstance(tournament_id, str):
             scored = self._by_key.get(tournament_key(tournament_id))
             if scored is not None and scored.board.definition.event_type == event_type and scored.rule.belongs(payload):
-                yield scored
+                return [*boards, scored]
+        return boards
 
     def score_fields(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         """Return the payload paths that hold scores, by event type."""
@@ -169,8 +169,12 @@ class _Fed:
                 values = self._by_condition.setdefault(path_of(field), {})
                 values.setdefault(_condition(value), []).append(scored)
 
-    def find(self, payload: Any) -> Iterator[ScoredBoard]:
-        yield from self._always
+    def find(self, payload: Any) -> Sequence[ScoredBoard]:
+        if not self._by_condition:
+            return self._always
+        return [*self._always, *self._meeting(payload)]
+
+    def _meeting(self, payload: Any) -> Iterator[ScoredBoard]:
         for path, values in self._by_condition.items():
             found = look_up(payload, path)
             if not isinstance(found, dict | list):

@@ -92,8 +92,11 @@ def _asked(
     catalog: LeaderboardCatalog, events: Sequence[tuple[StreamedEvent, datetime]], removals: Removals
 ) -> Iterator[_Asked]:
     """Yield what would score on boards with plausibility; direct writes are the game server's word and not asked."""
-    for event, received_at in events:
-        if event.event_type == DIRECT_EVENT_TYPE or not catalog.judges(event.event_type):
+    # Types are few and events many, of which most are not asked.
+    types = {event_type for event_type in {event.event_type for event, _ in events} if catalog.judges(event_type)}
+    types.discard(DIRECT_EVENT_TYPE)
+    for event, received_at in events if types else ():
+        if event.event_type not in types:
             continue
         payload = _decode_payload(event.payload)
         for target in catalog.fed_by(event.event_type, payload):

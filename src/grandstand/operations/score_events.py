@@ -1,10 +1,10 @@
 """What a batch of events comes to: for each board, period and part a tally of scores."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -33,7 +33,10 @@ Removals = Mapping[tuple[int, str], datetime]
 Held = Mapping[tuple[int, str], QuarantineReason]
 """Why events are quarantined, by (leaderboard, event)."""
 
-_decode_payload = msgspec.json.Decoder().decode
+Delivered = tuple[StreamedEvent, datetime]
+"""An event and when it was received."""
+
+_decode_payloads = msgspec.json.Decoder(list[Any]).decode
 
 
 @dataclass(slots=True)
@@ -43,6 +46,8 @@ class Scored:
     tallies: dict[RankingName, "RankingTally"] = field(default_factory=dict)
     candidates: dict[RankingName, "Candidates"] = field(default_factory=dict)
     unranked: Counter[tuple[str, str]] = field(default_factory=Counter)
+    last: dict[Leaderboard, tuple[Period, Tally]] = field(default_factory=dict)
+    """Where the last event of each board without segments counted: most of a batch count in the same period."""
 
 
 class Attempt(NamedTuple):
@@ -73,24 +78,30 @@ class RankingTally:
 
 def score_events(
     catalog: LeaderboardCatalog,
-    events: Iterable[tuple[StreamedEvent, datetime]],
+    events: Sequence[Delivered],
     removals: Removals | None = None,
     held: Held | None = None,
 ) -> Scored:
     """Score (event, received_at) pairs on every board that they feed, but for what is removed or held."""
     scored = Scored()
-    for event, received_at in events:
-        if catalog.takes(event.event_type):
-            payload = _decode_payload(event.payload)
-            for target in catalog.fed_by(event.event_type, payload):
-                if removals and is_removed(target.board, event, received_at, removals):
-                    scored.unranked[target.board.key, REMOVED] += 1
-                    continue
-                if held and (reason := held.get((target.board.leaderboard_id, event.id))) is not None:
-                    scored.unranked[target.board.key, reason] += 1
-                    continue
-                score_event(scored, target, event, payload, received_at)
+    feeding = _feeding(catalog, events)
+    payloads = _decode_payloads(b"[" + b",".join([event.payload for event, _ in feeding]) + b"]")
+    for (event, received_at), payload in zip(feeding, payloads, strict=True):
+        for target in catalog.fed_by(event.event_type, payload):
+            if removals and is_removed(target.board, event, received_at, removals):
+                scored.unranked[target.board.key, REMOVED] += 1
+                continue
+            if held and (reason := held.get((target.board.leaderboard_id, event.id))) is not None:
+                scored.unranked[target.board.key, reason] += 1
+                continue
+            score_event(scored, target, event, payload, received_at)
     return scored
+
+
+def _feeding(catalog: LeaderboardCatalog, events: Sequence[Delivered]) -> list[Delivered]:
+    """Return the events that may feed a board: others need not have their payload decoded. Types are few."""
+    types = {event_type for event_type in {event.event_type for event, _ in events} if catalog.takes(event_type)}
+    return [each for each in events if each[0].event_type in types]
 
 
 def is_removed(board: Leaderboard, event: StreamedEvent, received_at: datetime, removals: Removals) -> bool:
@@ -109,13 +120,21 @@ def score_event(
     except UnrankedError as error:
         scored.unranked[board.key, error.reason] += 1
         return
+    last = scored.last.get(board)
+    if last is not None and last[0] is period:
+        # Of nearly every event, and its name need not be made again.
+        last[1].add(event.user_id, value)
+        return
     name = RankingName(board.leaderboard_id, board.epoch, period.start)
     if target.tournament is not None:
         # Whether it counts depends on who takes part and on earlier attempts: the transaction decides.
         candidates = scored.candidates.setdefault(name, Candidates(target, period.end, []))
         candidates.attempts.append(Attempt(event.user_id, value))
         return
-    _add(scored, name, board, period.end, event.user_id, value)
+    tally = _add(scored, name, board, period.end, event.user_id, value)
+    if not rule.has_segments:
+        scored.last[board] = period, tally
+        return
     segment = rule.segment(payload)
     if segment is not None:
         part = name._replace(part=segment_part(segment))
@@ -141,8 +160,9 @@ def value_of(target: ScoredBoard, event: StreamedEvent, payload: object, receive
 
 def _add(
     scored: Scored, name: RankingName, board: Leaderboard, ended_at: datetime | None, user_id: str, value: Value
-) -> None:
+) -> Tally:
     target = scored.tallies.get(name)
     if target is None:
         target = scored.tallies[name] = RankingTally(board, ended_at)
     target.tally.add(user_id, value)
+    return target.tally

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from grandstand.storage import queries
+from grandstand.storage.array_texts import array_of_texts
 from grandstand.storage.postgres import Connection
 
 
@@ -13,7 +14,7 @@ class BanStore:
 
     async def find(self, connection: "Connection[Any]", user_ids: Sequence[str]) -> set[str]:
         """Return those of the users who are banned."""
-        rows = await connection.fetch(queries.load("bans/find.sql"), list(user_ids))
+        rows = await connection.fetch(queries.load("bans/find.sql"), array_of_texts(user_ids))
         return {row["user_id"] for row in rows}
 
     async def get(self, connection: "Connection[Any]", user_id: str) -> tuple[datetime, str] | None:

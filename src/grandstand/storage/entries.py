@@ -12,6 +12,7 @@ from grandstand.domain.leaderboards import Order
 from grandstand.domain.ranking import direction
 from grandstand.domain.scores import SCORE_MAX
 from grandstand.storage import queries
+from grandstand.storage.array_texts import array_of_texts, array_text
 from grandstand.storage.postgres import Connection, open_cursor
 
 
@@ -172,25 +173,22 @@ def _argument(operator: str, order: Order) -> int:
 
 
 def _columns(tallies: Mapping[int, Tally], ranking_ids: Sequence[int]) -> tuple[Any, ...]:
+    """Return the arguments of a fold, as texts of arrays but for the times."""
     rows = [
         (ranking_id, user_id, tallies[ranking_id].values[user_id])
         for ranking_id in ranking_ids
         for user_id in sorted(tallies[ranking_id].values)
     ]
+    tie_keys = [row[2].tie_key.hex() for row in rows]
     return (
-        _array(row[0] for row in rows),
-        [row[1] for row in rows],
-        _array(row[2].score for row in rows),
-        [row[2].tie_key for row in rows],
+        array_text(str(row[0]) for row in rows),
+        array_of_texts([row[1] for row in rows]),
+        array_text(str(row[2].score) for row in rows),
+        array_text([f'"\\\\x{key}"' for key in tie_keys] if any(tie_keys) else ['""'] * len(rows)),
         [row[2].achieved_at for row in rows],
-        _array(row[2].event_id for row in rows),
-        [row[2].metadata for row in rows],
+        array_text(str(row[2].event_id) for row in rows),
+        array_of_texts([row[2].metadata for row in rows]),
     )
-
-
-def _array(values: Iterable[object]) -> str:
-    """Return numbers or ids as the text of an array: the driver's own way with arrays costs several times as much."""
-    return "{" + ",".join(map(str, values)) + "}"
 
 
 def _entry(row: Any) -> Entry:

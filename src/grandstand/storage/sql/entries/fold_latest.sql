@@ -3,7 +3,8 @@ INSERT INTO entries AS held (ranking_id, user_id, score, tie_key, achieved_at, e
 SELECT
     i.ranking_id, i.user_id, i.score, i.tie_key, i.achieved_at, i.event_id, i.metadata, nextval('entry_versions')
 FROM unnest(
-    $1::text::bigint [], $2::text [], $3::text::bigint [], $4::bytea [], $5::timestamptz [], $6::text::uuid [], $7::text []
+    $1::text::bigint [], $2::text::text [], $3::text::bigint [], $4::text::bytea [], $5::timestamptz [],
+    $6::text::uuid [], $7::text::text []
 )
     AS i (ranking_id, user_id, score, tie_key, achieved_at, event_id, metadata)
 LEFT JOIN entries AS e ON i.ranking_id = e.ranking_id AND i.user_id = e.user_id

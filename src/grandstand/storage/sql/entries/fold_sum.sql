@@ -5,7 +5,8 @@ SELECT
     i.ranking_id, i.user_id, least(greatest(i.total, $8::bigint * -1), $8::bigint)::bigint, i.tie_key, i.achieved_at,
     i.event_id, i.metadata, nextval('entry_versions'), i.total
 FROM unnest(
-    $1::text::bigint [], $2::text [], $3::text::numeric [], $4::bytea [], $5::timestamptz [], $6::text::uuid [], $7::text []
+    $1::text::bigint [], $2::text::text [], $3::text::numeric [], $4::text::bytea [], $5::timestamptz [],
+    $6::text::uuid [], $7::text::text []
 )
     AS i (ranking_id, user_id, total, tie_key, achieved_at, event_id, metadata)
 ON CONFLICT (ranking_id, user_id) DO UPDATE
