@@ -6,15 +6,24 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from grandstand.bootstrap.diagnosing import diagnose
+from grandstand.diagnosis.advice import Advice
+from grandstand.domain.errors import UnavailableError
 from grandstand.operations.query_archive import QueryRefusedError, query
 from grandstand.operations.restore_archive import ArchiveRestorer, NotRestorableError
+from grandstand.settings import load_settings
+from grandstand.storage import archive_reader, parquet
+from grandstand.storage.archive_places import open_place
+from grandstand.storage.postgres import Database
 from tests.archive.year import YEAR_END, Archive, live_through, partition
 from tests.support.core import Core
 from tests.support.invariants import broken, subject_of
@@ -113,6 +122,104 @@ async def test_a_query_reads_events_and_nothing_else(archive: Archive, statement
     assert (await query(archive.reader, "SELECT count(*) FROM events")).rows == [(0,)]
     with pytest.raises(QueryRefusedError):
         await query(archive.reader, statement)
+
+
+async def test_a_query_names_each_column_and_ends_when_nobody_waits_for_it(archive: Archive) -> None:
+    found = await query(archive.reader, "SELECT a.user_id, b.user_id, 1 AS user_id_2 FROM events AS a, events AS b")
+    assert found.columns == ["user_id", "user_id_2", "user_id_2_2"]
+    async with asyncio.timeout(20):
+        endless = asyncio.ensure_future(
+            query(archive.reader, "SELECT sum(a.range) FROM range(9999999) a, range(9999999) b")
+        )
+        await asyncio.wait((endless,), timeout=0.5)
+        assert not endless.done()
+        endless.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await endless
+
+
+async def test_a_damaged_file_is_said_to_be_one(core: Core, archive: Archive) -> None:
+    accepted = await live_through(core, 60, months=[1])
+    await archive.run()
+    for path in archive.files():
+        path.write_bytes(path.read_bytes()[:-8])
+    restorer = ArchiveRestorer(core.database, core.ledger, archive.archives, archive.reader, archive.archiver())
+    archive_id = await core.database.pool.fetchval("SELECT archive_id FROM event_archives")
+
+    async def read() -> None:
+        async with core.database.snapshot() as connection:
+            async for _ in archive.reader.of_users(connection, [each.user_id for each in accepted]):
+                pass
+
+    for asked in (restorer.restore(archive_id, YEAR_END), query(archive.reader, "SELECT 1"), read()):
+        with pytest.raises(UnavailableError, match="file of archived events cannot be read"):
+            await asked
+    assert await archive.states() == {partition(1): ["dropped"]}
+    left = await core.database.pool.fetchval("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'restoring%'")
+    assert left == 0
+
+
+async def test_a_restore_behind_a_pooler_may_wait_for_its_files(
+    core: Core, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There every connection is lent in a transaction, which PostgreSQL ends when it hears nothing for long."""
+    await live_through(core, 60, months=[1])
+    await archive.run()
+    read = parquet.read_rows
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        time.sleep(0.4)
+        yield from read(*arguments, **options)
+
+    monkeypatch.setattr(parquet, "read_rows", slowly)
+    monkeypatch.setattr(archive_reader, "_SIGN_OF_LIFE_SECONDS", 0.05)
+    pooled = Database(core.database.pool, 10, "write", "SET LOCAL idle_in_transaction_session_timeout = '300ms'")
+    restorer = ArchiveRestorer(pooled, core.ledger, archive.archives, archive.reader, archive.archiver())
+    archive_id = await core.database.pool.fetchval("SELECT archive_id FROM event_archives")
+    assert await restorer.restore(archive_id, YEAR_END + timedelta(days=1)) == 60
+
+
+async def test_a_bucket_that_breaks_off_is_out_of_reach(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nETag: x\r\nLast-Modified: Mon, 30 Nov 2026 12:00:00 GMT\r\n\r\n"
+        )
+        writer.write(head + b"half")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(break_off, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(OSError, match="bucket of archives"):
+            await asyncio.wait_for(asyncio.to_thread(open_place(bucket).fetch, "any", tmp_path / "copy"), 30)
+
+
+@pytest.mark.parametrize("trouble", ["none", "missing", "no folder", "no bucket"])
+async def test_the_doctor_looks_at_the_archive(
+    core: Core, core_database_url: str, valkey_url: str, archive: Archive, request: pytest.FixtureRequest, trouble: str
+) -> None:
+    await live_through(core, 20, months=[1])
+    url = archive.url
+
+    async def ask() -> Advice:
+        settings = load_settings(database_url=core_database_url, valkey_url=valkey_url, archive_url=url)
+        (found,) = [each async for each in diagnose(settings, None) if each.check == "archive"]
+        return found
+
+    assert (await ask()).status == "ok", "it is made when it is needed"
+    await archive.run()
+    if trouble == "missing":
+        for path in archive.files():
+            path.unlink()
+    elif trouble == "no folder":
+        url = str(archive.files()[0])
+    elif trouble == "no bucket":
+        url = request.getfixturevalue("bucket").replace("games", "gone")
+    found = await ask()
+    assert (found.status == "ok", bool(found.do)) == (trouble == "none", trouble != "none"), found
 
 
 async def test_verify_finds_what_is_wrong_with_an_archive(core: Core, archive: Archive) -> None:

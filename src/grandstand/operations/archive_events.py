@@ -185,11 +185,20 @@ class EventArchiver:
             await asyncio.to_thread(self._place.put, manifest_name(archive.archive_id), path)
 
     async def _leave(self, archive: EventArchive, verified: list[ArchiveFile] | None = None) -> bool:
-        """Detach and drop a verified partition; return whether it left."""
+        """Detach and drop a verified partition; return whether it left.
+
+        Of one that is not `verified` by this process the files are looked at again.
+        """
         if verified is None and not archive.is_stale:
             async with self._database.connection() as connection:
                 files = [file for _, file in await self._archives.list_files(connection, archive.archive_id)]
-            await self._verify(archive, files)
+            try:
+                await self._verify(archive, files)
+            except (ArchiveDiffersError, FileNotFoundError) as error:
+                # The partition is there still: the next round writes it anew, and nobody has to mend what nobody reads.
+                _log.error("archive_damaged", archive_id=archive.archive_id, error=str(error))
+                await self._give_up(archive)
+                return False
         detached = await self._patiently(partial(self._detach, archive))
         if detached is None:
             _log.info("partition_in_use", partition=archive.partition)

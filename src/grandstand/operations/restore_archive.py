@@ -83,7 +83,7 @@ class ArchiveRestorer:
             raise UnavailableError(f"Archive {archive.archive_id} has no files.")
         async with self._database.connection() as connection:
             await self._archives.create_restoring(connection, archive)
-            async for chunk in self._archived.of_files(files):
+            async for chunk in self._archived.of_files(connection, files):
                 await connection.copy_records_to_table(
                     archive.restoring, records=[tuple(row[name] for name in COLUMNS) for row in chunk], columns=COLUMNS
                 )

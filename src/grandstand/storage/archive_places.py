@@ -88,14 +88,18 @@ class BucketPlace:
 
     def fetch(self, name: str, target: Path) -> None:
         """Copy it to this machine."""
-        with target.open("wb") as file:
-            for chunk in self._call(self._obstore.get, name).stream(min_chunk_size=1 << 20):
-                file.write(chunk)
+        self._call(self._copy, name, target)
 
     def delete(self, name: str) -> None:
         """Delete a file; a server does not mind when there is none."""
         with suppress(FileNotFoundError):
             self._call(self._obstore.delete, name)
+
+    def _copy(self, store: Any, name: str, target: Path) -> None:
+        # What breaks off in the middle is the bucket's trouble, too.
+        with target.open("wb") as file:
+            for chunk in self._obstore.get(store, name).stream(min_chunk_size=1 << 20):
+                file.write(chunk)
 
     def _call(self, function: Any, *arguments: Any) -> Any:
         try:

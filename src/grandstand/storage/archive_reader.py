@@ -6,7 +6,7 @@ erasure may write a file anew meanwhile: then the new one is read, which differs
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,6 @@ from grandstand.storage.postgres import Connection, Database
 
 _CHUNK_EVENTS = 5_000
 _TRIES = 5
-_NONE_LEFT: list[dict[str, Any]] = []
 _SIGN_OF_LIFE_SECONDS = 1.0
 _T = TypeVar("_T")
 
@@ -69,13 +68,17 @@ class ArchivedEvents:
         async for chunk in self._read(connection, rows, list(user_ids)):
             yield chunk
 
-    async def of_files(self, files: Sequence[tuple[int, str]]) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield the events of files, given by number and name, in chunks.
+    async def of_files(
+        self, connection: "Connection[Any]", files: Sequence[tuple[int, str]]
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield the events of files, given by number and name, in chunks; the connection may be in a transaction.
 
         Raises:
             UnavailableError: they cannot be read here.
         """
-        async for chunk in self._read(None, [{"file_id": file_id, "name": name} for file_id, name in files], None):
+        async for chunk in self._read(
+            connection, [{"file_id": file_id, "name": name} for file_id, name in files], None
+        ):
             yield chunk
 
     async def measured(self, connection: "Connection[Any]") -> AsyncIterator[tuple[str, Measure, Measure | None]]:
@@ -107,7 +110,7 @@ class ArchivedEvents:
             yield folder, paths
 
     async def _read(
-        self, connection: "Connection[Any] | None", rows: Sequence[Any], user_ids: list[str] | None
+        self, connection: "Connection[Any]", rows: Sequence[Any], user_ids: list[str] | None
     ) -> AsyncIterator[list[dict[str, Any]]]:
         if not rows:
             return
@@ -117,7 +120,7 @@ class ArchivedEvents:
             for row in rows:
                 await _alive(connection, self._fetch(place, row, copy))
                 chunks = parquet.read_rows(copy, user_ids=user_ids, chunk_events=_CHUNK_EVENTS)
-                while chunk := await _alive(connection, asyncio.to_thread(next, chunks, _NONE_LEFT)):
+                while chunk := await _alive(connection, asyncio.to_thread(_next_of, chunks, row["name"])):
                     yield chunk
 
     def _place(self) -> ArchivePlace:
@@ -141,11 +144,19 @@ class ArchivedEvents:
         raise UnavailableError(f"The archived file {name} is missing.")
 
 
-async def _alive(connection: "Connection[Any] | None", work: Coroutine[Any, Any, _T]) -> _T:
+def _next_of(chunks: Iterator[list[dict[str, Any]]], name: str) -> list[dict[str, Any]]:
+    """Return the next chunk of a file; an empty one at its end."""
+    try:
+        return next(chunks, [])
+    except UnavailableError as error:
+        raise UnavailableError(f"The archived file {name}: {error.detail}") from error
+
+
+async def _alive(connection: "Connection[Any]", work: Coroutine[Any, Any, _T]) -> _T:
     """Do work that PostgreSQL hears nothing of, in a transaction that it would end for its silence."""
     task = asyncio.ensure_future(work)
     try:
-        while connection is not None:
+        while True:
             await connection.execute(queries.load("event_archives/sign_of_life.sql"))
             done, _ = await asyncio.wait((task,), timeout=_SIGN_OF_LIFE_SECONDS)
             if done:
