@@ -47,7 +47,9 @@ class Settings(BaseSettings):
         le=1000,
         description="Connections that a process opens at its start; with the embedded PostgreSQL 1, unless it is set.",
     )
-    database_pool_max: int = Field(50, ge=1, le=1000, description="Most connections that a process opens to write.")
+    database_pool_max: int = Field(
+        50, ge=2, le=1000, description="Most connections that a process opens to write; a replay needs two."
+    )
     database_read_pool_min: int = Field(0, ge=0, le=1000, description="The same as `POOL_MIN`, for reads.")
     database_read_pool_max: int = Field(
         50, ge=1, le=1000, description="Most connections that an HTTP process opens to read."

@@ -271,11 +271,12 @@ async def test_the_commands(core: Core, core_database_url: str, valkey_url: str,
         return asyncio.gather(*(asyncio.to_thread(command, *line) for line in lines))
 
     listed, asked, refused = await in_threads(
-        ("list", "--json"), ("query", "SELECT count(*) AS events FROM events", "--json"), ("query", "DROP TABLE no"),
+        ("list", "--json"), ("query", "SELECT count(*) AS events, 'inf'::double AS most FROM events", "--json"),
+        ("query", "DROP TABLE no"),
     )  # fmt: skip
     (row,) = json.loads(listed.stdout)["archives"]
     assert (row["partition"], row["state"], row["events"]) == (partition(1), "dropped", 60)
-    assert json.loads(asked.stdout) == [{"events": 60}]
+    assert json.loads(asked.stdout) == [{"events": 60, "most": "inf"}]
     assert refused.returncode == 1
     assert "Traceback" not in refused.stderr
     (restored,) = await in_threads(("restore", str(row["archive_id"])))

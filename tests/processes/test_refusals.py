@@ -89,7 +89,7 @@ def test_data_folder_of_another_user(data_dir: Path) -> None:
         ("WORKERS", "0"),
         ("DATABASE_URL", "mysql://localhost/x"),
         ("DATABASE_SCHEMA", "pg_game"),
-        ("DATABASE_POOL_MAX", "0"),
+        ("DATABASE_POOL_MAX", "1"),
         ("DATA_DIR", ""),
         ("LOG_LEVEL", "loud"),
     ],
