@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -25,9 +26,9 @@ from grandstand.storage import archive_reader, parquet
 from grandstand.storage.archive_places import open_place
 from grandstand.storage.postgres import Database
 from tests.archive.year import YEAR_END, Archive, live_through, partition
-from tests.support.core import Core
+from tests.support.core import Core, event
 from tests.support.invariants import broken, subject_of
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -177,6 +178,43 @@ async def test_a_restore_behind_a_pooler_may_wait_for_its_files(
     restorer = ArchiveRestorer(pooled, core.ledger, archive.archives, archive.reader, archive.archiver())
     archive_id = await core.database.pool.fetchval("SELECT archive_id FROM event_archives")
     assert await restorer.restore(archive_id, YEAR_END + timedelta(days=1)) == 60
+
+
+async def test_a_restore_waits_for_batches_and_no_batch_for_it(core: Core, archive: Archive) -> None:
+    accepted = await live_through(core, 60, months=[1])
+    await archive.run()
+    late = event("late", 1, event_id=uuid4())
+    await core.apply(late, received_at=datetime(2026, 1, 31, 23, tzinfo=UTC))
+    # It takes its time to put the others beside it.
+    await core.database.pool.execute(
+        "CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END'"
+    )
+    await core.database.pool.execute(
+        f"CREATE TRIGGER rest BEFORE INSERT ON {partition(1)} FOR EACH ROW EXECUTE FUNCTION rest()"
+    )
+    restorer = ArchiveRestorer(
+        core.database, core.ledger, archive.archives, archive.reader, archive.archiver(), attempt_seconds=0.05
+    )
+    archive_id = await core.database.pool.fetchval("SELECT archive_id FROM event_archives")
+    merging = (
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%INSERT INTO events SELECT%' AND state = 'active' "
+        "AND pid <> pg_backend_pid()"
+    )
+    async with core.database.connection() as watching:
+
+        async def is_merging() -> bool:
+            return bool(await watching.fetchval(merging))
+
+        async with core.database.transaction() as batch:
+            restoring = asyncio.ensure_future(restorer.restore(archive_id, YEAR_END + timedelta(days=1)))
+            await eventually_async(is_merging)
+            await batch.execute("SET LOCAL lock_timeout = '100ms'")
+            await core.ledger.join(batch)
+            assert await is_merging(), "the batch has not waited for it"
+            # It goes on for longer than the restore waits for a lock.
+            assert not (await asyncio.wait((restoring,), timeout=2.0))[0]
+    assert await restoring == 60
+    await archive.check([*accepted, late])
 
 
 async def test_a_bucket_that_breaks_off_is_out_of_reach(

@@ -36,8 +36,10 @@ from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.rollups import RollupsBusyError, RollupStore
 
-_ATTEMPTS = 20
-_ATTEMPT_SECONDS = 1.0
+ATTEMPTS = 20
+"""How often a lock is tried that would hold others back, before it is left for another time."""
+ATTEMPT_SECONDS = 1.0
+"""Between two tries: everybody who waited behind one has a turn."""
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
@@ -65,8 +67,8 @@ class EventArchiver:
         *,
         fence: Fence = no_fence,
         on_step: Step = _no_step,
-        attempts: int = _ATTEMPTS,
-        attempt_seconds: float = _ATTEMPT_SECONDS,
+        attempts: int = ATTEMPTS,
+        attempt_seconds: float = ATTEMPT_SECONDS,
     ) -> None:
         self._database = database
         self._ledger = ledger

@@ -249,25 +249,46 @@ class EventArchives:
         statement = _filled("index_restoring", table=archive.restoring)
         await connection.execute(statement, timeout=LONG_SECONDS)
 
-    async def attach(self, connection: "Connection[Any]", archive: EventArchive, until: datetime) -> bool:
-        """Let the filled table speak for its events again, instead of the files; return whether nothing had changed.
+    async def make_partitions(self, connection: "Connection[Any]", archive: EventArchive) -> None:
+        """Where there are partitions again for what came late, of this kind or of the other, make those it lacks."""
+        if await self._has_partitions(connection, archive):
+            days = await connection.fetch(_filled("days_restored", table=archive.restoring), timeout=LONG_SECONDS)
+            for row in days:
+                await EventLog().create_partition(connection, row["day"])
+
+    async def merge(self, connection: "Connection[Any]", archive: EventArchive) -> bool:
+        """Where there are such partitions, put the events of the filled table into them; return whether there are."""
+        if not await self._has_partitions(connection, archive):
+            return False
+        await connection.execute(_filled("merge_restored", table=archive.restoring), timeout=LONG_SECONDS)
+        return True
+
+    async def attach(
+        self, connection: "Connection[Any]", archive: EventArchive, until: datetime, *, is_merged: bool
+    ) -> bool:
+        """Let events that came back speak again, instead of the files; return whether nothing had changed.
 
         Needs the ledger alone.
+
+        Raises:
+            asyncpg.LockNotAvailableError: somebody makes a partition; nothing has changed.
         """
         statement = queries.load("event_archives/mark_restored.sql")
         if await connection.fetchval(statement, archive.archive_id, archive.checksum, until) is None:
             return False
-        log = EventLog()
-        whole = PartitionRange(archive.partition, archive.starts_at, archive.ends_at)
-        if not any(each.overlaps(whole) for each in await log.partitions(connection)):
+        if not is_merged and not await self._has_partitions(connection, archive):
             await connection.execute(_filled("attach_restored", **_range(archive)))
             return True
-        # There are partitions again for what came late, of this kind or of the other: the events go where they belong.
-        days = await connection.fetch(_filled("days_restored", table=archive.restoring), timeout=LONG_SECONDS)
-        for row in days:
-            await log.create_partition(connection, row["day"])
-        await connection.execute(_filled("merge_restored", table=archive.restoring), timeout=LONG_SECONDS)
+        if not is_merged:
+            # One came a moment ago.
+            await self.make_partitions(connection, archive)
+            await self.merge(connection, archive)
+        await self.drop_restoring(connection, archive.restoring)
         return True
+
+    async def _has_partitions(self, connection: "Connection[Any]", archive: EventArchive) -> bool:
+        whole = PartitionRange(archive.partition, archive.starts_at, archive.ends_at)
+        return any(each.overlaps(whole) for each in await EventLog().partitions(connection))
 
     async def users_to_rewrite(self, connection: "Connection[Any]") -> list[tuple[Erasure, int]]:
         """Return erasures under way, each with an archive that names the player from before the request."""
