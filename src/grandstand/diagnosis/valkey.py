@@ -41,7 +41,7 @@ async def look_at_valkey(client: Valkey) -> AsyncIterator[Advice]:
                 advice.finding = f"{node.name}: {advice.finding}"
                 looks.setdefault(advice.check, []).append(advice)
         except (ValkeyError, OSError) as error:
-            finding = f"{node.name} cannot be used: {error or type(error).__name__}."
+            finding = f"{node.name} cannot be used: {str(error) or type(error).__name__}."
             looks.setdefault("valkey", []).append(Advice("valkey", "failed", finding, "Start it, or take it out."))
     for found in looks.values():
         for advice in [each for each in found if each.status != "ok"] or found[:1]:
