@@ -17,7 +17,6 @@ import httpx
 import pytest
 
 from grandstand.bootstrap.diagnosing import diagnose
-from grandstand.diagnosis.advice import Advice
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.query_archive import QueryRefusedError, query
 from grandstand.operations.restore_archive import ArchiveRestorer, NotRestorableError
@@ -235,29 +234,27 @@ async def test_a_bucket_that_breaks_off_is_out_of_reach(
             await asyncio.wait_for(asyncio.to_thread(open_place(bucket).fetch, "any", tmp_path / "copy"), 30)
 
 
-@pytest.mark.parametrize("trouble", ["none", "missing", "no folder", "no bucket"])
 async def test_the_doctor_looks_at_the_archive(
-    core: Core, core_database_url: str, valkey_url: str, archive: Archive, request: pytest.FixtureRequest, trouble: str
+    core: Core, core_database_url: str, valkey_url: str, archive: Archive, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await live_through(core, 20, months=[1])
-    url = archive.url
 
-    async def ask() -> Advice:
+    async def ask(url: str) -> str:
         settings = load_settings(database_url=core_database_url, valkey_url=valkey_url, archive_url=url)
         (found,) = [each async for each in diagnose(settings, None) if each.check == "archive"]
-        return found
+        assert bool(found.do) == (found.status != "ok")
+        return found.finding if found.do else "ok"
 
-    assert (await ask()).status == "ok", "it is made when it is needed"
+    assert await ask(archive.url) == "ok", "it is made when it is needed"
     await archive.run()
-    if trouble == "missing":
-        for path in archive.files():
-            path.unlink()
-    elif trouble == "no folder":
-        url = str(archive.files()[0])
-    elif trouble == "no bucket":
-        url = request.getfixturevalue("bucket").replace("games", "gone")
-    found = await ask()
-    assert (found.status == "ok", bool(found.do)) == (trouble == "none", trouble != "none"), found
+    assert await ask(archive.url) == "ok"
+    assert "is missing" in await ask(bucket)
+    assert "cannot be used" in await ask(str(archive.files()[0]))
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    assert "Missing SecretAccessKey" in await ask(bucket)
+    for path in archive.files():
+        path.unlink()
+    assert "is missing" in await ask(archive.url)
 
 
 async def test_verify_finds_what_is_wrong_with_an_archive(core: Core, archive: Archive) -> None:
@@ -320,6 +317,31 @@ async def test_the_commands(core: Core, core_database_url: str, valkey_url: str,
     (restored,) = await in_threads(("restore", str(row["archive_id"])))
     assert restored.returncode == 0, restored.stderr
     assert len(await archive.live()) == 60
+
+
+async def test_a_round_without_room_says_where_it_is_missing(
+    core: Core, core_database_url: str, valkey_url: str, archive: Archive, tmp_path: Path
+) -> None:
+    await live_through(core, 60, months=[1])
+    environment = os.environ | {
+        "GRANDSTAND_DATABASE_URL": core_database_url, "GRANDSTAND_VALKEY_URL": valkey_url, "TMPDIR": str(tmp_path),
+        "GRANDSTAND_DATABASE_QUERY_TIMEOUT_SECONDS": "1",
+        # What it would leave has no room either.
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GRANDSTAND_VALKEY_PREFIX": core.prefix, "GRANDSTAND_ARCHIVE_URL": archive.url,
+    }  # fmt: skip
+
+    def run() -> "subprocess.CompletedProcess[str]":
+        # As large as a file may be, for a disk that is full.
+        line = ["prlimit", "--fsize=1024", sys.executable, "-m", "grandstand", "archive", "run"]
+        return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    found = await asyncio.to_thread(run)
+    assert found.returncode == 4, found.stderr
+    assert f"grandstand: {tmp_path}" in found.stderr
+    assert "Traceback" not in found.stderr
+    assert len(await archive.live()) == 60
+    assert await archive.run() == 1
 
 
 def test_nobody_pays_for_what_writes_files() -> None:

@@ -30,7 +30,7 @@ import structlog
 from grandstand.domain.partitions import PartitionRange
 from grandstand.storage import parquet
 from grandstand.storage.archive_places import ArchivePlace
-from grandstand.storage.event_archives import ArchiveFile, EventArchive, EventArchives, Measure
+from grandstand.storage.event_archives import ArchiveFile, EventArchive, EventArchives, Measure, export_file
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
@@ -157,9 +157,10 @@ class EventArchiver:
         return await self._leave(archive._replace(state="verified"), files)
 
     async def _export(self, archive: EventArchive, target: Path) -> tuple[Measure, datetime | None, datetime | None]:
-        async with self._database.snapshot() as connection:
-            found = await self._archives.measure(connection, archive.partition)
-            await self._archives.copy_out(connection, archive.partition, target)
+        with export_file(target) as write:
+            async with self._database.snapshot() as connection:
+                found = await self._archives.measure(connection, archive.partition)
+                await self._archives.copy_out(connection, archive.partition, write)
         return found
 
     async def _verify(self, archive: EventArchive, files: list[ArchiveFile]) -> None:

@@ -29,6 +29,7 @@ def open_place(url: str) -> ArchivePlace:
     """Return the place of `s3://bucket/prefix`, `file:///folder` or a plain folder.
 
     Raises:
+        OSError: the variables `AWS_…` are wrong, or some are missing.
         UnavailableError: the extra `archive` is not installed.
     """
     if url.startswith("s3://"):
@@ -80,7 +81,10 @@ class BucketPlace:
         except ImportError as error:
             raise UnavailableError("Archives in a bucket need the extra: pip install 'grandstand[archive]'.") from error
         self._obstore: Any = obstore
-        self._store: Any = obstore.store.from_url(url)
+        try:
+            self._store: Any = obstore.store.from_url(url)
+        except (obstore.exceptions.BaseError, ValueError) as error:
+            raise OSError(_said(error)) from error
 
     def put(self, name: str, source: Path) -> None:
         """Keep a copy; the server answers when it is durable."""
@@ -105,7 +109,11 @@ class BucketPlace:
         try:
             return function(self._store, *arguments)
         except self._obstore.exceptions.BaseError as error:
-            raise OSError(f"The bucket of archives cannot be used: {str(error).splitlines()[0]}") from error
+            raise OSError(_said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    return f"The bucket of archives cannot be used: {str(error).splitlines()[0]}"
 
 
 def _sync(path: Path) -> None:

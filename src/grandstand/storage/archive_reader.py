@@ -126,7 +126,10 @@ class ArchivedEvents:
     def _place(self) -> ArchivePlace:
         if self._url is None:
             raise UnavailableError("Events are archived, and GRANDSTAND_ARCHIVE_URL does not say where.")
-        return open_place(self._url)
+        try:
+            return open_place(self._url)
+        except OSError as error:
+            raise UnavailableError(f"The archive cannot be read right now: {error}.") from error
 
     async def _fetch(self, place: ArchivePlace, row: Any, target: Path) -> None:
         name = row["name"]

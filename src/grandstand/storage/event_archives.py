@@ -3,12 +3,15 @@
 Every method runs on the caller's connection. Names of partitions are made by code, never from input.
 """
 
+import asyncio
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from grandstand.domain.errors import UnavailableError
 from grandstand.domain.partitions import PartitionRange
 from grandstand.storage import queries
 from grandstand.storage.erasures import Erasure
@@ -141,11 +144,12 @@ class EventArchives:
             raise RuntimeError("PostgreSQL answered a count with nothing.")
         return Measure(row["events"], int(row["checksum"])), row["first_at"], row["last_at"]
 
-    async def copy_out(self, connection: "Connection[Any]", table: str, target: Path) -> None:
-        """Write a table of events into a file, as `parquet.write_files` takes it."""
-        await connection.copy_from_query(
-            _filled("export", partition=table), output=target, format="csv", force_quote=True, timeout=LONG_SECONDS
-        )
+    async def copy_out(
+        self, connection: "Connection[Any]", table: str, write: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        """Write a table of events, as `parquet.write_files` takes it."""
+        statement = _filled("export", partition=table)
+        await connection.copy_from_query(statement, output=write, format="csv", force_quote=True, timeout=LONG_SECONDS)
 
     async def add_files(self, connection: "Connection[Any]", archive_id: int, files: Sequence[ArchiveFile]) -> None:
         """Write down files, before they are where they belong: what is given up later is found by it."""
@@ -354,6 +358,33 @@ class EventArchives:
         """Return which of these users have archived events."""
         statement = queries.load("event_archives/archived_of_users.sql")
         return {row[0] for row in await connection.fetch(statement, list(user_ids))}
+
+
+@contextmanager
+def export_file(path: Path) -> Iterator[Callable[[bytes], Awaitable[None]]]:
+    """Lend what writes a file of an export. The connection that the rows come from is lent within.
+
+    Raises:
+        UnavailableError: the file cannot be written. Who reads rows meanwhile takes that for the connection's trouble.
+    """
+    failed: OSError | None = None
+
+    async def write(rows: bytes) -> None:
+        nonlocal failed
+        try:
+            await asyncio.to_thread(file.write, rows)
+        except OSError as error:
+            failed = error
+            raise
+
+    try:
+        with path.open("wb") as file:
+            yield write
+    except (OSError, UnavailableError) as error:
+        reason = failed or error
+        if not isinstance(reason, OSError):
+            raise
+        raise UnavailableError(f"{path} cannot be written: {reason} (TMPDIR says where such files go).") from error
 
 
 def _filled(name: str, **values: object) -> str:
