@@ -5,7 +5,7 @@ Every method runs on the caller's connection. Names of partitions are made by co
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -145,7 +145,7 @@ class EventArchives:
         return Measure(row["events"], int(row["checksum"])), row["first_at"], row["last_at"]
 
     async def copy_out(
-        self, connection: "Connection[Any]", table: str, write: Callable[[bytes], Awaitable[None]]
+        self, connection: "Connection[Any]", table: str, write: Callable[[bytes], Coroutine[Any, Any, None]]
     ) -> None:
         """Write a table of events, as `parquet.write_files` takes it."""
         statement = _filled("export", partition=table)
@@ -361,7 +361,7 @@ class EventArchives:
 
 
 @contextmanager
-def export_file(path: Path) -> Iterator[Callable[[bytes], Awaitable[None]]]:
+def export_file(path: Path) -> Iterator[Callable[[bytes], Coroutine[Any, Any, None]]]:
     """Lend what writes a file of an export. The connection that the rows come from is lent within.
 
     Raises:
