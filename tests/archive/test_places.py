@@ -18,6 +18,7 @@ import pytest
 
 from grandstand.bootstrap.diagnosing import diagnose
 from grandstand.domain.errors import UnavailableError
+from grandstand.invariants.check import Subject
 from grandstand.operations.query_archive import QueryRefusedError, query
 from grandstand.operations.restore_archive import ArchiveRestorer, NotRestorableError
 from grandstand.settings import load_settings
@@ -270,6 +271,13 @@ async def test_verify_finds_what_is_wrong_with_an_archive(core: Core, archive: A
     assert set(found) == {"archived_events_whole"}
     assert len(found["archived_events_whole"]) == 2
     assert subject_of(core).archived is None
+    gone = [path for path in archive.files() if path.suffix == ".parquet"][:2]
+    for path in gone:
+        path.unlink()
+    found = await broken(core, subject=Subject(core.database, core.valkey, core.prefix, archive.reader))
+    assert {path.name for path in gone} <= {
+        word.rpartition("/")[2] for each in found["archived_events_whole"] for word in each.split()
+    }
 
 
 async def test_the_scheduler_archives_in_a_process_of_its_own(

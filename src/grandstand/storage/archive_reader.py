@@ -23,6 +23,10 @@ _SIGN_OF_LIFE_SECONDS = 1.0
 _T = TypeVar("_T")
 
 
+class MissingFileError(UnavailableError):
+    """The place of archived files can be reached, and a file is not there."""
+
+
 class ArchivedEvents:
     """Reads the archive of one deployment; `url` is where it is, None where archives are not set up."""
 
@@ -82,7 +86,7 @@ class ArchivedEvents:
             yield chunk
 
     async def measured(self, connection: "Connection[Any]") -> AsyncIterator[tuple[str, Measure, Measure | None]]:
-        """Yield each file's name, what it is to hold and what it holds; None for one that cannot be read.
+        """Yield each file's name, what it is to hold and what it holds; None for one that is damaged or missing.
 
         Raises:
             UnavailableError: the place cannot be reached, or the extra is missing.
@@ -91,7 +95,11 @@ class ArchivedEvents:
         with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
             copy = Path(name) / "copy.parquet"
             for row in rows:
-                await _alive(connection, self._fetch(self._place(), row, copy))
+                try:
+                    await _alive(connection, self._fetch(self._place(), row, copy))
+                except MissingFileError:
+                    yield row["name"], Measure(row["events"], int(row["checksum"])), None
+                    continue
                 is_whole = await _alive(connection, asyncio.to_thread(parquet.sha256_of, copy)) == row["sha256"]
                 work = asyncio.to_thread(parquet.measure_file, copy) if is_whole else None
                 found = None if work is None else await _alive(connection, work)
@@ -144,7 +152,7 @@ class ArchivedEvents:
                 name = now
             except OSError as error:
                 raise UnavailableError(f"The archive cannot be read right now: {error}.") from error
-        raise UnavailableError(f"The archived file {name} is missing.")
+        raise MissingFileError(f"The archived file {name} is missing.")
 
 
 def _next_of(chunks: Iterator[list[dict[str, Any]]], name: str) -> list[dict[str, Any]]:
