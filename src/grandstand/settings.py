@@ -4,6 +4,7 @@ A flag wins over the environment. A wrong value stops the start with one sentenc
 Units stand last in the names. README's table is generated from this module (`grandstand settings --markdown`).
 """
 
+import re
 import ssl
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -17,6 +18,10 @@ ENV_PREFIX = "GRANDSTAND_"
 
 Role = Literal["ingest", "api", "worker", "scheduler"]
 ROLES: tuple[Role, ...] = ("ingest", "api", "worker", "scheduler")
+
+
+_COMMA_BEFORE_URL = re.compile(r",\s*(?=[a-z]+://)")
+"""A comma inside a URL stands between the hosts of one server."""
 
 
 class SettingsError(Exception):
@@ -42,7 +47,9 @@ class Settings(BaseSettings):
         le=1000,
         description="Connections that a process opens at its start; with the embedded PostgreSQL 1, unless it is set.",
     )
-    database_pool_max: int = Field(50, ge=1, le=1000, description="Most connections that a process opens to write.")
+    database_pool_max: int = Field(
+        50, ge=2, le=1000, description="Most connections that a process opens to write; a replay needs two."
+    )
     database_read_pool_min: int = Field(0, ge=0, le=1000, description="The same as `POOL_MIN`, for reads.")
     database_read_pool_max: int = Field(
         50, ge=1, le=1000, description="Most connections that an HTTP process opens to read."
@@ -60,7 +67,7 @@ class Settings(BaseSettings):
         10.0, gt=0, le=3600, description="Longest wait of a process for the answer to one query."
     )
     database_statement_timeout_seconds: float = Field(
-        10.0, gt=0, le=3600, description="Longest that PostgreSQL lets a transaction stand still (then it ends it)."
+        10.0, ge=2, le=3600, description="Longest that PostgreSQL lets a transaction stand still (then it ends it)."
     )
     database_replica_url: SecretStr | None = Field(
         None, description="Read replicas of it, separated by commas: they answer reads that decide nothing."
@@ -286,39 +293,32 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = Field("auto", description="`auto` is text on a terminal, else JSON.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
-    @field_validator("database_url", "valkey_url")
+    @field_validator("database_url", "database_replica_url", "valkey_url")
     @classmethod
     def _check_url(cls, value: SecretStr | None, info: Any) -> SecretStr | None:
-        schemes = {
-            "database_url": ("postgresql", "postgres"),
-            "valkey_url": (
+        schemes: tuple[str, ...] = ("postgresql", "postgres")
+        if info.field_name == "valkey_url":
+            schemes = (
                 "valkey", "valkeys", "redis", "rediss", "unix",
                 "valkey+cluster", "valkeys+cluster", "valkey+sentinel", "valkeys+sentinel",
-            ),
-        }[info.field_name]  # fmt: skip
+            )  # fmt: skip
         if value is None:
             return None
-        try:
-            parts = urlsplit(value.get_secret_value())
-            for address in parts.netloc.rpartition("@")[2].split(","):
-                urlsplit(f"//{address}").port  # noqa: B018 - reading it is the check: a wrong port raises
-                if "+" in parts.scheme and not urlsplit(f"//{address}").hostname:
-                    raise ValueError("an address is missing")
-            if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
-                raise ValueError("the service is missing behind the addresses")
-        except ValueError as error:
-            raise ValueError(f"is not a URL ({error})") from error
-        if parts.scheme not in schemes:
-            raise ValueError(f"must start with one of {', '.join(s + '://' for s in schemes)}")
+        text = value.get_secret_value()
+        for url in _urls_in(text) if info.field_name == "database_replica_url" else [text]:
+            _check_one_url(url, schemes)
         return value
 
     @field_validator("archive_url")
     @classmethod
     def _check_archive(cls, value: str | None) -> str | None:
-        if value is None or value.startswith("s3://"):
-            return value
-        if "://" in value and not value.startswith("file://"):
+        if value is None:
+            return None
+        scheme, is_url, rest = value.rpartition("://")
+        if not rest.strip("/ ") or (is_url and scheme not in ("s3", "file")):
             raise ValueError("must be a folder, or s3://bucket/prefix")
+        if scheme == "s3":
+            return value
         # Other processes may have another working folder.
         return str(Path(value.removeprefix("file://")).absolute())
 
@@ -415,6 +415,31 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+
+def _check_one_url(url: str, schemes: tuple[str, ...]) -> None:
+    try:
+        parts = urlsplit(url)
+        for address in parts.netloc.rpartition("@")[2].split(","):
+            urlsplit(f"//{address}").port  # noqa: B018 - reading it is the check: a wrong port raises
+            if "+" in parts.scheme and not urlsplit(f"//{address}").hostname:
+                raise ValueError("an address is missing")
+        if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
+            raise ValueError("the service is missing behind the addresses")
+    except ValueError as error:
+        raise ValueError(f"is not a URL ({error})") from error
+    if parts.scheme not in schemes:
+        raise ValueError(f"must start with one of {', '.join(s + '://' for s in schemes)}")
+
+
+def _urls_in(text: str) -> list[str]:
+    return [url.strip() for url in _COMMA_BEFORE_URL.split(text)]
+
+
+def replica_urls(settings: Settings) -> list[str]:
+    """Return where the read replicas are."""
+    url = settings.database_replica_url
+    return [] if url is None else _urls_in(url.get_secret_value())
 
 
 def connections_of_tree(settings: Settings) -> int:

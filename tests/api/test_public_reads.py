@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -156,6 +157,32 @@ async def test_archived_periods_may_be_kept_for_long(filled: Site, monkeypatch: 
         assert answer.headers["cache-control"] == ARCHIVED
         assert (await filled.get(path, headers={"If-None-Match": answer.headers["etag"]})).status_code == 304
     assert clock.now() > NOON
+
+
+async def test_what_is_archived_while_it_is_read_is_not_kept_for_long(
+    filled: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores that came late may be in the archive and not in what was read a moment before."""
+    hourly = {"event_type": "close", "operator": "best", "field": "score", "period": "hourly"}
+    reader = filled.services.reader
+    for number, (name, suffix) in enumerate((("page", ""), ("user", "/users/ann"), ("nearby", "/users/ann/nearby"))):
+        await filled.put(f"/api/leaderboards/edge-close-{number}", hourly)
+        await filled.core.refresh()
+        set_clock(monkeypatch, NOON)
+        await filled.core.apply(event("ann", event_type="close", payload={"score": 1}))
+        set_clock(monkeypatch, NOON + timedelta(hours=2))
+        read = getattr(reader, name)
+
+        async def read_and_close(*arguments: Any, read: Any = read, **options: Any) -> Any:
+            found = await read(*arguments, **options)
+            await filled.core.new_closer().close()
+            await filled.core.refresh()
+            return found
+
+        monkeypatch.setattr(reader, name, read_and_close)
+        path = f"/api/leaderboards/edge-close-{number}{suffix}?period=20261124T120000Z"
+        assert (await filled.get(path)).headers["cache-control"] == PUBLIC, name
+        assert (await filled.get(path)).headers["cache-control"] == ARCHIVED, name
 
 
 async def test_a_field_named_as_of_in_metadata_counts(filled: Site) -> None:

@@ -3,9 +3,11 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 
 import pytest
 
+from grandstand.domain.events import Event
 from tests.archive.year import Archive, live_through, partition
 from tests.support.core import Core
 
@@ -36,6 +38,32 @@ async def test_killed_after(core: Core, core_database_url: str, valkey_url: str,
     if STEPS[step] in ("exporting", "verified"):
         assert len(await archive.live()) == len(accepted), "nothing leaves before it is verified"
     await archive.run()
+    await check_gone(core, archive, accepted)
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_files_that_were_damaged_before_their_partition_left_are_written_anew(
+    core: Core, core_database_url: str, valkey_url: str, archive: Archive, is_deleted: bool
+) -> None:
+    """Whoever is killed between the two leaves files that somebody may touch; nobody else has to do anything then."""
+    accepted = await live_through(core, 60, months=[1])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.archive.mortal_archiver", core_database_url, valkey_url, core.prefix, archive.url,
+        "verified",
+    )  # fmt: skip
+    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    path = next(file for file in archive.files() if file.suffix == ".parquet")
+    content = path.read_bytes()
+    path.unlink()
+    if not is_deleted:
+        path.write_bytes(content[:-8])
+    await archive.run()
+    await archive.check(accepted)
+    await archive.run()
+    await check_gone(core, archive, accepted)
+
+
+async def check_gone(core: Core, archive: Archive, accepted: Sequence[Event]) -> None:
     await archive.check(accepted)
     assert await archive.live() == []
     left = await core.database.pool.fetchval("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'leaving%'")

@@ -9,6 +9,8 @@ from uuid import uuid4
 import pytest
 
 from grandstand import clock
+from grandstand.bootstrap.archiving import archive_once
+from grandstand.bootstrap.core import EngineUnreachableError
 from grandstand.operations.archive_events import ArchiveDiffersError
 from grandstand.operations.count_events import EventCounter
 from grandstand.operations.export_player import PlayerExporter
@@ -17,11 +19,12 @@ from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.restore_archive import ArchiveRestorer
 from grandstand.operations.rewrite_archives import ArchiveRewriter
+from grandstand.settings import load_settings
 from grandstand.storage import parquet
 from grandstand.storage.archive_places import open_place
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.player_exports import PlayerExports
-from tests.archive.year import YEAR_END, Archive, live_through
+from tests.archive.year import YEAR_END, Archive, live_through, partition
 from tests.privacy.life import NAME, places_in_postgres, places_in_valkey
 from tests.support.core import Core, event
 
@@ -168,6 +171,24 @@ async def test_an_erasure_while_a_partition_is_archived(erased: Erased, step: st
 
     await erased.archive.run(on_step=on_step)
     await erased.end()
+
+
+async def test_a_file_that_is_missing_holds_up_nothing_but_its_erasure(
+    erased: Erased, core_database_url: str, valkey_url: str
+) -> None:
+    await erased.archive.run()
+    await live_through(erased.core, 20, months=[2])
+    await erased.ask()
+    for path in erased.archive.files():
+        path.unlink()
+    settings = load_settings(
+        database_url=core_database_url, valkey_url=valkey_url, valkey_prefix=erased.core.prefix,
+        archive_url=erased.archive.url, database_pool_min=1,
+    )  # fmt: skip
+    with pytest.raises(EngineUnreachableError):
+        await archive_once(settings)
+    assert await erased.archive.states() == {partition(1): ["dropped"], partition(2): ["dropped"]}
+    assert await erased.core.new_erasure_finisher().finish() == 0
 
 
 async def test_an_export_has_archived_and_live_events(core: Core, archive: Archive) -> None:

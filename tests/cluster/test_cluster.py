@@ -13,7 +13,8 @@ import pytest
 from valkey.asyncio.connection import AbstractConnection
 from valkey.exceptions import ValkeyError
 
-from grandstand.diagnosis.valkey import look_at_streams
+from grandstand.diagnosis.advice import Advice
+from grandstand.diagnosis.valkey import look_at_streams, look_at_valkey
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.storage.event_stream import HIGH
@@ -423,5 +424,26 @@ async def test_pipelines_that_are_back_while_the_servers_are_looked_for_have_the
             for each in await asyncio.gather(*asked, return_exceptions=True):
                 replies = each if isinstance(each, list) else [each]
                 assert all(reply == 0 or isinstance(reply, ValkeyError) for reply in replies), replies
+    finally:
+        await client.aclose()
+
+
+async def test_the_doctor_looks_at_every_server(cluster: Cluster) -> None:
+    eventually(cluster.is_replicated, 30)
+    client: Any = open_valkey(cluster.url, timeout_seconds=5)
+
+    async def ask() -> dict[str, Advice]:
+        return {advice.check: advice async for advice in look_at_valkey(client) if advice.status == "failed"}
+
+    try:
+        assert await ask() == {}
+        for node in cluster.nodes:
+            node.ask("CONFIG", "SET", "appendfsync", "everysec")
+            try:
+                found = await ask()
+                assert list(found) == ["valkey_appendfsync"]
+                assert str(node.port) in found["valkey_appendfsync"].finding
+            finally:
+                node.ask("CONFIG", "SET", "appendfsync", "always")
     finally:
         await client.aclose()

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from grandstand.settings import SettingsError, load_settings
+from grandstand.invariants.check import REST_SECONDS_MAX
+from grandstand.settings import SettingsError, load_settings, replica_urls
+from grandstand.storage import archive_reader
 from tests.processes.commands import run_refused
+
+LEAST_SECONDS = 2.0
 
 NOBODY_LISTENS = "127.0.0.1:1"
 
@@ -100,7 +104,7 @@ def test_data_folder_of_another_user(data_dir: Path) -> None:
         ("WORKERS", "0"),
         ("DATABASE_URL", "mysql://localhost/x"),
         ("DATABASE_SCHEMA", "pg_game"),
-        ("DATABASE_POOL_MAX", "0"),
+        ("DATABASE_POOL_MAX", "1"),
         ("DATA_DIR", ""),
         ("LOG_LEVEL", "loud"),
     ],
@@ -116,6 +120,36 @@ def test_a_largest_pool_below_the_smallest_is_refused() -> None:
         SettingsError, match=r"database-pool-max is wrong: must not be below GRANDSTAND_DATABASE_POOL_MIN"
     ):
         load_settings(database_pool_min=20, database_pool_max=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        # What a compose file makes of a variable that is not set.
+        ("DATABASE_REPLICA_URL", ""),
+        ("DATABASE_REPLICA_URL", "postgresql://one/game, http://two/game"),
+        ("DATABASE_REPLICA_URL", "postgresql://one:port/game"),
+        ("ARCHIVE_URL", ""),
+        ("ARCHIVE_URL", "s3://"),
+        ("ARCHIVE_URL", "https://bucket.example.com"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"GRANDSTAND_{name}", value)
+    with pytest.raises(SettingsError, match=f"Setting GRANDSTAND_{name} is wrong"):
+        load_settings()
+
+
+def test_replicas_are_named_one_after_the_other() -> None:
+    urls = ["postgresql://one,two/game", "postgres://three/game"]
+    assert replica_urls(load_settings(database_replica_url=", ".join(urls))) == urls
+
+
+def test_no_transaction_may_stand_still_for_less_than_ours_do() -> None:
+    assert load_settings(database_statement_timeout_seconds=LEAST_SECONDS)
+    with pytest.raises(SettingsError, match="database-statement-timeout-seconds"):
+        load_settings(database_statement_timeout_seconds=LEAST_SECONDS / 2)
+    assert max(REST_SECONDS_MAX, archive_reader._SIGN_OF_LIFE_SECONDS) <= LEAST_SECONDS / 2
 
 
 def test_wrong_flag() -> None:

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 import asyncpg
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from grandstand.domain.errors import UnavailableError
 from grandstand.storage.postgres import WAITING_PER_CONNECTION_MAX, Database, open_pool
+from grandstand.storage.replicas import Replica, ReplicaWatch
 from tests.support.core import Core
 from tests.support.engines import SCHEMA, RunningEngines
 from tests.support.waiting import eventually_async
@@ -104,6 +106,26 @@ async def test_a_lost_connection_is_unavailable_and_replaced(core: Core) -> None
             await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     async with core.database.connection() as connection:
         assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_a_replica_that_cannot_be_asked_is_away_and_said_so_once(core: Core, core_database_url: str) -> None:
+    """From the first look on, whatever is wrong: reads go on, and other replicas are looked at."""
+    wrong = (f"{core_database_url}&sslmode=sometimes", "postgresql:///nowhere?host=/nowhere")
+    pools = [await open_here(url, size_min=0) for url in wrong]
+    try:
+        replicas = [Replica(Database(pool, 5, f"replica-{number}")) for number, pool in enumerate(pools)]
+        watch = ReplicaWatch(core.database, replicas, 5)
+        with capture_logs() as logs:
+            for _ in range(3):
+                await watch.look()
+        assert [replica.is_up for replica in replicas] == [False, False]
+        assert [(log["event"], log["replica"]) for log in logs] == [
+            ("replica_away", "replica-0"), ("replica_away", "replica-1")
+        ]  # fmt: skip
+        assert "ClientConfigurationError" in logs[0]["reason"]
+    finally:
+        for pool in pools:
+            await pool.close()
 
 
 async def test_a_wrong_statement_is_not_called_unavailable(core: Core) -> None:

@@ -59,6 +59,8 @@ class BoardPages:
 
     async def read(self, services: Services, key: str, query: Query, reader_id: str | None) -> tuple[Page, bool]:
         """Read a page of the board, or of a part of it."""
+        # Asked first: what is archived while a page is read may hold more than the page.
+        is_archived = await services.reader.is_archived(key, query.part())
         page = await services.reader.page(
             key,
             user_id=query.user_id() or reader_id,
@@ -67,7 +69,7 @@ class BoardPages:
             from_rank=query.integer("from_rank"),
             part=query.part(),
         )
-        return page, await services.reader.is_archived(key, query.part())
+        return page, is_archived
 
 
 class TournamentPages:

@@ -38,8 +38,8 @@ async def board_user(
     user_id = read_path_user_id(encoded_user)
     require_reader(principal, "leaderboards:read", visibility, user_id)
     part = Query(scope["query_string"]).part()
-    rank = await services.reader.user(key, user_id, part=part, is_index_asked=is_index_asked)
     is_archived = await services.reader.is_archived(key, part)
+    rank = await services.reader.user(key, user_id, part=part, is_index_asked=is_index_asked)
     return read_reply(scope, pages, rank, shown_to(principal, visibility), is_archived=is_archived)
 
 
@@ -58,6 +58,7 @@ async def board_nearby(
     visibility = await services.reader.visibility(key)
     require_reader(principal, "leaderboards:read", visibility)
     query = Query(scope["query_string"])
+    is_archived = await services.reader.is_archived(key, query.part())
     page = await services.reader.nearby(
         key,
         read_path_user_id(encoded_user),
@@ -66,7 +67,6 @@ async def board_nearby(
         part=query.part(),
         is_index_asked=is_index_asked,
     )
-    is_archived = await services.reader.is_archived(key, query.part())
     return read_reply(scope, pages, page, shown_to(principal, visibility), is_archived=is_archived)
 
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from grandstand import clock
 from grandstand.bootstrap.core import Core, EngineUnreachableError, checked_core, first_line
-from grandstand.operations.archive_events import EventArchiver
+from grandstand.domain.errors import UnavailableError
+from grandstand.operations.archive_events import ArchiveDiffersError, EventArchiver
 from grandstand.operations.query_archive import QueryResult, query
 from grandstand.operations.restore_archive import ArchiveRestorer
 from grandstand.operations.rewrite_archives import ArchiveRewriter
@@ -60,9 +61,18 @@ async def archive_once(settings: Settings) -> Round:
         place, archives = open_place(_url(settings)), EventArchives()
         rewriter = ArchiveRewriter(core.database, archives, place, fence=leader.fence)
         archiver = EventArchiver(core.database, core.ledger, archives, place, fence=leader.fence)
-        rewritten = await rewriter.rewrite()
+        trouble: Exception | None = None
+        rewritten = 0
+        try:
+            rewritten = await rewriter.rewrite()
+        except (OSError, UnavailableError, ArchiveDiffersError) as error:
+            # A file that is missing holds up the erasures that it is about, and not what has nothing to do with them.
+            trouble = error
         now = clock.now()
-        return Round(await archiver.archive(now - timedelta(days=settings.archive_after_days), now), rewritten, True)
+        partitions = await archiver.archive(now - timedelta(days=settings.archive_after_days), now)
+        if trouble is not None:
+            raise trouble
+        return Round(partitions, rewritten, True)
 
     try:
         return await _alone(settings, work)

@@ -1,7 +1,6 @@
 """What every role is made of: connections to both engines, and the stores and operations on top of them."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from grandstand.operations.route_reads import Reads
 from grandstand.operations.stream_memory import StreamMemory
 from grandstand.operations.stream_registry import StreamRegistry
 from grandstand.operations.trust_index import IndexTrust
-from grandstand.settings import Settings
+from grandstand.settings import Settings, replica_urls
 from grandstand.storage.archive import ArchiveStore
 from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.bans import BanStore
@@ -69,8 +68,6 @@ _MARK_MARGIN_SECONDS = 1.0
 """What clocks of two machines may come to differ by, within the life of a writer's mark."""
 
 _POOLER_HINT = "; behind PgBouncer set GRANDSTAND_DATABASE_POOLER=pgbouncer"
-_COMMA_BEFORE_URL = re.compile(r",\s*(?=postgres(?:ql)?://)")
-"""A comma inside a URL stands between the hosts of one server."""
 
 
 class EngineUnreachableError(Exception):
@@ -321,13 +318,6 @@ async def _open_at(url: str, settings: Settings, stack: AsyncExitStack, name: st
         raise EngineUnreachableError(f"PostgreSQL cannot be reached: {first_line(error)}.") from error
     stack.push_async_callback(_close_pool, pool)
     return Database(pool, settings.database_acquire_timeout_seconds, name, said_first(settings, only_reads=only_reads))
-
-
-def replica_urls(settings: Settings) -> list[str]:
-    """Return where the read replicas are."""
-    if settings.database_replica_url is None:
-        return []
-    return [url.strip() for url in _COMMA_BEFORE_URL.split(settings.database_replica_url.get_secret_value())]
 
 
 def keeps_sessions(settings: Settings) -> bool:

@@ -1,5 +1,6 @@
 """One look at how a deployment is set up: each engine by itself, for it may be the one that does not work."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,15 +9,16 @@ from pathlib import Path
 import asyncpg
 from valkey.exceptions import ValkeyError
 
-from grandstand.bootstrap.core import first_line, keeps_sessions, replica_urls, require_url, said_first
+from grandstand.bootstrap.core import first_line, keeps_sessions, require_url, said_first
 from grandstand.diagnosis.advice import Advice
+from grandstand.diagnosis.archive import find_archived_file, look_at_archive
 from grandstand.diagnosis.environment import look_at_names
 from grandstand.diagnosis.machine import look_at_machine
 from grandstand.diagnosis.postgres import look_at_postgres
 from grandstand.diagnosis.replicas import look_at_replica
 from grandstand.diagnosis.valkey import look_at_streams, look_at_valkey
 from grandstand.domain.errors import UnavailableError
-from grandstand.settings import Settings
+from grandstand.settings import Settings, replica_urls
 from grandstand.storage.postgres import OUT_OF_REACH, Database, open_pool
 from grandstand.storage.valkey import open_valkey
 
@@ -36,8 +38,14 @@ async def diagnose(settings: Settings, data_dir: Path | None) -> AsyncIterator[A
 async def _postgres(settings: Settings) -> AsyncIterator[Advice]:
     try:
         async with _opened(require_url(settings, "database_url"), settings) as database:
+            fits = False
             async for advice in look_at_postgres(database, settings):
+                fits = fits or (advice.check == "schema" and advice.status == "ok")
                 yield advice
+            if settings.archive_url is not None and fits:
+                async with database.connection() as connection:
+                    name = await find_archived_file(connection)
+                yield await asyncio.to_thread(look_at_archive, settings.archive_url, name)
             for number, url in enumerate(replica_urls(settings), start=1):
                 async for advice in _replica(f"replica_{number}", url, database, settings):
                     yield advice

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -102,5 +103,8 @@ def _run(work: Coroutine[Any, Any, _T]) -> _T:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Return values as JSON has them."""
-    return {name: value if isinstance(value, int | float | bool | None) else str(value) for name, value in row.items()}
+    """Return values as JSON has them; it knows no infinity."""
+    return {
+        name: value if isinstance(value, int | None) or (isinstance(value, float) and isfinite(value)) else str(value)
+        for name, value in row.items()
+    }

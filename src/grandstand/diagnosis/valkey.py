@@ -1,10 +1,13 @@
 """Valkey: version, what it does before it says that something is written, memory, clock."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any, cast
 
 from valkey.asyncio import Valkey
-from valkey.exceptions import ResponseError
+from valkey.asyncio.cluster import ValkeyCluster
+from valkey.exceptions import ResponseError, ValkeyError
 
 from grandstand import clock
 from grandstand.diagnosis.advice import Advice, judged
@@ -21,27 +24,48 @@ _WANTED = {
 
 
 async def look_at_valkey(client: Valkey) -> AsyncIterator[Advice]:
-    """Judge the server.
+    """Judge the server; of a cluster all servers, replicas too: each check once, or for each where it is not well.
 
     Raises:
-        valkey.exceptions.ValkeyError: it is out of reach.
+        valkey.exceptions.ValkeyError: it is out of reach, or no server of the cluster is within it.
     """
-    info = await client.info()
+    if not is_cluster(client):
+        async for advice in _look_at_server(client.execute_command):
+            yield advice
+        return
+    await client.initialize()
+    looks: dict[str, list[Advice]] = {}
+    for node in cast("ValkeyCluster", client).get_nodes():
+        try:
+            async for advice in _look_at_server(partial(client.execute_command, target_nodes=node), is_shard=True):
+                advice.finding = f"{node.name}: {advice.finding}"
+                looks.setdefault(advice.check, []).append(advice)
+        except (ValkeyError, OSError) as error:
+            finding = f"{node.name} cannot be used: {str(error) or type(error).__name__}."
+            looks.setdefault("valkey", []).append(Advice("valkey", "failed", finding, "Start it, or take it out."))
+    for found in looks.values():
+        for advice in [each for each in found if each.status != "ok"] or found[:1]:
+            yield advice
+
+
+async def _look_at_server(ask: Callable[..., Awaitable[Any]], *, is_shard: bool = False) -> AsyncIterator[Advice]:
+    info = await ask("INFO")
     name, version = ("Valkey", info.get("valkey_version")) if "valkey_version" in info else ("Redis", None)
     version = str(version or info.get("redis_version", "0"))
     parts = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     yield judged(
         "valkey_version", parts >= OLDEST, f"{name} {version}.", "Upgrade it: streams and functions of 7.0 are needed."
     )
-    yield judged(
-        "valkey_role",
-        info.get("role") == "master",
-        f"Its role is {info.get('role')}.",
-        "Let GRANDSTAND_VALKEY_URL lead to the primary.",
-    )
+    if not is_shard:
+        yield judged(
+            "valkey_role",
+            info.get("role") == "master",
+            f"Its role is {info.get('role')}.",
+            "Let GRANDSTAND_VALKEY_URL lead to the primary.",
+        )
     for setting, (wanted, reason) in _WANTED.items():
         try:
-            held = (await client.config_get(setting)).get(setting)
+            held = (await ask("CONFIG GET", setting)).get(setting)
         except ResponseError:
             yield Advice(f"valkey_{setting}", "warning", f"{setting} is hidden.", f"Ask for {wanted}: {reason}")
             continue
@@ -62,7 +86,7 @@ async def look_at_valkey(client: Valkey) -> AsyncIterator[Advice]:
         otherwise="warning",
     )
     asked_at = clock.now()
-    seconds, microseconds = await client.time()
+    seconds, microseconds = await ask("TIME")
     yield look_at_clock(
         "valkey_clock", datetime.fromtimestamp(int(seconds) + int(microseconds) / 1e6, UTC), asked_at, clock.now()
     )

@@ -30,14 +30,16 @@ import structlog
 from grandstand.domain.partitions import PartitionRange
 from grandstand.storage import parquet
 from grandstand.storage.archive_places import ArchivePlace
-from grandstand.storage.event_archives import ArchiveFile, EventArchive, EventArchives, Measure
+from grandstand.storage.event_archives import ArchiveFile, EventArchive, EventArchives, Measure, export_file
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.rollups import RollupsBusyError, RollupStore
 
-_ATTEMPTS = 20
-_ATTEMPT_SECONDS = 1.0
+ATTEMPTS = 20
+"""How often a lock is tried that would hold others back, before it is left for another time."""
+ATTEMPT_SECONDS = 1.0
+"""Between two tries: everybody who waited behind one has a turn."""
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
@@ -65,8 +67,8 @@ class EventArchiver:
         *,
         fence: Fence = no_fence,
         on_step: Step = _no_step,
-        attempts: int = _ATTEMPTS,
-        attempt_seconds: float = _ATTEMPT_SECONDS,
+        attempts: int = ATTEMPTS,
+        attempt_seconds: float = ATTEMPT_SECONDS,
     ) -> None:
         self._database = database
         self._ledger = ledger
@@ -155,9 +157,10 @@ class EventArchiver:
         return await self._leave(archive._replace(state="verified"), files)
 
     async def _export(self, archive: EventArchive, target: Path) -> tuple[Measure, datetime | None, datetime | None]:
-        async with self._database.snapshot() as connection:
-            found = await self._archives.measure(connection, archive.partition)
-            await self._archives.copy_out(connection, archive.partition, target)
+        with export_file(target) as write:
+            async with self._database.snapshot() as connection:
+                found = await self._archives.measure(connection, archive.partition)
+                await self._archives.copy_out(connection, archive.partition, write)
         return found
 
     async def _verify(self, archive: EventArchive, files: list[ArchiveFile]) -> None:
@@ -185,11 +188,20 @@ class EventArchiver:
             await asyncio.to_thread(self._place.put, manifest_name(archive.archive_id), path)
 
     async def _leave(self, archive: EventArchive, verified: list[ArchiveFile] | None = None) -> bool:
-        """Detach and drop a verified partition; return whether it left."""
+        """Detach and drop a verified partition; return whether it left.
+
+        Of one that is not `verified` by this process the files are looked at again.
+        """
         if verified is None and not archive.is_stale:
             async with self._database.connection() as connection:
                 files = [file for _, file in await self._archives.list_files(connection, archive.archive_id)]
-            await self._verify(archive, files)
+            try:
+                await self._verify(archive, files)
+            except (ArchiveDiffersError, FileNotFoundError) as error:
+                # The partition is there still: the next round writes it anew, and nobody has to mend what nobody reads.
+                _log.error("archive_damaged", archive_id=archive.archive_id, error=str(error))
+                await self._give_up(archive)
+                return False
         detached = await self._patiently(partial(self._detach, archive))
         if detached is None:
             _log.info("partition_in_use", partition=archive.partition)

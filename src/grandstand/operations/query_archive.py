@@ -1,6 +1,8 @@
 """Asks the archive in SQL: DuckDB over the Parquet files, which it can read and nothing else."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,26 +22,45 @@ class QueryResult(NamedTuple):
 
 
 async def query(archived: ArchivedEvents, sql: str) -> QueryResult:
-    """Run a statement over the view `events`.
+    """Run a statement over the view `events`; it ends when the caller is cancelled.
 
     Raises:
         QueryRefusedError: it is wrong, or wants something else than to read.
         UnavailableError: the files cannot be read here.
     """
     async with archived.copies() as (folder, paths):
-        return await asyncio.to_thread(_run, folder, paths, sql)
+        with open_duckdb(folder) as database:
+            work = asyncio.ensure_future(asyncio.to_thread(_run, database, folder, paths, sql))
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                database.interrupt()
+                with contextlib.suppress(QueryRefusedError):
+                    await work
+                raise
 
 
-def _run(folder: Path, paths: list[Path], sql: str) -> QueryResult:
+def _run(database: Any, folder: Path, paths: list[Path], sql: str) -> QueryResult:
     import duckdb
 
-    with open_duckdb(folder) as database:
-        database.execute(filled("view" if paths else "empty_view", files=paths))
-        # No other file, no network, and no way back.
-        database.execute(filled("lock", folder=folder))
-        try:
-            found = database.execute(sql)
-            columns = [each[0] for each in found.description or ()]
-            return QueryResult(columns, found.fetchall() if columns else [])
-        except duckdb.Error as error:
-            raise QueryRefusedError(str(error)) from error
+    database.execute(filled("view" if paths else "empty_view", files=paths))
+    # No other file, no network, and no way back.
+    database.execute(filled("lock", folder=folder))
+    try:
+        found = database.execute(sql)
+        columns = _distinct(each[0] for each in found.description or ())
+        return QueryResult(columns, found.fetchall() if columns else [])
+    except duckdb.Error as error:
+        raise QueryRefusedError(str(error)) from error
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Return names of which each is another one: rows are shown by the names of their columns."""
+    found: dict[str, None] = {}
+    for name in names:
+        number, distinct = 1, name
+        while distinct in found:
+            number += 1
+            distinct = f"{name}_{number}"
+        found[distinct] = None
+    return list(found)

@@ -122,7 +122,8 @@ class DeploymentWatch:
             return []
         lags = [(replica, replica.lag_seconds()) for replica in watch.replicas]
         return [
-            ReplicaSight(replica.name, replica.is_up, None if lag == float("inf") else lag) for replica, lag in lags
+            ReplicaSight(replica.name, bool(replica.is_up), None if lag == float("inf") else lag)
+            for replica, lag in lags
         ]
 
     def _ask_for_days(self) -> None:

@@ -29,6 +29,7 @@ def open_place(url: str) -> ArchivePlace:
     """Return the place of `s3://bucket/prefix`, `file:///folder` or a plain folder.
 
     Raises:
+        OSError: the variables `AWS_…` are wrong, or some are missing.
         UnavailableError: the extra `archive` is not installed.
     """
     if url.startswith("s3://"):
@@ -80,7 +81,10 @@ class BucketPlace:
         except ImportError as error:
             raise UnavailableError("Archives in a bucket need the extra: pip install 'grandstand[archive]'.") from error
         self._obstore: Any = obstore
-        self._store: Any = obstore.store.from_url(url)
+        try:
+            self._store: Any = obstore.store.from_url(url)
+        except (obstore.exceptions.BaseError, ValueError) as error:
+            raise OSError(_said(error)) from error
 
     def put(self, name: str, source: Path) -> None:
         """Keep a copy; the server answers when it is durable."""
@@ -88,20 +92,28 @@ class BucketPlace:
 
     def fetch(self, name: str, target: Path) -> None:
         """Copy it to this machine."""
-        with target.open("wb") as file:
-            for chunk in self._call(self._obstore.get, name).stream(min_chunk_size=1 << 20):
-                file.write(chunk)
+        self._call(self._copy, name, target)
 
     def delete(self, name: str) -> None:
         """Delete a file; a server does not mind when there is none."""
         with suppress(FileNotFoundError):
             self._call(self._obstore.delete, name)
 
+    def _copy(self, store: Any, name: str, target: Path) -> None:
+        # What breaks off in the middle is the bucket's trouble, too.
+        with target.open("wb") as file:
+            for chunk in self._obstore.get(store, name).stream(min_chunk_size=1 << 20):
+                file.write(chunk)
+
     def _call(self, function: Any, *arguments: Any) -> Any:
         try:
             return function(self._store, *arguments)
         except self._obstore.exceptions.BaseError as error:
-            raise OSError(f"The bucket of archives cannot be used: {str(error).splitlines()[0]}") from error
+            raise OSError(_said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    return f"The bucket of archives cannot be used: {str(error).splitlines()[0]}"
 
 
 def _sync(path: Path) -> None:

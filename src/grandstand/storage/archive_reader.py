@@ -6,7 +6,7 @@ erasure may write a file anew meanwhile: then the new one is read, which differs
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,9 +19,12 @@ from grandstand.storage.postgres import Connection, Database
 
 _CHUNK_EVENTS = 5_000
 _TRIES = 5
-_NONE_LEFT: list[dict[str, Any]] = []
 _SIGN_OF_LIFE_SECONDS = 1.0
 _T = TypeVar("_T")
+
+
+class MissingFileError(UnavailableError):
+    """The place of archived files can be reached, and a file is not there."""
 
 
 class ArchivedEvents:
@@ -69,17 +72,21 @@ class ArchivedEvents:
         async for chunk in self._read(connection, rows, list(user_ids)):
             yield chunk
 
-    async def of_files(self, files: Sequence[tuple[int, str]]) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield the events of files, given by number and name, in chunks.
+    async def of_files(
+        self, connection: "Connection[Any]", files: Sequence[tuple[int, str]]
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield the events of files, given by number and name, in chunks; the connection may be in a transaction.
 
         Raises:
             UnavailableError: they cannot be read here.
         """
-        async for chunk in self._read(None, [{"file_id": file_id, "name": name} for file_id, name in files], None):
+        async for chunk in self._read(
+            connection, [{"file_id": file_id, "name": name} for file_id, name in files], None
+        ):
             yield chunk
 
     async def measured(self, connection: "Connection[Any]") -> AsyncIterator[tuple[str, Measure, Measure | None]]:
-        """Yield each file's name, what it is to hold and what it holds; None for one that cannot be read.
+        """Yield each file's name, what it is to hold and what it holds; None for one that is damaged or missing.
 
         Raises:
             UnavailableError: the place cannot be reached, or the extra is missing.
@@ -88,7 +95,11 @@ class ArchivedEvents:
         with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
             copy = Path(name) / "copy.parquet"
             for row in rows:
-                await _alive(connection, self._fetch(self._place(), row, copy))
+                try:
+                    await _alive(connection, self._fetch(self._place(), row, copy))
+                except MissingFileError:
+                    yield row["name"], Measure(row["events"], int(row["checksum"])), None
+                    continue
                 is_whole = await _alive(connection, asyncio.to_thread(parquet.sha256_of, copy)) == row["sha256"]
                 work = asyncio.to_thread(parquet.measure_file, copy) if is_whole else None
                 found = None if work is None else await _alive(connection, work)
@@ -107,7 +118,7 @@ class ArchivedEvents:
             yield folder, paths
 
     async def _read(
-        self, connection: "Connection[Any] | None", rows: Sequence[Any], user_ids: list[str] | None
+        self, connection: "Connection[Any]", rows: Sequence[Any], user_ids: list[str] | None
     ) -> AsyncIterator[list[dict[str, Any]]]:
         if not rows:
             return
@@ -117,13 +128,16 @@ class ArchivedEvents:
             for row in rows:
                 await _alive(connection, self._fetch(place, row, copy))
                 chunks = parquet.read_rows(copy, user_ids=user_ids, chunk_events=_CHUNK_EVENTS)
-                while chunk := await _alive(connection, asyncio.to_thread(next, chunks, _NONE_LEFT)):
+                while chunk := await _alive(connection, asyncio.to_thread(_next_of, chunks, row["name"])):
                     yield chunk
 
     def _place(self) -> ArchivePlace:
         if self._url is None:
             raise UnavailableError("Events are archived, and GRANDSTAND_ARCHIVE_URL does not say where.")
-        return open_place(self._url)
+        try:
+            return open_place(self._url)
+        except OSError as error:
+            raise UnavailableError(f"The archive cannot be read right now: {error}.") from error
 
     async def _fetch(self, place: ArchivePlace, row: Any, target: Path) -> None:
         name = row["name"]
@@ -138,14 +152,22 @@ class ArchivedEvents:
                 name = now
             except OSError as error:
                 raise UnavailableError(f"The archive cannot be read right now: {error}.") from error
-        raise UnavailableError(f"The archived file {name} is missing.")
+        raise MissingFileError(f"The archived file {name} is missing.")
 
 
-async def _alive(connection: "Connection[Any] | None", work: Coroutine[Any, Any, _T]) -> _T:
+def _next_of(chunks: Iterator[list[dict[str, Any]]], name: str) -> list[dict[str, Any]]:
+    """Return the next chunk of a file; an empty one at its end."""
+    try:
+        return next(chunks, [])
+    except UnavailableError as error:
+        raise UnavailableError(f"The archived file {name}: {error.detail}") from error
+
+
+async def _alive(connection: "Connection[Any]", work: Coroutine[Any, Any, _T]) -> _T:
     """Do work that PostgreSQL hears nothing of, in a transaction that it would end for its silence."""
     task = asyncio.ensure_future(work)
     try:
-        while connection is not None:
+        while True:
             await connection.execute(queries.load("event_archives/sign_of_life.sql"))
             done, _ = await asyncio.wait((task,), timeout=_SIGN_OF_LIFE_SECONDS)
             if done:

@@ -3,12 +3,15 @@
 Every method runs on the caller's connection. Names of partitions are made by code, never from input.
 """
 
+import asyncio
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from grandstand.domain.errors import UnavailableError
 from grandstand.domain.partitions import PartitionRange
 from grandstand.storage import queries
 from grandstand.storage.erasures import Erasure
@@ -141,11 +144,12 @@ class EventArchives:
             raise RuntimeError("PostgreSQL answered a count with nothing.")
         return Measure(row["events"], int(row["checksum"])), row["first_at"], row["last_at"]
 
-    async def copy_out(self, connection: "Connection[Any]", table: str, target: Path) -> None:
-        """Write a table of events into a file, as `parquet.write_files` takes it."""
-        await connection.copy_from_query(
-            _filled("export", partition=table), output=target, format="csv", force_quote=True, timeout=LONG_SECONDS
-        )
+    async def copy_out(
+        self, connection: "Connection[Any]", table: str, write: Callable[[bytes], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Write a table of events, as `parquet.write_files` takes it."""
+        statement = _filled("export", partition=table)
+        await connection.copy_from_query(statement, output=write, format="csv", force_quote=True, timeout=LONG_SECONDS)
 
     async def add_files(self, connection: "Connection[Any]", archive_id: int, files: Sequence[ArchiveFile]) -> None:
         """Write down files, before they are where they belong: what is given up later is found by it."""
@@ -249,25 +253,46 @@ class EventArchives:
         statement = _filled("index_restoring", table=archive.restoring)
         await connection.execute(statement, timeout=LONG_SECONDS)
 
-    async def attach(self, connection: "Connection[Any]", archive: EventArchive, until: datetime) -> bool:
-        """Let the filled table speak for its events again, instead of the files; return whether nothing had changed.
+    async def make_partitions(self, connection: "Connection[Any]", archive: EventArchive) -> None:
+        """Where there are partitions again for what came late, of this kind or of the other, make those it lacks."""
+        if await self._has_partitions(connection, archive):
+            days = await connection.fetch(_filled("days_restored", table=archive.restoring), timeout=LONG_SECONDS)
+            for row in days:
+                await EventLog().create_partition(connection, row["day"])
+
+    async def merge(self, connection: "Connection[Any]", archive: EventArchive) -> bool:
+        """Where there are such partitions, put the events of the filled table into them; return whether there are."""
+        if not await self._has_partitions(connection, archive):
+            return False
+        await connection.execute(_filled("merge_restored", table=archive.restoring), timeout=LONG_SECONDS)
+        return True
+
+    async def attach(
+        self, connection: "Connection[Any]", archive: EventArchive, until: datetime, *, is_merged: bool
+    ) -> bool:
+        """Let events that came back speak again, instead of the files; return whether nothing had changed.
 
         Needs the ledger alone.
+
+        Raises:
+            asyncpg.LockNotAvailableError: somebody makes a partition; nothing has changed.
         """
         statement = queries.load("event_archives/mark_restored.sql")
         if await connection.fetchval(statement, archive.archive_id, archive.checksum, until) is None:
             return False
-        log = EventLog()
-        whole = PartitionRange(archive.partition, archive.starts_at, archive.ends_at)
-        if not any(each.overlaps(whole) for each in await log.partitions(connection)):
+        if not is_merged and not await self._has_partitions(connection, archive):
             await connection.execute(_filled("attach_restored", **_range(archive)))
             return True
-        # There are partitions again for what came late, of this kind or of the other: the events go where they belong.
-        days = await connection.fetch(_filled("days_restored", table=archive.restoring), timeout=LONG_SECONDS)
-        for row in days:
-            await log.create_partition(connection, row["day"])
-        await connection.execute(_filled("merge_restored", table=archive.restoring), timeout=LONG_SECONDS)
+        if not is_merged:
+            # One came a moment ago.
+            await self.make_partitions(connection, archive)
+            await self.merge(connection, archive)
+        await self.drop_restoring(connection, archive.restoring)
         return True
+
+    async def _has_partitions(self, connection: "Connection[Any]", archive: EventArchive) -> bool:
+        whole = PartitionRange(archive.partition, archive.starts_at, archive.ends_at)
+        return any(each.overlaps(whole) for each in await EventLog().partitions(connection))
 
     async def users_to_rewrite(self, connection: "Connection[Any]") -> list[tuple[Erasure, int]]:
         """Return erasures under way, each with an archive that names the player from before the request."""
@@ -333,6 +358,33 @@ class EventArchives:
         """Return which of these users have archived events."""
         statement = queries.load("event_archives/archived_of_users.sql")
         return {row[0] for row in await connection.fetch(statement, list(user_ids))}
+
+
+@contextmanager
+def export_file(path: Path) -> Iterator[Callable[[bytes], Coroutine[Any, Any, None]]]:
+    """Lend what writes a file of an export. The connection that the rows come from is lent within.
+
+    Raises:
+        UnavailableError: the file cannot be written. Who reads rows meanwhile takes that for the connection's trouble.
+    """
+    failed: OSError | None = None
+
+    async def write(rows: bytes) -> None:
+        nonlocal failed
+        try:
+            await asyncio.to_thread(file.write, rows)
+        except OSError as error:
+            failed = error
+            raise
+
+    try:
+        with path.open("wb") as file:
+            yield write
+    except (OSError, UnavailableError) as error:
+        reason = failed or error
+        if not isinstance(reason, OSError):
+            raise
+        raise UnavailableError(f"{path} cannot be written: {reason} (TMPDIR says where such files go).") from error
 
 
 def _filled(name: str, **values: object) -> str:

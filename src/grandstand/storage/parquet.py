@@ -6,6 +6,7 @@ DuckDB is an extra and imported here only, when a file is touched: no other proc
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]")
 
 
-def open_duckdb(folder: Path) -> Any:
-    """Open an empty database that keeps to little memory and puts the rest into `folder`.
+@contextmanager
+def open_duckdb(folder: Path) -> Iterator[Any]:
+    """Lend an empty database that keeps to little memory and puts the rest into `folder`.
 
     Raises:
-        UnavailableError: the extra `archive` is not installed.
+        UnavailableError: the extra `archive` is not installed, a file is damaged, or there is no room.
     """
     try:
         import duckdb
@@ -33,7 +35,11 @@ def open_duckdb(folder: Path) -> Any:
         raise UnavailableError("Archives need the extra: pip install 'grandstand[archive]'.") from error
     config: dict[str, Any] = {"memory_limit": MEMORY, "threads": "2", "temp_directory": str(folder)}
     config["autoinstall_known_extensions"] = "false"  # It would ask the network for what a file or query needs.
-    return duckdb.connect(config=config)
+    try:
+        with duckdb.connect(config=config) as database:
+            yield database
+    except duckdb.Error as error:
+        raise UnavailableError(f"A file of archived events cannot be read or written: {_first_line(error)}") from error
 
 
 def filled(name: str, **paths: Path | Sequence[Path]) -> str:
@@ -97,6 +103,10 @@ def read_rows(path: Path, *, user_ids: Sequence[str] | None, chunk_events: int) 
         cursor = database.execute(queries.load("parquet/read.sql"), [str(path), users, users])
         while rows := cursor.fetchmany(chunk_events):
             yield [_row(row) for row in rows]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _row(values: Sequence[Any]) -> dict[str, Any]:

@@ -194,8 +194,9 @@ class Database:
             finally:
                 self._show_use()
         except OUT_OF_REACH as error:
-            # The library files its refusals of values under the errors of connections, too.
-            if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+            # The library files its refusals of values under the errors of connections, too, as it does URLs.
+            is_value = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+            if is_value and not isinstance(error, asyncpg.ClientConfigurationError):
                 raise UnfitValueError(str(error)) from error
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
                 # It is no longer the primary. New connections lead to whoever has its name now.

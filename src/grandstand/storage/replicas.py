@@ -32,8 +32,8 @@ class Replica:
     """A read replica as this process sees it."""
 
     database: Database
-    is_up: bool = False
-    """Whether it answered the last look, with the schema of this version."""
+    is_up: bool | None = None
+    """Whether it answered the last look, with the schema of this version; None before the first."""
     caught_up_at: float | None = None
     """The moment of the monotonic clock until which it shows everything; None while that is unknown."""
 
@@ -44,7 +44,7 @@ class Replica:
 
     def is_fresh(self, lag_max_seconds: float) -> bool:
         """Whether it answers and lacks nothing that is older than the limit."""
-        return self.is_up and self.caught_up_at is not None and self.lag_seconds() <= lag_max_seconds
+        return bool(self.is_up) and self.caught_up_at is not None and self.lag_seconds() <= lag_max_seconds
 
     def lag_seconds(self) -> float:
         """Return for how long what it lacks may have been there; infinite while unknown."""
@@ -104,7 +104,8 @@ class ReplicaWatch:
                 replayed = await connection.fetchval(queries.load("replicas/replica_position.sql"))
                 version = await read_version(connection)
         except (UnavailableError, TimeoutError, asyncpg.PostgresError) as error:
-            self._set_up(replica, is_up=False, reason=str(error) or type(error).__name__)
+            cause = type(error.__cause__ or error).__name__
+            self._set_up(replica, is_up=False, reason=f"{str(error).rstrip('.')} ({cause})".lstrip())
         else:
             if replayed is None:
                 self._set_up(replica, is_up=False, reason="it is no replica")
@@ -116,10 +117,10 @@ class ReplicaWatch:
                     replica.caught_up_at = max(shown[-1], replica.caught_up_at or shown[-1])
                 self._set_up(replica, is_up=True)
         metrics.REPLICA_LAG_SECONDS.labels(replica.name).set(replica.lag_seconds())
-        metrics.REPLICA_UP.labels(replica.name).set(replica.is_up)
+        metrics.REPLICA_UP.labels(replica.name).set(bool(replica.is_up))
 
     def _set_up(self, replica: Replica, *, is_up: bool, reason: str = "") -> None:
-        if replica.is_up and not is_up:
+        if not is_up and replica.is_up is not False:
             _log.warning("replica_away", replica=replica.name, reason=reason)
         elif is_up and not replica.is_up:
             _log.info("replica_up", replica=replica.name)

@@ -1,3 +1,2 @@
 -- There are partitions for some of it again, for what came late.
-INSERT INTO events SELECT * FROM {table};
-DROP TABLE {table}
+INSERT INTO events SELECT * FROM {table}
