@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         description="Connections that a process opens at its start; with the embedded PostgreSQL 1, unless it is set.",
     )
     database_pool_max: int = Field(
-        50, ge=2, le=1000, description="Most connections that a process opens to write; a replay needs two."
+        50, ge=1, le=1000, description="Most connections that a process opens to write; a replay needs two."
     )
     database_read_pool_min: int = Field(0, ge=0, le=1000, description="The same as `POOL_MIN`, for reads.")
     database_read_pool_max: int = Field(
@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         10.0, gt=0, le=3600, description="Longest wait of a process for the answer to one query."
     )
     database_statement_timeout_seconds: float = Field(
-        10.0, ge=2, le=3600, description="Longest that PostgreSQL lets a transaction stand still (then it ends it)."
+        10.0, ge=1, le=3600, description="Longest that PostgreSQL lets a transaction stand still (then it ends it)."
     )
     database_replica_url: SecretStr | None = Field(
         None, description="Read replicas of it, separated by commas: they answer reads that decide nothing."

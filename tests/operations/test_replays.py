@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from grandstand import clock
-from grandstand.domain.errors import ConflictError, NotFoundError
+from grandstand.domain.errors import ConflictError, NotFoundError, UnavailableError
 from grandstand.domain.leaderboards import LeaderboardDefinition
 from grandstand.operations import close_periods, replay_leaderboard
 from grandstand.operations.find_ranking import Part
-from tests.support.core import NOON, Core, block, event, minutes, standing
+from tests.support.core import NOON, Core, block, event, minutes, open_core, standing
 from tests.support.model import standings
 
 pytestmark = pytest.mark.anyio
@@ -312,6 +312,15 @@ async def test_two_replays_of_one_board(core: Core, at: Any) -> None:
     await between_chunks(core, "board", rule(operator="sum"), another)
     await core.refresh()
     await core.check("board", events)
+
+
+async def test_a_replay_that_may_have_one_connection_says_so(
+    core: Core, core_database_url: str, valkey_url: str, valkey_prefix: str, at: Any
+) -> None:
+    await core.define("board")
+    async with open_core(core_database_url, valkey_url, valkey_prefix, keeps=True, connections_max=1) as narrow:
+        with pytest.raises(UnavailableError, match="two connections"):
+            await narrow.new_replayer().replay("board", None, dry_run=False)
 
 
 async def test_what_a_dead_replay_left_is_given_up_by_the_next(core: Core, at: Any, monkeypatch: Any) -> None:

@@ -378,14 +378,20 @@ def minutes(count: float) -> datetime:
 
 @asynccontextmanager
 async def open_core(
-    database_url: str, valkey_url: str, prefix: str, *, keeps: bool = False, statement_timeout_seconds: float = 30
+    database_url: str,
+    valkey_url: str,
+    prefix: str,
+    *,
+    keeps: bool = False,
+    statement_timeout_seconds: float = 30,
+    connections_max: int = 8,
 ) -> AsyncIterator[Core]:
     """A core of its own; everything is closed at the end, and the keys are gone unless it `keeps` them."""
     pool = await open_pool(
         database_url,
         schema=SCHEMA,
         size_min=1,
-        size_max=8,
+        size_max=connections_max,
         statement_timeout_seconds=statement_timeout_seconds,
         application_name="tests",
     )

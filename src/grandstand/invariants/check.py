@@ -28,7 +28,7 @@ from grandstand.storage.stream_names import STREAMS_MAX
 EXAMPLES_MAX = 10
 """Findings of one check that are told in detail; the others are counted."""
 
-REST_SECONDS_MAX = 1.0
+REST_SECONDS_MAX = 0.5
 """What a statement saw stays held while it rests."""
 
 

@@ -20,7 +20,7 @@ import structlog
 from valkey.exceptions import ValkeyError
 
 from grandstand import clock
-from grandstand.domain.errors import ConflictError, NotFoundError
+from grandstand.domain.errors import ConflictError, NotFoundError, UnavailableError
 from grandstand.domain.event_model import stored_event
 from grandstand.domain.leaderboards import Leaderboard, LeaderboardDefinition
 from grandstand.domain.rankings import WHOLE, RankingName
@@ -40,6 +40,9 @@ from grandstand.storage.ranking_index import RankingIndex
 from grandstand.storage.rankings import RankingStore
 
 _CHUNK_EVENTS = 5_000
+_CONNECTIONS = 2
+"""One holds the snapshot, the other changes something."""
+
 _MOVES_MAX = 100
 _READ_TIMEOUT_SECONDS = 24 * 3600.0
 _decode_payload = msgspec.json.Decoder().decode
@@ -100,8 +103,11 @@ class LeaderboardReplayer:
             ConflictError: `replay_under_way` when another one is, `leaderboard_changed` when the board was reset or
                 redefined meanwhile.
             UnavailableError: the database is out of reach, or archived events are; what was made is given up at the
-                next replay.
+                next replay. Or this process may have one connection only.
         """
+        if self._database.connections_max < _CONNECTIONS:
+            # It would wait for itself, with the ledger held.
+            raise UnavailableError("A replay needs two connections: raise GRANDSTAND_DATABASE_POOL_MAX.")
         async with AsyncExitStack() as stack:
             board, snapshot = await self._begin(key, definition, stack)
             pending = board.pending

@@ -19,7 +19,7 @@ from grandstand.storage.postgres import Connection, Database
 
 _CHUNK_EVENTS = 5_000
 _TRIES = 5
-_SIGN_OF_LIFE_SECONDS = 1.0
+_SIGN_OF_LIFE_SECONDS = 0.5
 _T = TypeVar("_T")
 
 

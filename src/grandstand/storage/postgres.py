@@ -146,6 +146,11 @@ class Database:
         self._waiting = metrics.POOL_WAITING.labels(name)
         metrics.POOL_CONNECTIONS.labels(name, "max").set(pool.get_max_size())
 
+    @property
+    def connections_max(self) -> int:
+        """How many may be lent at once."""
+        return self.pool.get_max_size()
+
     async def _acquire(self) -> "Connection[Any]":
         if self.waiting >= WAITING_PER_CONNECTION_MAX * self.pool.get_max_size():
             raise UnavailableError("Too many requests wait for the database.")
