@@ -18,6 +18,7 @@ from grandstand.cli.lab_options import (
     Url,
     Workers,
     carry_out,
+    check_files,
     check_foreign,
     check_key,
     show_limit,
@@ -52,6 +53,7 @@ def capacity(
     ran out: the capacity is at least what is shown.
     """
     check_key(url, key)
+    check_files(json, html, steps)
 
     async def searched() -> dict[str, Any]:
         from grandstand.cli.lab_progress import Progress
@@ -87,8 +89,8 @@ def capacity(
         return finding.summary(kept.steps, is_known)
 
     report = carry_out(searched)
-    write(report, json, html, "grandstand.lab.capacity_report")
     _show(report)
+    write(report, json, html, "grandstand.lab.capacity_report")
     if report["wrong"] or report["lost"] or report["doubled"]:
         raise typer.Exit(NOT_CLEAN)
     if report["is_lower_bound"] or not report["is_known"]:

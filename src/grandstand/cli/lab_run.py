@@ -18,6 +18,7 @@ from grandstand.cli.lab_options import (
     Url,
     Workers,
     carry_out,
+    check_files,
     check_foreign,
     check_key,
     show_limit,
@@ -50,6 +51,7 @@ def run(
         typer.echo(f"grandstand: --profile is one of {', '.join(PROFILES)}.", err=True)
         raise typer.Exit(NOT_RUN)
     check_key(url, key)
+    check_files(json, html)
 
     async def measured() -> dict[str, Any]:
         from grandstand.cli.lab_progress import Progress
@@ -70,8 +72,8 @@ def run(
                 return (await measure(target, load, progress.say, progress.tell))[0]
 
     report = carry_out(measured)
-    write(report, json, html, "grandstand.lab.report")
     _show(report)
+    write(report, json, html, "grandstand.lab.report")
     if report["wrong"] or report["lost"] or report["doubled"]:
         raise typer.Exit(NOT_CLEAN)
     if report["verdict"] == "Not measured":

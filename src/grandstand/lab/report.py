@@ -24,13 +24,13 @@ _SETTLED_SHARE = 0.2
 _LAST_SAMPLES = 3
 
 
-def figures_of(run: Run, samples: list[Sample], profile: Profile) -> Figures:
-    """Return what a run is judged by."""
+def figures_of(run: Run, samples: list[Sample], profile: Profile, *, is_here: bool) -> Figures:
+    """Return what a run is judged by; `is_here` says whether the server has this machine's processors."""
     tally, audit, outcome = run.outcome.tally, run.audit, run.outcome
     settled = settled_of(samples)
     lags = [(sample.at_seconds, sample.lag_seconds) for sample in settled if sample.lag_seconds is not None]
     reads = tally.merged(READ_KINDS)
-    shares = used_shares(settled)
+    shares = used_shares(settled, is_here=is_here)
     return Figures(
         accept_p99_ms=tally.p_ms("accept", 99),
         visible_p99_ms=tally.p_ms("visible", 99),
@@ -43,19 +43,26 @@ def figures_of(run: Run, samples: list[Sample], profile: Profile) -> Figures:
         lag_seconds=min((lag for _, lag in lags[-_LAST_SAMPLES:]), default=None),
         late_p99_ms=tally.p_ms("late", 99),
         is_clean=audit.is_clean,
-        load_share=max(shares.values()) if shares else None,
+        load_share=max(shares.values()) if shares and is_here else None,
     )
 
 
 def build(
-    run: Run, profile: Profile, seconds: float, samples: list[Sample], limit: Limit | None, figures: Figures
+    run: Run,
+    profile: Profile,
+    seconds: float,
+    samples: list[Sample],
+    limit: Limit | None,
+    figures: Figures,
+    *,
+    is_here: bool,
 ) -> dict[str, Any]:
     """Return the report of a run as JSON-able values. Latencies in milliseconds, memory in MB."""
     outcome, audit, tally = run.outcome, run.audit, run.outcome.tally
     settled = settled_of(samples)
     verdict, reasons = judge(figures)
     lags = [sample.lag_seconds for sample in settled if sample.lag_seconds is not None]
-    shares = used_shares(settled)
+    shares = used_shares(settled, is_here=is_here)
     return {
         "verdict": verdict,
         "reasons": reasons,
@@ -70,7 +77,7 @@ def build(
         "wrong": audit.wrong,
         "findings": audit.findings,
         "load_share": None if figures.load_share is None else round(figures.load_share, 3),
-        "scarcest": max(shares, key=lambda name: shares[name]) if shares else None,
+        "scarcest": max(shares, key=lambda name: shares[name]) if shares and is_here else None,
         "used_shares": shares,
         "lag_seconds": {
             "worst": max(lags, default=None), "at_the_end": figures.lag_seconds,
@@ -98,6 +105,7 @@ def build(
             "statuses": dict(sorted(audit.statuses.items())),
         },
         "server": {
+            "is_here": is_here,
             "cores": means(sample.cores for sample in settled),
             "busiest": means(sample.busiest for sample in settled),
             "rss_mb": _most(sample.rss_mb for sample in samples),
@@ -156,11 +164,14 @@ def settled_of(samples: list[Sample]) -> list[Sample]:
     return samples[int(len(samples) * _SETTLED_SHARE) :]
 
 
-def used_shares(samples: list[Sample]) -> dict[str, float]:
-    """Return the used share of each: of the machine's processors, and of one core by the busiest process of a kind."""
+def used_shares(samples: list[Sample], *, is_here: bool) -> dict[str, float]:
+    """Return the used share of each: of the machine's processors, and of one core by the busiest process of a kind.
+
+    A server on another machine has other processors, of which nothing is known.
+    """
     if not samples:
         return {}
-    shares = {MACHINE: sum(sample.machine_share for sample in samples) / len(samples)}
+    shares = {MACHINE: sum(sample.machine_share for sample in samples) / len(samples)} if is_here else {}
     shares |= means(sample.busiest for sample in samples)
     return {name: round(share, 3) for name, share in shares.items()}
 

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from grandstand.lab.arrivals import Profile
+from grandstand.lab.asker import Asker
 from grandstand.lab.audit import Audit, Reader
 from grandstand.lab.crew import Crew
 from grandstand.lab.errors import LabError
 from grandstand.lab.generator import READ_KINDS, Order, Second
-from grandstand.lab.http_connection import HttpClient, body_in, request_of
 from grandstand.lab.load_model import LoadModel
 from grandstand.lab.tally import Tally
 from grandstand.lab.traffic import Names
@@ -133,18 +133,11 @@ class Run:
         await self._change("DELETE", f"/api/leaderboards/{self.names.board}", None, 204)
         await self._change("POST", f"/api/tournaments/{self.names.tournament}/cancel", {}, 200)
 
-    async def _change(self, method: str, path: str, body: object, expected: int) -> None:
-        try:
-            client = await HttpClient.open(self._host, self._port)
-        except OSError as error:
-            raise LabError(f"The server at {self._host}:{self._port} cannot be reached: {error}.") from error
-        try:
-            content = None if body is None else msgspec.json.encode(body)
-            status, answer = await client.ask(request_of(method, path, key=self._key, body=content))
-        finally:
-            client.close()
+    async def _change(self, method: str, path: str, content: object, expected: int) -> None:
+        async with Asker(self._host, self._port, self._key) as asker:
+            status, body = await asker.ask(method, path, content)
         if status != expected:
-            raise LabError(f"{method} {path} was answered with {status}: {body_in(answer)[:300]!r}.")
+            raise LabError(f"{method} {path} was answered with {status}: {body[:300]!r}.")
 
 
 class _Gathering:

@@ -70,9 +70,9 @@ class Names:
 class Batch(msgspec.Struct, frozen=True, gc=False):
     """One request of a player's client.
 
-    `number` is what the ids of its events begin with. `score` is that of its best game, None without one; `cup_score`
-    the sum of what counts in the tournament, of `cup_games` games. `occurred_at_us` is Unix time of all its events in
-    microseconds.
+    `number` is what the ids of its events begin with. `score` is that of its best game, None without one; `is_best`
+    says that it is higher than all that the player had before. `cup_score` is the sum of what counts in the tournament,
+    of `cup_games` games. `occurred_at_us` is Unix time of all its events in microseconds.
     """
 
     user_id: str
@@ -85,6 +85,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     cup_score: int = 0
     occurred_at_us: int = 0
     is_retried: bool = False
+    is_best: bool = False
 
     @property
     def event_ids(self) -> list[int]:
@@ -144,6 +145,7 @@ class Traffic:
         other = f'{self._other}{of_player}{{"item":"health_potion","left":{count},"platform":"android"}}}}'
         texts: list[str] = []
         best: int | None = None
+        best_before = self._best.get(user_id, 0)
         games = cup_games = cup_score = 0
         for place in range(count):
             if draw() < game_share:
@@ -173,6 +175,7 @@ class Traffic:
             cup_score,
             now_us,
             draw() < RETRY_SHARE,
+            best is not None and best > best_before,
         )
 
     def reads_of(self, batch: Batch) -> Iterator[tuple[float, str]]:

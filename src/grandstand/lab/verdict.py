@@ -67,12 +67,12 @@ def is_sustained(figures: Figures) -> bool:
 
 
 def word_for(share: float) -> Word:
-    """Return the word for a load that is such a share of the capacity."""
+    """Return the word for a load that is such a share of the capacity, which is a load that held."""
     if share < EXCELLENT_SHARE:
         return "Excellent"
     if share < GOOD_SHARE:
         return "Good"
-    return "Will struggle" if share < 1 else "Will fail"
+    return "Will struggle" if share <= 1 else "Will fail"
 
 
 def growth(points: Sequence[tuple[float, float]]) -> float:
