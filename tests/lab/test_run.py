@@ -144,11 +144,11 @@ async def test_a_server_that_sleeps_is_in_the_percentiles(running_server: Server
         await asyncio.to_thread(thread.join)
     # A quarter of the time nobody was answered: without counting from when requests were due, only a few would be slow.
     tally = run.outcome.tally
-    assert tally.p_ms("accept", 90) > 300 * STILL_SECONDS
+    assert (tally.p_ms("accept", 90) or 0) > 300 * STILL_SECONDS
     # Reads are due whether or not the events before them were answered.
-    assert tally.p_ms("rank", 90) > 200 * STILL_SECONDS
+    assert (tally.p_ms("rank", 90) or 0) > 200 * STILL_SECONDS
     # Whose rank is looked for is chosen when a game is due: of all that waited not only one.
-    assert tally.p_ms("visible", 90) > 300 * STILL_SECONDS
+    assert (tally.p_ms("visible", 90) or 0) > 300 * STILL_SECONDS
     await run.close()
     assert run.audit.is_clean, run.audit.findings
 

@@ -161,6 +161,7 @@ def figures(**changes: Any) -> Figures:
         ({"is_clean": False, "late_p99_ms": 99.0}, "Will fail"),
         ({"accept_p99_ms": 300.0, "late_p99_ms": 99.0}, "Not measured"),
         ({"late_p99_ms": 40.0}, "Excellent"),
+        ({"errors": 1, "visible_p99_ms": None}, "Will fail"),
     ],
 )
 def test_a_run_is_judged(changes: dict[str, Any], verdict: str) -> None:
@@ -169,6 +170,13 @@ def test_a_run_is_judged(changes: dict[str, Any], verdict: str) -> None:
     assert is_sustained(found) is (
         verdict in ("Excellent", "Good") or (verdict == "Will struggle" and "load_share" in changes)
     )
+
+
+@pytest.mark.parametrize("name", ["accept_p99_ms", "visible_p99_ms", "read_p99_ms"])
+def test_a_goal_of_which_nothing_was_measured_is_not_met(name: str) -> None:
+    assert judge(figures(**{name: None}))[0] == "Not measured"
+    # A small load may go on all the same.
+    assert is_sustained(figures(**{name: None}))
 
 
 def test_words_follow_the_share_of_the_capacity() -> None:

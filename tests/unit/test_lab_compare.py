@@ -52,6 +52,12 @@ def test_one_more_of_what_must_not_be_is_a_regress(name: str) -> None:
     assert not is_regress(compare(report(**{name: 1}), report()))
 
 
+def test_a_figure_that_one_of_them_has_not_is_left_out() -> None:
+    nothing = report(visible_p99_ms=None)
+    assert "visible_p99_ms" not in {each.name for each in compare(report(), nothing)}
+    assert not is_regress(compare(report(), nothing))
+
+
 def test_the_generators_cost_is_not_the_servers() -> None:
     dearer = report(server={"cores": {"http": 0.5, "generator": 99.0}, "ours_rss_mb": 300.0})
     assert not is_regress(compare(report(), dearer))

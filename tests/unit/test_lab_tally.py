@@ -7,6 +7,10 @@ import pytest
 from grandstand.lab.tally import Latencies, Tally
 
 
+def test_a_percentile_of_nothing_is_none() -> None:
+    assert Tally().p_ms("visible", 99) is None
+
+
 @pytest.mark.parametrize("parts", [1, 3])
 def test_percentiles_of_several_processes_are_those_of_all_they_measured(parts: int) -> None:
     randomly = random.Random(parts)

@@ -8,6 +8,7 @@ from grandstand.lab.load_model import LoadModel
 from grandstand.lab.measuring import open_target
 from grandstand.lab.report import figures_of
 from grandstand.lab.run import Run
+from grandstand.lab.tally import Latencies
 from grandstand.lab.verdict import judge
 from grandstand.lab.vitals import Sample
 
@@ -32,4 +33,8 @@ def test_an_idle_generators_machine_says_nothing_of_a_server_elsewhere(
 ) -> None:
     run = Run("192.0.2.7", 80, "key", LoadModel(1_000), 1, lambda _: None)
     samples = [Sample(float(at), 0, 0.0, busy, {}, {}, {"generator": busy}, {}, {}) for at in range(5)]
+    latencies = Latencies()
+    for name in ("accept", "visible", "top"):
+        latencies.note(name, 0.01)
+    run.outcome.tally.add(latencies.take())
     assert judge(figures_of(run, samples, "peak", is_here=is_here))[0] == verdict

@@ -21,6 +21,7 @@ from grandstand.cli.lab_options import (
     check_files,
     check_foreign,
     check_key,
+    in_ms,
     show_limit,
     write,
 )
@@ -102,7 +103,8 @@ def _show_step(report: dict[str, Any], holds: bool) -> None:
     typer.echo(
         f"{report['load']['daily_players']:>12,}  {'holds' if holds else 'does not hold'}: "
         f"{report['events_per_second']:,.0f} events/s, {report['reads_per_second']:,.0f} reads/s; p99 in ms: accept "
-        f"{report['accept_p99_ms']:.0f}, visible {report['visible_p99_ms']:.0f}, reads {report['read_p99_ms']:.0f}{why}"
+        f"{in_ms(report['accept_p99_ms'])}, visible {in_ms(report['visible_p99_ms'])}, "
+        f"reads {in_ms(report['read_p99_ms'])}{why}"
     )
 
 

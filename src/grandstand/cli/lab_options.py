@@ -109,6 +109,11 @@ def write(report: dict[str, Any], json: Path | None, html: Path | None, renderer
         raise typer.Exit(NOT_RUN) from None
 
 
+def in_ms(milliseconds: float | None) -> str:
+    """Return a latency as it is shown, or a dash where there was none."""
+    return "-" if milliseconds is None else f"{milliseconds:.0f}"
+
+
 def show_limit(limit: Any) -> None:
     """Print what the generator can do."""
     typer.echo(

@@ -40,9 +40,9 @@ class _Sample(msgspec.Struct):
 class _Moment(msgspec.Struct):
     events_per_second: float
     reads_per_second: float
-    accept_p99_ms: float
-    visible_p99_ms: float
-    read_p99_ms: float
+    accept_p99_ms: float | None
+    visible_p99_ms: float | None
+    read_p99_ms: float | None
 
 
 class _Machine(msgspec.Struct):
@@ -59,9 +59,9 @@ class Report(msgspec.Struct):
     each_second: list[_Moment]
     events_per_second: float
     reads_per_second: float
-    accept_p99_ms: float
-    visible_p99_ms: float
-    read_p99_ms: float
+    accept_p99_ms: float | None
+    visible_p99_ms: float | None
+    read_p99_ms: float | None
     errors: int
     lost: int
     doubled: int
@@ -87,7 +87,7 @@ class Difference:
 @dataclass(frozen=True)
 class _Figure:
     name: str
-    value: Callable[[Report], float]
+    value: Callable[[Report], float | None]
     series: Callable[[Report], list[float]]
     is_more_better: bool = False
     noise_least: float = 0.0
@@ -117,7 +117,8 @@ def compare(before: Report, after: Report) -> list[Difference]:
             f"These are of different loads: {one.daily_players:,} {one.profile}, "
             f"{other.daily_players:,} {other.profile}."
         )
-    return [_difference(figure, before, after) for figure in _FIGURES] + [
+    found = [_difference(figure, before, after) for figure in _FIGURES]
+    return [each for each in found if each is not None] + [
         _counted(name, before, after) for name in ("errors", "lost", "doubled", "wrong")
     ]
 
@@ -127,13 +128,14 @@ def is_regress(differences: list[Difference]) -> bool:
     return any(each.direction == "worse" and each.is_beyond_noise for each in differences)
 
 
-def _difference(figure: _Figure, before: Report, after: Report) -> Difference:
-    values = figure.value(before), figure.value(after)
+def _difference(figure: _Figure, before: Report, after: Report) -> Difference | None:
+    """Return what became of a figure; None when there is none in one of them."""
+    one, other = figure.value(before), figure.value(after)
+    if one is None or other is None:
+        return None
     errors = [_standard_error(figure.series(each)) for each in (before, after)]
-    noise = max(
-        STANDARD_ERRORS * math.hypot(*errors), NOISE_SHARE_LEAST * abs(values[0]), figure.noise_least
-    )  # fmt: skip
-    return Difference(figure.name, values[0], values[1], round(noise, 2), _direction(figure.is_more_better, *values))
+    noise = max(STANDARD_ERRORS * math.hypot(*errors), NOISE_SHARE_LEAST * abs(one), figure.noise_least)
+    return Difference(figure.name, one, other, round(noise, 2), _direction(figure.is_more_better, one, other))
 
 
 def _counted(name: str, before: Report, after: Report) -> Difference:
@@ -152,12 +154,12 @@ def _standard_error(series: list[float]) -> float:
     return statistics.stdev(settled) / math.sqrt(len(settled)) if len(settled) > 1 else 0.0
 
 
-def _of_run(name: str) -> Callable[[Report], float]:
-    return lambda report: float(getattr(report, name))
+def _of_run(name: str) -> Callable[[Report], float | None]:
+    return lambda report: getattr(report, name)
 
 
 def _each_second(name: str) -> Callable[[Report], list[float]]:
-    return lambda report: [getattr(moment, name) for moment in report.each_second]
+    return lambda report: [found for moment in report.each_second if (found := getattr(moment, name)) is not None]
 
 
 def _cpu_each(report: Report, cores: dict[str, float]) -> float:

@@ -216,10 +216,12 @@ class Generator:
         self.auditor.judge_batch(batch, status, body, again=True)
 
     def _read_answered(self, read: Read, status: int, body: bytes, seconds: float) -> None:
-        self._reads += 1
-        self._answered_at = time.monotonic()
         self._latencies.note(read.kind, seconds)
+        errors = self.auditor.errors
         self.auditor.judge_read(read, status, body)
+        if self.auditor.errors == errors:
+            self._reads += 1
+            self._answered_at = time.monotonic()
 
     def _look_answered(self, followed: _Followed, read: Read, status: int, body: bytes, _: float) -> None:
         """Look again until the score shows; the time between two looks is part of what is measured."""
