@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from grandstand.lab.errors import LabError
-from grandstand.lab.http_connection import AnswerError, HttpClient, body_in, request_of
+from grandstand.lab.http_connection import AnswerError, HttpClient, authority, body_in, request_of
 
 ANSWER_SECONDS = 60.0
 """Longest wait for an answer: who listens and says nothing is no server."""
@@ -43,7 +43,7 @@ class Asker:
             LabError: nobody is there, or there is no answer, or none that can be read.
         """
         body = None if content is None else msgspec.json.encode(content)
-        request = request_of(method, path, key=self._key, body=body)
+        request = request_of(method, path, key=self._key, body=body, host=authority(self._host, self._port))
         may_be_stale = self._client is not None
         try:
             try:

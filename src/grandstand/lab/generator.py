@@ -20,6 +20,7 @@ from grandstand.lab.agenda import Agenda
 from grandstand.lab.arrivals import Profile, arrivals
 from grandstand.lab.auditor import Account, Auditor
 from grandstand.lab.frames import read_frame, write_frame
+from grandstand.lab.http_connection import authority
 from grandstand.lab.load_model import READS_A_GAME, LoadModel
 from grandstand.lab.sender import Answered, Sender
 from grandstand.lab.tally import Latencies
@@ -104,7 +105,10 @@ class Generator:
     def __init__(self, order: Order) -> None:
         self.order = order
         self._model = LoadModel(order.daily_players)
-        self._traffic = Traffic(self._model, Names(order.run), order.key, order.seed, order.part, order.parts)
+        self._traffic = Traffic(
+            self._model, Names(order.run), order.key, authority(order.host, order.port), order.seed, order.part,
+            order.parts,
+        )  # fmt: skip
         self._random = random.Random(f"arrivals {order.seed} {order.part}")  # noqa: S311 - to be the same again
         self.auditor = Auditor()
         self._latencies = Latencies()

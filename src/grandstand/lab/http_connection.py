@@ -133,9 +133,17 @@ class HttpClient(HttpConnection):
             self._waiting.set_exception(error)
 
 
-def request_of(method: str, path: str, *, key: str | None = None, body: bytes | None = None) -> bytes:
+def authority(host: str, port: int) -> str:
+    """Return what the `Host` header says of a server: what stands in front of it may choose by that."""
+    name = f"[{host}]" if ":" in host else host
+    return name if port == 80 else f"{name}:{port}"
+
+
+def request_of(
+    method: str, path: str, *, key: str | None = None, body: bytes | None = None, host: str = "localhost"
+) -> bytes:
     """Return the bytes of a request as a usual client would send it."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "User-Agent: grandstand-lab", "Accept: */*"]
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "User-Agent: grandstand-lab", "Accept: */*"]
     if key is not None:
         lines.append(f"Authorization: Bearer {key}")
     if body is not None:

@@ -105,16 +105,18 @@ class Read(msgspec.Struct, frozen=True, gc=False):
 class Traffic:
     """The requests of one generator process: of each so-many-th player. What is chosen comes from the seed."""
 
-    def __init__(self, model: LoadModel, names: Names, key: str, seed: int, part: int = 0, parts: int = 1) -> None:
+    def __init__(
+        self, model: LoadModel, names: Names, key: str, host: str, seed: int, part: int = 0, parts: int = 1
+    ) -> None:
         self._model = model
         self._game_share = model.game_share
         self._random = random.Random(f"{seed} {part} {parts}")  # noqa: S311 - chosen for being the same again
         self._part, self._parts = part, parts
         self._players = max(10, model.daily_players // parts)
         self._best: dict[str, int] = {}
-        head = request_of("POST", "/api/events", key=key, body=b"").decode()
+        head = request_of("POST", "/api/events", key=key, body=b"", host=host).decode()
         self._head = head.removesuffix("0\r\n\r\n")
-        rest = request_of("GET", "", key=key).decode().partition("GET ")[2]
+        rest = request_of("GET", "", key=key, host=host).decode().partition("GET ")[2]
         board, cup = f"/api/leaderboards/{names.board}", f"/api/tournaments/{names.tournament}/leaderboard?limit=10"
         self._same = {"top": f"GET {board}{rest}".encode(), "tournament": f"GET {cup}{rest}".encode()}
         self._of_player = {
