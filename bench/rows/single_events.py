@@ -18,7 +18,7 @@ from bench.measures import Row, mean_cores, percentile
 from bench.raw_http import accepting
 from bench.suite import ACCEPTED, Suite, raw_rate, run_counted, run_load
 
-TARGET = 0.25
+TARGET = 0.4
 ACCEPT_P99_LIMIT_MS = 20.0
 _PACED_SECONDS = 10.0
 _POLL_SECONDS = 0.1

@@ -61,6 +61,27 @@ def test_rows_of_the_table_within_reach_are_measured() -> None:
     assert needs["HTTP processes"] == pytest.approx(10_000_000 / report["capacity_daily_players"], rel=0.2)
 
 
+def test_a_load_that_held_is_not_said_to_fail() -> None:
+    report = summary(steps_to(1_000_000, 1_000_000), is_known=True)
+    assert report["capacity_daily_players"] == 1_000_000
+    assert report["table"][3]["verdict"] == "Will struggle"
+    assert report["table"][4]["verdict"] == "Will fail"
+
+
+def words(*steps: Step, is_known: bool = False) -> list[str]:
+    return [row["verdict"] for row in summary(list(steps), is_known=is_known)["table"]]
+
+
+def test_what_a_search_did_not_come_to_is_not_said_to_fail() -> None:
+    unknown = "Not measured"
+    held, failed = Step(10_000, True, 1.0, report_of(10_000)), Step(1_000_000, False, 1.0, report_of(1_000_000))
+    assert words(held) == ["Excellent", "Will struggle", unknown, unknown, unknown]
+    assert words(failed) == [unknown] * 5
+    assert words(held, failed, failed) == ["Excellent", "Will struggle", unknown, "Will fail", "Will fail"]
+    late = Step(1_000_000, False, 1.0, report_of(1_000_000, verdict="Not measured"))
+    assert words(held, late, late, is_known=True) == ["Excellent", "Will struggle", unknown, unknown, unknown]
+
+
 def test_one_failure_is_not_believed() -> None:
     assert highest_held(steps_to(1_000_000, 10_000, flaky=frozenset({80_000}))) > 900_000
 
@@ -140,6 +161,7 @@ def figures(**changes: Any) -> Figures:
         ({"is_clean": False, "late_p99_ms": 99.0}, "Will fail"),
         ({"accept_p99_ms": 300.0, "late_p99_ms": 99.0}, "Not measured"),
         ({"late_p99_ms": 40.0}, "Excellent"),
+        ({"errors": 1, "visible_p99_ms": None}, "Will fail"),
     ],
 )
 def test_a_run_is_judged(changes: dict[str, Any], verdict: str) -> None:
@@ -150,8 +172,15 @@ def test_a_run_is_judged(changes: dict[str, Any], verdict: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["accept_p99_ms", "visible_p99_ms", "read_p99_ms"])
+def test_a_goal_of_which_nothing_was_measured_is_not_met(name: str) -> None:
+    assert judge(figures(**{name: None}))[0] == "Not measured"
+    # A small load may go on all the same.
+    assert is_sustained(figures(**{name: None}))
+
+
 def test_words_follow_the_share_of_the_capacity() -> None:
-    assert [word_for(share) for share in (0.24, 0.25, 0.84, 0.85, 0.99, 1.0)] == [
+    assert [word_for(share) for share in (0.24, 0.25, 0.84, 0.85, 1.0, 1.01)] == [
         "Excellent", "Good", "Good", "Will struggle", "Will struggle", "Will fail",
     ]  # fmt: skip
 

@@ -1,6 +1,7 @@
 """What a generator process says of its requests in the end adds up."""
 
 import socket
+import threading
 import time
 from typing import Any
 
@@ -31,3 +32,25 @@ def test_what_was_never_sent_is_counted(monkeypatch: pytest.MonkeyPatch) -> None
     assert due > 10
     assert (ended.requests, ended.unanswered, ended.unsent) == (1, 1, due - 1)
     assert ended.account.errors == 1
+
+
+def test_the_rate_is_that_of_the_last_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Generator, "_tell", lambda _: None)
+    slow_seconds = 0.6
+
+    def answer_late(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            request = connection.recv(65_536)
+            time.sleep(slow_seconds)
+            body = b'{"accepted":%d,"rejected":[]}' % request.count(b'"event_type"')
+            connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            listener.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        threading.Thread(target=answer_late, args=(listener,), daemon=True).start()
+        ended = Generator(Order(host, port, "key", "run", 100_000, "peak", 0.1, 1, 0, 1, 1, 30.0)).run(time.monotonic())
+    assert sum(status == "events 202" for status in ended.account.statuses) == 1
+    # Not the tenth of a second that the load lasted: nothing was taken in that.
+    assert ended.seconds > slow_seconds / 2

@@ -18,8 +18,10 @@ from grandstand.cli.lab_options import (
     Url,
     Workers,
     carry_out,
+    check_files,
     check_foreign,
     check_key,
+    in_ms,
     show_limit,
     write,
 )
@@ -52,6 +54,7 @@ def capacity(
     ran out: the capacity is at least what is shown.
     """
     check_key(url, key)
+    check_files(json, html, steps)
 
     async def searched() -> dict[str, Any]:
         from grandstand.cli.lab_progress import Progress
@@ -87,8 +90,8 @@ def capacity(
         return finding.summary(kept.steps, is_known)
 
     report = carry_out(searched)
-    write(report, json, html, "grandstand.lab.capacity_report")
     _show(report)
+    write(report, json, html, "grandstand.lab.capacity_report")
     if report["wrong"] or report["lost"] or report["doubled"]:
         raise typer.Exit(NOT_CLEAN)
     if report["is_lower_bound"] or not report["is_known"]:
@@ -100,7 +103,8 @@ def _show_step(report: dict[str, Any], holds: bool) -> None:
     typer.echo(
         f"{report['load']['daily_players']:>12,}  {'holds' if holds else 'does not hold'}: "
         f"{report['events_per_second']:,.0f} events/s, {report['reads_per_second']:,.0f} reads/s; p99 in ms: accept "
-        f"{report['accept_p99_ms']:.0f}, visible {report['visible_p99_ms']:.0f}, reads {report['read_p99_ms']:.0f}{why}"
+        f"{in_ms(report['accept_p99_ms'])}, visible {in_ms(report['visible_p99_ms'])}, "
+        f"reads {in_ms(report['read_p99_ms'])}{why}"
     )
 
 

@@ -1,7 +1,7 @@
 """`grandstand lab compare`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,19 +18,17 @@ def compare(
 
     Exit codes: 0 nothing became worse beyond noise, 1 something did, 2 they cannot be compared.
     """
-    import msgspec
-
     from grandstand.lab.compare import compare as compared
-    from grandstand.lab.compare import is_regress
+    from grandstand.lab.compare import is_regress, read_report
     from grandstand.lab.errors import LabError
 
     try:
-        reports = [msgspec.json.decode(path.read_bytes(), type=dict[str, Any]) for path in (before, after)]
+        reports = [read_report(path.read_bytes()) for path in (before, after)]
         differences = compared(*reports)
-    except (LabError, msgspec.MsgspecError, OSError) as error:
+    except (LabError, OSError) as error:
         typer.echo(f"grandstand: {error}", err=True)
         raise typer.Exit(NOT_RUN) from None
-    if reports[0]["machine"]["cores"] != reports[1]["machine"]["cores"]:
+    if reports[0].machine != reports[1].machine:
         typer.echo("These are of different machines.")
     typer.echo(f"{'':<24}{'before':>14}{'after':>14}{'noise':>12}")
     for each in differences:

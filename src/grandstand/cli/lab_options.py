@@ -1,5 +1,6 @@
 """What the commands of the lab share: options, exit codes, and how they begin and end."""
 
+import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,22 @@ Generators = Annotated[
 Beside = Annotated[bool, typer.Option("--beside-data", help="Load a server that holds other data than the lab's.")]
 Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report there.")]
 Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as a page there.")]
+
+
+def check_files(*paths: Path | None) -> None:
+    """End the command when what it finds in the end could not be written: a run of minutes would be for nothing."""
+    for path in paths:
+        if path is None:
+            continue
+        try:
+            is_there = path.exists()
+            with path.open("ab"):
+                pass
+        except OSError as error:
+            typer.echo(f"grandstand: {path} cannot be written: {error.strerror}.", err=True)
+            raise typer.Exit(NOT_RUN) from None
+        if not is_there:
+            path.unlink()
 
 
 def check_key(url: str | None, key: str | None) -> None:
@@ -46,29 +63,55 @@ async def check_foreign(target: Any, beside_data: bool) -> None:
 
 
 def carry_out(work: Callable[[], Coroutine[Any, Any, dict[str, Any]]]) -> dict[str, Any]:
-    """Do the work; end the command with one sentence when it cannot be done."""
+    """Do the work; end the command with one sentence when it cannot be done, or is stopped by a signal."""
+    import asyncio
+
     import uvloop
 
     from grandstand.lab.errors import LabError
     from grandstand.lab.own_server import DeploymentError
 
+    async def stoppable() -> dict[str, Any]:
+        task = asyncio.current_task()
+        if task is not None:
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                # As Ctrl-C does by itself: what was started is ended, and its folder deleted.
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await work()
+
     try:
-        return uvloop.run(work())
+        return uvloop.run(stoppable())
+    except (asyncio.CancelledError, KeyboardInterrupt) as error:
+        typer.echo("grandstand: The lab was stopped.", err=True)
+        number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
+        raise typer.Exit(128 + number) from None
     except (LabError, DeploymentError, OSError) as error:
         typer.echo(f"grandstand: {error}", err=True)
         raise typer.Exit(NOT_RUN) from None
 
 
 def write(report: dict[str, Any], json: Path | None, html: Path | None, renderer: str) -> None:
-    """Write a report where it is wanted; `renderer` is the module that makes its page."""
+    """Write a report where it is wanted; `renderer` is the module that makes its page.
+
+    Ends the command when that cannot be done any more.
+    """
     import importlib
 
     import msgspec
 
-    if json is not None:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
-    if html is not None:
-        html.write_text(importlib.import_module(renderer).render(report), encoding="utf-8")
+    try:
+        if json is not None:
+            json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+        if html is not None:
+            html.write_text(importlib.import_module(renderer).render(report), encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"grandstand: The report was not written: {error}.", err=True)
+        raise typer.Exit(NOT_RUN) from None
+
+
+def in_ms(milliseconds: float | None) -> str:
+    """Return a latency as it is shown, or a dash where there was none."""
+    return "-" if milliseconds is None else f"{milliseconds:.0f}"
 
 
 def show_limit(limit: Any) -> None:

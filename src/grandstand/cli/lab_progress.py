@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from grandstand.cli.lab_options import in_ms
 from grandstand.lab.run import Moment
 
 _LINE_EVERY_SECONDS = 10.0
@@ -51,8 +52,8 @@ class Progress:
         """Say what came of a second."""
         text = (
             f"{moment.events_per_second:,.0f} events/s, {moment.reads_per_second:,.0f} reads/s; p99 in ms: "
-            f"accept {moment.accept_p99_ms:.0f}, read {moment.read_p99_ms:.0f}, visible {moment.visible_p99_ms:.0f}"
-            + (f"; {moment.errors} errors" if moment.errors else "")
+            f"accept {in_ms(moment.accept_p99_ms)}, read {in_ms(moment.read_p99_ms)}, "
+            f"visible {in_ms(moment.visible_p99_ms)}" + (f"; {moment.errors} errors" if moment.errors else "")
         )
         if self._is_seen:
             self._bar.update(self._task, completed=moment.at_seconds, description=self._prefix + text)

@@ -18,6 +18,7 @@ from grandstand.cli.lab_options import (
     Url,
     Workers,
     carry_out,
+    check_files,
     check_foreign,
     check_key,
     show_limit,
@@ -42,7 +43,7 @@ def run(
     """Run once. What the load model tells is sent when it is due, whether or not the server keeps up.
 
     Exit codes: 0 everything was as promised, 1 it was not, or requests failed, 2 the run could not be made,
-    3 the generator itself could not keep its schedule: no verdict on the server.
+    3 the generator itself could not keep its schedule, or the load was too small: no verdict on the server.
     """
     from grandstand.lab.arrivals import PROFILES
 
@@ -50,6 +51,7 @@ def run(
         typer.echo(f"grandstand: --profile is one of {', '.join(PROFILES)}.", err=True)
         raise typer.Exit(NOT_RUN)
     check_key(url, key)
+    check_files(json, html)
 
     async def measured() -> dict[str, Any]:
         from grandstand.cli.lab_progress import Progress
@@ -70,8 +72,8 @@ def run(
                 return (await measure(target, load, progress.say, progress.tell))[0]
 
     report = carry_out(measured)
-    write(report, json, html, "grandstand.lab.report")
     _show(report)
+    write(report, json, html, "grandstand.lab.report")
     if report["wrong"] or report["lost"] or report["doubled"]:
         raise typer.Exit(NOT_CLEAN)
     if report["verdict"] == "Not measured":

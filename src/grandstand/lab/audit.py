@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from grandstand.lab.asker import Asker
 from grandstand.lab.auditor import FINDINGS_MAX, Account, Books
-from grandstand.lab.errors import BacklogError, LabError
-from grandstand.lab.http_connection import HttpClient, body_in, request_of
+from grandstand.lab.errors import BacklogError
 from grandstand.lab.traffic import ID_BITS, Names
 
 DRAIN_SECONDS = 120.0
@@ -21,7 +21,6 @@ RANKS_ASKED = 100
 
 _ID_MASK = (1 << ID_BITS) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BUSY_TRIES = 20
 T = TypeVar("T", bound="_Page")
 
 
@@ -160,14 +159,11 @@ class Reader:
             BacklogError: it took too long.
         """
         deadline = time.monotonic() + DRAIN_SECONDS
-        client = await self._open()
-        try:
-            while (await self._get(client, "/api/health", _Health)).stream.depth != 0:
+        async with self._asker() as asker:
+            while (await asker.get("/api/health", _Health)).stream.depth != 0:
                 if time.monotonic() > deadline:
                     raise BacklogError(f"Events were not processed within {DRAIN_SECONDS:.0f} s.")
                 await asyncio.sleep(0.05)
-        finally:
-            client.close()
 
     async def read_all(self, names: Names, audit: Audit, say: Callable[[str], None]) -> None:
         """Read every event, the board, the tournament and some ranks, and close the audit with them.
@@ -186,13 +182,10 @@ class Reader:
         board = f"/api/leaderboards/{names.board}"
         entries = await self._close(f"{board}?limit=1000", audit.close_board)
         await self._close(f"/api/tournaments/{names.tournament}/leaderboard?limit=1000", audit.close_cup)
-        client = await self._open()
-        try:
+        async with self._asker() as asker:
             for entry in random.Random(len(entries)).sample(entries, min(RANKS_ASKED, len(entries))):  # noqa: S311
-                answer = await self._get(client, f"{board}/users/{entry.user_id}", dict[str, Any], missing=True)
+                answer = await asker.get(f"{board}/users/{entry.user_id}", dict[str, Any], missing=True)
                 audit.close_rank(entry, answer.get("rank"))
-        finally:
-            client.close()
 
     async def _enter_events(self, event_type: str, stored: Books, unknown: set[int]) -> None:
         async for page in self._pages(f"/api/events?event_type={event_type}&limit=1000", _Events):
@@ -211,31 +204,15 @@ class Reader:
         return entries
 
     async def _pages(self, path: str, kind: type[T]) -> AsyncIterator[T]:
-        client = await self._open()
-        try:
+        async with self._asker() as asker:
             cursor: str | None = ""
             while cursor is not None:
-                page = await self._get(client, path + (f"&cursor={quote(cursor)}" if cursor else ""), kind)
+                page = await asker.get(path + (f"&cursor={quote(cursor)}" if cursor else ""), kind)
                 yield page
                 cursor = page.next_cursor
-        finally:
-            client.close()
 
-    async def _open(self) -> HttpClient:
-        try:
-            return await HttpClient.open(self._host, self._port)
-        except OSError as error:
-            raise LabError(f"The server at {self._host}:{self._port} cannot be reached: {error}.") from error
-
-    async def _get(self, client: HttpClient, path: str, kind: Any, *, missing: bool = False) -> Any:
-        for _ in range(_BUSY_TRIES):
-            status, answer = await client.ask(request_of("GET", path, key=self._key))
-            if status != 503:
-                break
-            await asyncio.sleep(0.5)
-        if status != 200 and not (missing and status == 404):
-            raise LabError(f"GET {path} was answered with {status}: {body_in(answer)[:200]!r}.")
-        return msgspec.json.decode(body_in(answer), type=kind)
+    def _asker(self) -> Asker:
+        return Asker(self._host, self._port, self._key)
 
 
 def _microseconds(moment: datetime) -> int:

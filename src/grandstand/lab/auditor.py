@@ -160,7 +160,8 @@ class Auditor:
                 self._enter(batch)
             return True
         self.errors += 1
-        if not again and status in (0, 500, 502, 504):
+        # A 503 may come from waiting too long for a stream that has them all the same.
+        if not again and (status == 0 or status >= 500):
             self.unknown.extend(batch.event_ids)
             if batch.score is not None:
                 self.doubtful.add(batch.user_id)

@@ -16,7 +16,7 @@ from grandstand import __version__
 from grandstand.lab.errors import LabError
 from grandstand.lab.limiting import ASSUMPTIONS, limiting, projection
 from grandstand.lab.report import machine_now
-from grandstand.lab.verdict import word_for
+from grandstand.lab.verdict import Verdict, word_for
 from grandstand.lab.vitals import GENERATOR
 
 TABLE = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
@@ -127,15 +127,16 @@ def summary(steps: list[Step], is_known: bool) -> dict[str, Any]:
     best = next((step for step in reversed(steps) if step.is_sustained and step.daily_players == held), None)
     worst = next((step for step in reversed(steps) if step.daily_players == failed), steps[-1] if steps else None)
     limit = limiting(worst.report) if worst is not None and not worst.is_sustained else None
+    is_lower_bound = failed is None or (limit is not None and limit["resource"] == GENERATOR)
     return {
         "capacity_daily_players": held,
         "fails_at_daily_players": failed,
         "is_known": is_known,
-        "is_lower_bound": failed is None or (limit is not None and limit["resource"] == GENERATOR),
+        "is_lower_bound": is_lower_bound,
         "events_per_second": best.report["events_per_second"] if best is not None else 0.0,
         "reads_per_second": best.report["reads_per_second"] if best is not None else 0.0,
         "limit": limit,
-        "table": [_row(players, held, steps) for players in TABLE],
+        "table": [_row(players, held, math.inf if is_lower_bound else failed or math.inf, steps) for players in TABLE],
         "projection": {
             "of": [projection(best.report, players) for players in TABLE if players > held] if best is not None else [],
             "assumptions": list(ASSUMPTIONS),
@@ -150,14 +151,17 @@ def summary(steps: list[Step], is_known: bool) -> dict[str, Any]:
     }
 
 
-def _row(players: int, held: int, steps: list[Step]) -> dict[str, Any]:
+def _row(players: int, held: int, failed: float, steps: list[Step]) -> dict[str, Any]:
     run = next((step for step in reversed(steps) if step.daily_players == players), None)
     share = players / held if held else math.inf
+    # A search that ended early, or at the generator's end, leaves a gap of which nothing is known.
+    is_unknown = failed > held * PRECISION and held < players < failed
+    verdict: Verdict = "Not measured" if is_unknown else word_for(share)
     figures = ("accept_p99_ms", "visible_p99_ms", "read_p99_ms")
     return {
         "daily_players": players,
         "share_of_capacity": round(share, 4) if held else None,
-        "verdict": word_for(share),
+        "verdict": verdict,
         "is_measured": run is not None,
         **{name: run.report[name] if run is not None else None for name in figures},
     }

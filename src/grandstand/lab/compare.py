@@ -8,7 +8,9 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+import msgspec
 
 from grandstand.lab.errors import LabError
 from grandstand.lab.vitals import GENERATOR
@@ -19,6 +21,51 @@ NOISE_MS_LEAST = 1.0
 _SETTLED_SHARE = 0.2
 
 Direction = Literal["better", "worse", "same"]
+
+
+class _Load(msgspec.Struct):
+    daily_players: int
+    profile: str
+
+
+class _Server(msgspec.Struct):
+    cores: dict[str, float]
+    ours_rss_mb: float
+
+
+class _Sample(msgspec.Struct):
+    cores: dict[str, float]
+
+
+class _Moment(msgspec.Struct):
+    events_per_second: float
+    reads_per_second: float
+    accept_p99_ms: float | None
+    visible_p99_ms: float | None
+    read_p99_ms: float | None
+
+
+class _Machine(msgspec.Struct):
+    cores: int
+
+
+class Report(msgspec.Struct):
+    """What is compared of a report of `lab run`."""
+
+    load: _Load
+    machine: _Machine
+    server: _Server
+    samples: list[_Sample]
+    each_second: list[_Moment]
+    events_per_second: float
+    reads_per_second: float
+    accept_p99_ms: float | None
+    visible_p99_ms: float | None
+    read_p99_ms: float | None
+    errors: int
+    lost: int
+    doubled: int
+    wrong: int
 
 
 @dataclass(frozen=True)
@@ -40,29 +87,40 @@ class Difference:
 @dataclass(frozen=True)
 class _Figure:
     name: str
-    value: Callable[[dict[str, Any]], float]
-    series: Callable[[dict[str, Any]], list[float]]
+    value: Callable[[Report], float | None]
+    series: Callable[[Report], list[float]]
     is_more_better: bool = False
     noise_least: float = 0.0
 
 
-def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Difference]:
+def read_report(content: bytes) -> Report:
+    """Return a report from its file's content.
+
+    Raises:
+        LabError: it is none of `lab run`.
+    """
+    try:
+        return msgspec.json.decode(content, type=Report)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise LabError(f"This is no report of `lab run`: {error}.") from None
+
+
+def compare(before: Report, after: Report) -> list[Difference]:
     """Return what became of each figure.
 
     Raises:
-        LabError: the reports are of different loads, or not of `lab run`.
+        LabError: the reports are of different loads.
     """
-    try:
-        loads = [(each["load"]["daily_players"], each["load"]["profile"]) for each in (before, after)]
-        if loads[0] != loads[1]:
-            raise LabError(
-                f"These are of different loads: {loads[0][0]:,} {loads[0][1]}, {loads[1][0]:,} {loads[1][1]}."
-            )
-        return [_difference(figure, before, after) for figure in _FIGURES] + [
-            _counted(name, before, after) for name in ("errors", "lost", "doubled", "wrong")
-        ]
-    except (KeyError, TypeError) as error:
-        raise LabError(f"This is no report of `lab run`: it lacks {error}.") from None
+    one, other = before.load, after.load
+    if one != other:
+        raise LabError(
+            f"These are of different loads: {one.daily_players:,} {one.profile}, "
+            f"{other.daily_players:,} {other.profile}."
+        )
+    found = [_difference(figure, before, after) for figure in _FIGURES]
+    return [each for each in found if each is not None] + [
+        _counted(name, before, after) for name in ("errors", "lost", "doubled", "wrong")
+    ]
 
 
 def is_regress(differences: list[Difference]) -> bool:
@@ -70,17 +128,19 @@ def is_regress(differences: list[Difference]) -> bool:
     return any(each.direction == "worse" and each.is_beyond_noise for each in differences)
 
 
-def _difference(figure: _Figure, before: dict[str, Any], after: dict[str, Any]) -> Difference:
-    values = figure.value(before), figure.value(after)
+def _difference(figure: _Figure, before: Report, after: Report) -> Difference | None:
+    """Return what became of a figure; None when there is none in one of them."""
+    one, other = figure.value(before), figure.value(after)
+    if one is None or other is None:
+        return None
     errors = [_standard_error(figure.series(each)) for each in (before, after)]
-    noise = max(
-        STANDARD_ERRORS * math.hypot(*errors), NOISE_SHARE_LEAST * abs(values[0]), figure.noise_least
-    )  # fmt: skip
-    return Difference(figure.name, values[0], values[1], round(noise, 2), _direction(figure.is_more_better, *values))
+    noise = max(STANDARD_ERRORS * math.hypot(*errors), NOISE_SHARE_LEAST * abs(one), figure.noise_least)
+    return Difference(figure.name, one, other, round(noise, 2), _direction(figure.is_more_better, one, other))
 
 
-def _counted(name: str, before: dict[str, Any], after: dict[str, Any]) -> Difference:
-    return Difference(name, before[name], after[name], 0.0, _direction(False, before[name], after[name]))
+def _counted(name: str, before: Report, after: Report) -> Difference:
+    counts = getattr(before, name), getattr(after, name)
+    return Difference(name, *counts, 0.0, _direction(False, *counts))
 
 
 def _direction(is_more_better: bool, before: float, after: float) -> Direction:
@@ -94,26 +154,29 @@ def _standard_error(series: list[float]) -> float:
     return statistics.stdev(settled) / math.sqrt(len(settled)) if len(settled) > 1 else 0.0
 
 
-def _each_second(name: str) -> Callable[[dict[str, Any]], list[float]]:
-    return lambda report: [moment[name] for moment in report["each_second"]]
+def _of_run(name: str) -> Callable[[Report], float | None]:
+    return lambda report: getattr(report, name)
 
 
-def _cpu_each(report: dict[str, Any], cores: dict[str, float]) -> float:
+def _each_second(name: str) -> Callable[[Report], list[float]]:
+    return lambda report: [found for moment in report.each_second if (found := getattr(moment, name)) is not None]
+
+
+def _cpu_each(report: Report, cores: dict[str, float]) -> float:
     used = sum(share for name, share in cores.items() if name != GENERATOR)
-    return float(round(used / max(1.0, report["events_per_second"]) * 1e6, 2))
+    return float(round(used / max(1.0, report.events_per_second) * 1e6, 2))
 
 
 _FIGURES = (
-    _Figure("events_per_second", lambda r: r["events_per_second"], _each_second("events_per_second"), True),
-    _Figure("reads_per_second", lambda r: r["reads_per_second"], _each_second("reads_per_second"), True),
+    *(_Figure(name, _of_run(name), _each_second(name), True) for name in ("events_per_second", "reads_per_second")),
     *(
-        _Figure(name, lambda r, name=name: r[name], _each_second(name), noise_least=NOISE_MS_LEAST)  # type: ignore[misc]
+        _Figure(name, _of_run(name), _each_second(name), noise_least=NOISE_MS_LEAST)
         for name in ("accept_p99_ms", "visible_p99_ms", "read_p99_ms")
     ),
     _Figure(
         "server_cpu_us_an_event",
-        lambda r: _cpu_each(r, r["server"]["cores"]),
-        lambda r: [_cpu_each(r, sample["cores"]) for sample in r["samples"]],
+        lambda report: _cpu_each(report, report.server.cores),
+        lambda report: [_cpu_each(report, sample.cores) for sample in report.samples],
     ),
-    _Figure("ours_rss_mb", lambda r: r["server"]["ours_rss_mb"], lambda _: []),
+    _Figure("ours_rss_mb", lambda report: report.server.ours_rss_mb, lambda _: []),
 )

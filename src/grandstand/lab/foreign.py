@@ -2,10 +2,7 @@
 
 from typing import Any
 
-import msgspec
-
-from grandstand.lab.errors import LabError
-from grandstand.lab.http_connection import HttpClient, body_in, request_of
+from grandstand.lab.asker import Asker
 from grandstand.lab.measuring import Target
 
 OURS = "lab-"
@@ -18,17 +15,15 @@ async def foreign_data(target: Target) -> list[str]:
     Raises:
         LabError: it does not answer.
     """
-    try:
-        client = await HttpClient.open(target.host, target.port)
-    except OSError as error:
-        raise LabError(f"The server at {target.host}:{target.port} cannot be reached: {error}.") from error
-    try:
-        boards = await _get(client, target, "/api/leaderboards")
-        tournaments = await _get(client, target, "/api/tournaments")
-        ranked = await _get(client, target, f"/api/leaderboards/{_OF_EVERY_SERVER}?limit=1")
-        stats = await _get(client, target, "/api/events/stats?interval=day")
-    finally:
-        client.close()
+    async with Asker(target.host, target.port, target.key) as asker:
+
+        async def get(path: str) -> dict[str, Any]:
+            found: dict[str, Any] = await asker.get(path, dict[str, Any], missing=True)
+            return found
+
+        boards, tournaments = await get("/api/leaderboards"), await get("/api/tournaments")
+        ranked = await get(f"/api/leaderboards/{_OF_EVERY_SERVER}?limit=1")
+        stats = await get("/api/events/stats?interval=day")
     keys = [board["key"] for board in boards.get("leaderboards", [])]
     found = [f"the leaderboard {key}" for key in keys if key != _OF_EVERY_SERVER and not key.startswith(OURS)]
     ids = [tournament["id"] for tournament in tournaments.get("tournaments", [])]
@@ -37,13 +32,3 @@ async def foreign_data(target: Target) -> list[str]:
         found.append(f"{ranked['total']:,} players on {_OF_EVERY_SERVER}")
     types = {bucket["event_type"] for bucket in stats.get("buckets", [])}
     return found + [f"events of type {name}" for name in sorted(types) if not name.startswith(OURS)]
-
-
-async def _get(client: HttpClient, target: Target, path: str) -> dict[str, Any]:
-    status, answer = await client.ask(request_of("GET", path, key=target.key))
-    if status == 404:
-        return {}
-    if status != 200:
-        raise LabError(f"GET {path} was answered with {status}: {body_in(answer)[:200]!r}.")
-    found: dict[str, Any] = msgspec.json.decode(body_in(answer))
-    return found

@@ -20,8 +20,9 @@ from grandstand.lab.agenda import Agenda
 from grandstand.lab.arrivals import Profile, arrivals
 from grandstand.lab.auditor import Account, Auditor
 from grandstand.lab.frames import read_frame, write_frame
+from grandstand.lab.http_connection import authority
 from grandstand.lab.load_model import READS_A_GAME, LoadModel
-from grandstand.lab.sender import Sender
+from grandstand.lab.sender import Answered, Sender
 from grandstand.lab.tally import Latencies
 from grandstand.lab.traffic import OF_PLAYER, Batch, Names, Read, Traffic
 
@@ -36,7 +37,7 @@ POLL_GROWTH = 1.3
 
 VISIBLE_MAX_SECONDS = 30.0
 ANSWER_MAX_SECONDS = 30.0
-"""How long after the end of the load answers are waited for."""
+"""How long after the end of the load answers are waited for, and scores looked for."""
 
 TICK_SECONDS = 0.002
 """What is due may be sent, and an answer be looked at, so much later. Both count into every latency."""
@@ -104,20 +105,27 @@ class Generator:
     def __init__(self, order: Order) -> None:
         self.order = order
         self._model = LoadModel(order.daily_players)
-        self._traffic = Traffic(self._model, Names(order.run), order.key, order.seed, order.part, order.parts)
+        self._traffic = Traffic(
+            self._model, Names(order.run), order.key, authority(order.host, order.port), order.seed, order.part,
+            order.parts,
+        )  # fmt: skip
         self._random = random.Random(f"arrivals {order.seed} {order.part}")  # noqa: S311 - to be the same again
         self.auditor = Auditor()
         self._latencies = Latencies()
         self._reads_due: Agenda[tuple[str, str]] = Agenda()
         self._looks_due: Agenda[_Followed] = Agenda()
         self._follow_interval_seconds = order.parts / FOLLOWED_A_SECOND
-        self._follow_next_at = self._tell_at = 0.0
+        self._follow_next_at = self._tell_at = self._answered_at = 0.0
         self._followed_count = 0
         self._events = self._reads = self._errors_told = self._requests_told = 0
         self._sender = Sender(order.host, order.port, order.connections_max)
 
     def run(self, begin_at: float) -> Ended:
-        """Send from a moment of the monotonic clock on; return when everything is answered or given up."""
+        """Send from a moment of the monotonic clock on; return when everything is answered or given up.
+
+        The seconds that it took are those until the last answer to what was due: a server that needs longer than the
+        load lasts has no higher rate than it has.
+        """
         order, sender = self.order, self._sender
         peak = self._model.peak_batches_per_second / order.parts
         time.sleep(max(0.0, begin_at - time.monotonic()))
@@ -127,17 +135,19 @@ class Generator:
             self._send(arrivals(order.profile, peak, order.seconds, self._random), begin_at)
             ended_at = time.monotonic()
             unsent = sender.give_up_waiting() if sender.waited_seconds > order.give_up_seconds else 0
-            while self._followed_count and time.monotonic() < ended_at + VISIBLE_MAX_SECONDS:
-                self._take_turn()
-            deadline = time.monotonic() + ANSWER_MAX_SECONDS
-            while sender.under_way and time.monotonic() < deadline:
+            deadline = ended_at + ANSWER_MAX_SECONDS
+            while (sender.under_way or self._looks_due) and time.monotonic() < deadline:
                 self._take_turn()
             unsent += sender.give_up_waiting()
             unanswered = sender.end()
+        for _ in range(self._followed_count):
+            # They were looked for to the end, and not seen.
+            self._latencies.note("visible", VISIBLE_MAX_SECONDS)
         self._tell()
         cpu_seconds = time.process_time() - cpu_before
         return Ended(
-            self.auditor.account(), unsent, unanswered, ended_at - begin_at, cpu_seconds, sender.requests
+            self.auditor.account(), unsent, unanswered, max(ended_at, self._answered_at) - begin_at, cpu_seconds,
+            sender.requests,
         )  # fmt: skip
 
     def _send(self, due: Iterator[float], begin_at: float) -> None:
@@ -150,7 +160,7 @@ class Generator:
                 left -= 1
                 batch = self._traffic.batch()
                 note("late", monotonic() - next_at)
-                sender.send(batch, batch.request, next_at, self._batch_answered)
+                sender.send(batch, batch.request, next_at, self._choose(batch, next_at))
                 for later_seconds, kind in self._traffic.reads_of(batch):
                     if next_at + later_seconds < end_at:
                         self._reads_due.add(next_at + later_seconds, (kind, batch.user_id))
@@ -178,29 +188,44 @@ class Generator:
             self._tell_at += 1
             self._tell()
 
-    def _batch_answered(self, batch: Batch, status: int, body: bytes, seconds: float) -> None:
+    def _choose(self, batch: Batch, due_at: float) -> Answered:
+        """Return what hears of the answer to a batch: for a few that bring a player's best, who looks until it shows.
+
+        Chosen by when they are due and not by when they are answered: of all that wait for a server that stands still,
+        only one would be.
+        """
+        if batch.score is None or not batch.is_best or due_at < self._follow_next_at:
+            return self._batch_answered
+        self._follow_next_at = due_at + self._follow_interval_seconds
+        return partial(self._followed_answered, _Followed(batch.user_id, batch.score, due_at))
+
+    def _followed_answered(self, followed: _Followed, batch: Batch, status: int, body: bytes, seconds: float) -> None:
+        if self._batch_answered(batch, status, body, seconds):
+            self._followed_count += 1
+            self._looks_due.add(time.monotonic(), followed)
+
+    def _batch_answered(self, batch: Batch, status: int, body: bytes, seconds: float) -> bool:
+        """Judge the answer; return whether the batch was acknowledged."""
         self._latencies.note("accept", seconds)
         if not self.auditor.judge_batch(batch, status, body):
-            return
+            return False
         self._events += batch.events
+        self._answered_at = time.monotonic()
         if batch.is_retried:
-            self._sender.send(batch, batch.request, time.monotonic(), self._repeat_answered)
-        score = batch.score
-        if score is None or (now := time.monotonic()) < self._follow_next_at:
-            return
-        if self.auditor.best[batch.user_id] == (score, batch.occurred_at_us):
-            self._follow_next_at = now + self._follow_interval_seconds
-            self._followed_count += 1
-            self._looks_due.add(now, _Followed(batch.user_id, score, now - seconds))
+            self._sender.send(batch, batch.request, self._answered_at, self._repeat_answered)
+        return True
 
     def _repeat_answered(self, batch: Batch, status: int, body: bytes, seconds: float) -> None:
         self._latencies.note("accept", seconds)
         self.auditor.judge_batch(batch, status, body, again=True)
 
     def _read_answered(self, read: Read, status: int, body: bytes, seconds: float) -> None:
-        self._reads += 1
         self._latencies.note(read.kind, seconds)
+        errors = self.auditor.errors
         self.auditor.judge_read(read, status, body)
+        if self.auditor.errors == errors:
+            self._reads += 1
+            self._answered_at = time.monotonic()
 
     def _look_answered(self, followed: _Followed, read: Read, status: int, body: bytes, _: float) -> None:
         """Look again until the score shows; the time between two looks is part of what is measured."""

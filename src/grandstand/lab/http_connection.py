@@ -95,6 +95,7 @@ class HttpClient(HttpConnection):
     def __init__(self) -> None:
         super().__init__()
         self._waiting: asyncio.Future[tuple[int, bytes]] | None = None
+        self._error: Exception | None = None
 
     @classmethod
     async def open(cls, host: str, port: int) -> "HttpClient":
@@ -103,7 +104,14 @@ class HttpClient(HttpConnection):
         return client
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Send a request; return the status and the whole answer, head and body."""
+        """Send a request; return the status and the whole answer, head and body.
+
+        Raises:
+            OSError: the connection is closed, also if that was before.
+            AnswerError: what came is no answer.
+        """
+        if self._error is not None:
+            raise self._error
         self._waiting = asyncio.get_running_loop().create_future()
         self.transport.write(request)
         return await self._waiting
@@ -118,14 +126,24 @@ class HttpClient(HttpConnection):
             self._waiting.set_result((status, b"".join(parts)))
 
     def failed(self, error: Exception) -> None:
-        """Tell whoever asked."""
+        """Tell whoever asked, and whoever will."""
+        self._error = self._error or error
+        self.transport.abort()
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(error)
 
 
-def request_of(method: str, path: str, *, key: str | None = None, body: bytes | None = None) -> bytes:
+def authority(host: str, port: int) -> str:
+    """Return what the `Host` header says of a server: what stands in front of it may choose by that."""
+    name = f"[{host}]" if ":" in host else host
+    return name if port == 80 else f"{name}:{port}"
+
+
+def request_of(
+    method: str, path: str, *, key: str | None = None, body: bytes | None = None, host: str = "localhost"
+) -> bytes:
     """Return the bytes of a request as a usual client would send it."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "User-Agent: grandstand-lab", "Accept: */*"]
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "User-Agent: grandstand-lab", "Accept: */*"]
     if key is not None:
         lines.append(f"Authorization: Bearer {key}")
     if body is not None:

@@ -1,10 +1,15 @@
 """One measured run from start to report, against a server that is given or one that is started for it."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
+
+import psutil
 
 from grandstand.lab.arrivals import Profile
 from grandstand.lab.calibration import Limit
@@ -19,13 +24,17 @@ from grandstand.lab.vitals import Vitals
 
 @dataclass
 class Target:
-    """A server. `pid` is the top process of one that runs here, `names` tells the kinds of the others."""
+    """A server. `pid` is the top process of one that was started here, `names` tells the kinds of the others.
+
+    `is_here` says whether it shares this machine, so that the use of its processors says something of the server.
+    """
 
     host: str
     port: int
     key: str
     pid: int | None = None
     names: Callable[[], dict[int, str]] = dict
+    is_here: bool = True
 
 
 @dataclass
@@ -52,10 +61,23 @@ async def open_target(url: str | None, key: str | None, workers: int, http_proce
         async with Deployment(workers, http_processes) as server:
             yield Target(server.host, server.port, server.server_key, server.supervisor_pid, server.names)
         return
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        scheme, host, port = parts.scheme, parts.hostname, parts.port or 80
+    except ValueError as error:
+        raise LabError(f"{url} is no address: {error}.") from None
+    if scheme != "http" or not host:
         raise LabError(f"The lab speaks plain HTTP; {url} is no http:// address.")
-    yield Target(parts.hostname, parts.port or 80, key or "")
+    yield Target(host, port, key or "", is_here=await asyncio.to_thread(_is_here, host, port))
+
+
+def _is_here(host: str, port: int) -> bool:
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    except OSError as error:
+        raise LabError(f"The server at {host}:{port} cannot be reached: {error}.") from error
+    ours = {address.address for addresses in psutil.net_if_addrs().values() for address in addresses}
+    return any(ip_address(each.partition("%")[0]).is_loopback for each in found) or not found.isdisjoint(ours)
 
 
 async def measure(
@@ -78,5 +100,8 @@ async def measure(
     except BacklogError as error:
         run.audit.find(str(error))
     await run.tidy()
-    figures = figures_of(run, vitals.samples, load.profile)
-    return build(run, load.profile, load.seconds, vitals.samples, load.limit, figures), figures
+    figures = figures_of(run, vitals.samples, load.profile, is_here=target.is_here)
+    report = build(
+        run, load.profile, load.seconds, vitals.samples, load.limit, figures, is_here=target.is_here
+    )  # fmt: skip
+    return report, figures

@@ -13,7 +13,7 @@ from grandstand.lab.arrivals import Profile
 from grandstand.lab.calibration import Limit
 from grandstand.lab.generator import READ_KINDS
 from grandstand.lab.run import Run
-from grandstand.lab.tally import Tally
+from grandstand.lab.tally import Tally, percentile_ms
 from grandstand.lab.verdict import Figures, growth, judge
 from grandstand.lab.vitals import ENGINES, GENERATOR, Sample
 
@@ -24,53 +24,59 @@ _SETTLED_SHARE = 0.2
 _LAST_SAMPLES = 3
 
 
-def figures_of(run: Run, samples: list[Sample], profile: Profile) -> Figures:
-    """Return what a run is judged by."""
+def figures_of(run: Run, samples: list[Sample], profile: Profile, *, is_here: bool) -> Figures:
+    """Return what a run is judged by; `is_here` says whether the server has this machine's processors."""
     tally, audit, outcome = run.outcome.tally, run.audit, run.outcome
     settled = settled_of(samples)
     lags = [(sample.at_seconds, sample.lag_seconds) for sample in settled if sample.lag_seconds is not None]
-    reads = tally.merged(READ_KINDS)
-    shares = used_shares(settled)
+    shares = used_shares(settled, is_here=is_here)
     return Figures(
         accept_p99_ms=tally.p_ms("accept", 99),
         visible_p99_ms=tally.p_ms("visible", 99),
-        read_p99_ms=float(reads.get_value_at_percentile(99)) / 1000 if reads is not None else 0.0,
+        read_p99_ms=percentile_ms(tally.merged(READ_KINDS), 99),
         errors=audit.errors,
         unsent=outcome.unsent,
         # The load of the other profiles is not the same all the time, and then the lag need not be.
         lag_growth=growth(lags) if profile in ("steady", "peak") else 0.0,
         # The rest of a run's last seconds: a lag that was there and went away is no backlog.
         lag_seconds=min((lag for _, lag in lags[-_LAST_SAMPLES:]), default=None),
-        late_p99_ms=tally.p_ms("late", 99),
+        late_p99_ms=tally.p_ms("late", 99) or 0.0,
         is_clean=audit.is_clean,
-        load_share=max(shares.values()) if shares else None,
+        load_share=max(shares.values()) if shares and is_here else None,
     )
 
 
 def build(
-    run: Run, profile: Profile, seconds: float, samples: list[Sample], limit: Limit | None, figures: Figures
+    run: Run,
+    profile: Profile,
+    seconds: float,
+    samples: list[Sample],
+    limit: Limit | None,
+    figures: Figures,
+    *,
+    is_here: bool,
 ) -> dict[str, Any]:
     """Return the report of a run as JSON-able values. Latencies in milliseconds, memory in MB."""
     outcome, audit, tally = run.outcome, run.audit, run.outcome.tally
     settled = settled_of(samples)
     verdict, reasons = judge(figures)
     lags = [sample.lag_seconds for sample in settled if sample.lag_seconds is not None]
-    shares = used_shares(settled)
+    shares = used_shares(settled, is_here=is_here)
     return {
         "verdict": verdict,
         "reasons": reasons,
         "events_per_second": round(outcome.events / max(0.001, outcome.seconds), 1),
         "reads_per_second": round(outcome.reads / max(0.001, outcome.seconds), 1),
-        "accept_p99_ms": round(figures.accept_p99_ms, 2),
-        "visible_p99_ms": round(figures.visible_p99_ms, 2),
-        "read_p99_ms": round(figures.read_p99_ms, 2),
+        "accept_p99_ms": figures.accept_p99_ms,
+        "visible_p99_ms": figures.visible_p99_ms,
+        "read_p99_ms": figures.read_p99_ms,
         "errors": audit.errors,
         "lost": audit.lost,
         "doubled": audit.doubled,
         "wrong": audit.wrong,
         "findings": audit.findings,
         "load_share": None if figures.load_share is None else round(figures.load_share, 3),
-        "scarcest": max(shares, key=lambda name: shares[name]) if shares else None,
+        "scarcest": max(shares, key=lambda name: shares[name]) if shares and is_here else None,
         "used_shares": shares,
         "lag_seconds": {
             "worst": max(lags, default=None), "at_the_end": figures.lag_seconds,
@@ -78,8 +84,8 @@ def build(
         },
         "latencies_ms": _latencies(tally),
         "generator": {
-            "late_p99_ms": round(figures.late_p99_ms, 2),
-            "late_worst_ms": round(tally.p_ms("late", 100), 2),
+            "late_p99_ms": figures.late_p99_ms,
+            "late_worst_ms": tally.p_ms("late", 100) or 0.0,
             "cpu_us_each": round(outcome.generator_cpu_seconds / max(1, outcome.requests) * 1e6, 1),
             "limit": None if limit is None else msgspec.to_builtins(limit),
         },
@@ -98,6 +104,7 @@ def build(
             "statuses": dict(sorted(audit.statuses.items())),
         },
         "server": {
+            "is_here": is_here,
             "cores": means(sample.cores for sample in settled),
             "busiest": means(sample.busiest for sample in settled),
             "rss_mb": _most(sample.rss_mb for sample in samples),
@@ -148,7 +155,10 @@ def page(template: str, package: str = __package__, **values: Any) -> str:
         return (own if own.is_file() else files(__package__) / name).read_text(encoding="utf-8")
 
     loader = jinja2.FunctionLoader(text_of)
-    return jinja2.Environment(autoescape=True, loader=loader).get_template(template).render(**values)
+    environment = jinja2.Environment(
+        autoescape=True, loader=loader, finalize=lambda value: "" if value is None else value
+    )
+    return environment.get_template(template).render(**values)
 
 
 def settled_of(samples: list[Sample]) -> list[Sample]:
@@ -156,11 +166,14 @@ def settled_of(samples: list[Sample]) -> list[Sample]:
     return samples[int(len(samples) * _SETTLED_SHARE) :]
 
 
-def used_shares(samples: list[Sample]) -> dict[str, float]:
-    """Return the used share of each: of the machine's processors, and of one core by the busiest process of a kind."""
+def used_shares(samples: list[Sample], *, is_here: bool) -> dict[str, float]:
+    """Return the used share of each: of the machine's processors, and of one core by the busiest process of a kind.
+
+    A server on another machine has other processors, of which nothing is known.
+    """
     if not samples:
         return {}
-    shares = {MACHINE: sum(sample.machine_share for sample in samples) / len(samples)}
+    shares = {MACHINE: sum(sample.machine_share for sample in samples) / len(samples)} if is_here else {}
     shares |= means(sample.busiest for sample in samples)
     return {name: round(share, 3) for name, share in shares.items()}
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from grandstand.lab.arrivals import Profile
+from grandstand.lab.asker import Asker
 from grandstand.lab.audit import Audit, Reader
 from grandstand.lab.crew import Crew
 from grandstand.lab.errors import LabError
 from grandstand.lab.generator import READ_KINDS, Order, Second
-from grandstand.lab.http_connection import HttpClient, body_in, request_of
 from grandstand.lab.load_model import LoadModel
-from grandstand.lab.tally import Tally
+from grandstand.lab.tally import Tally, percentile_ms
 from grandstand.lab.traffic import Names
 from grandstand.lab.vitals import Vitals
 
@@ -25,16 +25,16 @@ GIVE_UP_SECONDS = 30.0
 
 
 class Moment(msgspec.Struct):
-    """What came of one second; latencies are those of this second alone."""
+    """What came of one second; latencies are those of this second alone, None where there were none."""
 
     at_seconds: float
     events_per_second: float
     reads_per_second: float
     errors: int
-    accept_p99_ms: float
-    read_p99_ms: float
-    visible_p99_ms: float
-    late_p99_ms: float
+    accept_p99_ms: float | None
+    read_p99_ms: float | None
+    visible_p99_ms: float | None
+    late_p99_ms: float | None
 
 
 @dataclass
@@ -133,18 +133,11 @@ class Run:
         await self._change("DELETE", f"/api/leaderboards/{self.names.board}", None, 204)
         await self._change("POST", f"/api/tournaments/{self.names.tournament}/cancel", {}, 200)
 
-    async def _change(self, method: str, path: str, body: object, expected: int) -> None:
-        try:
-            client = await HttpClient.open(self._host, self._port)
-        except OSError as error:
-            raise LabError(f"The server at {self._host}:{self._port} cannot be reached: {error}.") from error
-        try:
-            content = None if body is None else msgspec.json.encode(body)
-            status, answer = await client.ask(request_of(method, path, key=self._key, body=content))
-        finally:
-            client.close()
+    async def _change(self, method: str, path: str, content: object, expected: int) -> None:
+        async with Asker(self._host, self._port, self._key) as asker:
+            status, body = await asker.ask(method, path, content)
         if status != expected:
-            raise LabError(f"{method} {path} was answered with {status}: {body_in(answer)[:300]!r}.")
+            raise LabError(f"{method} {path} was answered with {status}: {body[:300]!r}.")
 
 
 class _Gathering:
@@ -175,13 +168,12 @@ class _Gathering:
     def _close(self) -> None:
         now = time.monotonic()
         since = max(0.001, now - self._before_at)
-        reads = self._tally.merged(READ_KINDS)
         moment = Moment(
             round(now - self._began_at, 1), round(self._events / since), round(self._reads / since), self._errors,
-            round(self._tally.p_ms("accept", 99), 2),
-            round(reads.get_value_at_percentile(99) / 1000, 2) if reads is not None else 0.0,
-            round(self._tally.p_ms("visible", 99), 2),
-            round(self._tally.p_ms("late", 99), 2),
+            self._tally.p_ms("accept", 99),
+            percentile_ms(self._tally.merged(READ_KINDS), 99),
+            self._tally.p_ms("visible", 99),
+            self._tally.p_ms("late", 99),
         )  # fmt: skip
         self._outcome.moments.append(moment)
         if self._tell is not None:

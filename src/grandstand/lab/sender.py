@@ -14,7 +14,7 @@ from typing import Any
 
 from grandstand.lab.http_connection import AnswerError, AnswerReader, body_of, is_last, status_of
 
-Answered = Callable[[Any, int, bytes, float], None]
+Answered = Callable[[Any, int, bytes, float], object]
 """Told what was asked, the status (0: no answer), the body, and the seconds since it was due."""
 
 _PIECE_BYTES = 65_536

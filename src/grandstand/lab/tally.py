@@ -17,6 +17,13 @@ def histogram() -> HdrHistogram:
     return HdrHistogram(1, _MICROSECONDS_MAX, 3)
 
 
+def percentile_ms(found: HdrHistogram | None, percent: float) -> float | None:
+    """Return a percentile in milliseconds, to a hundredth; None when nothing was recorded."""
+    if found is None or not found.get_total_count():
+        return None
+    return round(float(found.get_value_at_percentile(percent)) / 1000, 2)
+
+
 class Latencies:
     """What one process measures, by name. Noting costs next to nothing; `take` puts it into histograms, all at once."""
 
@@ -61,10 +68,9 @@ class Tally:
                 whole.add(self.histograms[name])
         return whole
 
-    def p_ms(self, name: str, percent: float) -> float:
-        """Return a percentile in milliseconds; 0 when nothing was recorded."""
-        found = self.histograms.get(name)
-        return float(found.get_value_at_percentile(percent)) / 1000 if found is not None else 0.0
+    def p_ms(self, name: str, percent: float) -> float | None:
+        """Return a percentile in milliseconds; None when nothing was recorded."""
+        return percentile_ms(self.histograms.get(name), percent)
 
     def count(self, name: str) -> int:
         """Return how many were recorded."""

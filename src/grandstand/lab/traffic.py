@@ -70,9 +70,9 @@ class Names:
 class Batch(msgspec.Struct, frozen=True, gc=False):
     """One request of a player's client.
 
-    `number` is what the ids of its events begin with. `score` is that of its best game, None without one; `cup_score`
-    the sum of what counts in the tournament, of `cup_games` games. `occurred_at_us` is Unix time of all its events in
-    microseconds.
+    `number` is what the ids of its events begin with. `score` is that of its best game, None without one; `is_best`
+    says that it is higher than all that the player had before. `cup_score` is the sum of what counts in the tournament,
+    of `cup_games` games. `occurred_at_us` is Unix time of all its events in microseconds.
     """
 
     user_id: str
@@ -85,6 +85,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     cup_score: int = 0
     occurred_at_us: int = 0
     is_retried: bool = False
+    is_best: bool = False
 
     @property
     def event_ids(self) -> list[int]:
@@ -104,16 +105,18 @@ class Read(msgspec.Struct, frozen=True, gc=False):
 class Traffic:
     """The requests of one generator process: of each so-many-th player. What is chosen comes from the seed."""
 
-    def __init__(self, model: LoadModel, names: Names, key: str, seed: int, part: int = 0, parts: int = 1) -> None:
+    def __init__(
+        self, model: LoadModel, names: Names, key: str, host: str, seed: int, part: int = 0, parts: int = 1
+    ) -> None:
         self._model = model
         self._game_share = model.game_share
         self._random = random.Random(f"{seed} {part} {parts}")  # noqa: S311 - chosen for being the same again
         self._part, self._parts = part, parts
         self._players = max(10, model.daily_players // parts)
         self._best: dict[str, int] = {}
-        head = request_of("POST", "/api/events", key=key, body=b"").decode()
+        head = request_of("POST", "/api/events", key=key, body=b"", host=host).decode()
         self._head = head.removesuffix("0\r\n\r\n")
-        rest = request_of("GET", "", key=key).decode().partition("GET ")[2]
+        rest = request_of("GET", "", key=key, host=host).decode().partition("GET ")[2]
         board, cup = f"/api/leaderboards/{names.board}", f"/api/tournaments/{names.tournament}/leaderboard?limit=10"
         self._same = {"top": f"GET {board}{rest}".encode(), "tournament": f"GET {cup}{rest}".encode()}
         self._of_player = {
@@ -144,6 +147,7 @@ class Traffic:
         other = f'{self._other}{of_player}{{"item":"health_potion","left":{count},"platform":"android"}}}}'
         texts: list[str] = []
         best: int | None = None
+        best_before = self._best.get(user_id, 0)
         games = cup_games = cup_score = 0
         for place in range(count):
             if draw() < game_share:
@@ -173,6 +177,7 @@ class Traffic:
             cup_score,
             now_us,
             draw() < RETRY_SHARE,
+            best is not None and best > best_before,
         )
 
     def reads_of(self, batch: Batch) -> Iterator[tuple[float, str]]:

@@ -28,11 +28,14 @@ GOOD_SHARE = 0.85
 
 
 class Figures(msgspec.Struct):
-    """What a verdict needs. `load_share` is how much of the scarcest resource was used, 0 to 1; None when unknown."""
+    """What a verdict needs. `load_share` is how much of the scarcest resource was used, 0 to 1; None when unknown.
 
-    accept_p99_ms: float
-    visible_p99_ms: float
-    read_p99_ms: float
+    A percentile is None when there was nothing to measure it of.
+    """
+
+    accept_p99_ms: float | None
+    visible_p99_ms: float | None
+    read_p99_ms: float | None
     errors: int
     unsent: int
     lag_seconds: float | None
@@ -58,6 +61,8 @@ def judge(figures: Figures) -> tuple[Verdict, list[str]]:
         missed.append(f"{share:.0%} of the scarcest resource is used")
     if missed:
         return "Will struggle", missed
+    if nothing := [name for name, value, _ in _goals(figures) if value is None]:
+        return "Not measured", [f"{name}: the load was too small or too short for any" for name in nothing]
     return ("Excellent" if share is not None and share < EXCELLENT_SHARE else "Good"), []
 
 
@@ -67,12 +72,12 @@ def is_sustained(figures: Figures) -> bool:
 
 
 def word_for(share: float) -> Word:
-    """Return the word for a load that is such a share of the capacity."""
+    """Return the word for a load that is such a share of the capacity, which is a load that held."""
     if share < EXCELLENT_SHARE:
         return "Excellent"
     if share < GOOD_SHARE:
         return "Good"
-    return "Will struggle" if share < 1 else "Will fail"
+    return "Will struggle" if share <= 1 else "Will fail"
 
 
 def growth(points: Sequence[tuple[float, float]]) -> float:
@@ -97,10 +102,17 @@ def _failed(figures: Figures) -> list[str]:
     return reasons
 
 
-def _missed(figures: Figures) -> list[str]:
-    goals = (
+def _goals(figures: Figures) -> tuple[tuple[str, float | None, float], ...]:
+    return (
         ("acknowledged", figures.accept_p99_ms, ACCEPT_P99_MS),
         ("rank visible", figures.visible_p99_ms, VISIBLE_P99_MS),
         ("reads", figures.read_p99_ms, READ_P99_MS),
     )
-    return [f"{name}: p99 {value:,.0f} ms (below {most:,.0f} ms)" for name, value, most in goals if value >= most]
+
+
+def _missed(figures: Figures) -> list[str]:
+    return [
+        f"{name}: p99 {value:,.0f} ms (below {most:,.0f} ms)"
+        for name, value, most in _goals(figures)
+        if value is not None and value >= most
+    ]

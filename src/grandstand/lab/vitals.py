@@ -6,11 +6,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 import psutil
 
-from grandstand.lab.http_connection import HttpClient, body_in, request_of
+from grandstand.lab.asker import Asker
+from grandstand.lab.errors import LabError
 
 INTERVAL_SECONDS = 1.0
 MEMORY_EVERY = 5
@@ -19,6 +21,7 @@ MEMORY_EVERY = 5
 GENERATOR = "generator"
 SUPERVISOR = "supervisor"
 ENGINES = ("postgres", "valkey")
+T = TypeVar("T")
 _MB = 1_048_576
 _ANSWER_TIMEOUT_SECONDS = 5.0
 
@@ -43,10 +46,6 @@ class Pool(msgspec.Struct):
 
 class _Pools(msgspec.Struct):
     pools: dict[str, Pool]
-
-
-_decode_health = msgspec.json.Decoder(_Health).decode
-_decode_pools = msgspec.json.Decoder(_Pools).decode
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -90,22 +89,17 @@ class Vitals:
 
     async def watch(self) -> None:
         """Take a sample a second."""
-        client: HttpClient | None = None
         began_at = before_at = time.monotonic()
         before = self._processor_seconds()
         psutil.cpu_percent()
-        try:
+        async with Asker(self.host, self.port, self.key, answer_seconds=_ANSWER_TIMEOUT_SECONDS) as asker:
             while True:
                 await asyncio.sleep(INTERVAL_SECONDS)
-                depth = lag_seconds = None
-                pools: dict[str, Pool] = {}
-                with contextlib.suppress(OSError, ValueError, TimeoutError):
-                    client = client or await HttpClient.open(self.host, self.port)
-                    if (answer := await self._ask(client, "/api/health")) is not None:
-                        stream = _decode_health(answer).stream
-                        depth, lag_seconds = stream.depth, stream.lag_seconds
-                    if (answer := await self._ask(client, "/api/health/pool")) is not None:
-                        pools = _decode_pools(answer).pools
+                health = await _answer(asker, "/api/health", _Health)
+                depth, lag_seconds = (
+                    (None, None) if health is None else (health.stream.depth, health.stream.lag_seconds)
+                )
+                pools = await _answer(asker, "/api/health/pool", _Pools)
                 now, after = time.monotonic(), self._processor_seconds()
                 cores, busiest = cores_between(before, after, now - before_at)
                 has_memory = len(self.samples) % MEMORY_EVERY == 0
@@ -113,18 +107,11 @@ class Vitals:
                 share = psutil.cpu_percent() / 100
                 self.samples.append(
                     Sample(
-                        round(now - began_at, 2), depth, lag_seconds, share, pools, cores, busiest, rss_mb, pss_mb
+                        round(now - began_at, 2), depth, lag_seconds, share, {} if pools is None else pools.pools,
+                        cores, busiest, rss_mb, pss_mb,
                     )
                 )  # fmt: skip
                 before, before_at = after, now
-        finally:
-            if client is not None:
-                client.close()
-
-    async def _ask(self, client: HttpClient, path: str) -> bytes | None:
-        async with asyncio.timeout(_ANSWER_TIMEOUT_SECONDS):
-            status, answer = await client.ask(request_of("GET", path, key=self.key))
-        return body_in(answer) if status == 200 else None
 
     def _processes(self) -> list[psutil.Process]:
         found = []
@@ -161,6 +148,14 @@ class Vitals:
                 rss[name] += full.rss / _MB
                 pss[name] += (getattr(full, "pss", 0) or full.rss) / _MB
         return {name: round(mb, 1) for name, mb in rss.items()}, {name: round(mb, 1) for name, mb in pss.items()}
+
+
+async def _answer(asker: Asker, path: str, kind: type[T]) -> T | None:
+    # A server that says nothing now is asked again at the next look.
+    with contextlib.suppress(LabError, msgspec.MsgspecError):
+        status, body = await asker.ask("GET", path)
+        return msgspec.json.decode(body, type=kind) if status == 200 else None
+    return None
 
 
 def cores_between(

@@ -31,9 +31,9 @@ class LabReport(msgspec.Struct):
     reasons: list[str]
     events_per_second: float
     reads_per_second: float
-    accept_p99_ms: float
-    visible_p99_ms: float
-    read_p99_ms: float
+    accept_p99_ms: float | None
+    visible_p99_ms: float | None
+    read_p99_ms: float | None
     errors: int
     lost: int
     doubled: int

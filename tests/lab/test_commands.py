@@ -1,0 +1,104 @@
+"""What the lab's commands cannot do they say before a run, in a sentence, and nothing that they started stays."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from typer.testing import CliRunner, Result
+
+from grandstand.cli.main import app
+from tests.support.waiting import eventually
+
+NOBODY = ["--url", "http://127.0.0.1:9", "--key", "gs_server_x"]
+
+
+def lab(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["lab", *arguments])
+
+
+@pytest.mark.parametrize("command", ["run", "capacity"])
+@pytest.mark.parametrize("option", ["--json", "--html"])
+@pytest.mark.parametrize("place", ["missing/report", "."])
+def test_a_file_that_cannot_be_written_is_told_before_the_run(
+    tmp_path: Path, command: str, option: str, place: str
+) -> None:
+    result = lab(command, option, str(tmp_path / place), *NOBODY)
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr
+
+
+def test_looking_whether_a_file_can_be_written_leaves_it_as_it_is(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.html"
+    old.write_text("before")
+    assert lab("run", "--json", str(old), "--html", str(new), "--url", "https://x", "--key", "k").exit_code == 2
+    assert old.read_text() == "before"
+    assert not new.exists()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://[::1", "http://127.0.0.1:x", "https://x", "x"])
+def test_an_address_that_is_none_is_told_in_a_sentence(url: str) -> None:
+    result = lab("run", "--url", url, "--key", "k")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("grandstand: ")
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", b"SSH-2.0-x\r\n\r\n"])
+def test_another_server_is_told_in_a_sentence(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = [sys.executable, "-m", "grandstand", "lab", "run", "--key", "k"]
+        command += ["--url", f"http://127.0.0.1:{listener.getsockname()[1]}"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(said)
+                _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert stderr.splitlines()[-1].startswith("grandstand: GET /api/leaderboards was")
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    return {"load": {"daily_players": 1_000, "profile": "peak"}, "events_per_second": 1.0} | changes
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"load": 5}', b'{"load":{"daily_players":"x","profile":"y"}}']
+)
+def test_files_that_are_no_reports_are_not_compared(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "report.json"
+    path.write_bytes(content)
+    result = lab("compare", str(path), str(path))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("grandstand: ")
+
+
+def test_a_report_that_lacks_something_is_not_compared(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report()))
+    result = lab("compare", str(path), str(path))
+    assert result.exit_code == 2
+    assert "machine" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_stopped_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "grandstand", "lab", "run", "--minutes", "1"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        started: list[psutil.Process] = []
+        # Its own server has an engine by then.
+        eventually(lambda: any(tmp_path.glob("grandstand-bench-*/data/*")))
+        started += psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "stopped" in stderr
+    assert not list(tmp_path.iterdir())
+    assert not [each for each in started if each.is_running()]

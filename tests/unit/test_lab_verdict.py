@@ -1,0 +1,40 @@
+"""What is known of a server's processors decides which word a run may get."""
+
+import asyncio
+
+import pytest
+
+from grandstand.lab.load_model import LoadModel
+from grandstand.lab.measuring import open_target
+from grandstand.lab.report import figures_of
+from grandstand.lab.run import Run
+from grandstand.lab.tally import Latencies
+from grandstand.lab.verdict import judge
+from grandstand.lab.vitals import Sample
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [("http://127.0.0.1:9", True), ("http://localhost", True), ("http://[::1]:9", True), ("http://192.0.2.7", False)],
+)
+def test_a_server_on_another_machine_is_known_as_such(url: str, is_here: bool) -> None:
+    async def look() -> bool:
+        async with open_target(url, "key", 1, 1) as target:
+            return target.is_here
+
+    assert asyncio.run(look()) is is_here
+
+
+@pytest.mark.parametrize(("is_here", "busy", "verdict"), [
+    (True, 0.1, "Excellent"), (True, 0.9, "Will struggle"), (False, 0.1, "Good"), (False, 0.9, "Good"),
+])  # fmt: skip
+def test_an_idle_generators_machine_says_nothing_of_a_server_elsewhere(
+    is_here: bool, busy: float, verdict: str
+) -> None:
+    run = Run("192.0.2.7", 80, "key", LoadModel(1_000), 1, lambda _: None)
+    samples = [Sample(float(at), 0, 0.0, busy, {}, {}, {"generator": busy}, {}, {}) for at in range(5)]
+    latencies = Latencies()
+    for name in ("accept", "visible", "top"):
+        latencies.note(name, 0.01)
+    run.outcome.tally.add(latencies.take())
+    assert judge(figures_of(run, samples, "peak", is_here=is_here))[0] == verdict
