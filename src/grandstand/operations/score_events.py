@@ -1,9 +1,11 @@
 """What a batch of events comes to: for each board, period and part a tally of scores."""
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import msgspec
@@ -36,7 +38,10 @@ Held = Mapping[tuple[int, str], QuarantineReason]
 Delivered = tuple[StreamedEvent, datetime]
 """An event and when it was received."""
 
-_decode_payloads = msgspec.json.Decoder(list[Any]).decode
+_PIECE_BYTES = 262_144
+"""Payloads that are decoded together. Decoded they may take 25 times as much memory, and a batch as much as it likes."""
+
+_decode_together = msgspec.json.Decoder(list[Any]).decode
 
 
 @dataclass(slots=True)
@@ -85,7 +90,7 @@ def score_events(
     """Score (event, received_at) pairs on every board that they feed, but for what is removed or held."""
     scored = Scored()
     feeding = _feeding(catalog, events)
-    payloads = _decode_payloads(b"[" + b",".join([event.payload for event, _ in feeding]) + b"]")
+    payloads = _decode_payloads([event.payload for event, _ in feeding])
     for (event, received_at), payload in zip(feeding, payloads, strict=True):
         for target in catalog.fed_by(event.event_type, payload):
             if removals and is_removed(target.board, event, received_at, removals):
@@ -102,6 +107,15 @@ def _feeding(catalog: LeaderboardCatalog, events: Sequence[Delivered]) -> list[D
     """Return the events that may feed a board: others need not have their payload decoded. Types are few."""
     types = {event_type for event_type in {event.event_type for event, _ in events} if catalog.takes(event_type)}
     return [each for each in events if each[0].event_type in types]
+
+
+def _decode_payloads(payloads: Sequence[msgspec.Raw]) -> Iterator[Any]:
+    ends = list(accumulate(map(len, payloads)))
+    start = done_bytes = 0
+    while start < len(payloads):
+        end = max(start + 1, bisect_right(ends, done_bytes + _PIECE_BYTES))
+        yield from _decode_together(b"[" + b",".join(payloads[start:end]) + b"]")
+        start, done_bytes = end, ends[end - 1]
 
 
 def is_removed(board: Leaderboard, event: StreamedEvent, received_at: datetime, removals: Removals) -> bool:
