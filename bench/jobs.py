@@ -2,7 +2,9 @@
 
 import asyncio
 import multiprocessing
+import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -92,6 +94,8 @@ def end_process(process: Any) -> None:
 def _run(prepare: Callable[[Any], Callable[[], Any]], order: Any, pipe: Connection) -> None:
     # A terminal's Ctrl-C is the business of the process that started this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Some work never looks at anything but its servers, and would keep a core busy for nobody.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         begin = prepare(order)
         pipe.send((True, None))
@@ -101,3 +105,10 @@ def _run(prepare: Callable[[Any], Callable[[], Any]], order: Any, pipe: Connecti
         return
     except Exception:  # noqa: BLE001 - whatever it is, the other side must hear of it
         pipe.send((False, traceback.format_exc()))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,5 +1,6 @@
 """What the lab's commands cannot do they say before a run, in a sentence, and nothing that they started stays."""
 
+import asyncio
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner, Result
 
+from grandstand.cli.lab_options import carry_out
 from grandstand.cli.main import app
 from tests.support.waiting import eventually
 
@@ -102,3 +104,17 @@ def test_who_is_stopped_leaves_nothing(tmp_path: Path, number: signal.Signals) -
     assert "stopped" in stderr
     assert not list(tmp_path.iterdir())
     assert not [each for each in started if each.is_running()]
+
+
+def test_who_is_not_to_hear_of_a_closed_terminal_goes_on() -> None:
+    async def work() -> dict[str, Any]:
+        signal.raise_signal(signal.SIGHUP)
+        await asyncio.sleep(0.1)
+        return {"is_done": True}
+
+    # As `nohup` has it.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert carry_out(work) == {"is_done": True}
+    finally:
+        signal.signal(signal.SIGHUP, before)

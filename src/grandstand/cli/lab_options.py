@@ -75,8 +75,10 @@ def carry_out(work: Callable[[], Coroutine[Any, Any, dict[str, Any]]]) -> dict[s
         task = asyncio.current_task()
         if task is not None:
             for number in (signal.SIGTERM, signal.SIGHUP):
-                # As Ctrl-C does by itself: what was started is ended, and its folder deleted.
-                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+                # As Ctrl-C does by itself: what was started is ended, and its folder deleted. What is ignored stays so:
+                # a run under `nohup` goes on when its terminal is closed.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         return await work()
 
     try:

@@ -39,7 +39,7 @@ Delivered = tuple[StreamedEvent, datetime]
 """An event and when it was received."""
 
 _PIECE_BYTES = 262_144
-"""Payloads that are decoded together. Decoded they may take 25 times as much memory, and a batch as much as it likes."""
+"""Payloads that are decoded together. Decoded they may take 25 times as much memory, and a batch may be large."""
 
 _decode_together = msgspec.json.Decoder(list[Any]).decode
 
