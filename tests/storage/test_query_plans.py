@@ -148,3 +148,18 @@ async def test_what_is_asked_often_uses_an_index(core: Core, name: str, argument
     found = await plan(core, name, *arguments)
     assert index in found, found
     assert not re.search("Seq Scan on (rankings|removals|bucket_members|archived_entries)", found), found
+
+
+@pytest.mark.parametrize("has_statistics", [False, True])
+async def test_bans_are_looked_up(core: Core, has_statistics: bool) -> None:
+    await core.database.pool.execute(
+        f"""
+        INSERT INTO players (user_id, banned_at)
+        SELECT 'player-' || n, CASE WHEN n % 3 = 0 THEN now() END FROM generate_series(1, {ROWS // 5}) n
+        """
+    )
+    if has_statistics:
+        await core.database.pool.execute("ANALYZE players")
+    found = await plan(core, "bans/find.sql", "{player-1,player-3}")
+    assert re.search(r"Index Cond: \(user_id = ANY ", found), found
+    assert "Seq Scan" not in found, found

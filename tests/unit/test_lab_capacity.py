@@ -172,7 +172,7 @@ def test_a_run_is_judged(changes: dict[str, Any], verdict: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["accept_p99_ms", "visible_p99_ms", "read_p99_ms"])
+@pytest.mark.parametrize("name", ["accept_p99_ms", "visible_p99_ms", "read_p99_ms", "lag_seconds"])
 def test_a_goal_of_which_nothing_was_measured_is_not_met(name: str) -> None:
     assert judge(figures(**{name: None}))[0] == "Not measured"
     # A small load may go on all the same.

@@ -25,16 +25,32 @@ def test_a_server_on_another_machine_is_known_as_such(url: str, is_here: bool) -
     assert asyncio.run(look()) is is_here
 
 
+def new_run() -> Run:
+    """A run in which every goal that has a latency was met."""
+    run = Run("192.0.2.7", 80, "key", LoadModel(1_000), 1, lambda _: None)
+    latencies = Latencies()
+    for name in ("accept", "visible", "top"):
+        latencies.note(name, 0.01)
+    run.outcome.tally.add(latencies.take())
+    return run
+
+
+def sample(at: int, busy: float, lag_seconds: float | None) -> Sample:
+    return Sample(float(at), 0, lag_seconds, busy, {}, {}, {"generator": busy}, {}, {})
+
+
 @pytest.mark.parametrize(("is_here", "busy", "verdict"), [
     (True, 0.1, "Excellent"), (True, 0.9, "Will struggle"), (False, 0.1, "Good"), (False, 0.9, "Good"),
 ])  # fmt: skip
 def test_an_idle_generators_machine_says_nothing_of_a_server_elsewhere(
     is_here: bool, busy: float, verdict: str
 ) -> None:
-    run = Run("192.0.2.7", 80, "key", LoadModel(1_000), 1, lambda _: None)
-    samples = [Sample(float(at), 0, 0.0, busy, {}, {}, {"generator": busy}, {}, {}) for at in range(5)]
-    latencies = Latencies()
-    for name in ("accept", "visible", "top"):
-        latencies.note(name, 0.01)
-    run.outcome.tally.add(latencies.take())
-    assert judge(figures_of(run, samples, "peak", is_here=is_here))[0] == verdict
+    samples = [sample(at, busy, 0.0) for at in range(5)]
+    assert judge(figures_of(new_run(), samples, "peak", is_here=is_here))[0] == verdict
+
+
+def test_a_server_that_does_not_tell_its_lag_any_more_is_not_said_to_have_none() -> None:
+    samples = [sample(at, 0.1, 0.0 if at < 10 else None) for at in range(20)]
+    found = figures_of(new_run(), samples, "peak", is_here=True)
+    assert found.lag_seconds is None
+    assert judge(found)[0] == "Not measured"

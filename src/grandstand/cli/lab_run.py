@@ -43,7 +43,8 @@ def run(
     """Run once. What the load model tells is sent when it is due, whether or not the server keeps up.
 
     Exit codes: 0 everything was as promised, 1 it was not, or requests failed, 2 the run could not be made,
-    3 the generator itself could not keep its schedule, or the load was too small: no verdict on the server.
+    3 the generator itself could not keep its schedule, the load was too small, or the server told no lag: no verdict
+    on the server.
     """
     from grandstand.lab.arrivals import PROFILES
 

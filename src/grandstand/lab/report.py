@@ -29,6 +29,7 @@ def figures_of(run: Run, samples: list[Sample], profile: Profile, *, is_here: bo
     tally, audit, outcome = run.outcome.tally, run.audit, run.outcome
     settled = settled_of(samples)
     lags = [(sample.at_seconds, sample.lag_seconds) for sample in settled if sample.lag_seconds is not None]
+    last = [sample.lag_seconds for sample in settled[-_LAST_SAMPLES:] if sample.lag_seconds is not None]
     shares = used_shares(settled, is_here=is_here)
     return Figures(
         accept_p99_ms=tally.p_ms("accept", 99),
@@ -39,7 +40,8 @@ def figures_of(run: Run, samples: list[Sample], profile: Profile, *, is_here: bo
         # The load of the other profiles is not the same all the time, and then the lag need not be.
         lag_growth=growth(lags) if profile in ("steady", "peak") else 0.0,
         # The rest of a run's last seconds: a lag that was there and went away is no backlog.
-        lag_seconds=min((lag for _, lag in lags[-_LAST_SAMPLES:]), default=None),
+        # Of a server that tells none any more, what it told before says nothing.
+        lag_seconds=min(last, default=None),
         late_p99_ms=tally.p_ms("late", 99) or 0.0,
         is_clean=audit.is_clean,
         load_share=max(shares.values()) if shares and is_here else None,

@@ -30,7 +30,7 @@ GOOD_SHARE = 0.85
 class Figures(msgspec.Struct):
     """What a verdict needs. `load_share` is how much of the scarcest resource was used, 0 to 1; None when unknown.
 
-    A percentile is None when there was nothing to measure it of.
+    A percentile is None when there was nothing to measure it of, `lag_seconds` when the server did not tell it.
     """
 
     accept_p99_ms: float | None
@@ -61,8 +61,13 @@ def judge(figures: Figures) -> tuple[Verdict, list[str]]:
         missed.append(f"{share:.0%} of the scarcest resource is used")
     if missed:
         return "Will struggle", missed
-    if nothing := [name for name, value, _ in _goals(figures) if value is None]:
-        return "Not measured", [f"{name}: the load was too small or too short for any" for name in nothing]
+    nothing = [
+        f"{name}: the load was too small or too short for any" for name, value, _ in _goals(figures) if value is None
+    ]
+    if figures.lag_seconds is None:
+        nothing.append("lag: the server told none at the end")
+    if nothing:
+        return "Not measured", nothing
     return ("Excellent" if share is not None and share < EXCELLENT_SHARE else "Good"), []
 
 
