@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 
 import psutil
-
 from bench.jobs import Job
+
 from tests.support.waiting import eventually
 
 
@@ -23,7 +23,7 @@ def parent() -> None:
     async def begin() -> None:
         async with Job(prepare_spinning, None) as job:
             job.begin()
-            print(job.pid, flush=True)  # noqa: T201 - whoever runs this reads it
+            print(job.pid, flush=True)
             await job.result()
 
     asyncio.run(begin())

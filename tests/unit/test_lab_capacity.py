@@ -109,6 +109,14 @@ def test_finished_steps_are_not_done_again(tmp_path: Path) -> None:
         kept_steps(path, {"workers": 3})
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"settings":{"url":"\xff"},"steps":[]}'])
+def test_a_file_that_has_no_steps_is_told_in_a_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "steps.json"
+    path.write_bytes(content)
+    with pytest.raises(LabError, match="no file of steps"):
+        kept_steps(path, {})
+
+
 def test_no_step_begins_after_its_time(tmp_path: Path) -> None:
     async def attempt(players: int) -> tuple[dict[str, Any], bool]:
         await asyncio.sleep(0.05)

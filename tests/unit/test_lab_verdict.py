@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from grandstand.lab.calibration import Limit
+from grandstand.lab.errors import LabError
 from grandstand.lab.load_model import LoadModel
-from grandstand.lab.measuring import open_target
+from grandstand.lab.measuring import Load, Target, measure, open_target
 from grandstand.lab.report import figures_of
 from grandstand.lab.run import Run
 from grandstand.lab.tally import Latencies
@@ -54,3 +56,21 @@ def test_a_server_that_does_not_tell_its_lag_any_more_is_not_said_to_have_none()
     found = figures_of(new_run(), samples, "peak", is_here=True)
     assert found.lag_seconds is None
     assert judge(found)[0] == "Not measured"
+
+
+def test_what_was_measured_is_reported_where_the_boards_of_the_run_cannot_be_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def done(*_: object) -> None:
+        pass
+
+    async def refused(_: Run) -> None:
+        raise LabError("DELETE /b was answered with 503.")
+
+    for name in ("prepare", "load", "close"):
+        monkeypatch.setattr(Run, name, done)
+    monkeypatch.setattr(Run, "tidy", refused)
+    load = Load(LoadModel(1_000), "peak", 1, 1, Limit(10.0, 1, 100_000.0, 100_000.0, 1_000_000))
+    report, _ = asyncio.run(measure(Target("127.0.0.1", 9, "key"), load, lambda _: None, lambda _: None))
+    assert (report["verdict"], report["wrong"]) == ("Will fail", 1)
+    assert report["findings"] == ["DELETE /b was answered with 503."]

@@ -114,7 +114,7 @@ def kept_steps(path: Path | None, settings: dict[str, Any]) -> Kept:
         return Kept(settings, [])
     try:
         kept = msgspec.json.decode(path.read_bytes(), type=Kept)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LabError(f"{path} is no file of steps: {error}.") from None
     if kept.settings != settings:
         raise LabError(f"The steps in {path} were made with other settings: {kept.settings}. Name another file.")

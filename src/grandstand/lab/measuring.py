@@ -99,7 +99,11 @@ async def measure(
         await run.close()
     except BacklogError as error:
         run.audit.find(str(error))
-    await run.tidy()
+    try:
+        await run.tidy()
+    except LabError as error:
+        # Nor is all that was measured for nothing.
+        run.audit.find(str(error))
     figures = figures_of(run, vitals.samples, load.profile, is_here=target.is_here)
     report = build(
         run, load.profile, load.seconds, vitals.samples, load.limit, figures, is_here=target.is_here
