@@ -88,6 +88,26 @@ async def test_what_was_typed_outlives_an_engine_that_is_away(
         assert made.status_code == 303, made.text
 
 
+async def test_a_form_outlives_a_log_in_that_meets_an_engine_that_is_away(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise UnavailableError("PostgreSQL is out of reach.", retry_after=3)
+
+    typed = {**BOARD, "key": "away-twice", "title": 'A "typed" <title>'}
+    async with door.client("a-session-that-ended") as client:
+        asked = await client.post("/console/leaderboards/-/new", data=typed, headers=HERE)
+        with monkeypatch.context() as patch:
+            patch.setattr(OperatorSessions, "log_in", fail)
+            form = Fields(asked.text).sent() | {"name": "liv", "password": PASSWORD}
+            away = await client.post("/console/log-in", data=form)
+            assert (away.status_code, away.headers["retry-after"]) == (503, "3")
+            assert PASSWORD not in away.text
+        inside = await client.post("/console/log-in", data=Fields(away.text).sent() | {"password": PASSWORD})
+    again = Fields(inside.text).sent()
+    assert {name: again[name] for name in typed} == typed
+
+
 async def test_a_long_form_outlives_its_session_too(door: Door) -> None:
     typed = {**BOARD, "key": "longest", "where": "+" * 80_000}
     async with door.client("a-session-that-ended") as client:
