@@ -199,6 +199,15 @@ async def test_a_narrowed_key_may_what_its_scope_names(private: Site, method: st
             assert status == 403, held
 
 
+async def test_scores_of_events_are_for_who_may_read_boards(private: Site) -> None:
+    """They name private boards and what is in quarantine, which a key for events alone may not read."""
+    made = {"kind": "server", "name": "n", "scopes": ["events:read", "leaderboards:read"]}
+    both = (await private.post("/api/keys", made, "admin")).json()["key"]
+    alone, path = (await narrowed(private))["events:read"], "/api/events?user_id=ann"
+    for key, query, status in ((alone, "", 200), (alone, "&scores=true", 403), (both, "&scores=true", 200)):
+        assert await ask(private, "GET", path + query, key) == status, query
+
+
 async def narrowed(site: Site) -> dict[str, str]:
     """A server key of each scope alone, made once."""
     if not _NARROWED:

@@ -81,6 +81,19 @@ async def test_scores_say_where_an_event_counts_or_why_not(site: Site) -> None:
         assert refused["errors"][0]["path"] == path
 
 
+async def test_scores_know_the_quarantine_however_many_boards_an_event_feeds(site: Site) -> None:
+    rule = {"event_type": "leap_ended", "operator": "best", "field": "score", "plausibility": {"score_max": 100}}
+    for number in range(25):
+        await site.put(f"/api/leaderboards/leap-{number:02}", rule)
+    events = [{"event_type": "leap_ended", "user_id": "lea", "payload": {"score": 101}}] * 50
+    assert (await site.post(PATH, events, "server")).status_code == 202
+    await site.work()
+    found = await walk(site, "user_id=lea&scores=true", 50)
+    assert len(found) == 50
+    for each in found:
+        assert [score["quarantine"] for score in each["scores"]] == ["held"] * 20
+
+
 async def test_times_bound_the_list(site: Site) -> None:
     for second in range(5):
         await site.core.apply(event("tom", second), received_at=NOON + timedelta(seconds=second))

@@ -12,6 +12,7 @@ from grandstand.console.assets import ASSETS, asset_url
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.count_events import EventCounter
 from grandstand.operations.operator_sessions import OperatorSessions
+from tests.api.tournament_steps import set_clock
 from tests.console.door import PASSWORD, Door, token_of
 from tests.console.test_forms import BOARD, BOARD_RULE, CUP, Fields
 from tests.support.core import NOON, block, event
@@ -87,6 +88,26 @@ async def test_what_was_typed_outlives_an_engine_that_is_away(
         assert made.status_code == 303, made.text
 
 
+async def test_a_form_outlives_a_log_in_that_meets_an_engine_that_is_away(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise UnavailableError("PostgreSQL is out of reach.", retry_after=3)
+
+    typed = {**BOARD, "key": "away-twice", "title": 'A "typed" <title>'}
+    async with door.client("a-session-that-ended") as client:
+        asked = await client.post("/console/leaderboards/-/new", data=typed, headers=HERE)
+        with monkeypatch.context() as patch:
+            patch.setattr(OperatorSessions, "log_in", fail)
+            form = Fields(asked.text).sent() | {"name": "liv", "password": PASSWORD}
+            away = await client.post("/console/log-in", data=form)
+            assert (away.status_code, away.headers["retry-after"]) == (503, "3")
+            assert PASSWORD not in away.text
+        inside = await client.post("/console/log-in", data=Fields(away.text).sent() | {"password": PASSWORD})
+    again = Fields(inside.text).sent()
+    assert {name: again[name] for name in typed} == typed
+
+
 async def test_a_long_form_outlives_its_session_too(door: Door) -> None:
     typed = {**BOARD, "key": "longest", "where": "+" * 80_000}
     async with door.client("a-session-that-ended") as client:
@@ -105,6 +126,32 @@ async def test_a_public_page_is_kept_as_the_answers_of_the_api_are(door: Door) -
             page = await client.get(f"/boards/{key}")
             answer = await client.get(f"/api/leaderboards/{key}")
         assert page.headers["cache-control"] == answer.headers["cache-control"], key
+
+
+async def test_a_page_of_what_is_archived_while_it_is_read_is_not_kept_for_long(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores that came late may be in the archive and not in what was read a moment before."""
+    core, reader = door.site.core, door.console.api.reader
+    rule = {**BOARD_RULE, "event_type": "close", "period": "hourly"}
+    await door.console.api.definer.put("closing", msgspec.json.encode(rule))
+    await core.refresh()
+    set_clock(monkeypatch, NOON)
+    await core.apply(event("ann", event_type="close", payload={"score": 1}))
+    set_clock(monkeypatch, NOON + timedelta(hours=2))
+    read = reader.page
+
+    async def read_and_close(*arguments: Any, **options: Any) -> Any:
+        found = await read(*arguments, **options)
+        await core.new_closer().close()
+        await core.refresh()
+        return found
+
+    monkeypatch.setattr(reader, "page", read_and_close)
+    async with door.client() as client:
+        for seconds in (60, 3600):
+            page = await client.get("/boards/closing?period=20261124T120000Z")
+            assert f"s-maxage={seconds}," in page.headers["cache-control"]
 
 
 async def test_files_of_another_version_are_not_missing_during_an_upgrade(door: Door) -> None:

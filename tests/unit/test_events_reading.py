@@ -168,6 +168,18 @@ def test_a_mebibyte_of_malice_costs_little_time(text: bytes) -> None:
     assert time.process_time() - began_at < 2.0
 
 
+def test_escapes_cost_no_more_because_one_may_be_a_surrogate() -> None:
+    def spent_seconds(text: bytes) -> float:
+        began_at = time.process_time()
+        with pytest.raises(GrandstandError):
+            read_batch(text, LIMITS, NOW)
+        return time.process_time() - began_at
+
+    many = b"\\n" * 500_000
+    usual = min(spent_seconds(b'["' + many) for _ in range(3))
+    assert min(spent_seconds(b'["\\u0041' + many) for _ in range(3)) < 4 * usual
+
+
 def test_made_ids_are_time_ordered_uuids_of_version_7() -> None:
     ids = new_ids(300, NOW) + new_ids(300, NOW + timedelta(milliseconds=1))
     assert ids == sorted(set(ids))

@@ -9,6 +9,7 @@ from grandstand.domain.events import EventLimits, read_batch
 from grandstand.domain.json_bodies import decode_body
 from grandstand.domain.leaderboards import LeaderboardDefinition
 from grandstand.domain.tournaments import TournamentDefinition
+from grandstand.operations.tournament_bodies import read_patch
 
 LIMITS = EventLimits(batch_max=100, payload_max_bytes=1024, past=None, future=None)
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -44,6 +45,12 @@ def test_what_has_no_place_is_named(body: bytes, said: str) -> None:
     with pytest.raises(MalformedError) as found:
         decode_body(body, dict)
     assert said in found.value.detail
+
+
+def test_a_number_that_is_too_large_is_not_taken_for_broken_text() -> None:
+    with pytest.raises(MalformedError) as found:
+        read_patch(b'{"max_players": 1e999}')
+    assert "a number out of range" in found.value.detail
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,13 @@ class EventRoutes(Controller):
     @get("/")
     async def get_list(self, request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
         """List stored events, the newest first."""
-        require_operator(principal_of(request.scope, services), "events:read")
+        principal = principal_of(request.scope, services)
+        require_operator(principal, "events:read")
         query = Query(request.scope["query_string"])
         is_scored = query.flag("scores")
+        if is_scored:
+            # They name private boards, and what is in quarantine.
+            require_operator(principal, "leaderboards:read")
         limit = query.count("limit", SCORED_EVENTS_MAX if is_scored else 100)
         if is_scored and limit > SCORED_EVENTS_MAX:
             raise InvalidError([FieldError("limit", f"must be at most {SCORED_EVENTS_MAX} with scores")])

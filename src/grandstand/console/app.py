@@ -19,7 +19,7 @@ from grandstand.api.parameters import Query
 from grandstand.api.post_at_once import post_at_once_of
 from grandstand.api.problems import RateLimitedError, reply_of, reply_of_unexpected
 from grandstand.api.read_at_once import read_at_once_of
-from grandstand.api.replies import FileReply, Headers, Reply, send_reply
+from grandstand.api.replies import FileReply, Reply, send_reply
 from grandstand.api.request_counts import RequestCounts
 from grandstand.console import (
     account_pages,
@@ -44,7 +44,7 @@ from grandstand.console import (
 from grandstand.console.forms import FORM_BYTES_MAX, LOG_IN_BYTES_MAX, Form, read_form
 from grandstand.console.limits import admit_visit
 from grandstand.console.live import find_live, stream_board, stream_overview, stream_tournament
-from grandstand.console.rendering import page
+from grandstand.console.rendering import page, retry_after
 from grandstand.console.routes import Route
 from grandstand.console.security import (
     EMBEDDABLE,
@@ -237,7 +237,7 @@ def is_console(path: str) -> bool:
 def _explain(visit: Visit, error: GrandstandError) -> Reply:
     """Show a page that says what is wrong, within the frame of the console where somebody is logged in."""
     return page(visit, "error.html", status=error.status, error=error)._replace(
-        headers=((b"cache-control", b"no-store"), *_retry_after(error))
+        headers=((b"cache-control", b"no-store"), *retry_after(error))
     )
 
 
@@ -250,11 +250,7 @@ def _keep(visit: Visit, error: UnavailableError) -> Reply:
     if not pack(visit.form) or not is_said_to_be_from_here(visit.scope):
         return _explain(visit, error)
     reply = offer(visit, visit.scope["path"], visit.form, AWAY, status=error.status)
-    return reply._replace(headers=(*reply.headers, *_retry_after(error)))
-
-
-def _retry_after(error: GrandstandError) -> Headers:
-    return ((b"retry-after", str(error.extra["retry_after"]).encode()),) if "retry_after" in error.extra else ()
+    return reply._replace(headers=(*reply.headers, *retry_after(error)))
 
 
 def _headers_of(path: str) -> Any:

@@ -7,12 +7,12 @@ from grandstand.api.problems import RateLimitedError
 from grandstand.api.replies import Reply
 from grandstand.console.forms import Form
 from grandstand.console.limits import admit_log_in
-from grandstand.console.rendering import page, redirect
+from grandstand.console.rendering import page, redirect, retry_after
 from grandstand.console.routes import Route
 from grandstand.console.security import write_cookie
 from grandstand.console.sending import LOGGED_IN_AGAIN, offer, pack, unpack
 from grandstand.console.visit import Visit
-from grandstand.domain.errors import UnauthorizedError
+from grandstand.domain.errors import UnauthorizedError, UnavailableError
 from grandstand.operations.operator_sessions import SESSION_MAX
 
 _HOME = "/console"
@@ -47,6 +47,10 @@ async def post_log_in(visit: Visit) -> Reply:
         session = await visit.services.sessions.log_in(name, form.raw("password"), form.text("code"), visit.address)
     except (UnauthorizedError, RateLimitedError) as error:
         return _show(visit, error.status, to=to, name=name, refusal=error.detail, kept=form.raw("kept"), action=action)
+    except UnavailableError as error:
+        # What is carried along is to outlive this, too.
+        shown = _show(visit, error.status, to=to, name=name, refusal=error.detail, kept=form.raw("kept"), action=action)
+        return shown._replace(headers=(*shown.headers, *retry_after(error)))
     is_https = visit.services.api.settings.console_secure_cookies
     cookie = write_cookie(session, visit.scope, age_seconds=int(SESSION_MAX.total_seconds()), is_https=is_https)
     kept = unpack(form.raw("kept"))

@@ -30,8 +30,9 @@ async def get_board(visit: Visit) -> Reply:
     is_embedded = query.text("embed") is not None
     limit = _EMBEDDED_ROWS if is_embedded else _ROWS
     part, cursor = query.part(), query.text("cursor")
-    ranks = await api.reader.page(key, limit=limit, cursor=cursor, part=part)
+    # Asked first: what is archived while a page is read may hold more than the page.
     is_archived = await api.reader.is_archived(key, part)
+    ranks = await api.reader.page(key, limit=limit, cursor=cursor, part=part)
     reply = page(
         visit,
         "public_board.html",

@@ -8,7 +8,7 @@ from grandstand.api.replies import Headers, Reply
 from grandstand.console.forms import FormField, by_field
 from grandstand.console.templating import render
 from grandstand.console.visit import Visit
-from grandstand.domain.errors import InvalidError
+from grandstand.domain.errors import GrandstandError, InvalidError
 
 HTML = "text/html"
 NO_STORE: Headers = ((b"cache-control", b"private, no-store"),)
@@ -33,6 +33,11 @@ def redirect(to: str, *, note: str = "", headers: Headers = ()) -> Reply:
     if note:
         to += ("&" if "?" in to else "?") + urlencode({"note": note})
     return Reply(303, b"", HTML, (*NO_STORE, (b"location", to.encode("ascii")), *headers))
+
+
+def retry_after(error: GrandstandError) -> Headers:
+    """Return when to come again, as a header; none where the error does not say."""
+    return ((b"retry-after", str(error.extra["retry_after"]).encode()),) if "retry_after" in error.extra else ()
 
 
 NOTES = {

@@ -81,7 +81,12 @@ def mistake_in(text: bytes) -> str:
             return _explain(text, placed[1], int(placed[2]))
         # Of half a surrogate pair it says the same, and no place either.
         return "it ends too early" + (" or has a lone surrogate" if b"\\u" in text else "")
-    return "it holds text that is not UTF-8"
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return "it holds text that is not UTF-8"
+    # Grammar is all that was looked at here.
+    return "it has a number out of range, or too many members"
 
 
 def _explain(text: bytes, mistake: str, position: int) -> str:

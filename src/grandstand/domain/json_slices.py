@@ -43,7 +43,6 @@ _NEXT_INSIDE = re.compile(
 )
 _CLOSERS = {b"[": b"]", b"{": b"}"}
 _MEMBER = re.compile(rb"\s*(" + _STRING + rb")\s*:(.*)\Z", re.DOTALL)
-_SURROGATE = re.compile(rb"\\(?:u[dD][89abcdefABCDEF][0-9a-fA-F]{2}|.)", re.DOTALL)
 
 _decode_name = msgspec.json.Decoder(str).decode
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
@@ -90,7 +89,9 @@ def cut_members(text: bytes) -> dict[str, bytes]:
 def is_json(text: bytes) -> bool:
     """Tell whether a text has the grammar of JSON, be its values ever so unusable (lone surrogates, any depth)."""
     if b"\\u" in text:
-        text = _SURROGATE.sub(lambda match: match[0] if len(match[0]) == 2 else rb"\u0020", text)
+        # Escaped backslashes go first, so that each that is left begins an escape; then what may be half a surrogate
+        # pair becomes another character. Nothing is done for each escape by itself: a body may be full of them.
+        text = text.replace(rb"\\", b"__").replace(rb"\ud", rb"\u0").replace(rb"\uD", rb"\u0")
     try:
         _decode_raw(text)
     except RecursionError:

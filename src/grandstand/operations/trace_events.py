@@ -29,7 +29,6 @@ SCORES_MAX = 20
 SCORED_EVENTS_MAX = 50
 """Events that they may ask about at once."""
 
-_APART_MAX = SCORED_EVENTS_MAX * SCORES_MAX
 _Apart = Mapping[tuple[UUID, int], tuple[QuarantineReason, QuarantineStatus]]
 _decode_payload = msgspec.json.Decoder().decode
 
@@ -63,13 +62,19 @@ class EventTracer:
         Whether it decides its player's score is up to the player's other events; whether the player was banned or taken
         off meanwhile is not asked.
         """
-        judged = [event.id for event in events if self._catalog.judges(event.event_type)]
+        fed = [(event, self._fed(event, boards_max)) for event in events]
+        judged = [
+            (event.id, target.board.leaderboard_id)
+            for event, (_, targets) in fed
+            if self._catalog.judges(event.event_type)
+            for target in targets
+        ]
         apart: _Apart = {}
         if judged:
-            apart = await self._database.read(
-                lambda connection: self._quarantine.kept_apart(connection, judged, _APART_MAX)
-            )
-        return {event.id: self._trace(event, apart, boards_max) for event in events}
+            apart = await self._database.read(lambda connection: self._quarantine.kept_apart(connection, judged))
+        return {
+            event.id: [_trace(target, event, payload, apart) for target in targets] for event, (payload, targets) in fed
+        }
 
     async def add_scores(self, events: Sequence[StoredEvent]) -> None:
         """Write into each event what `trace` says of it, on `SCORES_MAX` boards at most."""
@@ -77,13 +82,14 @@ class EventTracer:
         for event in events:
             event.scores = [_view(trace) for trace in traces[event.id]]
 
-    def _trace(self, event: StoredEvent, apart: _Apart, boards_max: int) -> list[Trace]:
+    def _fed(self, event: StoredEvent, boards_max: int) -> tuple[object, list[ScoredBoard]]:
+        """Return an event's payload, and the boards and tournaments that it feeds."""
         if not self._catalog.takes(event.event_type):
-            return []
+            return None, []
         payload = _decode_payload(event.payload)
         fed = self._catalog.fed_by(event.event_type, payload)
         in_force = (target for target in fed if self._catalog.is_in_force(target.board))
-        return [_trace(target, event, payload, apart) for target in islice(in_force, boards_max)]
+        return payload, list(islice(in_force, boards_max))
 
 
 def _view(trace: Trace) -> EventScore:

@@ -103,10 +103,11 @@ class QuarantineStore:
         return [Quarantined(*row) for row in rows]
 
     async def kept_apart(
-        self, connection: "Connection[Any]", event_ids: Sequence[UUID], count_max: int
+        self, connection: "Connection[Any]", pairs: Sequence[tuple[UUID, int]]
     ) -> dict[tuple[UUID, int], tuple[QuarantineReason, QuarantineStatus]]:
-        """Return why events do not count, and how that stands, by (event, board); `count_max` of them at most."""
-        rows = await connection.fetch(queries.load("quarantine/kept_apart.sql"), list(event_ids), count_max)
+        """Return why events do not count, and how that stands, for those of the (event, board) pairs that do not."""
+        event_ids, leaderboard_ids = zip(*pairs, strict=True)
+        rows = await connection.fetch(queries.load("quarantine/kept_apart.sql"), event_ids, leaderboard_ids)
         return {(row["event_id"], row["leaderboard_id"]): (row["reason"], row["status"]) for row in rows}
 
     async def lock(self, connection: "Connection[Any]", quarantine_id: UUID) -> Quarantined | None:

@@ -58,7 +58,8 @@ EVENT_LIST: Json = operation(
             "scores",
             {"type": "boolean", "default": False},
             "Whether each event says what it is worth by today's rules, or why nothing, on each board and tournament "
-            f"that it feeds ({SCORES_MAX} of them at most). `limit` is then {SCORED_EVENTS_MAX} at most.",
+            f"that it feeds ({SCORES_MAX} of them at most). `limit` is then {SCORED_EVENTS_MAX} at most, and a key "
+            "that is narrowed needs `leaderboards:read`, too.",
             True,
         ),
         CURSOR,

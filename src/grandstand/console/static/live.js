@@ -29,7 +29,8 @@ function follow(address, tell, say = () => {}) {
       say(false, isOver);
       if (!isOver) return;
       // After an answer that is no stream a browser does not ask again, though a proxy may have given it for a moment.
-      timer = setTimeout(open, pause);
+      // Not all at the same moment: whoever watched has lost the stream together.
+      timer = setTimeout(open, pause * (0.5 + Math.random()));
       pause = Math.min(2 * pause, PAUSE_MS_MAX);
     });
   };

@@ -1,5 +1,4 @@
--- On which boards some events do not count because they were found impossible, and how that stands.
+-- Which of some events do not count on which of some boards because they were found impossible, and how that stands.
 SELECT event_id, leaderboard_id, reason, status
-FROM quarantine
-WHERE event_id = ANY($1::uuid[]) AND NOT counts
-LIMIT $2
+FROM quarantine JOIN unnest($1::uuid[], $2::bigint[]) AS asked (event_id, leaderboard_id) USING (event_id, leaderboard_id)
+WHERE NOT counts
