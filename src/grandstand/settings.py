@@ -420,14 +420,16 @@ class Settings(BaseSettings):
 def _check_one_url(url: str, schemes: tuple[str, ...]) -> None:
     try:
         parts = urlsplit(url)
-        for address in parts.netloc.rpartition("@")[2].split(","):
-            urlsplit(f"//{address}").port  # noqa: B018 - reading it is the check: a wrong port raises
-            if "+" in parts.scheme and not urlsplit(f"//{address}").hostname:
-                raise ValueError("an address is missing")
-        if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
-            raise ValueError("the service is missing behind the addresses")
-    except ValueError as error:
-        raise ValueError(f"is not a URL ({error})") from error
+        places = [urlsplit(f"//{address}") for address in parts.netloc.rpartition("@")[2].split(",")]
+        for place in places:
+            place.port  # noqa: B018 - reading it is the check: a wrong port raises
+    except ValueError:
+        # The library quotes what it took for a port or a host, which may be a piece of the password.
+        raise ValueError("is not a URL (is its port a number, and a slash in its password written %2F?)") from None
+    if "+" in parts.scheme and not all(place.hostname for place in places):
+        raise ValueError("is not a URL (an address is missing)")
+    if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
+        raise ValueError("is not a URL (the service is missing behind the addresses)")
     if parts.scheme not in schemes:
         raise ValueError(f"must start with one of {', '.join(s + '://' for s in schemes)}")
 

@@ -1,6 +1,8 @@
 """Erasure: no byte of the id stays, what is counted stays counted, and the id begins anew."""
 
+import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from grandstand.operations.audit import record
 from grandstand.operations.finish_erasures import ErasureFinisher
 from grandstand.storage.fencing import Fence
+from grandstand.storage.leases import LeaseLostError, LeaseStore
 from tests.privacy.life import (
     ELSEWHERE,
     FILLED,
@@ -149,6 +152,39 @@ async def test_twice_is_the_same_as_once(life: Life) -> None:
     assert await life.core.new_erasure_finisher().finish() == 1
     assert await life.core.new_erasure_finisher().finish() == 0
     assert (await life.core.new_eraser().erase(NAME)).erasure_id != first.erasure_id
+
+
+async def test_taking_samples_anew_holds_up_no_other_leader(cups: Cups) -> None:
+    """It may take minutes, and longer than its process lives; nothing is opened or paid until another leads."""
+    core, time, leases = cups.core, cups.time, LeaseStore()
+    time.at(START)
+    await core.define("b")
+    await cups.send(*(event(user, 5, at=START) for user in "abc"))
+    await core.database.pool.execute("ANALYZE entries")
+    await core.new_eraser().erase("a")
+    time.forward(seconds=1)
+    async with core.database.transaction() as connection:
+        term = await leases.take(connection, "scheduler", "one", 60)
+    assert term is not None
+    finisher = ErasureFinisher(
+        core.database, core.ledger, core.erasures, core.registry, core.index, core.changes,
+        slack=timedelta(0), fence=lambda connection: leases.fence(connection, term),
+    )  # fmt: skip
+    async with core.database.transaction() as vacuum:
+        # As whoever vacuums the table does.
+        await vacuum.execute("LOCK TABLE entries IN SHARE UPDATE EXCLUSIVE MODE")
+        finishing = asyncio.ensure_future(finisher.finish())
+        async with asyncio.timeout(20):
+            while not await cups.fetch("SELECT FROM pg_locks WHERE relation = 'entries'::regclass AND NOT granted"):
+                assert not finishing.done()
+                await asyncio.sleep(0.02)
+            async with core.database.transaction() as connection:
+                await leases.release(connection, term)
+            async with core.database.transaction() as connection:
+                assert await leases.take(connection, "scheduler", "two", 60) is not None
+    with pytest.raises(LeaseLostError):
+        await finishing
+    assert await core.new_erasure_finisher().finish() == 1
 
 
 async def test_the_audit_log_and_the_outbox_lose_the_id_and_nothing_else(cups: Cups) -> None:

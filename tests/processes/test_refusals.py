@@ -139,6 +139,16 @@ def test_a_place_that_is_none_is_refused(name: str, value: str, monkeypatch: pyt
         load_settings()
 
 
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_REPLICA_URL", "VALKEY_URL"])
+@pytest.mark.parametrize("sign", ["/", "#", "?", "\N{FULLWIDTH SOLIDUS}"])
+def test_a_refusal_quotes_nothing_of_a_password(name: str, sign: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheme = "valkey" if name == "VALKEY_URL" else "postgresql"
+    monkeypatch.setenv(f"GRANDSTAND_{name}", f"{scheme}://game:hunter2{sign}hunter3@one/game")
+    with pytest.raises(SettingsError, match=f"GRANDSTAND_{name} is wrong") as refused:
+        load_settings()
+    assert "hunter" not in str(refused.value)
+
+
 def test_replicas_are_named_one_after_the_other() -> None:
     urls = ["postgresql://one,two/game", "postgres://three/game"]
     assert replica_urls(load_settings(database_replica_url=", ".join(urls))) == urls

@@ -126,7 +126,9 @@ class ErasureFinisher:
             await self._erasures.end_player(connection, erasure)
         # Once, for a new life may have brought the id back.
         for table in await self._in_transaction(self._erasures.list_statistics, erasure):
-            await self._in_transaction(self._erasures.analyze, table)
+            # Without the fence, for whose end the next leader would wait: it takes long, and harms nothing done twice.
+            async with self._database.transaction() as connection:
+                await self._erasures.analyze(connection, table)
         await self._in_transaction(self._erasures.finish, erasure, clock.now())
         _log.info("player_erased", erasure_id=str(erasure.erasure_id))
         await self._announce()
