@@ -60,7 +60,7 @@ def open_edge(site: Site) -> OpenEdge:
         changed = site.services.settings.model_copy(update={"cors_allow_origins": (GAME,)} | settings)
         core, services = site.core, replace(site.services, settings=changed)
         console = build_console_services(
-            services, core.database, core.valkey, core.streams, core.tournaments, core.catalog, Passwords()
+            services, core.database, core.valkey, core.streams, core.tournaments, Passwords()
         )
         app = ConsoleApp(console, build_app(services))
         async with (
