@@ -2,25 +2,21 @@
 
 from typing import Any
 
+from grandstand.operations.apply_events import EventApplier
 from grandstand.storage.event_log import EventLog
-from grandstand.storage.event_rows import EventRows
 
 _find_known = EventLog.find_known
-_store = EventLog.store
+_store_rows = EventApplier._store_rows
 
 
 async def _know_nothing(self: EventLog, connection: Any, ids: Any) -> set[str]:
     return set()
 
 
-async def _store_new(self: EventLog, connection: Any, partition: Any, events: EventRows) -> None:
-    known = await _find_known(self, connection, events.ids)
-    places = [place for place, event_id in enumerate(events.ids) if event_id not in known]
-    new = EventRows([])
-    for name, column in vars(events).items():
-        setattr(new, name, [column[place] for place in places])
-    await _store(self, connection, partition, new)
+async def _store_new(self: EventApplier, connection: Any, new: Any, partitions: Any) -> None:
+    known = await _find_known(self._event_log, connection, [event.id for event, _ in new])
+    await _store_rows(self, connection, [item for item in new if item[0].id not in known], partitions)
 
 
 EventLog.find_known = _know_nothing
-EventLog.store = _store_new
+EventApplier._store_rows = _store_new
