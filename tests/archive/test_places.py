@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,10 +21,9 @@ from grandstand.invariants.check import Subject
 from grandstand.operations.query_archive import QueryRefusedError, query
 from grandstand.operations.restore_archive import ArchiveRestorer, NotRestorableError
 from grandstand.settings import load_settings
-from grandstand.storage import archive_reader, parquet
 from grandstand.storage.archive_places import open_place
 from grandstand.storage.postgres import Database
-from tests.archive.year import YEAR_END, Archive, live_through, partition
+from tests.archive.year import YEAR_END, Archive, live_through, partition, read_files_slowly
 from tests.support.core import Core, event
 from tests.support.invariants import broken, subject_of
 from tests.support.waiting import eventually, eventually_async
@@ -166,14 +164,7 @@ async def test_a_restore_behind_a_pooler_may_wait_for_its_files(
     """There every connection is lent in a transaction, which PostgreSQL ends when it hears nothing for long."""
     await live_through(core, 60, months=[1])
     await archive.run()
-    read = parquet.read_rows
-
-    def slowly(*arguments: Any, **options: Any) -> Any:
-        time.sleep(0.4)
-        yield from read(*arguments, **options)
-
-    monkeypatch.setattr(parquet, "read_rows", slowly)
-    monkeypatch.setattr(archive_reader, "_SIGN_OF_LIFE_SECONDS", 0.05)
+    read_files_slowly(monkeypatch)
     pooled = Database(core.database.pool, 10, "write", "SET LOCAL idle_in_transaction_session_timeout = '300ms'")
     restorer = ArchiveRestorer(pooled, core.ledger, archive.archives, archive.reader, archive.archiver())
     archive_id = await core.database.pool.fetchval("SELECT archive_id FROM event_archives")

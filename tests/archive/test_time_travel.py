@@ -5,14 +5,12 @@ import os
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from grandstand.operations.count_events import EventCounter
-from grandstand.storage import archive_reader, parquet
-from tests.archive.year import YEAR_END, Archive, live_through, partition
+from tests.archive.year import YEAR_END, Archive, live_through, partition, read_files_slowly
 from tests.support.core import Core, event
 
 pytestmark = pytest.mark.anyio
@@ -174,14 +172,7 @@ async def test_archives_are_read_for_longer_than_a_transaction_may_stand_still(
 ) -> None:
     accepted = await live_through(core, 60, months=[1])
     await archive.run()
-    read = parquet.read_rows
-
-    def slowly(*arguments: Any, **options: Any) -> Any:
-        time.sleep(0.4)
-        yield from read(*arguments, **options)
-
-    monkeypatch.setattr(parquet, "read_rows", slowly)
-    monkeypatch.setattr(archive_reader, "_SIGN_OF_LIFE_SECONDS", 0.05)
+    read_files_slowly(monkeypatch)
     async with core.database.snapshot() as connection:
         await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '300ms'")
         found = [row async for chunk in archive.reader.of_users(connection, [each.user_id for each in accepted])

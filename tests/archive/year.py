@@ -1,6 +1,7 @@
 """Events of many months and their archive, and what must be true of both together."""
 
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,11 +9,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from grandstand.domain.events import Event
 from grandstand.domain.ids import new_ids
 from grandstand.domain.partitions import month_at
 from grandstand.invariants.check import Subject
 from grandstand.operations.archive_events import EventArchiver
+from grandstand.storage import archive_reader, parquet
 from grandstand.storage.archive_places import open_place
 from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.event_archives import EventArchives
@@ -96,3 +100,15 @@ async def live_through(core: Core, count: int, *, months: Sequence[int] = range(
 
 def partition(month: int) -> str:
     return month_at(datetime(2026, month, 1, tzinfo=UTC)).name
+
+
+def read_files_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let reading an archived file take 0.4 s; signs of life are given more often than that."""
+    read = parquet.read_rows
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        time.sleep(0.4)
+        yield from read(*arguments, **options)
+
+    monkeypatch.setattr(parquet, "read_rows", slowly)
+    monkeypatch.setattr(archive_reader, "_SIGN_OF_LIFE_SECONDS", 0.05)
