@@ -158,7 +158,7 @@ async def test_taking_samples_anew_holds_up_no_other_leader(cups: Cups) -> None:
     """It may take minutes, and longer than its process lives; nothing is opened or paid until another leads."""
     core, time, leases = cups.core, cups.time, LeaseStore()
     time.at(START)
-    await core.define("b")
+    await core.define("sampled")
     await cups.send(*(event(user, 5, at=START) for user in "abc"))
     await core.database.pool.execute("ANALYZE entries")
     await core.new_eraser().erase("a")
