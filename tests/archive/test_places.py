@@ -183,9 +183,7 @@ async def test_a_restore_waits_for_batches_and_no_batch_for_it(core: Core, archi
     await core.database.pool.execute(
         f"CREATE TRIGGER rest BEFORE INSERT ON {partition(1)} FOR EACH ROW EXECUTE FUNCTION rest()"
     )
-    restorer = ArchiveRestorer(
-        core.database, core.ledger, archive.archives, archive.reader, archive.archiver(), attempt_seconds=0.05
-    )
+    restorer = ArchiveRestorer(core.database, core.ledger, archive.archives, archive.reader, archive.archiver())
     archive_id = await core.database.pool.fetchval("SELECT archive_id FROM event_archives")
     merging = (
         "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%INSERT INTO events SELECT%' AND state = 'active' "

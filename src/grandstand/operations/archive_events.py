@@ -36,9 +36,9 @@ from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.rollups import RollupsBusyError, RollupStore
 
-ATTEMPTS = 20
+_ATTEMPTS = 20
 """How often a lock is tried that would hold others back, before it is left for another time."""
-ATTEMPT_SECONDS = 1.0
+_ATTEMPT_SECONDS = 1.0
 """Between two tries: everybody who waited behind one has a turn."""
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -67,8 +67,8 @@ class EventArchiver:
         *,
         fence: Fence = no_fence,
         on_step: Step = _no_step,
-        attempts: int = ATTEMPTS,
-        attempt_seconds: float = ATTEMPT_SECONDS,
+        attempts: int = _ATTEMPTS,
+        attempt_seconds: float = _ATTEMPT_SECONDS,
     ) -> None:
         self._database = database
         self._ledger = ledger
@@ -94,7 +94,7 @@ class EventArchiver:
         async with self._database.connection() as connection:
             due = await self._archives.list_due(connection, ends_by, now)
         for each in due:
-            archive_id = await self._patiently(partial(self._begin, each))
+            archive_id = await self.patiently(partial(self._begin, each))
             if archive_id is None:
                 continue
             await self._on_step("sealed")
@@ -202,7 +202,7 @@ class EventArchiver:
                 _log.error("archive_damaged", archive_id=archive.archive_id, error=str(error))
                 await self._give_up(archive)
                 return False
-        detached = await self._patiently(partial(self._detach, archive))
+        detached = await self.patiently(partial(self._detach, archive))
         if detached is None:
             _log.info("partition_in_use", partition=archive.partition)
             return False
@@ -249,7 +249,7 @@ class EventArchiver:
 
     async def _give_up(self, archive: EventArchive) -> None:
         """Leave the partition as it is; the next round begins anew."""
-        if await self._patiently(partial(self._abandon, archive)):
+        if await self.patiently(partial(self._abandon, archive)):
             await self.forget(archive)
 
     async def _abandon(self, archive: EventArchive) -> bool:
@@ -267,7 +267,7 @@ class EventArchiver:
             await self._fence(connection)
             await self._archives.forget(connection, archive.archive_id)
 
-    async def _patiently(self, action: Callable[[], Awaitable[_T]]) -> _T | None:
+    async def patiently(self, action: Callable[[], Awaitable[_T]]) -> _T | None:
         """Do what needs a lock, now or in a moment; None when it never came free."""
         for attempt in range(self._attempts):
             try:

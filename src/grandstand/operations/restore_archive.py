@@ -1,14 +1,12 @@
 """Brings an archived partition back into PostgreSQL for a while, verified before its files go."""
 
-import asyncio
 import contextlib
 from datetime import datetime
 
-import asyncpg
 import structlog
 
 from grandstand.domain.errors import UnavailableError
-from grandstand.operations.archive_events import ATTEMPT_SECONDS, ATTEMPTS, ArchiveDiffersError, EventArchiver
+from grandstand.operations.archive_events import ArchiveDiffersError, EventArchiver
 from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.event_archives import EventArchive, EventArchives, Measure
 from grandstand.storage.fencing import Fence, no_fence
@@ -35,8 +33,6 @@ class ArchiveRestorer:
         archiver: EventArchiver,
         *,
         fence: Fence = no_fence,
-        attempts: int = ATTEMPTS,
-        attempt_seconds: float = ATTEMPT_SECONDS,
     ) -> None:
         self._database = database
         self._ledger = ledger
@@ -44,8 +40,6 @@ class ArchiveRestorer:
         self._archived = archived
         self._archiver = archiver
         self._fence = fence
-        self._attempts = attempts
-        self._attempt_seconds = attempt_seconds
 
     async def restore(self, archive_id: int, until: datetime) -> int:
         """Bring an archive back; it is archived anew after `until`. Return how many events came back.
@@ -84,16 +78,16 @@ class ArchiveRestorer:
             await self._fence(connection)
             # Before the ledger is held, so that no batch waits for it.
             is_merged = await self._archives.merge(connection, archive)
-            for _ in range(self._attempts):
-                with contextlib.suppress(asyncpg.LockNotAvailableError):
-                    # What is merged stays so when a lock does not come free.
-                    async with connection.transaction():
-                        await self._archives.limit_lock_waits(connection)
-                        await self._ledger.seize(connection)
-                        is_same = await self._archives.attach(connection, archive, until, is_merged=is_merged)
-                    break
-                await asyncio.sleep(self._attempt_seconds)
-            else:
+
+            async def attach() -> bool:
+                # What is merged stays so when a lock does not come free.
+                async with connection.transaction():
+                    await self._archives.limit_lock_waits(connection)
+                    await self._ledger.seize(connection)
+                    return await self._archives.attach(connection, archive, until, is_merged=is_merged)
+
+            is_same = await self._archiver.patiently(attach)
+            if is_same is None:
                 raise UnavailableError("Events are written and read all the time; try again.")
             if not is_same:
                 raise ArchiveDiffersError(f"Archive {archive.archive_id} changed meanwhile; try again.")
