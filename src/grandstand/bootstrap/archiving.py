@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from grandstand import clock
-from grandstand.bootstrap.core import Core, EngineUnreachableError, checked_core, first_line
-from grandstand.domain.errors import UnavailableError
+from grandstand.bootstrap.core import Core, EngineUnreachableError, checked_core
+from grandstand.domain.errors import UnavailableError, first_line
 from grandstand.operations.archive_events import ArchiveDiffersError, EventArchiver
 from grandstand.operations.query_archive import QueryResult, query
 from grandstand.operations.restore_archive import ArchiveRestorer

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from valkey.asyncio import Valkey
 from valkey.exceptions import ResponseError, ValkeyError
 
-from grandstand.domain.errors import UnavailableError
+from grandstand.domain.errors import UnavailableError, first_line
 from grandstand.operations.admit_attempts import AttemptKeeper
 from grandstand.operations.ban_player import PlayerBanner
 from grandstand.operations.catalog import LeaderboardCatalog
@@ -260,12 +260,6 @@ def require_url(settings: Settings, name: str) -> str:
     if url is None:
         raise EngineUnreachableError(f"GRANDSTAND_{name.upper()} is not set; `grandstand up` brings its own engines.")
     return url.get_secret_value()
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an exception says, as the end of a sentence."""
-    text = str(error).strip().splitlines()
-    return text[0].rstrip(".") if text else type(error).__name__
 
 
 async def _open_database(settings: Settings, stack: AsyncExitStack, name: Literal["write", "read"]) -> Database:

@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 from valkey.exceptions import ValkeyError
 
-from grandstand.bootstrap.core import first_line, keeps_sessions, require_url, said_first
+from grandstand.bootstrap.core import keeps_sessions, require_url, said_first
 from grandstand.diagnosis.advice import Advice
 from grandstand.diagnosis.archive import find_archived_file, look_at_archive
 from grandstand.diagnosis.environment import look_at_names
@@ -17,7 +17,7 @@ from grandstand.diagnosis.machine import look_at_machine
 from grandstand.diagnosis.postgres import look_at_postgres
 from grandstand.diagnosis.replicas import look_at_replica
 from grandstand.diagnosis.valkey import look_at_streams, look_at_valkey
-from grandstand.domain.errors import UnavailableError
+from grandstand.domain.errors import UnavailableError, first_line
 from grandstand.settings import Settings, replica_urls
 from grandstand.storage.postgres import OUT_OF_REACH, Database, open_pool
 from grandstand.storage.valkey import open_valkey

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from valkey.exceptions import ValkeyError
 
-from grandstand.bootstrap.core import EngineUnreachableError, checked_core, first_line
+from grandstand.bootstrap.core import EngineUnreachableError, checked_core
+from grandstand.domain.errors import first_line
 from grandstand.operations.count_events import EventCounter
 from grandstand.operations.rebuild_boards import BoardRebuilder, Rebuilt
 from grandstand.operations.rebuild_ranking import RankingRebuilder

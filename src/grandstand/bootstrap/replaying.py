@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from valkey.exceptions import ValkeyError
 
-from grandstand.bootstrap.core import EngineUnreachableError, checked_core, first_line
+from grandstand.bootstrap.core import EngineUnreachableError, checked_core
+from grandstand.domain.errors import first_line
 from grandstand.domain.leaderboards import LeaderboardDefinition
 from grandstand.operations.audit import Origin, acting_as
 from grandstand.operations.replay_leaderboard import Replay

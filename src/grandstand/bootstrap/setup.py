@@ -2,8 +2,9 @@
 
 from contextlib import AsyncExitStack
 
-from grandstand.bootstrap.core import EngineUnreachableError, first_line, open_core, require_url
+from grandstand.bootstrap.core import EngineUnreachableError, open_core, require_url
 from grandstand.domain.credentials import KeyKind
+from grandstand.domain.errors import first_line
 from grandstand.operations import first_keys
 from grandstand.settings import Settings
 

@@ -16,6 +16,12 @@ class FieldError:
     message: str
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an exception says, as the end of a sentence."""
+    text = str(error).strip().splitlines()
+    return text[0].rstrip(".") if text else type(error).__name__
+
+
 def field_error(message: str, whole: str = "$") -> FieldError:
     """Turn the sentence of a `msgspec.ValidationError` into the field it speaks of and what it says.
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from grandstand.domain.errors import UnavailableError
+from grandstand.domain.errors import UnavailableError, first_line
 
 
 class ArchivePlace(Protocol):
@@ -113,7 +113,7 @@ class BucketPlace:
 
 
 def _said(error: Exception) -> str:
-    return f"The bucket of archives cannot be used: {str(error).splitlines()[0]}"
+    return f"The bucket of archives cannot be used: {first_line(error)}"
 
 
 def _sync(path: Path) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from grandstand.domain.errors import first_line
 from grandstand.storage import queries
 from grandstand.storage.migration_waits import LOCK_WAIT_MAX_SECONDS, BlockerWatch, Patience
 from grandstand.storage.online_indexes import IndexBuilder
@@ -140,8 +141,7 @@ def _make_schema(database_url: str, schema: str) -> None:
 
 
 def _refused(schema: str, error: psycopg.Error) -> MigrationRefusedError:
-    reason = str(error).strip().splitlines()[0]
-    return MigrationRefusedError(f"PostgreSQL does not let this user set up the schema {schema}: {reason}.")
+    return MigrationRefusedError(f"PostgreSQL does not let this user set up the schema {schema}: {first_line(error)}.")
 
 
 def run_sql(name: str) -> None:

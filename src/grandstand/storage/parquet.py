@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from grandstand.domain.errors import UnavailableError
+from grandstand.domain.errors import UnavailableError, first_line
 from grandstand.storage import queries
 from grandstand.storage.event_archives import ArchiveFile, Measure
 
@@ -39,7 +39,7 @@ def open_duckdb(folder: Path) -> Iterator[Any]:
         with duckdb.connect(config=config) as database:
             yield database
     except duckdb.Error as error:
-        raise UnavailableError(f"A file of archived events cannot be read or written: {_first_line(error)}") from error
+        raise UnavailableError(f"A file of archived events cannot be read or written: {first_line(error)}.") from error
 
 
 def filled(name: str, **paths: Path | Sequence[Path]) -> str:
@@ -103,10 +103,6 @@ def read_rows(path: Path, *, user_ids: Sequence[str] | None, chunk_events: int) 
         cursor = database.execute(queries.load("parquet/read.sql"), [str(path), users, users])
         while rows := cursor.fetchmany(chunk_events):
             yield [_row(row) for row in rows]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _row(values: Sequence[Any]) -> dict[str, Any]:
