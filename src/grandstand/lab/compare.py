@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from grandstand.domain.lab_figures import RunFigures
 from grandstand.lab.errors import LabError
 from grandstand.lab.vitals import GENERATOR
 
@@ -49,7 +50,7 @@ class _Machine(msgspec.Struct):
     cores: int
 
 
-class Report(msgspec.Struct):
+class Report(RunFigures):
     """What is compared of a report of `lab run`."""
 
     load: _Load
@@ -57,15 +58,6 @@ class Report(msgspec.Struct):
     server: _Server
     samples: list[_Sample]
     each_second: list[_Moment]
-    events_per_second: float
-    reads_per_second: float
-    accept_p99_ms: float | None
-    visible_p99_ms: float | None
-    read_p99_ms: float | None
-    errors: int
-    lost: int
-    doubled: int
-    wrong: int
 
 
 @dataclass(frozen=True)
