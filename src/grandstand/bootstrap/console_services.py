@@ -4,6 +4,7 @@ from valkey.asyncio import Valkey
 
 from grandstand.api.events import EVENTS_PATH
 from grandstand.api.front import BOARDS_PATH, TOURNAMENTS_PATH
+from grandstand.api.public_reads import PublicReads
 from grandstand.api.services import Services
 from grandstand.console.card_drawer import CardDrawer
 from grandstand.console.live_overview import LiveOverview
@@ -54,6 +55,7 @@ def build_console_services(
         cards=CardDrawer(services),
         calendar=TournamentCalendar(services.reads, tournaments),
         sent_forms=SentForms(valkey, settings.valkey_prefix),
+        public=PublicReads(settings),
         replays=ReplayJobs(ReplayRequests(valkey, settings.valkey_prefix)),
     )
 

@@ -4,10 +4,9 @@ It is cached as the API's pages are: browsers and edges keep it, and the address
 """
 
 import hashlib
-from functools import cache
 
 from grandstand.api.parameters import read_key
-from grandstand.api.public_reads import PublicReads, not_modified
+from grandstand.api.public_reads import not_modified
 from grandstand.api.replies import Headers, Reply
 from grandstand.console.assets import answer_script
 from grandstand.console.card_drawer import CARD_SECONDS
@@ -15,7 +14,6 @@ from grandstand.console.rendering import page
 from grandstand.console.routes import Route
 from grandstand.console.visit import Visit
 from grandstand.domain.errors import NotFoundError
-from grandstand.settings import Settings
 
 _ROWS = 50
 _EMBEDDED_ROWS = 10
@@ -36,7 +34,7 @@ async def get_board(visit: Visit) -> Reply:
     reply = page(
         visit,
         "public_board.html",
-        headers=((b"cache-control", _reads(api.settings).control(ranks.period_ends_at, is_archived=is_archived)),),
+        headers=((b"cache-control", visit.services.public.control(ranks.period_ends_at, is_archived=is_archived)),),
         title=(await api.definer.get(key)).title or key,
         ranks=ranks,
         limit=limit,
@@ -74,11 +72,6 @@ def _tagged(reply: Reply, visit: Visit) -> Reply:
     """Return an answer under a tag of its content, or that the client has it already."""
     tag = b'"%b"' % hashlib.blake2b(reply.body, digest_size=12).hexdigest().encode("ascii")
     return not_modified(reply._replace(headers=(*reply.headers, (b"etag", tag))), visit.scope)
-
-
-@cache
-def _reads(settings: Settings) -> PublicReads:
-    return PublicReads(settings)
 
 
 ROUTES = (

@@ -112,10 +112,8 @@ async def _events(reader: AnalyticsReader, query: Query) -> Report:
         labels = [f"{start.astimezone(ZoneInfo(zone)):%d %b %H:%M}" for start in starts]
     else:
         days = _every_day([start.astimezone(ZoneInfo(zone)).date() for start in starts])
-        labels, starts = (
-            [_day(day) for day in days],
-            [LocalDays(day, day, ZoneInfo(zone)).start_of(day) for day in days],
-        )
+        labels = [_day(day) for day in days]
+        starts = LocalDays(days[0], days[-1], ZoneInfo(zone)).bounds()[1] if days else []
     lines: list[Line] = [(name, [float(counts.get((start, name), 0)) for start in starts]) for name in largest]
     return Report(zone, EventBucket, found.buckets[::-1], (Chart("Events", "line", labels, lines),), found.as_of)
 

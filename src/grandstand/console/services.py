@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from grandstand.api.public_reads import PublicReads
 from grandstand.api.services import Services
 from grandstand.console.card_drawer import CardDrawer
 from grandstand.console.live_overview import LiveOverview
@@ -34,3 +35,4 @@ class ConsoleServices:
     calendar: TournamentCalendar
     cards: CardDrawer
     sent_forms: SentForms
+    public: PublicReads
