@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 
 from grandstand.console.assets import ASSETS, asset_url
 from grandstand.domain.errors import UnavailableError
+from grandstand.domain.events import Event
 from grandstand.operations.count_events import EventCounter
 from grandstand.operations.operator_sessions import OperatorSessions
 from tests.api.tournament_steps import set_clock
 from tests.console.door import PASSWORD, Door, token_of
 from tests.console.test_forms import BOARD, BOARD_RULE, CUP, Fields
-from tests.support.core import NOON, block, event
+from tests.support.core import NOON, Core, block, event
 
 pytestmark = pytest.mark.anyio
 
@@ -193,11 +195,15 @@ async def test_prize_rules_are_counted_as_people_count(door: Door) -> None:
             assert said in Fields(answer.text).message("prizes")
 
 
+async def take_and_count(core: Core, events: Sequence[Event]) -> None:
+    await core.applier.apply([block(events, NOON)])
+    await EventCounter(core.database, core.event_log).count()
+
+
 async def test_an_hour_that_comes_twice_says_which_it_is(door: Door) -> None:
     core, began_at = door.site.core, datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     seen = [event("ada", at=began_at + timedelta(hours=hours), event_type="twice") for hours in range(2)]
-    await core.applier.apply([block(seen, NOON)])
-    await EventCounter(core.database, core.event_log).count()
+    await take_and_count(core, seen)
     query = "from=2026-10-25&to=2026-10-25&interval=hour&timezone=Europe/Berlin&event_type=twice&wait=1"
     async with await door.enter("vera") as client:
         text = (await client.get(f"/console/analytics/events?{query}")).text
@@ -208,8 +214,7 @@ async def test_an_hour_that_comes_twice_says_which_it_is(door: Door) -> None:
 async def test_days_on_which_nothing_happened_have_their_place_in_a_chart(door: Door) -> None:
     core = door.site.core
     seen = [event("bob", at=datetime(2026, 10, day, 9, tzinfo=UTC), event_type="sparse") for day in (1, 2, 11)]
-    await core.applier.apply([block(seen, NOON)])
-    await EventCounter(core.database, core.event_log).count()
+    await take_and_count(core, seen)
     span = "from=2026-10-01&to=2026-10-12&timezone=Europe/Berlin&wait=1"
     async with await door.enter("vera") as client:
         text = (await client.get(f"/console/analytics/events?{span}&event_type=sparse")).text

@@ -7,6 +7,7 @@ lines.
 """
 
 import asyncio
+import codecs
 import time
 from collections.abc import AsyncIterator
 
@@ -22,8 +23,6 @@ FULL_WAIT_SECONDS = 10.0
 """How long a bundle waits for room in the stream; less than clients and proxies wait for an answer."""
 
 _FULL_POLL_SECONDS = 0.25
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""Some editors and spreadsheets put it before the first line."""
 
 
 class RejectedLine(msgspec.Struct):
@@ -89,7 +88,8 @@ class _Importer:
     async def _take(self, line: bytes) -> None:
         self._line += 1
         if self._line == 1:
-            line = line.removeprefix(_BYTE_ORDER_MARK)
+            # Some editors and spreadsheets put it there.
+            line = line.removeprefix(codecs.BOM_UTF8)
         if self._line % BUNDLE_LINES_MAX == 0:
             await asyncio.sleep(0)
         if self._is_skipping or len(line) > self._line_bytes_max:

@@ -17,6 +17,10 @@ Headers = tuple[tuple[bytes, bytes], ...]
 _encoder = msgspec.json.Encoder()
 
 
+def _decoded(headers: Headers) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+
+
 class Reply(NamedTuple):
     """An answer whose body is encoded already."""
 
@@ -27,10 +31,9 @@ class Reply(NamedTuple):
 
     def as_response(self) -> Response[bytes]:
         """Return it for Litestar."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
         # Litestar adds this to every text; twice is a header that strict readers, Prometheus among them, refuse.
         media_type = self.media_type.removesuffix("; charset=utf-8")
-        return Response(self.body, status_code=self.status, media_type=media_type, headers=headers)
+        return Response(self.body, status_code=self.status, media_type=media_type, headers=_decoded(self.headers))
 
 
 _PART_BYTES = 65_536
@@ -46,8 +49,9 @@ class FileReply(NamedTuple):
 
     def as_response(self) -> Stream:
         """Return it for Litestar."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
-        return Stream(self._parts(), status_code=self.status, media_type=self.media_type, headers=headers)
+        return Stream(
+            self._parts(), status_code=self.status, media_type=self.media_type, headers=_decoded(self.headers)
+        )
 
     async def _parts(self) -> AsyncIterator[bytes]:
         with self.file:

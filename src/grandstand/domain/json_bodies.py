@@ -1,5 +1,6 @@
 """Reads JSON bodies into structs, with one way of saying what is wrong with them."""
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from grandstand.domain.errors import FieldError, InvalidError, MalformedError, f
 T = TypeVar("T")
 
 _NEWLINE = b"\n"
-BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 _STEP = re.compile(r"[^.\[\]]+")

@@ -41,10 +41,10 @@ class EventLog:
         self.every = every
 
     async def find_known(self, connection: "Connection[Any]", ids: Sequence[str]) -> set[str]:
-        """Return those of `ids` that are stored already, in any partition or in an archive."""
-        # Sorted: every partition sorts them again, which costs a tenth where there is nothing left to sort.
-        wanted = array_text(sorted(ids))
-        return {str(row[0]) for row in await connection.fetch(queries.load("events/find_known_ids.sql"), wanted)}
+        """Return those of `ids`, in ascending order, that are stored already, in any partition or in an archive."""
+        # In order, because every partition sorts them again, which costs a tenth where there is nothing left to sort.
+        rows = await connection.fetch(queries.load("events/find_known_ids.sql"), array_text(ids))
+        return {str(row[0]) for row in rows}
 
     async def store(self, connection: "Connection[Any]", partition: PartitionRange, events: EventRows) -> None:
         """Copy events of one partition into it. Ids go in ascending order, so two batches cannot deadlock.
