@@ -12,7 +12,6 @@ from typing import Literal
 
 import msgspec
 
-from grandstand.domain.lab_figures import RunFigures
 from grandstand.lab.errors import LabError
 from grandstand.lab.vitals import GENERATOR
 
@@ -50,7 +49,7 @@ class _Machine(msgspec.Struct):
     cores: int
 
 
-class Report(RunFigures):
+class Report(msgspec.Struct):
     """What is compared of a report of `lab run`."""
 
     load: _Load
@@ -58,6 +57,15 @@ class Report(RunFigures):
     server: _Server
     samples: list[_Sample]
     each_second: list[_Moment]
+    events_per_second: float
+    reads_per_second: float
+    accept_p99_ms: float | None
+    visible_p99_ms: float | None
+    read_p99_ms: float | None
+    errors: int
+    lost: int
+    doubled: int
+    wrong: int
 
 
 @dataclass(frozen=True)

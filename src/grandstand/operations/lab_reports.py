@@ -8,8 +8,6 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from grandstand.domain.lab_figures import RunFigures
-
 LIST_MAX = 50
 FILES_MAX = 1_000
 BYTES_MAX = 8_000_000
@@ -26,11 +24,20 @@ class ReportLoad(msgspec.Struct):
     seconds: float
 
 
-class LabReport(RunFigures):
+class LabReport(msgspec.Struct):
     """What people want to know of a run; everything else in the file stays there."""
 
     verdict: str
     reasons: list[str]
+    events_per_second: float
+    reads_per_second: float
+    accept_p99_ms: float | None
+    visible_p99_ms: float | None
+    read_p99_ms: float | None
+    errors: int
+    lost: int
+    doubled: int
+    wrong: int
     load: ReportLoad
     measured_at: datetime
     version: str
