@@ -188,19 +188,20 @@ class ConsoleApp:
     async def _stream(self, live: tuple[str, str], scope: HTTPScope, receive: Receive, send: Send) -> None:
         session = read_cookie(scope)
         found = None if session is None else await self._services.sessions.find(session)
-        if found is None:
+        if found is None or session is None:
             await send_reply(send, Reply(401, b"", "text/plain"))
             return
-        try:
-            match live[0]:
-                case "overview":
-                    await stream_overview(self._services, found.operator, scope, receive, send)
-                case "leaderboards":
-                    await stream_board(self._services.api, live[1], scope, receive, send)
-                case _:
-                    await stream_tournament(self._services.api, live[1], scope, receive, send)
-        except GrandstandError as error:
-            await send_reply(send, reply_of(error))
+        with self._services.followed.follow(session, found.operator) as is_good:
+            try:
+                match live[0]:
+                    case "overview":
+                        await stream_overview(self._services, found.operator, is_good, scope, receive, send)
+                    case "leaderboards":
+                        await stream_board(self._services.api, live[1], is_good, scope, receive, send)
+                    case _:
+                        await stream_tournament(self._services.api, live[1], is_good, scope, receive, send)
+            except GrandstandError as error:
+                await send_reply(send, reply_of(error))
 
     def _refuse_many(self, error: RateLimitedError, scope: HTTPScope) -> Reply:
         """Answer who came too often: a page to whoever looks at one, the API's answer to scripts."""
