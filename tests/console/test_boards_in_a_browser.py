@@ -76,6 +76,18 @@ def test_a_stream_that_was_refused_is_asked_for_again(console: Console, ann: Wat
     assert len(refused) == 1
 
 
+def test_a_board_that_is_deleted_while_it_is_watched_says_so(console: Console, ann: Watched) -> None:
+    console.api("PUT", "/api/leaderboards/passing", {"event_type": "passing", "operator": "count"})
+    page = open_page(console, ann, "/console/leaderboards/passing")
+    expect(page.locator("#live-sign")).to_have_text("Live")
+    console.api("DELETE", "/api/leaderboards/passing")
+    expect(page.get_by_role("alert")).to_contain_text("It may have been deleted meanwhile")
+    page.get_by_role("link", name="To the leaderboards").click()
+    expect(page.get_by_role("heading", name="Leaderboards")).to_be_visible()
+    # Rows that were asked for in the moment before are not there, and the library says so.
+    ann.complaints = [each for each in ann.complaints if "Error Code 404" not in each]
+
+
 @pytest.mark.parametrize("path", ["/console/leaderboards/rally", "/console", "/boards/rally"])
 def test_a_page_that_nobody_sees_holds_no_stream(console: Console, ann: Watched, path: str) -> None:
     # A browser has six connections to a server: six hidden tabs would be all of them.

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from markupsafe import escape
 
 from grandstand.console.assets import ASSETS, asset_url
 from grandstand.domain.errors import UnavailableError
@@ -119,6 +120,32 @@ async def test_a_long_form_outlives_its_session_too(door: Door) -> None:
         inside = await client.post("/console/log-in", data=form)
         assert inside.status_code == 200, inside.text[:300]
     assert Fields(inside.text).sent()["where"] == typed["where"]
+
+
+async def test_what_was_typed_outlives_what_it_was_for(door: Door) -> None:
+    rule = {"event_type": "game_ended", "operator": "count"}
+    await door.console.api.definer.put("passing", msgspec.json.encode(rule))
+    async with await door.enter("ann") as client:
+        form = Fields((await client.get("/console/leaderboards/passing/edit")).text).sent()
+        typed = {"title": "A <title> of <mine>", "where": '{"mode": "long to type"}'}
+        await door.console.api.definer.delete("passing")
+        answer = await client.post("/console/leaderboards/passing/edit", data=form | typed)
+        assert answer.status_code == 404
+        assert all(escape(text) in answer.text for text in typed.values())
+        assert form["form_token"] not in answer.text.partition("<main")[2], "nor anything that was not typed"
+        shown = await client.get("/console/leaderboards/passing")
+        token = {"form_token": form["form_token"]}
+        gone = [answer, shown]
+        for path in ("webhooks/gone/test", "tournaments/gone/cancel", "keys/gone/revoke", "dead-letters/gone"):
+            send = client.get(f"/console/{path}") if "letters" in path else client.post(f"/console/{path}", data=token)
+            gone.append(await send)
+        for each in gone:
+            kind = each.request.url.path.split("/")[2]
+            assert each.status_code == 404, kind
+            assert "It may have been deleted meanwhile" in each.text, kind
+            assert f'class="button is-main" href="/console/{kind}"' in each.text, kind
+            assert '<nav aria-label="Pages">' in each.text, kind
+            assert "This is what was typed" not in each.text or each is answer, kind
 
 
 async def test_a_public_page_is_kept_as_the_answers_of_the_api_are(door: Door) -> None:

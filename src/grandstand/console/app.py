@@ -54,11 +54,13 @@ from grandstand.console.security import (
     is_token_right,
     read_cookie,
 )
-from grandstand.console.sending import ANOTHER_SESSION, AWAY, answer_once, offer, pack
+from grandstand.console.sending import ANOTHER_SESSION, AWAY, answer_once, offer, pack, unpack
 from grandstand.console.services import ConsoleServices
 from grandstand.console.visit import NOBODY, Visit
 from grandstand.domain.errors import ForbiddenError, GrandstandError, NotFoundError, UnavailableError
 from grandstand.operations.audit import Origin, set_origin
+
+NOTHING_TYPED = Form()
 
 
 async def _asset(visit: Visit) -> Reply:
@@ -183,7 +185,8 @@ class ConsoleApp:
         except UnavailableError as error:
             return _keep(visit, error)
         except GrandstandError as error:
-            return _explain(visit, error)
+            # Whoever typed into a form for what is gone by now may want the text for something else.
+            return _explain(visit, error, unpack(pack(form)))
 
     async def _stream(self, live: tuple[str, str], scope: HTTPScope, receive: Receive, send: Send) -> None:
         session = read_cookie(scope)
@@ -235,9 +238,13 @@ def is_console(path: str) -> bool:
     return path == "/console" or path.startswith(("/console/", "/boards/"))
 
 
-def _explain(visit: Visit, error: GrandstandError) -> Reply:
-    """Show a page that says what is wrong, within the frame of the console where somebody is logged in."""
-    return page(visit, "error.html", status=error.status, error=error)._replace(
+def _explain(visit: Visit, error: GrandstandError, typed: Form = NOTHING_TYPED) -> Reply:
+    """Show a page that says what is wrong, within the frame of the console where somebody is logged in.
+
+    It leads back to the list of such things, and holds what was `typed`.
+    """
+    is_gone = isinstance(error, NotFoundError) and error.code != "not_found"
+    return page(visit, "error.html", status=error.status, error=error, is_gone=is_gone, typed=typed.pairs)._replace(
         headers=((b"cache-control", b"no-store"), *retry_after(error))
     )
 

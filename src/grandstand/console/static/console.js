@@ -96,10 +96,11 @@ function saySign(sign, isOn) {
   sign.textContent = isOn ? "Live" : "Not live";
 }
 
-// A server that refuses a stream may do so because the session has ended; then a page shows nothing that is not old.
-async function checkSession() {
+// A server that refuses a stream may do so because the session has ended, or because what was shown is gone; then a page
+// shows nothing that is not old.
+async function checkPage() {
   const answer = await fetch(location.href, { headers: { "HX-Request": "true" } });
-  if (answer.headers.has("hx-refresh")) location.reload();
+  if (answer.headers.has("hx-refresh") || answer.status === 404) location.reload();
 }
 
 // Another stream says that something is new; what is shown is asked of the server. At most once a second.
@@ -120,7 +121,7 @@ function listen(element) {
   element.addEventListener("toggle", () => isHeld && renew(), true);
   follow(element.dataset.live, tell, (isOn, isOver) => {
     saySign(sign, isOn);
-    if (isOver) checkSession().catch(() => {});
+    if (isOver) checkPage().catch(() => {});
   });
 }
 
