@@ -195,3 +195,31 @@ def test_a_form_that_is_too_long_is_told_so_and_keeps_what_was_typed(console: Co
     page.get_by_label("Only events where").fill("")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading", name="long")).to_be_visible()
+
+
+def test_the_way_back_after_a_form_that_was_refused_asks_for_no_second_sending(console: Console, ann: Watched) -> None:
+    page = open_page(console, ann, "/console/leaderboards")
+    page.get_by_role("link", name="New leaderboard").click()
+    for event_type in ("no type", "no type!", "backwards"):
+        page.fill("#f-key", "backwards")
+        page.fill("#f-event_type", event_type)
+        page.get_by_role("button", name="Create").click()
+    expect(page.locator(".note")).to_have_text("Created.")
+    for _ in range(3):
+        page.go_back()
+        expect(page.get_by_role("heading", name="New leaderboard")).to_be_visible()
+        assert page.locator(".wrong").count() == 0
+    page.go_back()
+    expect(page.get_by_role("heading", name="Leaderboards", exact=True)).to_be_visible()
+    # Where that is, it says of which zone the times are.
+    expect(page.locator("#zone")).to_have_text(re.compile(r"^Times are in Asia/(Kolkata|Calcutta)$"))
+
+
+def test_a_refusal_that_is_loaded_again_still_holds_what_was_typed(console: Console, ann: Watched) -> None:
+    page = open_page(console, ann, "/console/leaderboards/-/new")
+    page.fill("#f-title", "Typed")
+    page.fill("#f-key", "Not a key")
+    page.get_by_role("button", name="Create").click()
+    expect(page.locator("#e-key")).to_be_visible()
+    page.reload()
+    expect(page.locator("#f-title")).to_have_value("Typed")

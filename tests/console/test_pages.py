@@ -254,6 +254,30 @@ async def test_days_on_which_nothing_happened_have_their_place_in_a_chart(door: 
             assert ("<th>Group</th>" in (await client.get(f"/console/analytics/retention?{query}")).text) is has_groups
 
 
+async def test_where_nobody_did_anything_there_is_no_table_of_noughts(door: Door) -> None:
+    span = "from=2025-01-01&to=2025-01-07&wait=1"
+    async with await door.enter("vera") as client:
+        for report in ("players", "sessions", "funnel?step_1=game_ended&step_2=purchase", "events", "retention"):
+            text = (await client.get(f"/console/analytics/{report}{'&' if '?' in report else '?'}{span}")).text
+            assert "Nothing happened in this time." in text, report
+            assert "<table" not in text, report
+            assert "Download as CSV" in text, report
+        # Somebody who never came back did something.
+        await take_and_count(door.site.core, [event("lone", at=datetime(2026, 9, 1, 9, tzinfo=UTC), event_type="lone")])
+        shown = (await client.get("/console/analytics/retention?from=2026-09-01&to=2026-09-03&wait=1")).text
+        assert ">2026-09-01</td>" in shown
+
+
+async def test_who_may_not_see_a_page_is_led_only_where_it_may_go(door: Door) -> None:
+    async with await door.enter("vera") as client:
+        for path, leads in (("keys", False), ("dead-letters", False), ("leaderboards/-/new", True)):
+            answer = await client.get(f"/console/{path}")
+            shown = answer.text.partition("<main")[2]
+            assert answer.status_code == 403
+            assert "That is not allowed" in shown, path
+            assert (f'href="/console/{path.partition("/")[0]}"' in shown) is leads, path
+
+
 async def test_what_is_typed_of_a_definition_names_nothing_that_is_not_said(door: Door) -> None:
     rule = {"event_type": "game_ended", "operator": "best", "field": "score", "where": {"mode": None},
             "tiers": [{"id": "gold", "top_percent": 5}], "plausibility": {"score_max": 9}}  # fmt: skip
