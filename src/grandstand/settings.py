@@ -235,7 +235,7 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None,
         description="Where players' browsers find this server, as https://play.example.com: for pictures of boards in "
-        "shared links and for boards in pages of others. No request's `Host` is believed but that of this machine.",
+        "shared links and for boards in pages of others. Without it public pages hold no address.",
     )
     lab_reports_dir: Path | None = Field(
         None, description="Folder with reports of `grandstand lab` (`--json`), which the console shows."

@@ -316,7 +316,7 @@ WITHOUT_LIMIT = {
     "leaderboards/find_by_key.sql": "one row by its key",
     "leaderboards/list_changed.sql": "what has changed since this process read last",
     "operators/find.sql": "one row by its key",
-    "operators/find_session.sql": "one row by its key",
+    "operators/find_sessions.sql": "one row by its key, of as many keys as are asked for",
     "operators/lock.sql": "one row by its key",
     "operators/prune_sessions.sql": "deletes what is over, by an index",
     "players/find.sql": "one row by its key",

@@ -76,6 +76,18 @@ def test_a_stream_that_was_refused_is_asked_for_again(console: Console, ann: Wat
     assert len(refused) == 1
 
 
+def test_a_board_that_is_deleted_while_it_is_watched_says_so(console: Console, ann: Watched) -> None:
+    console.api("PUT", "/api/leaderboards/passing", {"event_type": "passing", "operator": "count"})
+    page = open_page(console, ann, "/console/leaderboards/passing")
+    expect(page.locator("#live-sign")).to_have_text("Live")
+    console.api("DELETE", "/api/leaderboards/passing")
+    expect(page.get_by_role("alert")).to_contain_text("It may have been deleted meanwhile")
+    page.get_by_role("link", name="To the leaderboards").click()
+    expect(page.get_by_role("heading", name="Leaderboards")).to_be_visible()
+    # Rows that were asked for in the moment before are not there, and the library says so.
+    ann.complaints = [each for each in ann.complaints if "Error Code 404" not in each]
+
+
 @pytest.mark.parametrize("path", ["/console/leaderboards/rally", "/console", "/boards/rally"])
 def test_a_page_that_nobody_sees_holds_no_stream(console: Console, ann: Watched, path: str) -> None:
     # A browser has six connections to a server: six hidden tabs would be all of them.
@@ -183,3 +195,31 @@ def test_a_form_that_is_too_long_is_told_so_and_keeps_what_was_typed(console: Co
     page.get_by_label("Only events where").fill("")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading", name="long")).to_be_visible()
+
+
+def test_the_way_back_after_a_form_that_was_refused_asks_for_no_second_sending(console: Console, ann: Watched) -> None:
+    page = open_page(console, ann, "/console/leaderboards")
+    page.get_by_role("link", name="New leaderboard").click()
+    for event_type in ("no type", "no type!", "backwards"):
+        page.fill("#f-key", "backwards")
+        page.fill("#f-event_type", event_type)
+        page.get_by_role("button", name="Create").click()
+    expect(page.locator(".note")).to_have_text("Created.")
+    for _ in range(3):
+        page.go_back()
+        expect(page.get_by_role("heading", name="New leaderboard")).to_be_visible()
+        assert page.locator(".wrong").count() == 0
+    page.go_back()
+    expect(page.get_by_role("heading", name="Leaderboards", exact=True)).to_be_visible()
+    # Where that is, it says of which zone the times are.
+    expect(page.locator("#zone")).to_have_text(re.compile(r"^Times are in Asia/(Kolkata|Calcutta)$"))
+
+
+def test_a_refusal_that_is_loaded_again_still_holds_what_was_typed(console: Console, ann: Watched) -> None:
+    page = open_page(console, ann, "/console/leaderboards/-/new")
+    page.fill("#f-title", "Typed")
+    page.fill("#f-key", "Not a key")
+    page.get_by_role("button", name="Create").click()
+    expect(page.locator("#e-key")).to_be_visible()
+    page.reload()
+    expect(page.locator("#f-title")).to_have_value("Typed")

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from markupsafe import escape
 
 from grandstand.console.assets import ASSETS, asset_url
 from grandstand.domain.errors import UnavailableError
@@ -121,6 +122,32 @@ async def test_a_long_form_outlives_its_session_too(door: Door) -> None:
     assert Fields(inside.text).sent()["where"] == typed["where"]
 
 
+async def test_what_was_typed_outlives_what_it_was_for(door: Door) -> None:
+    rule = {"event_type": "game_ended", "operator": "count"}
+    await door.console.api.definer.put("passing", msgspec.json.encode(rule))
+    async with await door.enter("ann") as client:
+        form = Fields((await client.get("/console/leaderboards/passing/edit")).text).sent()
+        typed = {"title": "A <title> of <mine>", "where": '{"mode": "long to type"}'}
+        await door.console.api.definer.delete("passing")
+        answer = await client.post("/console/leaderboards/passing/edit", data=form | typed)
+        assert answer.status_code == 404
+        assert all(escape(text) in answer.text for text in typed.values())
+        assert form["form_token"] not in answer.text.partition("<main")[2], "nor anything that was not typed"
+        shown = await client.get("/console/leaderboards/passing")
+        token = {"form_token": form["form_token"]}
+        gone = [answer, shown]
+        for path in ("webhooks/gone/test", "tournaments/gone/cancel", "keys/gone/revoke", "dead-letters/gone"):
+            send = client.get(f"/console/{path}") if "letters" in path else client.post(f"/console/{path}", data=token)
+            gone.append(await send)
+        for each in gone:
+            kind = each.request.url.path.split("/")[2]
+            assert each.status_code == 404, kind
+            assert "It may have been deleted meanwhile" in each.text, kind
+            assert f'class="button is-main" href="/console/{kind}"' in each.text, kind
+            assert '<nav aria-label="Pages">' in each.text, kind
+            assert "This is what was typed" not in each.text or each is answer, kind
+
+
 async def test_a_public_page_is_kept_as_the_answers_of_the_api_are(door: Door) -> None:
     for key, rule in (("for-ever", BOARD_RULE | {"period": "all_time"}), ("hourly", BOARD_RULE | {"period": "hourly"})):
         await door.console.api.definer.put(key, msgspec.json.encode(rule))
@@ -225,6 +252,30 @@ async def test_days_on_which_nothing_happened_have_their_place_in_a_chart(door: 
         assert [label in picture for label in ("01 Oct", "03 Oct", "11 Oct", "12 Oct")] == [True, True, True, False]
         for query, has_groups in ((span, False), (f"{span}&by=n", True)):
             assert ("<th>Group</th>" in (await client.get(f"/console/analytics/retention?{query}")).text) is has_groups
+
+
+async def test_where_nobody_did_anything_there_is_no_table_of_noughts(door: Door) -> None:
+    span = "from=2025-01-01&to=2025-01-07&wait=1"
+    async with await door.enter("vera") as client:
+        for report in ("players", "sessions", "funnel?step_1=game_ended&step_2=purchase", "events", "retention"):
+            text = (await client.get(f"/console/analytics/{report}{'&' if '?' in report else '?'}{span}")).text
+            assert "Nothing happened in this time." in text, report
+            assert "<table" not in text, report
+            assert "Download as CSV" in text, report
+        # Somebody who never came back did something.
+        await take_and_count(door.site.core, [event("lone", at=datetime(2026, 9, 1, 9, tzinfo=UTC), event_type="lone")])
+        shown = (await client.get("/console/analytics/retention?from=2026-09-01&to=2026-09-03&wait=1")).text
+        assert ">2026-09-01</td>" in shown
+
+
+async def test_who_may_not_see_a_page_is_led_only_where_it_may_go(door: Door) -> None:
+    async with await door.enter("vera") as client:
+        for path, leads in (("keys", False), ("dead-letters", False), ("leaderboards/-/new", True)):
+            answer = await client.get(f"/console/{path}")
+            shown = answer.text.partition("<main")[2]
+            assert answer.status_code == 403
+            assert "That is not allowed" in shown, path
+            assert (f'href="/console/{path.partition("/")[0]}"' in shown) is leads, path
 
 
 async def test_what_is_typed_of_a_definition_names_nothing_that_is_not_said(door: Door) -> None:

@@ -1,6 +1,7 @@
 """The shipped nginx configuration on a real nginx: what it keeps, for whom, and what it never does."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Network
 
@@ -74,6 +75,21 @@ async def test_pages_of_public_boards_are_kept_and_those_of_operators_are_not(ed
         answer = await edge.get(path)
         assert "x-cache-status" not in answer.headers, path
         assert "no-store" in answer.headers["cache-control"], path
+
+
+@pytest.mark.parametrize("public_url", [None, "https://play.example.com"])
+async def test_no_host_gets_into_a_page_that_is_kept(open_edge: OpenEdge, public_url: str | None) -> None:
+    async with open_edge(public_url=public_url) as edge:
+        key = "linked" if public_url else "unlinked"
+        await board(edge, key)
+        for number, host in enumerate(("localhost:666", "127.0.0.1:666", "[::1]", "evil.example")):
+            path = f"/boards/{key}?theme=light&n={number}"
+            forged = await edge.get(path, Host=host, X_Forwarded_Host="evil.example", X_Forwarded_Proto="https")
+            kept = await edge.get(path)
+            assert (forged.status_code, kept.headers["x-cache-status"]) == (200, "HIT")
+            origins = set(re.findall(r"https?://[^/\"]+", kept.text))
+            assert origins == ({public_url} if public_url else set()), host
+            assert ('property="og:image"' in kept.text) is (public_url is not None)
 
 
 async def test_whoever_has_a_token_never_sees_what_is_anothers(edge: Edge) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,13 +11,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 from typer.testing import CliRunner, Result
 
 from grandstand.cli.lab_options import carry_out
 from grandstand.cli.main import app
+from grandstand.lab.capacity import Kept, Step
+from grandstand.lab.report import machine_now
 from tests.support.waiting import eventually
+from tests.unit.test_lab_capacity import report_of
 
 NOBODY = ["--url", "http://127.0.0.1:9", "--key", "gs_server_x"]
 
@@ -64,6 +69,27 @@ def test_another_server_is_told_in_a_sentence(said: bytes) -> None:
                 _, stderr = process.communicate(timeout=30)
     assert process.returncode == 2
     assert stderr.splitlines()[-1].startswith("grandstand: GET /api/leaderboards was")
+
+
+def test_a_step_that_cannot_be_finished_leaves_what_was_measured_before(tmp_path: Path) -> None:
+    settings = {
+        "url": NOBODY[1], "workers": 2, "http_processes": 1, "seed": 1, "step_seconds": 3.0, "machine": machine_now(),
+    }  # fmt: skip
+    steps, json_file, html_file = (tmp_path / name for name in ("steps.json", "report.json", "report.html"))
+    done = Kept(settings, [Step(players, True, 1.0, report_of(players)) for players in (1_000, 10_000)])
+    options = ["--beside-data", "--step-seconds", "3", "--json", str(json_file), "--html", str(html_file)]
+    options += ["--steps", str(steps), *NOBODY]
+    steps.write_bytes(msgspec.json.encode(done))
+    result = lab("capacity", *options)
+    assert result.exit_code == 2
+    assert "Capacity: at least 10,000 daily players" in result.stdout
+    assert re.search(r"10,000 +100.0%  Will struggle \(measured\)", result.stdout)
+    said = result.stderr.splitlines()[-1]
+    assert said.startswith(
+        "grandstand: The step of 20,000 daily players was not finished: The server at 127.0.0.1:9 cannot"
+    )
+    assert json.loads(json_file.read_bytes())["failure"] == said.removeprefix("grandstand: ")
+    assert "The step of 20,000 daily players" in html_file.read_text()
 
 
 def report(**changes: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from grandstand.api.services import Services
 from grandstand.console.card_drawer import CardDrawer
 from grandstand.console.live_overview import LiveOverview
 from grandstand.console.services import ConsoleServices
+from grandstand.operations.followed_sessions import FollowedSessions
 from grandstand.operations.lab_reports import LabReports
 from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.operator_sessions import OperatorSessions
@@ -38,6 +39,7 @@ def build_console_services(
 ) -> ConsoleServices:
     """Return the console's operations over those of the API; `passwords` are the usual ones, unless a test says so."""
     operators, passwords, settings = OperatorStore(), passwords or Passwords(), services.settings
+    sessions = OperatorSessions(database, operators, passwords)
     load = LoadWatch(streams, LatencyWatch({"accept": EVENTS_PATH.__eq__, "read": _is_read}))
     watch = DeploymentWatch(
         services.health, load, services.reads, services.dead_letters, services.quarantine, services.analytics
@@ -45,7 +47,8 @@ def build_console_services(
     return ConsoleServices(
         api=services,
         operators=OperatorManager(database, operators, passwords),
-        sessions=OperatorSessions(database, operators, passwords),
+        sessions=sessions,
+        followed=FollowedSessions(sessions),
         account=OwnAccount(database, operators, passwords),
         load=load,
         watch=watch,

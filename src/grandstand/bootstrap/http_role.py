@@ -18,6 +18,7 @@ from grandstand.operations.check_health import HealthChecker
 from grandstand.operations.export_player import PlayerExporter
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.operations.first_keys import ensure_first_keys
+from grandstand.operations.followed_sessions import FOLLOW_SECONDS
 from grandstand.operations.join_tournament import TournamentJoiner
 from grandstand.operations.kept_reports import KeptReports
 from grandstand.operations.known_tournaments import KnownTournaments
@@ -132,6 +133,7 @@ async def run_http(core: Core, roles: Sequence[Role], listening: Listening, stop
         asyncio.create_task(core.follower.run()),
         asyncio.create_task(run_every("stream", _STREAM_SECONDS, core.trust.look, stop)),
         asyncio.create_task(run_every("load", LOOK_SECONDS, console.load.look, stop)),
+        asyncio.create_task(run_every("operator sessions", FOLLOW_SECONDS, console.followed.look, stop)),
         *_watching(core, stop),
         asyncio.create_task(_close_at(stop, live, live_tournaments, console.overview)),
     ]

@@ -8,6 +8,7 @@ import typer
 from grandstand.cli.lab_options import (
     NOT_CLEAN,
     NOT_MEASURED,
+    NOT_RUN,
     Beside,
     Generators,
     Html,
@@ -50,8 +51,8 @@ def capacity(
 ) -> None:
     """Find the highest peak that can go on: accept p99 < 100 ms, ranks visible p99 < 1 s, reads p99 < 50 ms, no errors.
 
-    Exit codes: 0 found, 1 the auditor found what is not as promised, 2 not run, 3 the generator was the limit or time
-    ran out: the capacity is at least what is shown.
+    Exit codes: 0 found, 1 the auditor found what is not as promised, 2 not run, or a step could not be finished: what
+    was measured before it is shown, 3 the generator was the limit or time ran out: the capacity is at least that.
     """
     check_key(url, key)
     check_files(json, html, steps)
@@ -60,6 +61,7 @@ def capacity(
         from grandstand.cli.lab_progress import Progress
         from grandstand.lab import capacity as finding
         from grandstand.lab.calibration import limit_of, seconds_a_request
+        from grandstand.lab.errors import LabError
         from grandstand.lab.load_model import LoadModel
         from grandstand.lab.measuring import Load, measure, open_target
         from grandstand.lab.report import machine_now
@@ -86,14 +88,24 @@ def capacity(
                     _show_step(report, holds)
                     return report, holds
 
-                is_known = await finding.search(attempt, kept, steps, first, minutes * 60)
-        return finding.summary(kept.steps, is_known)
+                try:
+                    is_known, failure = await finding.search(attempt, kept, steps, first, minutes * 60), None
+                except LabError as error:
+                    if not kept.steps:
+                        raise
+                    # What took minutes to measure is shown all the same.
+                    is_known, failure = False, str(error)
+        return finding.summary(kept.steps, is_known, failure)
 
     report = carry_out(searched)
     _show(report)
     write(report, json, html, "grandstand.lab.capacity_report")
+    if report["failure"] is not None:
+        typer.echo(f"grandstand: {report['failure']}", err=True)
     if report["wrong"] or report["lost"] or report["doubled"]:
         raise typer.Exit(NOT_CLEAN)
+    if report["failure"] is not None:
+        raise typer.Exit(NOT_RUN)
     if report["is_lower_bound"] or not report["is_known"]:
         raise typer.Exit(NOT_MEASURED)
 

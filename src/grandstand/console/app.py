@@ -54,11 +54,13 @@ from grandstand.console.security import (
     is_token_right,
     read_cookie,
 )
-from grandstand.console.sending import ANOTHER_SESSION, AWAY, answer_once, offer, pack
+from grandstand.console.sending import ANOTHER_SESSION, AWAY, answer_once, offer, pack, unpack
 from grandstand.console.services import ConsoleServices
 from grandstand.console.visit import NOBODY, Visit
 from grandstand.domain.errors import ForbiddenError, GrandstandError, NotFoundError, UnavailableError
 from grandstand.operations.audit import Origin, set_origin
+
+NOTHING_TYPED = Form()
 
 
 async def _asset(visit: Visit) -> Reply:
@@ -183,24 +185,26 @@ class ConsoleApp:
         except UnavailableError as error:
             return _keep(visit, error)
         except GrandstandError as error:
-            return _explain(visit, error)
+            # Whoever typed into a form for what is gone by now may want the text for something else.
+            return _explain(visit, error, unpack(pack(form)))
 
     async def _stream(self, live: tuple[str, str], scope: HTTPScope, receive: Receive, send: Send) -> None:
         session = read_cookie(scope)
         found = None if session is None else await self._services.sessions.find(session)
-        if found is None:
+        if found is None or session is None:
             await send_reply(send, Reply(401, b"", "text/plain"))
             return
-        try:
-            match live[0]:
-                case "overview":
-                    await stream_overview(self._services, found.operator, scope, receive, send)
-                case "leaderboards":
-                    await stream_board(self._services.api, live[1], scope, receive, send)
-                case _:
-                    await stream_tournament(self._services.api, live[1], scope, receive, send)
-        except GrandstandError as error:
-            await send_reply(send, reply_of(error))
+        with self._services.followed.follow(session, found.operator) as is_good:
+            try:
+                match live[0]:
+                    case "overview":
+                        await stream_overview(self._services, found.operator, is_good, scope, receive, send)
+                    case "leaderboards":
+                        await stream_board(self._services.api, live[1], is_good, scope, receive, send)
+                    case _:
+                        await stream_tournament(self._services.api, live[1], is_good, scope, receive, send)
+            except GrandstandError as error:
+                await send_reply(send, reply_of(error))
 
     def _refuse_many(self, error: RateLimitedError, scope: HTTPScope) -> Reply:
         """Answer who came too often: a page to whoever looks at one, the API's answer to scripts."""
@@ -234,9 +238,13 @@ def is_console(path: str) -> bool:
     return path == "/console" or path.startswith(("/console/", "/boards/"))
 
 
-def _explain(visit: Visit, error: GrandstandError) -> Reply:
-    """Show a page that says what is wrong, within the frame of the console where somebody is logged in."""
-    return page(visit, "error.html", status=error.status, error=error)._replace(
+def _explain(visit: Visit, error: GrandstandError, typed: Form = NOTHING_TYPED) -> Reply:
+    """Show a page that says what is wrong, within the frame of the console where somebody is logged in.
+
+    It leads back to the list of such things, and holds what was `typed`.
+    """
+    is_gone = isinstance(error, NotFoundError) and error.code != "not_found"
+    return page(visit, "error.html", status=error.status, error=error, is_gone=is_gone, typed=typed.pairs)._replace(
         headers=((b"cache-control", b"no-store"), *retry_after(error))
     )
 

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
-from urllib.parse import parse_qsl
 
 import msgspec
 from litestar.types import HTTPScope, Receive
@@ -17,6 +16,7 @@ from litestar.types import HTTPScope, Receive
 from grandstand.api.bodies import BODY_TIMEOUT_SECONDS, ClientGoneError
 from grandstand.api.problems import RequestTimeoutError
 from grandstand.api.replies import Reply, json_reply
+from grandstand.console.form_texts import read_pairs
 from grandstand.domain.errors import (
     FieldError,
     GrandstandError,
@@ -29,7 +29,6 @@ from grandstand.domain.errors import (
 FORM_BYTES_MAX = 262_144
 LOG_IN_BYTES_MAX = 4 * FORM_BYTES_MAX
 """A log-in carries a form along whose session has ended, encoded once more."""
-FIELDS_MAX = 1_200
 _TYPE = b"application/x-www-form-urlencoded"
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s,]+')
 _PRIZE = re.compile(r"prizes\[(\d+)\](\.)? ?")
@@ -118,7 +117,7 @@ async def read_form(scope: HTTPScope, receive: Receive, bytes_max: int = FORM_BY
     except TimeoutError:
         raise RequestTimeoutError(f"The form did not arrive within {BODY_TIMEOUT_SECONDS:.0f} seconds.") from None
     try:
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
+        pairs = read_pairs(bytes(body))
     except ValueError:
         raise MalformedError("The form cannot be read.") from None
     return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])

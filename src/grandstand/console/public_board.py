@@ -39,6 +39,8 @@ async def get_board(visit: Visit) -> Reply:
         ranks=ranks,
         limit=limit,
         is_embedded=is_embedded,
+        # Not from the request: a copy of this page is for others, and `Host` would be whatever the first of them sent.
+        public_url=api.settings.public_url,
         is_live=cursor is None and part.period is None and part.segment is None and part.bucket is None,
         query=query,
     )

@@ -35,6 +35,14 @@ class Report(NamedTuple):
     as_of: datetime
     is_complete: bool = True
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to show: no row, or only days and steps without anybody."""
+        if self.kind is Cohort:
+            # Players of whom nobody came back are something.
+            return not self.rows
+        return not any(value for chart in self.charts for _, values in chart.series for value in values)
+
 
 class ReportPage(NamedTuple):
     """A page of analytics: its name, what can be asked, and what answers."""

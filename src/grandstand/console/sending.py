@@ -6,12 +6,13 @@ away. It takes a click of whoever reads what would be sent.
 
 from contextlib import suppress
 from http import HTTPStatus
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from valkey.exceptions import ValkeyError
 
 from grandstand.api.replies import FileReply, Headers, Reply
-from grandstand.console.forms import FIELDS_MAX, Form
+from grandstand.console.form_texts import read_pairs
+from grandstand.console.forms import Form
 from grandstand.console.rendering import NO_STORE, page
 from grandstand.console.routes import Answer
 from grandstand.console.visit import Visit
@@ -34,7 +35,7 @@ def pack(form: Form) -> str:
 def unpack(text: str) -> Form:
     """Return the form that `pack` made a text of; an empty one for any other text."""
     try:
-        return Form(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX))
+        return Form(read_pairs(text.encode()))
     except ValueError:
         return Form()
 

@@ -6,6 +6,7 @@ from grandstand.api.public_reads import PublicReads
 from grandstand.api.services import Services
 from grandstand.console.card_drawer import CardDrawer
 from grandstand.console.live_overview import LiveOverview
+from grandstand.operations.followed_sessions import FollowedSessions
 from grandstand.operations.lab_reports import LabReports
 from grandstand.operations.manage_operators import OperatorManager
 from grandstand.operations.operator_sessions import OperatorSessions
@@ -25,6 +26,7 @@ class ConsoleServices:
     api: Services
     operators: OperatorManager
     sessions: OperatorSessions
+    followed: FollowedSessions
     account: OwnAccount
     load: LoadWatch
     watch: DeploymentWatch

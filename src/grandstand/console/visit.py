@@ -40,9 +40,10 @@ class Visit:
 
     @property
     def origin(self) -> str | None:
-        """Where browsers find this server, for addresses that have to be complete; None where nobody has said so.
+        """Where browsers find this server, for pages of operators; None where nobody has said so.
 
-        Anybody can send any `Host`, and pages may be kept for others: only that of this machine needs no setting.
+        Anybody can send any `Host`: only that of this machine needs no setting. Pages that are kept for others go by
+        the setting alone.
         """
         settings = self.services.api.settings
         if settings.public_url is not None:

@@ -82,6 +82,9 @@ async def search(
     """Try loads until the capacity is known, or another step would take longer than there is time.
 
     Return whether it is known.
+
+    Raises:
+        LabError: a step could not be made or finished; those before it are in `kept`.
     """
     began_at = time.monotonic()
     while (players := next_load(kept.steps, first)) is not None:
@@ -89,7 +92,10 @@ async def search(
         if kept.steps and time.monotonic() - began_at + expected > seconds_max:
             return False
         step_at = time.monotonic()
-        report, is_sustained = await attempt(players)
+        try:
+            report, is_sustained = await attempt(players)
+        except LabError as error:
+            raise LabError(f"The step of {players:,} daily players was not finished: {error}") from error
         small = {name: value for name, value in report.items() if name not in _LEFT_OUT}
         kept.steps.append(Step(players, is_sustained, round(time.monotonic() - step_at, 1), small))
         if path is not None:
@@ -121,8 +127,8 @@ def kept_steps(path: Path | None, settings: dict[str, Any]) -> Kept:
     return kept
 
 
-def summary(steps: list[Step], is_known: bool) -> dict[str, Any]:
-    """Return the report of a search."""
+def summary(steps: list[Step], is_known: bool, failure: str | None = None) -> dict[str, Any]:
+    """Return the report of a search; `failure` says which step ended it, and why."""
     held, failed = highest_held(steps), lowest_failed(steps)
     best = next((step for step in reversed(steps) if step.is_sustained and step.daily_players == held), None)
     worst = next((step for step in reversed(steps) if step.daily_players == failed), steps[-1] if steps else None)
@@ -132,6 +138,7 @@ def summary(steps: list[Step], is_known: bool) -> dict[str, Any]:
         "capacity_daily_players": held,
         "fails_at_daily_players": failed,
         "is_known": is_known,
+        "failure": failure,
         "is_lower_bound": is_lower_bound,
         "events_per_second": best.report["events_per_second"] if best is not None else 0.0,
         "reads_per_second": best.report["reads_per_second"] if best is not None else 0.0,

@@ -4,6 +4,7 @@ A session is looked up with every request, so what an admin ends has ended. A na
 refuse as a wrong password, and both are refused with the same words.
 """
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -73,13 +74,22 @@ class OperatorSessions:
         async with self._database.connection() as connection:
             secret = await self._secret(connection)
             hashed = hash_session(session, secret)
-            found = await self._operators.find_session(connection, hashed, now, now - IDLE_MAX)
-            if found is None:
+            found = await self._operators.find_sessions(connection, [hashed], now, now - IDLE_MAX)
+            if hashed not in found:
                 return None
-            operator, seen_at = found
+            operator, seen_at = found[hashed]
             if now - seen_at > _TOUCH_AFTER:
                 await self._operators.touch_session(connection, hashed, now)
         return OperatorSession(operator, form_token(session, secret))
+
+    async def find_all(self, sessions: Collection[str]) -> dict[str, Operator]:
+        """Return whose the sessions of these cookies are, without those that have ended; none counts as used by it."""
+        now = clock.now()
+        async with self._database.connection() as connection:
+            secret = await self._secret(connection)
+            hashes = {hash_session(session, secret): session for session in sessions}
+            found = await self._operators.find_sessions(connection, list(hashes), now, now - IDLE_MAX)
+        return {hashes[hashed]: operator for hashed, (operator, _) in found.items()}
 
     async def log_out(self, session: str, name: str) -> None:
         """End a session."""

@@ -110,12 +110,12 @@ class OperatorStore:
         arguments = (session_hash, name, now, expires_at, address)
         await connection.execute(queries.load("operators/insert_session.sql"), *arguments)
 
-    async def find_session(
-        self, connection: "Connection[Any]", session_hash: bytes, now: datetime, seen_after: datetime
-    ) -> tuple[Operator, datetime] | None:
-        """Return whose session it is and when it was last used, if it is good still."""
-        row = await connection.fetchrow(queries.load("operators/find_session.sql"), session_hash, now, seen_after)
-        return None if row is None else (Operator(row["name"], row["role"]), row["seen_at"])
+    async def find_sessions(
+        self, connection: "Connection[Any]", hashes: Sequence[bytes], now: datetime, seen_after: datetime
+    ) -> dict[bytes, tuple[Operator, datetime]]:
+        """Return whose sessions they are and when they were last used, of those that are good still."""
+        rows = await connection.fetch(queries.load("operators/find_sessions.sql"), hashes, now, seen_after)
+        return {row["session_hash"]: (Operator(row["name"], row["role"]), row["seen_at"]) for row in rows}
 
     async def touch_session(self, connection: "Connection[Any]", session_hash: bytes, now: datetime) -> None:
         """Note that a session was used."""

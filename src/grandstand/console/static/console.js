@@ -96,10 +96,11 @@ function saySign(sign, isOn) {
   sign.textContent = isOn ? "Live" : "Not live";
 }
 
-// A server that refuses a stream may do so because the session has ended; then a page shows nothing that is not old.
-async function checkSession() {
+// A server that refuses a stream may do so because the session has ended, or because what was shown is gone; then a page
+// shows nothing that is not old.
+async function checkPage() {
   const answer = await fetch(location.href, { headers: { "HX-Request": "true" } });
-  if (answer.headers.has("hx-refresh")) location.reload();
+  if (answer.headers.has("hx-refresh") || answer.status === 404) location.reload();
 }
 
 // Another stream says that something is new; what is shown is asked of the server. At most once a second.
@@ -120,7 +121,7 @@ function listen(element) {
   element.addEventListener("toggle", () => isHeld && renew(), true);
   follow(element.dataset.live, tell, (isOn, isOver) => {
     saySign(sign, isOn);
-    if (isOver) checkSession().catch(() => {});
+    if (isOver) checkPage().catch(() => {});
   });
 }
 
@@ -219,6 +220,13 @@ function isTooLong(form) {
   return true;
 }
 
+// The way back from what follows leads to where the form stood, and not to its refusal, which a browser could show only by
+// sending it again. Until then the refusal can be loaded anew with what was typed.
+function forgetAnswer() {
+  const isOurs = document.referrer.startsWith(`${location.origin}/`);
+  if ("answer" in document.body.dataset && isOurs) history.replaceState(null, "", document.referrer);
+}
+
 // A form that was sent is not sent again by a second click; a download leaves its page, and its form, as it was.
 function sendOnce(event) {
   const form = event.target;
@@ -232,6 +240,7 @@ function sendOnce(event) {
     return;
   }
   form.dataset.sent = "";
+  forgetAnswer();
   setTimeout(() => delete form.dataset.sent, 5000);
 }
 
@@ -243,6 +252,8 @@ function begin() {
   document.documentElement.classList.add("has-script");
   showTimes(document);
   showSlots();
+  const zone = document.getElementById("zone");
+  if (zone) zone.textContent = `Times are in ${zoned.resolvedOptions().timeZone}`;
   document.querySelectorAll("input[type=datetime-local]").forEach(sayLocalTime);
   dress(document);
   document.querySelectorAll("[data-live]").forEach(listen);
@@ -254,6 +265,7 @@ function begin() {
   document.querySelectorAll("form[data-check]").forEach(judge);
   offerPng(document);
   document.addEventListener("submit", sendOnce);
+  document.addEventListener("click", (event) => event.target.closest("a[href^='/']") && forgetAnswer());
   // Whoever comes back to a page may send its form again.
   addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
   for (const all of document.querySelectorAll("[data-ticks-all]")) {
