@@ -60,7 +60,7 @@ async def test_nothing_leaves_before_it_is_counted(core: Core, archive: Archive)
 async def test_the_manifest_is_the_same_beside_the_files(core: Core, archive: Archive) -> None:
     accepted = await live_through(core, 300, months=[3])
     await archive.run()
-    (path,) = [file for file in archive.files() if file.suffix == ".json"]
+    (path,) = [file for file in archive.files() if file.parent.name == "manifests"]
     written = json.loads(path.read_bytes())
     row = await core.database.pool.fetchrow("SELECT * FROM event_archives")
     assert written["events"] == row["events"] == len(accepted)

@@ -69,6 +69,6 @@ def restore(
     )
     if done.has_archive:
         typer.echo(
-            "It archives nothing before `grandstand archive adopt`: run that when it is to go on with the archive instead "
-            "of the original."
+            "It archives nothing before `grandstand archive adopt`: run that when it is to go on with the archive "
+            "instead of the original."
         )
