@@ -23,9 +23,9 @@ def archive(core: Core, tmp_path: Path) -> Archive:
     return Archive(core, str(tmp_path / "archive"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def bucket() -> Iterator[str]:
-    """A bucket on a server of this module, named as operators name theirs."""
+    """A bucket on a server of this package, named as operators name theirs."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
