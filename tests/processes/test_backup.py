@@ -129,6 +129,7 @@ async def test_a_moment_before_an_accident_is_restored(anyio_backend: object, da
             tell(engines, "ALTER TABLE leases DROP COLUMN streams_holder")
             tell(engines, "DROP FUNCTION refuse_leader_of_one_stream CASCADE")
             tell(engines, "DROP TABLE event_streams")
+            tell(engines, "DROP TABLE archive_tokens")
             tell(engines, "ALTER TABLE stream_losses DROP COLUMN stream")
             tell(engines, "UPDATE schema_version SET version_num = '0033'")
             tell(engines, "INSERT INTO stream_mark (incarnation, appended, depth) VALUES ('the stream before', 9, 9)")
