@@ -37,9 +37,9 @@ def contents(archive: Archive) -> dict[Path, bytes]:
 async def refused(archive: Archive, reason: str) -> None:
     """A round is refused, and has changed nothing, neither in the place nor in the ledger."""
     before, states = contents(archive), await archive.states()
-    for round_ in (archive.run(), archive.rewriter().rewrite()):
+    for begin in (archive.run, archive.rewriter().rewrite):
         with pytest.raises(ArchiveNotOwnedError, match=reason):
-            await round_
+            await begin()
     assert contents(archive) == before
     assert await archive.states() == states
 
