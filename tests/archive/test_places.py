@@ -3,16 +3,13 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from grandstand.bootstrap.diagnosing import diagnose
@@ -26,7 +23,7 @@ from grandstand.storage.postgres import Database
 from tests.archive.year import YEAR_END, Archive, live_through, partition, read_files_slowly
 from tests.support.core import Core, event
 from tests.support.invariants import broken, subject_of
-from tests.support.waiting import eventually, eventually_async
+from tests.support.waiting import eventually_async
 
 pytestmark = pytest.mark.anyio
 
@@ -36,44 +33,6 @@ FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
 WHERE c.oid = $1::regclass GROUP BY c.oid
 """
 """When and of what a table is analyzed, and when it is vacuumed."""
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """A bucket on a server of this module, named as operators name theirs."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
-    }  # fmt: skip
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
-
-    def is_made() -> bool:
-        try:
-            return httpx.put(f"http://127.0.0.1:{port}/games", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    try:
-        eventually(is_made, 60.0)
-        yield "s3://games/events/archive"
-    finally:
-        process.kill()
-        process.wait()
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def anywhere(request: pytest.FixtureRequest, core: Core, archive: Archive) -> Archive:
-    return archive if request.param == "folder" else Archive(core, request.getfixturevalue("bucket"))
 
 
 async def test_archived_restored_and_archived_again(core: Core, anywhere: Archive) -> None:

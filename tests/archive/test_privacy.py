@@ -18,10 +18,9 @@ from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.read_player import PlayerReader
 from grandstand.operations.read_tournament import TournamentReader
 from grandstand.operations.restore_archive import ArchiveRestorer
-from grandstand.operations.rewrite_archives import ArchiveRewriter
 from grandstand.settings import load_settings
 from grandstand.storage import parquet
-from grandstand.storage.archive_places import open_place
+from grandstand.storage.archive_tokens import MARKER
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.player_exports import PlayerExports
 from tests.archive.year import YEAR_END, Archive, live_through, partition
@@ -65,7 +64,7 @@ async def test_an_erasure_reaches_the_archive(core: Core, archive: Archive, monk
     monkeypatch.setattr(clock, "now", lambda: YEAR_END + timedelta(minutes=1))
     finisher = core.new_erasure_finisher()
     assert await finisher.finish() == 0, "the archive still names the player"
-    rewriter = ArchiveRewriter(core.database, archive.archives, open_place(archive.url))
+    rewriter = archive.rewriter()
     assert await rewriter.rewrite() == 2
     assert named_in(archive) == []
     assert await finisher.finish() == 1
@@ -104,7 +103,7 @@ class Erased:
     async def end(self) -> None:
         """Let archive and scheduler go on; nothing may be left."""
         for _ in range(2):
-            await ArchiveRewriter(self.core.database, self.archive.archives, open_place(self.archive.url)).rewrite()
+            await self.archive.rewriter().rewrite()
             await self.archive.run(YEAR_END + timedelta(minutes=1))
             await self.core.new_erasure_finisher().finish()
         async with self.core.database.connection() as connection:
@@ -145,8 +144,7 @@ async def test_an_erasure_while_an_archive_is_restored(erased: Erased, is_rewrit
     async def ask(_: object) -> None:
         await erased.ask()
         if is_rewritten:
-            place = open_place(erased.archive.url)
-            await ArchiveRewriter(erased.core.database, erased.archive.archives, place).rewrite()
+            await erased.archive.rewriter().rewrite()
             assert await erased.core.new_erasure_finisher().finish() == 0, "what was read says the id"
 
     if is_rewritten:
@@ -180,7 +178,8 @@ async def test_a_file_that_is_missing_holds_up_nothing_but_its_erasure(
     await live_through(erased.core, 20, months=[2])
     await erased.ask()
     for path in erased.archive.files():
-        path.unlink()
+        if path.name != MARKER:
+            path.unlink()
     settings = load_settings(
         database_url=core_database_url, valkey_url=valkey_url, valkey_prefix=erased.core.prefix,
         archive_url=erased.archive.url, database_pool_min=1,

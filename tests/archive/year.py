@@ -16,6 +16,8 @@ from grandstand.domain.ids import new_ids
 from grandstand.domain.partitions import month_at
 from grandstand.invariants.check import Subject
 from grandstand.operations.archive_events import EventArchiver
+from grandstand.operations.own_archive import OwnedPlace, Step, no_step
+from grandstand.operations.rewrite_archives import ArchiveRewriter
 from grandstand.storage import archive_reader, parquet
 from grandstand.storage.archive_places import open_place
 from grandstand.storage.archive_reader import ArchivedEvents
@@ -38,10 +40,18 @@ class Archive:
         self.reader = ArchivedEvents(self.core.database, self.url)
         self.archives = EventArchives()
 
-    def archiver(self, **options: Any) -> EventArchiver:
+    def place(self, on_step: Step = no_step) -> OwnedPlace:
+        """The place as one round writes to it."""
+        return OwnedPlace(self.core.database, open_place(self.url), on_step=on_step)
+
+    def archiver(self, on_step: Step = no_step, **options: Any) -> EventArchiver:
         return EventArchiver(
-            self.core.database, self.core.ledger, self.archives, open_place(self.url), attempt_seconds=0.05, **options
-        )
+            self.core.database, self.core.ledger, self.archives, self.place(on_step), attempt_seconds=0.05,
+            on_step=on_step, **options,
+        )  # fmt: skip
+
+    def rewriter(self) -> ArchiveRewriter:
+        return ArchiveRewriter(self.core.database, self.archives, self.place())
 
     async def run(self, now: datetime = YEAR_END, **options: Any) -> int:
         return await self.archiver(**options).archive(now - AGE, now)

@@ -148,9 +148,10 @@ NEVER = {
     "operators.password_hash", "operators.totp_secret", "player_devices.device_hash", "reports.digest",
     "webhook_endpoints.secret",
     # Words and names of the server itself.
-    "archive_files.name", "archive_files_to_delete.name", "audit_log.action", "dead_letters.error", "dead_letters.form",
-    "dead_letters.event_id", "dead_letters.priority", "dead_letters.source", "dead_letters.status",
-    "deployment_secrets.name", "erasures.pseudonym", "event_archives.partition", "event_archives.state",
+    "archive_files.name", "archive_files_to_delete.name", "archive_tokens.database", "audit_log.action",
+    "dead_letters.error", "dead_letters.form", "dead_letters.event_id", "dead_letters.priority",
+    "dead_letters.source", "dead_letters.status", "deployment_secrets.name",
+    "erasures.pseudonym", "event_archives.partition", "event_archives.state",
     "leases.holder", "leases.name", "leases.streams_holder",
     "occurrences.status", "prize_steps.status", "prizes.status", "quarantine.reason",
     "quarantine.status", "quarantine.unranked_reason", "rankings.state", "reports.kind", "rollup_queue.event_ids",

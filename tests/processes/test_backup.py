@@ -22,6 +22,7 @@ from grandstand.embedded.engines import Engines
 from grandstand.embedded.errors import BackupError
 from grandstand.settings import load_settings
 from grandstand.storage.migrate import migrate
+from grandstand.supervisor.state import read_state
 from tests.faults.load import Load, client_of, define_ticks, depth
 from tests.processes.commands import run_refused
 from tests.support.server import Server
@@ -57,6 +58,9 @@ def test_a_backup_under_load_is_restored(running_server: Server, up: Up, data_di
     workers = server.named("--role worker")
     with client_of(server.url, server.keys.server) as client, ThreadPoolExecutor() as pool:
         define_ticks(client)
+        url = read_state(server.data_dir).database_url
+        with psycopg.connect(url, autocommit=True, options="-c search_path=grandstand") as connection:
+            connection.execute("INSERT INTO archive_tokens (token, database) VALUES (gen_random_uuid(), 'this')")
         with Load(server.url, server.keys.server) as load:
             load.go_on()
             for worker in workers:
@@ -74,7 +78,9 @@ def test_a_backup_under_load_is_restored(running_server: Server, up: Up, data_di
                     worker.resume()
             assert "everything acknowledged by" in making.result()
             load.go_on()
-    assert "holds the backup of" in run("restore", str(backup), "--data-dir", str(restored))
+    said = run("restore", str(backup), "--data-dir", str(restored))
+    assert "holds the backup of" in said
+    assert "before `grandstand archive adopt`" in said, "the original needs its archive"
     server = up(folder=restored)
     once = {each["user_id"]: 1 for each in known}
     with client_of(server.url, server.keys.server) as client:
@@ -123,6 +129,7 @@ async def test_a_moment_before_an_accident_is_restored(anyio_backend: object, da
             tell(engines, "ALTER TABLE leases DROP COLUMN streams_holder")
             tell(engines, "DROP FUNCTION refuse_leader_of_one_stream CASCADE")
             tell(engines, "DROP TABLE event_streams")
+            tell(engines, "DROP TABLE archive_tokens")
             tell(engines, "ALTER TABLE stream_losses DROP COLUMN stream")
             tell(engines, "UPDATE schema_version SET version_num = '0033'")
             tell(engines, "INSERT INTO stream_mark (incarnation, appended, depth) VALUES ('the stream before', 9, 9)")

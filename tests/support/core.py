@@ -436,7 +436,7 @@ async def empty(database: Database) -> None:
             "DELETE FROM rollup_months; DELETE FROM rollup_days; DELETE FROM reports;"
             "DELETE FROM quarantine; DELETE FROM plausibility_minutes;"
             "DELETE FROM archived_ids; DELETE FROM archived_users; DELETE FROM archive_files;"
-            "DELETE FROM event_archives;"
+            "DELETE FROM event_archives; DELETE FROM archive_tokens; DELETE FROM archive_files_to_delete;"
             "DELETE FROM prize_steps; DELETE FROM prizes; DELETE FROM standings; DELETE FROM participants;"
             "DELETE FROM occurrences; DELETE FROM tournaments; DELETE FROM leases;"
             "DELETE FROM event_streams WHERE stream > 0;"

@@ -15,6 +15,7 @@ import pytest
         'grandstand_dead_letters_total{reason="worker_lost"}',
         'grandstand_events_refused_total{reason="full"}',
         'grandstand_webhook_attempts_total{outcome="dead"}',
+        'grandstand_archive_rounds_total{outcome="refused"}',
     ],
 )
 def test_a_counter_begins_with_0(series: str, fresh_metrics: str) -> None:

@@ -14,6 +14,7 @@ from grandstand import clock
 from grandstand.bootstrap.core import Core, EngineUnreachableError, checked_core
 from grandstand.domain.errors import UnavailableError, first_line
 from grandstand.operations.archive_events import ArchiveDiffersError, EventArchiver
+from grandstand.operations.own_archive import OwnedPlace
 from grandstand.operations.query_archive import QueryResult, query
 from grandstand.operations.restore_archive import ArchiveRestorer
 from grandstand.operations.rewrite_archives import ArchiveRewriter
@@ -53,12 +54,18 @@ async def archive_once(settings: Settings) -> Round:
 
     Raises:
         EngineUnreachableError: an engine or the place of the files is out of reach.
+        ArchiveNotOwnedError: the place is not this database's; nothing has changed.
         ArchiveDiffersError: files were read back otherwise than they were written.
         SettingsError: it is not set where archives are.
     """
 
     async def work(core: Core, leader: Leader) -> Round:
-        place, archives = open_place(_url(settings)), EventArchives()
+        place, archives = _place(core, leader), EventArchives()
+        now = clock.now()
+        age = timedelta(days=settings.archive_after_days)
+        async with core.database.connection() as connection:
+            if not await archives.has_work(connection, now - age, now):
+                return Round(0, 0, True)
         rewriter = ArchiveRewriter(core.database, archives, place, fence=leader.fence)
         archiver = EventArchiver(core.database, core.ledger, archives, place, fence=leader.fence)
         trouble: Exception | None = None
@@ -68,8 +75,7 @@ async def archive_once(settings: Settings) -> Round:
         except (OSError, UnavailableError, ArchiveDiffersError) as error:
             # A file that is missing holds up the erasures that it is about, and not what has nothing to do with them.
             trouble = error
-        now = clock.now()
-        partitions = await archiver.archive(now - timedelta(days=settings.archive_after_days), now)
+        partitions = await archiver.archive(now - age, now)
         if trouble is not None:
             raise trouble
         return Round(partitions, rewritten, True)
@@ -91,9 +97,7 @@ async def restore_archive(settings: Settings, archive_id: int, days: int) -> int
 
     async def work(core: Core, leader: Leader) -> int:
         archives = EventArchives()
-        archiver = EventArchiver(
-            core.database, core.ledger, archives, open_place(_url(settings)), fence=leader.fence
-        )  # fmt: skip
+        archiver = EventArchiver(core.database, core.ledger, archives, _place(core, leader), fence=leader.fence)
         restorer = ArchiveRestorer(
             core.database, core.ledger, archives, core.archived, archiver, fence=leader.fence
         )  # fmt: skip
@@ -112,6 +116,25 @@ async def query_archive(settings: Settings, sql: str) -> QueryResult:
     _url(settings)
     async with _opened(settings) as core:
         return await query(core.archived, sql)
+
+
+async def adopt_archive(settings: Settings, *, without_files: bool) -> None:
+    """Let this database go on with an archive, whoever's it was.
+
+    Raises:
+        ArchiveNotOwnedError: the archived files are not there, and it is not to be done without them.
+        AnotherAtWorkError: another process archives right now.
+        EngineUnreachableError, SettingsError: as for `archive_once`.
+    """
+
+    async def work(core: Core, leader: Leader) -> None:
+        await _place(core, leader).adopt(without_files=without_files)
+
+    await _alone(settings, work)
+
+
+def _place(core: Core, leader: Leader) -> OwnedPlace:
+    return OwnedPlace(core.database, open_place(_url(core.settings)), fence=leader.fence)
 
 
 def _url(settings: Settings) -> str:

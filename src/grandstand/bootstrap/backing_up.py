@@ -25,6 +25,7 @@ from grandstand.embedded.engine_copies import (
 from grandstand.embedded.engines import Engines
 from grandstand.embedded.errors import BackupError
 from grandstand.settings import Settings
+from grandstand.storage.archive_tokens import ArchiveTokens
 from grandstand.storage.schema_version import newest_version, read_version
 
 
@@ -34,6 +35,7 @@ class Restored:
 
     made_at: str
     events_waiting: int
+    has_archive: bool
 
 
 async def back_up(settings: Settings, data_dir: Path, to: Path) -> dict[str, Any]:
@@ -121,7 +123,7 @@ async def _settle(settings: Settings, manifest: dict[str, Any], engines: Engines
         }
     )
     async with AsyncExitStack() as stack:
-        core = await open_core(restored, stack)
+        core, has_archive = await open_core(restored, stack), False
         # Older than the entries, or newer after a recovery to a point in time: the scheduler makes them anew.
         await core.index.forget_all()
         async with core.database.connection() as connection:
@@ -132,9 +134,11 @@ async def _settle(settings: Settings, manifest: dict[str, Any], engines: Engines
             if version is not None and version.fits:
                 # PostgreSQL may be of a moment before there was a stream that has events now.
                 await core.stream_history.register(connection, found)
+                # The original may live, and needs its files.
+                has_archive = await ArchiveTokens().disown(connection)
         core.streams.know(found)
         waiting = sum(seen.depth for seen in (await core.stream_memory.look()).values())
-    return Restored(manifest["began_at"], waiting)
+    return Restored(manifest["began_at"], waiting, has_archive)
 
 
 async def _finish(folder: DataFolder, point: PointInTime | None) -> None:

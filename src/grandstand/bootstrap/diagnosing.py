@@ -11,7 +11,7 @@ from valkey.exceptions import ValkeyError
 
 from grandstand.bootstrap.core import keeps_sessions, require_url, said_first
 from grandstand.diagnosis.advice import Advice
-from grandstand.diagnosis.archive import find_archived_file, look_at_archive
+from grandstand.diagnosis.archive import find_archived_file, look_at_archive, look_at_owner, read_marker
 from grandstand.diagnosis.environment import look_at_names
 from grandstand.diagnosis.machine import look_at_machine
 from grandstand.diagnosis.postgres import look_at_postgres
@@ -19,6 +19,7 @@ from grandstand.diagnosis.replicas import look_at_replica
 from grandstand.diagnosis.valkey import look_at_streams, look_at_valkey
 from grandstand.domain.errors import UnavailableError, first_line
 from grandstand.settings import Settings, replica_urls
+from grandstand.storage.archive_tokens import ArchiveTokens, token_in
 from grandstand.storage.postgres import OUT_OF_REACH, Database, open_pool
 from grandstand.storage.valkey import open_valkey
 
@@ -43,9 +44,8 @@ async def _postgres(settings: Settings) -> AsyncIterator[Advice]:
                 fits = fits or (advice.check == "schema" and advice.status == "ok")
                 yield advice
             if settings.archive_url is not None and fits:
-                async with database.connection() as connection:
-                    name = await find_archived_file(connection)
-                yield await asyncio.to_thread(look_at_archive, settings.archive_url, name)
+                async for advice in _archive(database, settings.archive_url):
+                    yield advice
             for number, url in enumerate(replica_urls(settings), start=1):
                 async for advice in _replica(f"replica_{number}", url, database, settings):
                     yield advice
@@ -54,6 +54,20 @@ async def _postgres(settings: Settings) -> AsyncIterator[Advice]:
             "postgres", "failed", f"It cannot be used: {first_line(error)}.",
             "Start it, and see that GRANDSTAND_DATABASE_URL leads to it.",
         )  # fmt: skip
+
+
+async def _archive(database: Database, url: str) -> AsyncIterator[Advice]:
+    async with database.connection() as connection:
+        name = await find_archived_file(connection)
+    yield await asyncio.to_thread(look_at_archive, url, name)
+    try:
+        marker = await asyncio.to_thread(read_marker, url)
+        async with database.connection() as connection:
+            sight = await ArchiveTokens().look(connection, token_in(marker))
+        yield await asyncio.to_thread(look_at_owner, url, marker, sight)
+    except OSError:
+        # The look before this one said so.
+        return
 
 
 async def _replica(name: str, url: str, primary: Database, settings: Settings) -> AsyncIterator[Advice]:

@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 _COLUMNS = ("archive_id", "partition", "state", "events", "files", "bytes", "first_received_at", "last_received_at")
 
 app = typer.Typer(
-    help="List, restore and ask archived events (GRANDSTAND_ARCHIVE_URL), or archive what is due.",
+    help="List, restore and ask archived events (GRANDSTAND_ARCHIVE_URL), archive what is due, take an archive over.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -41,7 +41,8 @@ def list_all(data_dir: DataDir = None, json: AsJson = False) -> None:
 def run(data_dir: DataDir = None) -> None:
     """Archive what is due, once. The scheduler does the same by itself.
 
-    Exit codes: 1 files do not hold what was written, 2 wrong setting, 4 an engine or the archive out of reach.
+    Exit codes: 1 files do not hold what was written, 2 wrong setting, 4 an engine or the archive out of reach, 5 the
+    archive is not this database's, or not where it was.
     """
     from grandstand.bootstrap.archiving import archive_once
 
@@ -69,6 +70,26 @@ def restore(
     typer.echo(f"{events:,} events are back for {days} days.")
 
 
+@app.command("adopt")
+def adopt(
+    without_files: Annotated[
+        bool, typer.Option("--without-files", help="Even where the archived files are not: they are lost then.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Let this database go on with the archive, whoever's it was: after a restore, a move or a major upgrade.
+
+    Nobody else may go on with it: another database that does is refused from then on.
+
+    Exit codes: 1 another process archives, 2 wrong setting, 4 an engine or the archive out of reach, 5 the archived
+    files are not there.
+    """
+    from grandstand.bootstrap.archiving import adopt_archive
+
+    _run(adopt_archive(load_for_engines(data_dir, "archive"), without_files=without_files))
+    typer.echo("The archive is this database's. Compare its files with `grandstand verify --all`.")
+
+
 @app.command("query")
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="A statement over the view `events`.", show_default=False)],
@@ -92,14 +113,19 @@ def query(
 def _run(work: Coroutine[Any, Any, _T]) -> _T:
     from grandstand.bootstrap.archiving import AnotherAtWorkError
     from grandstand.operations.archive_events import ArchiveDiffersError
+    from grandstand.operations.own_archive import NOT_OWNED_EXIT_CODE
     from grandstand.operations.query_archive import QueryRefusedError
     from grandstand.operations.restore_archive import NotRestorableError
+    from grandstand.storage.archive_tokens import ArchiveNotOwnedError
 
     try:
         return asyncio.run(work)
     except (AnotherAtWorkError, ArchiveDiffersError, NotRestorableError, QueryRefusedError) as error:
         typer.echo(f"grandstand: {error}", err=True)
         raise typer.Exit(REFUSED) from None
+    except ArchiveNotOwnedError as error:
+        typer.echo(f"grandstand: {error}", err=True)
+        raise typer.Exit(NOT_OWNED_EXIT_CODE) from None
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

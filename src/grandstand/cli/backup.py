@@ -67,3 +67,8 @@ def restore(
         f"{data_dir} holds the backup of {done.made_at}, and {done.events_waiting:,} events wait in the stream. "
         f"Start it with `grandstand up --data-dir {data_dir}`; ranks are made anew then."
     )
+    if done.has_archive:
+        typer.echo(
+            "It archives nothing before `grandstand archive adopt`: run that when it is to go on with the archive "
+            "instead of the original."
+        )

@@ -2,7 +2,8 @@
 
     0  done, or stopped as asked           3  the port or the data folder cannot be used
     1  something else went wrong           4  PostgreSQL or Valkey cannot be reached or does not start
-    2  a wrong setting or usage            130  Ctrl-C before there was anything to end
+    2  a wrong setting or usage            5  an archive is another database's (`grandstand archive` only)
+                                           130  Ctrl-C before there was anything to end
 
 An expected failure is one sentence on standard error; a traceback is always a mistake of ours.
 """

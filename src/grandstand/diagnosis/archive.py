@@ -8,7 +8,8 @@ from typing import Any
 from grandstand.diagnosis.advice import Advice, judged
 from grandstand.domain.errors import UnavailableError
 from grandstand.storage import queries
-from grandstand.storage.archive_places import open_place
+from grandstand.storage.archive_places import SmallFile, open_place
+from grandstand.storage.archive_tokens import MARKER, ArchiveNotOwnedError, Sight, check_owned
 from grandstand.storage.postgres import Connection
 
 _ANY_NAME = "grandstand-doctor"
@@ -39,6 +40,25 @@ def look_at_archive(url: str, name: str | None) -> Advice:
         "Files can be read." if name is not None else "It answers, and nothing is archived yet.",
         f"Let this user write into {url}, or into the folder that it is to be made in.",
     )
+
+
+def read_marker(url: str) -> SmallFile | None:
+    """Return what says whose the place of archived files is. Blocks.
+
+    Raises:
+        OSError, UnavailableError: the place cannot be used.
+    """
+    return open_place(url).read(MARKER)
+
+
+def look_at_owner(url: str, marker: SmallFile | None, sight: Sight) -> Advice:
+    """Judge whether the next round of archiving may write there. Blocks; writes nothing."""
+    try:
+        check_owned(open_place(url), marker, sight)
+    except ArchiveNotOwnedError as error:
+        return Advice("archive_owner", "failed", f"{error.reason} Nothing is archived meanwhile.", error.advice)
+    finding = "It is this database's." if marker is not None else "It is nobody's yet, and becomes this database's."
+    return Advice("archive_owner", "ok", finding, "")
 
 
 def _can_be_written(folder: Path) -> bool:

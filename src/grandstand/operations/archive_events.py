@@ -16,7 +16,6 @@ EXPORTING is of a process that died: it is given up and begun anew. docs/decisio
 """
 
 import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
@@ -28,6 +27,7 @@ import msgspec
 import structlog
 
 from grandstand.domain.partitions import PartitionRange
+from grandstand.operations.own_archive import OwnedPlace, Step, no_step
 from grandstand.storage import parquet
 from grandstand.storage.archive_places import ArchivePlace
 from grandstand.storage.event_archives import ArchiveFile, EventArchive, EventArchives, Measure, export_file
@@ -35,6 +35,7 @@ from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.rollups import RollupsBusyError, RollupStore
+from grandstand.storage.scratch import scratch_folder
 
 _ATTEMPTS = 20
 """How often a lock is tried that would hold others back, before it is left for another time."""
@@ -42,13 +43,6 @@ _ATTEMPT_SECONDS = 1.0
 """Between two tries: everybody who waited behind one has a turn."""
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
-
-Step = Callable[[str], Awaitable[None]]
-"""Told what was just done, for tests that end the process there."""
-
-
-async def _no_step(_: str) -> None:
-    return
 
 
 class ArchiveDiffersError(Exception):
@@ -63,10 +57,10 @@ class EventArchiver:
         database: Database,
         ledger: Ledger,
         archives: EventArchives,
-        place: ArchivePlace,
+        place: OwnedPlace,
         *,
         fence: Fence = no_fence,
-        on_step: Step = _no_step,
+        on_step: Step = no_step,
         attempts: int = _ATTEMPTS,
         attempt_seconds: float = _ATTEMPT_SECONDS,
     ) -> None:
@@ -88,8 +82,10 @@ class EventArchiver:
         Raises:
             UnavailableError: PostgreSQL is out of reach, or the extra is missing.
             OSError: the place of the files is out of reach.
+            ArchiveNotOwnedError: it is not this database's; nothing has changed.
             ArchiveDiffersError: files were read back otherwise than they were written.
         """
+        await self._place.claim()
         count = await self._resume()
         async with self._database.connection() as connection:
             due = await self._archives.list_due(connection, ends_by, now)
@@ -131,8 +127,7 @@ class EventArchiver:
             return await self._archives.begin(connection, each)
 
     async def _finish(self, archive: EventArchive) -> bool:
-        with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
-            folder = Path(name)
+        async with scratch_folder() as folder:
             measure, first_at, last_at = await self._export(archive, folder / "export.csv")
             await self._on_step("exported")
             written = await asyncio.to_thread(parquet.write_files, folder / "export.csv", folder, archive.archive_id)
@@ -141,7 +136,7 @@ class EventArchiver:
                 await self._fence(connection)
                 await self._archives.add_files(connection, archive.archive_id, files)
             for number, (path, file) in enumerate(written):
-                await asyncio.to_thread(self._place.put, file.name, path)
+                await self._place.put(file.name, path)
                 if number == 0:
                     await self._on_step("first file kept")
         await self._on_step("files kept")
@@ -170,10 +165,10 @@ class EventArchiver:
             ArchiveDiffersError: something is missing or different.
         """
         total = Measure(0, 0)
-        with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
-            copy = Path(name) / "copy.parquet"
+        async with scratch_folder() as folder:
+            copy = folder / "copy.parquet"
             for file in files:
-                found = await asyncio.to_thread(_look_at, self._place, file, copy)
+                found = await asyncio.to_thread(_look_at, self._place.files, file, copy)
                 total = Measure(total.events + found.events, total.checksum + found.checksum)
         if total != (archive.events, archive.checksum):
             raise ArchiveDiffersError(
@@ -182,10 +177,10 @@ class EventArchiver:
             )
 
     async def _keep_manifest(self, archive: EventArchive, files: list[ArchiveFile]) -> None:
-        with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
-            path = Path(name) / "manifest.json"
+        async with scratch_folder() as folder:
+            path = folder / "manifest.json"
             path.write_bytes(manifest(archive, files))
-            await asyncio.to_thread(self._place.put, manifest_name(archive.archive_id), path)
+            await self._place.put(manifest_name(archive.archive_id), path)
 
     async def _leave(self, archive: EventArchive, verified: list[ArchiveFile] | None = None) -> bool:
         """Detach and drop a verified partition; return whether it left.
@@ -258,11 +253,15 @@ class EventArchiver:
             return await self._archives.give_up(connection, archive)
 
     async def forget(self, archive: EventArchive) -> None:
-        """Delete the files of an archive that does not speak for its events."""
+        """Delete the files of an archive that does not speak for its events.
+
+        Raises:
+            ArchiveNotOwnedError: the place is not this database's; nothing has changed.
+        """
         async with self._database.connection() as connection:
             files = await self._archives.list_files(connection, archive.archive_id)
         for name in [file.name for _, file in files] + [manifest_name(archive.archive_id)]:
-            await asyncio.to_thread(self._place.delete, name)
+            await self._place.delete(name)
         async with self._database.transaction() as connection:
             await self._fence(connection)
             await self._archives.forget(connection, archive.archive_id)

@@ -8,6 +8,7 @@ import structlog
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.archive_events import ArchiveDiffersError, EventArchiver
 from grandstand.storage.archive_reader import ArchivedEvents
+from grandstand.storage.archive_tokens import ArchiveNotOwnedError
 from grandstand.storage.event_archives import EventArchive, EventArchives, Measure
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.ledger import Ledger
@@ -44,6 +45,8 @@ class ArchiveRestorer:
     async def restore(self, archive_id: int, until: datetime) -> int:
         """Bring an archive back; it is archived anew after `until`. Return how many events came back.
 
+        Its files are deleted by their owner only: where this database is none, they stay.
+
         Raises:
             NotRestorableError: there is nothing to restore.
             ArchiveDiffersError: the files do not hold what was archived, or changed meanwhile; nothing has changed.
@@ -67,7 +70,10 @@ class ArchiveRestorer:
                     await self._archives.drop_restoring(connection, archive.restoring)
             raise
         _log.info("archive_restored", archive_id=archive_id, events=measure.events)
-        await self._archiver.forget(archive)
+        try:
+            await self._archiver.forget(archive)
+        except ArchiveNotOwnedError as error:
+            _log.warning("archived_files_stay", archive_id=archive_id, reason=str(error))
         return measure.events
 
     async def _attach(self, archive: EventArchive, until: datetime) -> None:

@@ -5,7 +5,6 @@ down before (`archive_files_to_delete`): a process that dies at any step leaves 
 """
 
 import asyncio
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
@@ -13,12 +12,14 @@ from uuid import uuid4
 import structlog
 
 from grandstand.operations.archive_events import ArchiveDiffersError, manifest, manifest_name
+from grandstand.operations.own_archive import OwnedPlace
 from grandstand.storage import parquet
 from grandstand.storage.archive_places import ArchivePlace
 from grandstand.storage.erasures import Erasure
 from grandstand.storage.event_archives import ArchiveFile, EventArchives
 from grandstand.storage.fencing import Fence, no_fence
 from grandstand.storage.postgres import Database
+from grandstand.storage.scratch import scratch_folder
 
 _log = structlog.get_logger(__name__)
 
@@ -27,7 +28,7 @@ class ArchiveRewriter:
     """Rewrites files for one process; of several, the fence lets one go on."""
 
     def __init__(
-        self, database: Database, archives: EventArchives, place: ArchivePlace, *, fence: Fence = no_fence
+        self, database: Database, archives: EventArchives, place: OwnedPlace, *, fence: Fence = no_fence
     ) -> None:
         self._database = database
         self._archives = archives
@@ -40,7 +41,9 @@ class ArchiveRewriter:
         Raises:
             UnavailableError: PostgreSQL is out of reach, or the extra is missing.
             OSError: the place of the files is out of reach.
+            ArchiveNotOwnedError: it is not this database's; nothing has changed.
         """
+        await self._place.claim()
         await self._delete_replaced()
         async with self._database.connection() as connection:
             wanted = await self._archives.users_to_rewrite(connection)
@@ -58,10 +61,10 @@ class ArchiveRewriter:
         async with self._database.connection() as connection:
             files = await self._archives.list_files(connection, archive_id)
         count, later, later_from = 0, 0, None
-        with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
+        async with scratch_folder() as folder:
             for file_id, file in files:
-                copy = Path(name) / "copy.parquet"
-                await asyncio.to_thread(self._place.fetch, file.name, copy)
+                copy = folder / "copy.parquet"
+                await asyncio.to_thread(self._place.files.fetch, file.name, copy)
                 times = await asyncio.to_thread(_times_of, copy, erasure.user_id)
                 after = [time for time in times if time > erasure.requested_at]
                 later += len(after)
@@ -89,8 +92,8 @@ class ArchiveRewriter:
         async with self._database.transaction() as connection:
             await self._fence(connection)
             await self._archives.mark_for_deletion(connection, name)
-        await asyncio.to_thread(self._place.put, name, target)
-        await asyncio.to_thread(_check, self._place, anew, copy)
+        await self._place.put(name, target)
+        await asyncio.to_thread(_check, self._place.files, anew, copy)
         async with self._database.transaction() as connection:
             await self._fence(connection)
             await self._archives.replace_file(connection, file_id, file, anew)
@@ -100,16 +103,16 @@ class ArchiveRewriter:
             await self._fence(connection)
             archive = await self._archives.sum_files(connection, archive_id)
             files = [file for _, file in await self._archives.list_files(connection, archive_id)]
-        with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
-            path = Path(name) / "manifest.json"
+        async with scratch_folder() as folder:
+            path = folder / "manifest.json"
             path.write_bytes(manifest(archive, files))
-            await asyncio.to_thread(self._place.put, manifest_name(archive_id), path)
+            await self._place.put(manifest_name(archive_id), path)
 
     async def _delete_replaced(self) -> None:
         async with self._database.connection() as connection:
             names = await self._archives.to_delete(connection)
         for name in names:
-            await asyncio.to_thread(self._place.delete, name)
+            await self._place.delete(name)
             async with self._database.transaction() as connection:
                 await self._fence(connection)
                 await self._archives.mark_deleted(connection, name)

@@ -5,7 +5,6 @@ erasure may write a file anew meanwhile: then the new one is read, which differs
 """
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from grandstand.storage import parquet, queries
 from grandstand.storage.archive_places import ArchivePlace, open_place
 from grandstand.storage.event_archives import EventArchives, Measure
 from grandstand.storage.postgres import Connection, Database
+from grandstand.storage.scratch import scratch_folder
 
 _CHUNK_EVENTS = 5_000
 _TRIES = 5
@@ -92,8 +92,8 @@ class ArchivedEvents:
             UnavailableError: the place cannot be reached, or the extra is missing.
         """
         rows = await connection.fetch(queries.load("event_archives/all_files.sql"))
-        with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
-            copy = Path(name) / "copy.parquet"
+        async with scratch_folder() as folder:
+            copy = folder / "copy.parquet"
             for row in rows:
                 try:
                     await _alive(connection, self._fetch(self._place(), row, copy))
@@ -110,8 +110,7 @@ class ArchivedEvents:
         """Lend copies of all files in a folder, which goes at the end."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(queries.load("event_archives/all_files.sql"))
-        with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
-            folder = Path(name)
+        async with scratch_folder() as folder:
             paths = [folder / f"{row['file_id']}.parquet" for row in rows]
             for row, path in zip(rows, paths, strict=True):
                 await self._fetch(self._place(), row, path)
@@ -123,8 +122,8 @@ class ArchivedEvents:
         if not rows:
             return
         place = self._place()
-        with tempfile.TemporaryDirectory(prefix="grandstand-archive-") as name:
-            copy = Path(name) / "copy.parquet"
+        async with scratch_folder() as folder:
+            copy = folder / "copy.parquet"
             for row in rows:
                 await _alive(connection, self._fetch(place, row, copy))
                 chunks = parquet.read_rows(copy, user_ids=user_ids, chunk_events=_CHUNK_EVENTS)

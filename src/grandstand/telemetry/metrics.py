@@ -291,7 +291,9 @@ WEBHOOK_ATTEMPTS = Counter(
     registry=REGISTRY,
 )
 ARCHIVE_ROUNDS = Counter(
-    "grandstand_archive_rounds", "Rounds of archiving that had something to do, by outcome: done, failed.", ["outcome"],
+    "grandstand_archive_rounds",
+    "Rounds of archiving that had something to do, by outcome: done, failed, refused (not this database's).",
+    ["outcome"],
     registry=REGISTRY,
 )  # fmt: skip
 INVARIANT_FINDINGS = Gauge(
@@ -319,7 +321,7 @@ for _counter, _values in (
     (EVENTS_REFUSED, ("full", "unavailable", "busy")),
     (DEAD_LETTERS, ("unreadable", "refused", "failed", "worker_lost")),
     (WEBHOOK_ATTEMPTS, ("delivered", "retried", "dead")),
-    (ARCHIVE_ROUNDS, ("done", "failed")),
+    (ARCHIVE_ROUNDS, ("done", "failed", "refused")),
 ):
     for _value in _values:
         _counter.labels(_value)

@@ -12,6 +12,7 @@ from datetime import timedelta
 import structlog
 
 from grandstand import clock
+from grandstand.operations.own_archive import NOT_OWNED_EXIT_CODE
 from grandstand.storage.event_archives import EventArchives
 from grandstand.storage.postgres import Database
 from grandstand.telemetry import metrics
@@ -60,9 +61,10 @@ class ArchiveKeeper:
                 process.kill()
                 await process.wait()
         metrics.observe("archive", time.monotonic() - began_at, is_error=bool(process.returncode))
-        metrics.ARCHIVE_ROUNDS.labels("failed" if process.returncode else "done").inc()
+        outcome = {0: "done", NOT_OWNED_EXIT_CODE: "refused"}.get(process.returncode or 0, "failed")
+        metrics.ARCHIVE_ROUNDS.labels(outcome).inc()
         if process.returncode and not self._stop.is_set():
-            _log.error("archiving_failed", exit_code=process.returncode)
+            _log.error(f"archiving_{outcome}", exit_code=process.returncode)
         return True
 
     async def _wait(self, process: asyncio.subprocess.Process) -> None:

@@ -1,0 +1,1 @@
+UPDATE archive_tokens SET seen_at = now() WHERE token = $1
