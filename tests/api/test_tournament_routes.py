@@ -232,7 +232,11 @@ async def test_an_end_needs_no_scheduler_that_has_begun_it(site: Site, monkeypat
     path = await create(site, "sudden", repeat="cron: 0 18 * * *")
     await score(site, "sudden", "s-ann", 5, NOON - timedelta(seconds=1))
     ended = await site.post(f"{path}/end", b"", "server")
-    assert (ended.status_code, ended.json()["status"], ended.json()["ends_at"]) == (200, "ended", "2026-11-24T12:00:00Z")
+    assert (ended.status_code, ended.json()["status"], ended.json()["ends_at"]) == (
+        200,
+        "ended",
+        "2026-11-24T12:00:00Z",
+    )
     assert ended.json()["next_starts_at"] == "2026-11-24T18:00:00Z"
     problem(await site.post(f"{path}/end", b"", "server"), 409, "tournament_not_active")
     await settle(site, monkeypatch)
