@@ -91,7 +91,7 @@ REJECTION_CODES: dict[str, str] = {
     "invalid_occurred_at": "`occurred_at` is not an RFC 3339 time with its offset.",
     "occurred_at_in_future": "`occurred_at` lies too far in the future.",
     "occurred_at_too_old": "`occurred_at` lies too far in the past.",
-    "score_out_of_range": "A score that a leaderboard reads is beyond 2^53 - 1.",
+    "score_out_of_range": "A score that a leaderboard reads is beyond 2^53 - 1, or has more digits than are kept.",
     "forbidden_user": "A player token may only send events of its own user.",
     "signature_invalid": "`signature` is not that of this session over this event, or the event has no `id` or "
     "`occurred_at` of its own.",
