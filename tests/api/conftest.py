@@ -175,6 +175,7 @@ async def open_site(core: Core, settings: Settings) -> AsyncIterator[Site]:
             core.store,
             core.rankings,
             core.tournaments,
+            core.outbox,
             core.changes,
             grace_seconds=settings.tournament_grace_seconds,
         ),

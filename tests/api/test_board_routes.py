@@ -307,7 +307,7 @@ async def test_direct_scores_count_once(site: Site) -> None:
     for _ in range(3):
         answer = await site.post(f"{path}/scores", {"user_id": "ann", "score": 7, "id": first}, "server")
         assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "id": first})
-    made = await site.post(f"{path}/scores", {"user_id": "ann", "score": 5.0}, "server")
+    made = await site.post(f"{path}/scores", b'{"user_id": "ann", "score": 0.0500e2}', "server")
     assert made.json()["id"] != first
     await site.work()
     assert (await site.get(f"{path}/users/ann")).json()["score"] == 12
@@ -326,6 +326,9 @@ async def test_direct_scores_count_once(site: Site) -> None:
         (b'{"user_id":"a","score":true}', 422, "score"), (b'{"user_id":"a","score":1.5}', 422, "score"),
         (b'{"user_id":"a","score":9007199254740992}', 422, "score"), (b'{"user_id":"a","score":[1]}', 422, "score"),
         (b'{"user_id":"a","score":123456789012345678901234567890}', 422, "score"),
+        (b'{"user_id":"a","score":4503599627370496.1}', 422, "score"),
+        (b'{"user_id":"a","score":7.00000000000000000001}', 422, "score"),
+        (b'{"user_id":"a","score":1e-400}', 422, "score"), (b'{"user_id":"a","score":1e999}', 422, "score"),
         (b'{"user_id":"a","score":-6}', 422, "score"), (b'{"user_id":"a","score":101}', 422, "score"),
         (b'{"user_id":"","score":1}', 422, "user_id"), (b'{"user_id":"a\\u0000","score":1}', 422, "user_id"),
         (b'{"user_id":7,"score":1}', 422, "user_id"), (b'{"user_id":"\\ud800","score":1}', 400, None),

@@ -1,4 +1,4 @@
-"""`GET /api/events`: every stored event once, the newest first, of a player or of a type."""
+"""`GET /api/events`: every stored event once, the newest first, of a player, of a type, or all of them."""
 
 import json
 from datetime import timedelta
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from grandstand.operations import read_events
 from tests.api.conftest import Site, problem
 from tests.support.core import NOON, event
 
@@ -50,6 +51,30 @@ async def test_pages_give_each_event_once(site: Site) -> None:
         "id": str(newest.id), "event_type": "game_ended", "user_id": "ann", "received_at": "2026-11-24T12:00:05Z",
         "occurred_at": "2026-11-24T12:00:00Z", "payload": json.loads(bytes(newest.payload)),
     }  # fmt: skip
+
+
+async def test_all_events_are_listed_where_nothing_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+    types = ("game_ended", "a.b", "Zoo", "z", "purchase")
+    first = NOON + timedelta(days=60)
+    for number in range(23):
+        item, at = event(f"user-{number % 3}", event_type=types[number % 5]), first + timedelta(days=number // 4 * 9)
+        await site.core.apply(item, received_at=at)
+        sent.append((at, item))
+    sent.sort(key=lambda pair: (pair[0], pair[1].id.bytes), reverse=True)
+    ids = [str(item.id) for _, item in sent]
+    for limit in (1, 4, 23, 100):
+        assert [each["id"] for each in await walk(site, f"from={first:%Y-%m-%dT%H:%M:%SZ}", limit)] == ids
+    since, until = first + timedelta(days=9), first + timedelta(days=27)
+    bounds = f"from={since:%Y-%m-%dT%H:%M:%SZ}&to={until:%Y-%m-%dT%H:%M:%SZ}"
+    assert [each["id"] for each in await walk(site, bounds, 3)] == [
+        str(item.id) for at, item in sent if since <= at < until
+    ]
+    assert [each["id"] for each in await walk(site, "scores=true", 50)][:23] == ids
+    monkeypatch.setattr(read_events, "TYPES_MAX", 4)
+    refused = problem(await site.get(PATH, "server"), 422, "invalid")
+    assert refused["errors"][0]["path"] == "user_id"
+    assert len(await walk(site, "event_type=z&user_id=user-0", 5)) == 2
 
 
 async def test_scores_say_where_an_event_counts_or_why_not(site: Site) -> None:
@@ -105,8 +130,8 @@ async def test_times_bound_the_list(site: Site) -> None:
 @pytest.mark.parametrize(
     ("query", "path"),
     [
-        ("", "user_id"),
-        ("from=2026-11-24T12:00:00Z", "user_id"),
+        ("limit=0", "limit"),
+        ("cursor=nonsense", "cursor"),
         ("user_id=a%00b", "user_id"),
         ("event_type=" + "t" * 51, "event_type"),
         ("user_id=ann&limit=0", "limit"),

@@ -80,6 +80,11 @@ BAD: list[tuple[str, bytes, str]] = [
      "occurred_at_in_future"),
     ("score", b'{"event_type":"game_ended","user_id":"u","payload":{"score":9007199254740992}}', "score_out_of_range"),
     ("score 1e300", b'{"event_type":"game_ended","user_id":"u","payload":{"score":-1e300}}', "score_out_of_range"),
+    ("score with a half", b'{"event_type":"game_ended","user_id":"u","payload":{"score":9007199254740990.5}}',
+     "score_out_of_range"),
+    ("score just above", b'{"event_type":"game_ended","user_id":"u","payload":{"score":1.00000000000000000001}}',
+     "score_out_of_range"),
+    ("score below all", b'{"event_type":"game_ended","user_id":"u","payload":{"score":1e-400}}', "score_out_of_range"),
 ]  # fmt: skip
 
 

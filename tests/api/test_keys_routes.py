@@ -25,7 +25,7 @@ async def make(site: Site, **values: Any) -> dict[str, Any]:
 
 
 async def listed(site: Site, key_id: str) -> dict[str, Any]:
-    keys = (await site.get("/api/keys", "admin")).json()["keys"]
+    keys = (await site.get("/api/keys?limit=1000", "admin")).json()["keys"]
     [found] = [key for key in keys if key["id"] == key_id]
     return dict(found)
 
@@ -122,6 +122,26 @@ async def test_last_use_is_told(site: Site) -> None:
 async def test_wrong_requests_name_the_field(site: Site, body: dict[str, Any], path: str) -> None:
     found = problem(await site.post("/api/keys", body, "admin"), 422, "invalid")
     assert found["errors"][0]["path"] == path
+
+
+async def test_pages_of_the_list_give_each_key_once(site: Site) -> None:
+    made = [(await make(site, name=f"page {number}"))["id"] for number in range(5)]
+    assert (await site.delete(f"/api/keys/{made[2]}", "admin")).status_code == 204
+    whole = (await site.get("/api/keys?limit=1000", "admin")).json()
+    assert whole["next_cursor"] is None
+    assert [key["id"] for key in whole["keys"]][-5:] == made
+    for limit in (1, 3, len(whole["keys"])):
+        found: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = (await site.get(f"/api/keys?limit={limit}&cursor={cursor}", "admin")).json()
+            assert len(page["keys"]) <= limit
+            found += [key["id"] for key in page["keys"]]
+            cursor = page["next_cursor"]
+        assert found == [key["id"] for key in whole["keys"]]
+    for query, field in (("limit=0", "limit"), ("limit=1001", "limit"), ("cursor=nonsense", "cursor")):
+        refused = problem(await site.get(f"/api/keys?{query}", "admin"), 422, "invalid")
+        assert refused["errors"][0]["path"] == field
 
 
 async def test_every_scope_is_known(site: Site) -> None:

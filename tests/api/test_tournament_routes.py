@@ -228,9 +228,30 @@ async def test_changes_before_the_end(site: Site, monkeypatch: pytest.MonkeyPatc
     problem(await change(title="x"), 409, "tournament_over")
 
 
-async def test_an_end_by_hand_and_a_cancellation(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = await create(site, "short")
+async def test_an_end_needs_no_scheduler_that_has_begun_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = await create(site, "sudden", repeat="cron: 0 18 * * *")
+    await score(site, "sudden", "s-ann", 5, NOON - timedelta(seconds=1))
+    ended = await site.post(f"{path}/end", b"", "server")
+    assert (ended.status_code, ended.json()["status"], ended.json()["ends_at"]) == (
+        200,
+        "ended",
+        "2026-11-24T12:00:00Z",
+    )
+    assert ended.json()["next_starts_at"] == "2026-11-24T18:00:00Z"
     problem(await site.post(f"{path}/end", b"", "server"), 409, "tournament_not_active")
+    await settle(site, monkeypatch)
+    shown = (await site.get(f"{path}?occurrence=1")).json()
+    assert (shown["status"], shown["players"]) == ("settled", 1)
+    told = await site.core.database.pool.fetch(
+        "SELECT type FROM webhook_events WHERE payload ->> 'tournament_id' = 'sudden' ORDER BY event_id"
+    )
+    assert [row["type"] for row in told].count("tournament.started") == 1
+
+
+async def test_an_end_by_hand_and_a_cancellation(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = await create(site, "ahead", starts_at=(NOON + HOUR / 2).isoformat())
+    problem(await site.post(f"{ahead}/end", b"", "server"), 409, "tournament_not_active")
+    path = await create(site, "short")
     await run(site)
     await score(site, "short", "s-ann", 5, NOON - timedelta(seconds=1))
     ended = await site.post(f"{path}/end", b"", "server")

@@ -41,11 +41,11 @@ async def test_a_secret_is_shown_once(site: Site) -> None:
     assert created.pop("secret").startswith("whsec_")
     assert created["event_types"] == ["prize.awarded", "prize.claimed"]
     assert (created["url"], created["description"], created["disabled_at"]) == (URL, "Game ★", None)
-    assert (await site.get("/api/webhooks", "admin")).json() == {"webhooks": [created]}
+    assert (await site.get("/api/webhooks", "admin")).json() == {"webhooks": [created], "next_cursor": None}
     assert (
         await site.client.delete(f"/api/webhooks/{created['id']}", headers=site.headers("server"))
     ).status_code == 204
-    assert (await site.get("/api/webhooks", "server")).json() == {"webhooks": []}
+    assert (await site.get("/api/webhooks", "server")).json() == {"webhooks": [], "next_cursor": None}
 
 
 async def test_operators_only(site: Site) -> None:
@@ -87,7 +87,7 @@ async def test_operators_only(site: Site) -> None:
 async def test_wrong_values_are_named(site: Site, body: Any, path: str) -> None:
     answer = await site.post("/api/webhooks", body, "server")
     assert problem(answer, 422, "invalid")["errors"][0]["path"] == path
-    assert (await site.get("/api/webhooks", "server")).json() == {"webhooks": []}
+    assert (await site.get("/api/webhooks", "server")).json() == {"webhooks": [], "next_cursor": None}
 
 
 async def test_bodies_that_cannot_be_read(site: Site) -> None:
@@ -102,6 +102,17 @@ async def test_there_is_a_limit(site: Site) -> None:
         await create(site, description=str(number))
     answer = await site.post("/api/webhooks", {"url": URL}, "server")
     problem(answer, 409, "webhook_limit_reached")
+
+
+async def test_pages_of_the_list_give_each_webhook_once(site: Site) -> None:
+    made = [(await create(site, description=str(number)))["id"] for number in range(3)]
+    first = (await site.get("/api/webhooks?limit=2", "server")).json()
+    rest = (await site.get(f"/api/webhooks?limit=2&cursor={first['next_cursor']}", "server")).json()
+    assert [[hook["id"] for hook in page["webhooks"]] for page in (first, rest)] == [made[:2], made[2:]]
+    assert rest["next_cursor"] is None
+    for query, field in (("limit=0", "limit"), ("limit=1001", "limit"), ("cursor=nonsense", "cursor")):
+        refused = problem(await site.get(f"/api/webhooks?{query}", "server"), 422, "invalid")
+        assert refused["errors"][0]["path"] == field
 
 
 async def test_unknown_ids(site: Site) -> None:

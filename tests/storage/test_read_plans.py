@@ -100,8 +100,8 @@ SEED = [
     """,
     """
     INSERT INTO events (id, received_at, occurred_at, event_type, user_id, payload)
-    SELECT gen_random_uuid(), '2026-10-20'::timestamptz + n % 20 * interval '1 day', $1, 'game_ended',
-        'player-' || n % 2000, '{}'
+    SELECT gen_random_uuid(), '2026-10-20'::timestamptz + n % 20 * interval '1 day' + n * interval '1 second', $1,
+        'game_ended', 'player-' || n % 2000, '{}'
     FROM generate_series(1, 20000) n
     """,
 ]
@@ -162,6 +162,9 @@ READS: list[tuple[str, tuple[Any, ...]]] = [
     ("players/find_names.sql", (["player-7", "player-8"],)),
     ("players/find_seen.sql", ("player-7",)),
     ("export/events.sql", ("player-7",)),
+    ("events/list_types.sql", (LIMIT,)),
+    ("events/list_newest_of_types.sql", (NOON, LAST, ["game_ended", "none"], None, None, LIMIT)),
+    ("events/list_newest_of_types.sql", (NOON, MIDDLE, ["game_ended"], NOON - timedelta(days=9), NOON, LIMIT)),
 ]
 
 

@@ -73,7 +73,7 @@ class Cups:
     def __post_init__(self) -> None:
         core, database = self.core, self.database or self.core.database
         self.keeper = TournamentKeeper(
-            database, core.ledger, core.store, core.rankings, core.tournaments, core.changes,
+            database, core.ledger, core.store, core.rankings, core.tournaments, core.outbox, core.changes,
             grace_seconds=int(GRACE.total_seconds()),
         )  # fmt: skip
         known = KnownTournaments(database, core.tournaments, core.feed, age_max_seconds=0)

@@ -86,6 +86,12 @@ class Cup:
     def rules_of(self, occurrence: Occurrence) -> dict[str, Any]:
         return self.rules if occurrence.rules is None else occurrence.rules
 
+    def begin(self, occurrence: Occurrence) -> None:
+        occurrence.status, occurrence.rules = "active", self.rules
+        following = self.following(occurrence)
+        if following is not None:
+            self.occurrences.append(following)
+
     def following(self, of: Occurrence) -> Occurrence | None:
         if self.rules["repeat"] is None:
             return None
@@ -160,8 +166,10 @@ class Model:
 
     def end(self, cup: str, now: datetime) -> str:
         current = self.cups[cup].current()
-        if current.status != "active" or now <= current.starts_at:
+        if current.status not in ("scheduled", "active") or now <= current.starts_at:
             return "tournament_not_active"
+        if current.status == "scheduled":
+            self.cups[cup].begin(current)
         current.ends_at, current.status = min(now, current.ends_at), "ended"
         return ""
 
@@ -234,10 +242,7 @@ class Model:
             # Occurrences are made while they are walked through.
             for each in cup.occurrences:
                 if each.status == "scheduled" and each.starts_at <= now:
-                    each.status, each.rules = "active", cup.rules
-                    following = cup.following(each)
-                    if following is not None:
-                        cup.occurrences.append(following)
+                    cup.begin(each)
                 if each.status == "active" and each.ends_at <= now:
                     each.status = "ended"
                 if each.status == "ended" and each.ends_at + GRACE + SLACK <= processed_until:

@@ -20,7 +20,7 @@ from grandstand.api.leaderboards import LeaderboardRoutes
 from grandstand.api.pages import Pages
 from grandstand.api.players import PlayerRoutes
 from grandstand.api.prizes import PrizeRoutes
-from grandstand.api.problems import handle_exception
+from grandstand.api.problems import allow, handle_exception
 from grandstand.api.quarantine import QuarantineRoutes
 from grandstand.api.schema import SchemaRoutes
 from grandstand.api.services import Services
@@ -69,10 +69,7 @@ def methods_by_route(framework: Litestar) -> dict[str, str]:
     for route in framework.routes:
         if isinstance(route, HTTPRoute):
             methods.setdefault(route.path_format, {"OPTIONS"}).update(route.methods)
-    return {
-        template: ", ".join(sorted(names | ({"HEAD"} if "GET" in names else set())))
-        for template, names in methods.items()
-    }
+    return {template: allow(names) for template, names in methods.items()}
 
 
 def _leave_to_front(_: Request[Any, Any, Any], error: ClientGoneError) -> NoReturn:

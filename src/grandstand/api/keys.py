@@ -9,6 +9,7 @@ from litestar.params import FromPath
 
 from grandstand.api.access import actor_of, principal_of, require_admin
 from grandstand.api.bodies import read_body
+from grandstand.api.parameters import Query
 from grandstand.api.replies import json_reply
 from grandstand.api.services import Services
 
@@ -26,7 +27,9 @@ class KeyRoutes(Controller):
     async def get_keys(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """List the keys."""
         require_admin(principal_of(request.scope, services))
-        return json_reply(await services.keys.list()).as_response()
+        query = Query(request.scope["query_string"])
+        found = await services.keys.list(limit=query.count("limit", 100), cursor=query.text("cursor"))
+        return json_reply(found).as_response()
 
     @post("/", status_code=HTTPStatus.CREATED)
     async def post_key(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:

@@ -1,5 +1,6 @@
 """Every refusal as RFC 9457 `application/problem+json`, whichever layer it comes from."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -90,7 +91,7 @@ REJECTION_CODES: dict[str, str] = {
     "invalid_occurred_at": "`occurred_at` is not an RFC 3339 time with its offset.",
     "occurred_at_in_future": "`occurred_at` lies too far in the future.",
     "occurred_at_too_old": "`occurred_at` lies too far in the past.",
-    "score_out_of_range": "A score that a leaderboard reads is beyond 2^53 - 1.",
+    "score_out_of_range": "A score that a leaderboard reads is beyond 2^53 - 1, or has more digits than are kept.",
     "forbidden_user": "A player token may only send events of its own user.",
     "signature_invalid": "`signature` is not that of this session over this event, or the event has no `id` or "
     "`occurred_at` of its own.",
@@ -168,6 +169,12 @@ def reply_of_unexpected(error: Exception, method: str, path: str) -> Reply:
     return reply_of(GrandstandError("The fault is in the server's log; trying again may help."))
 
 
+def allow(methods: Iterable[str]) -> str:
+    """Return the value of `Allow` for the methods of a path's routes: HEAD is answered wherever GET is."""
+    names = set(methods)
+    return ", ".join(sorted(names | {"HEAD"} if "GET" in names else names))
+
+
 def reply_of_routing(error: HTTPException) -> Reply:
     """Return the reply for what the router refuses: an unknown path, a method that the path does not take."""
     refusal = GrandstandError(error.detail)
@@ -181,7 +188,10 @@ def reply_of_routing(error: HTTPException) -> Reply:
     else:
         refusal.code = "malformed" if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else "internal_error"
     reply = reply_of(refusal)
-    extra = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
+    named = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if "allow" in named:
+        named["allow"] = allow(named["allow"].split(", "))
+    extra = tuple((name.encode(), value.encode()) for name, value in named.items())
     return reply._replace(headers=(*reply.headers, *extra))
 
 

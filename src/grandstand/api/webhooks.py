@@ -34,7 +34,9 @@ class WebhookRoutes(Controller):
     async def get_webhooks(self, request: AnyRequest, services: NamedDependency[Services]) -> Response[bytes]:
         """List the webhooks."""
         require_operator(principal_of(request.scope, services), "webhooks:read")
-        return json_reply(await services.webhooks.list()).as_response()
+        query = Query(request.scope["query_string"])
+        found = await services.webhooks.list(limit=query.count("limit", 100), cursor=query.text("cursor"))
+        return json_reply(found).as_response()
 
     @delete("/{webhook_id:str}")
     async def delete_webhook(

@@ -155,7 +155,7 @@ class Core:
     def tournament_keeper(self) -> TournamentKeeper:
         """Return what changes tournaments."""
         return TournamentKeeper(
-            self.database, self.ledger, self.leaderboards, self.rankings, self.tournaments, self.changes,
+            self.database, self.ledger, self.leaderboards, self.rankings, self.tournaments, self.outbox, self.changes,
             grace_seconds=self.settings.tournament_grace_seconds,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from grandstand.cli.engines import DataDir, load_for_engines, run_or_refuse
 from grandstand.cli.showing import show_json, show_table
 
 if TYPE_CHECKING:
-    from grandstand.operations.manage_keys import KeyCreated, KeyManager
+    from grandstand.operations.manage_keys import KeyCreated, KeyManager, KeyView
 
 _ACTOR = "cli"
 _COLUMNS = ("id", "kind", "name", "status", "scopes", "created_at", "expires_at", "last_used_at")
@@ -33,8 +33,7 @@ def list_all(data_dir: DataDir = None, json: AsJson = False) -> None:
 
     Exit codes: 2 wrong setting, 4 PostgreSQL or Valkey out of reach.
     """
-    found = _run(data_dir, lambda keys: keys.list())
-    rows = _plain(found)["keys"]
+    rows = _plain(_run(data_dir, _list))
     if json:
         show_json({"keys": rows})
         return
@@ -95,6 +94,15 @@ def _run(data_dir: Path | None, action: "Callable[[KeyManager], Awaitable[Any]]"
     from grandstand import bootstrap
 
     return run_or_refuse(bootstrap.with_keys(load_for_engines(data_dir, "keys"), action))
+
+
+async def _list(keys: "KeyManager") -> "list[KeyView]":
+    found = await keys.list()
+    rows = found.keys
+    while found.next_cursor is not None:
+        found = await keys.list(cursor=found.next_cursor)
+        rows += found.keys
+    return rows
 
 
 def _show_made(made: "KeyCreated", *, as_json: bool) -> None:

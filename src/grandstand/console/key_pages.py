@@ -64,7 +64,7 @@ async def _show(
         visit,
         "keys.html",
         status=200 if error is None else error.status,
-        keys=(await visit.services.api.keys.list()).keys,
+        found=await visit.services.api.keys.list(cursor=visit.query.text("cursor")),
         fields=FIELDS,
         typed={} if error is None else visit.form.values(),
         errors=errors,

@@ -201,7 +201,9 @@ def _check(event: Event, limits: EventLimits, oldest: datetime, newest: datetime
     payload = check_payload(event.payload, limits.payload_max_bytes, nul_possible=nul_possible)
     paths = limits.score_fields.get(event.event_type)
     if paths is not None and (path := find_huge_score(payload, paths)) is not None:
-        raise EventError("score_out_of_range", f"`payload.{path}` is a score beyond 2^53 - 1, which cannot be ranked.")
+        raise EventError(
+            "score_out_of_range", f"`payload.{path}` is a score beyond 2^53 - 1, or with more digits than are kept."
+        )
     occurred_at = event.occurred_at
     if occurred_at is MISSING_TIME:
         return

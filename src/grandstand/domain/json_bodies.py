@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,15 +20,17 @@ _STEP = re.compile(r"[^.\[\]]+")
 _PLACED = re.compile(r"JSON is malformed: (.+) \(byte (\d+)\)\Z")
 
 
-def decode_body(body: bytes, kind: type[T], *, whole: str = "$") -> T:
+def decode_body(body: bytes, kind: type[T], *, whole: str = "$", decode: Callable[[bytes], T] | None = None) -> T:
     """Return a body as a `kind`; `whole` is the path of a wrong value that has none of its own.
+
+    `decode` stands in for the usual decoder of the kind.
 
     Raises:
         MalformedError: the body is not JSON.
         InvalidError: it is JSON of another form; the error names the field.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(body, type=kind) if decode is None else decode(body)
     except msgspec.ValidationError as error:
         raise InvalidError([wrong_value(error, kind, whole)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from grandstand.domain.event_model import EventError
-from grandstand.domain.scores import SCORE_MAX, look_up
+from grandstand.domain.scores import SCORE_MAX, InexactFloat, look_up, read_float
 
 PAYLOAD_DEPTH_MAX = 64
 """Nesting levels of a payload; real payloads have a handful, deeper ones are attacks on parsers behind us."""
@@ -94,12 +94,15 @@ def unreadable() -> EventError:
 
 
 def find_huge_score(payload: dict[str, Any], paths: ScorePaths) -> str | None:
-    """Return the first of the paths, dotted, that holds an integer too large to be ranked exactly, or None.
+    """Return the first of the paths, dotted, that holds what would not be ranked exactly, or None.
 
+    That is an integer which is too large, or a number that only reads like an integer, since a double keeps 16 digits.
     Fractions, texts and missing values are not scores at all: they are stored and not ranked.
     """
     for path in paths:
         value = look_up(payload, path)
+        if type(value) is InexactFloat:
+            return ".".join(path)
         is_whole = type(value) is int or (type(value) is float and value.is_integer())
         if is_whole and not -SCORE_MAX <= value <= SCORE_MAX:
             return ".".join(path)
@@ -115,7 +118,7 @@ def _read_float(text: str) -> float:
         exponent = text.lower().partition("e")[2].lstrip("+-")
         if len(text) > NUMBER_LENGTH_MAX or len(exponent) > _EXPONENT_DIGITS_MAX:
             raise ValueError
-    return value
+    return read_float(text) if value.is_integer() else value
 
 
 _decode_object = msgspec.json.Decoder(dict[str, Any], float_hook=_read_float).decode

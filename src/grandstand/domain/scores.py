@@ -1,5 +1,6 @@
 """Scores: exact integers, and how one is found in the payload of an event."""
 
+from decimal import Decimal
 from typing import Any, Literal
 
 SCORE_MAX = 2**53 - 1
@@ -21,6 +22,20 @@ class UnrankedError(Exception):
     def __init__(self, reason: UnrankedReason) -> None:
         super().__init__(reason)
         self.reason: UnrankedReason = reason
+
+
+class InexactFloat(float):
+    """The double next to a number that none equals, such as 1.00000000000000000001: no integer, whatever it is near."""
+
+    def is_integer(self) -> bool:
+        """Return False: a score is rejected and not rounded."""
+        return False
+
+
+def read_float(text: str) -> float:
+    """Return a JSON number that has a fraction or an exponent; an `InexactFloat` where an integer is only near it."""
+    value = float(text)
+    return InexactFloat(value) if value.is_integer() and Decimal(text) != value else value
 
 
 def look_up(payload: Any, path: tuple[str, ...]) -> Any:

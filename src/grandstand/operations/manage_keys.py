@@ -11,6 +11,7 @@ from grandstand import clock
 from grandstand.domain.credentials import KeyKind, Scope, hash_key, make_key, signing_key
 from grandstand.domain.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from grandstand.domain.json_bodies import decode_body
+from grandstand.domain.list_cursors import read_list_cursor, write_list_cursor
 from grandstand.operations.audit import record
 from grandstand.operations.first_keys import ENVIRONMENT_KEY_NAME, deployment_secret
 from grandstand.storage import credentials
@@ -19,8 +20,10 @@ from grandstand.storage.postgres import Connection, Database
 
 NAME_LENGTH_MAX = 100
 KEYS_MAX = 1_000
+LIST_MAX = 1_000
 OVERLAP_SECONDS = 86_400
 OVERLAP_SECONDS_MAX = 30 * 86_400
+_ID_PREFIX, _ID_BYTES = "key_", 8
 
 KeyStatus = Literal["live", "expired", "revoked"]
 
@@ -62,9 +65,10 @@ class KeyCreated(KeyView, kw_only=True):
 
 
 class KeyList(msgspec.Struct):
-    """All keys, the oldest first."""
+    """A page of keys, the oldest first."""
 
     keys: list[KeyView]
+    next_cursor: str | None = None
 
 
 class KeyManager:
@@ -99,11 +103,23 @@ class KeyManager:
             await record(connection, "key.create", made.id, after=_shown(made))
         return made
 
-    async def list(self) -> KeyList:
-        """Return all keys, also those that are out of force."""
+    async def list(self, *, limit: int = LIST_MAX, cursor: str | None = None) -> KeyList:
+        """Return a page of keys, also of those that are out of force.
+
+        Raises:
+            InvalidError: a limit out of range, or a text that is no cursor.
+        """
+        if not 1 <= limit <= LIST_MAX:
+            raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        after_id = None if cursor is None else _ID_PREFIX + read_list_cursor(cursor, _ID_BYTES).hex()
         now = clock.now()
         async with self._database.connection() as connection:
-            return KeyList([_view(row, now) for row in await credentials.list_keys(connection)])
+            found = await credentials.list_keys(connection, after_id, limit + 1)
+        page = [_view(row, now) for row in found[:limit]]
+        is_more = len(found) > limit
+        return KeyList(
+            page, write_list_cursor(bytes.fromhex(page[-1].id.removeprefix(_ID_PREFIX))) if is_more else None
+        )
 
     async def rotate(self, key_id: str, body: bytes, *, actor: str) -> KeyCreated:
         """Make a key like another, which ends after the overlap; until then both are good.
@@ -169,7 +185,7 @@ async def _insert(
         raise ConflictError("key_limit_reached", f"There are {KEYS_MAX} keys in force; revoke some first.")
     key = make_key(kind)
     stored = StoredKey(
-        key_id=f"key_{secrets.token_hex(8)}",
+        key_id=_ID_PREFIX + secrets.token_hex(_ID_BYTES),
         kind=kind,
         name=name,
         key_hash=hash_key(key, await deployment_secret(connection)),

@@ -13,12 +13,14 @@ from grandstand.domain.leaderboards import tournament_key
 from grandstand.domain.rankings import RankingName
 from grandstand.domain.tournaments import TournamentDefinition, Window, next_window
 from grandstand.operations.audit import record
+from grandstand.operations.begin_occurrence import begin_occurrence
 from grandstand.operations.find_tournament import find_open_tournament, find_tournament
 from grandstand.operations.tournament_bodies import apply_patch, read_new_tournament, read_patch
 from grandstand.operations.tournament_views import TournamentView, tournament_view
 from grandstand.storage.changes import Changes
 from grandstand.storage.leaderboards import LeaderboardStore
 from grandstand.storage.ledger import Ledger
+from grandstand.storage.outbox import Outbox
 from grandstand.storage.postgres import Connection, Database
 from grandstand.storage.rankings import RankingStore
 from grandstand.storage.tournaments import Tournament, TournamentStore
@@ -36,6 +38,7 @@ class TournamentKeeper:
         leaderboards: LeaderboardStore,
         rankings: RankingStore,
         tournaments: TournamentStore,
+        outbox: Outbox,
         changes: Changes,
         *,
         grace_seconds: int,
@@ -45,6 +48,7 @@ class TournamentKeeper:
         self._leaderboards = leaderboards
         self._rankings = rankings
         self._tournaments = tournaments
+        self._outbox = outbox
         self._changes = changes
         self._grace_seconds = grace_seconds
 
@@ -133,6 +137,8 @@ class TournamentKeeper:
     async def end(self, tournament_id: str) -> TournamentView:
         """End the running occurrence now instead of at its `ends_at`; settlement follows.
 
+        One that the scheduler is about to begin is running already: its scores count from its start on.
+
         Raises:
             NotFoundError: `tournament_not_found`.
             ConflictError: `tournament_not_active` when none is running.
@@ -141,9 +147,11 @@ class TournamentKeeper:
         async with self._database.transaction() as connection:
             await self._ledger.seize(connection)
             item = await find_tournament(self._tournaments, connection, tournament_id)
-            if item.status != "active" or now <= item.starts_at:
+            if item.status not in ("scheduled", "active") or now <= item.starts_at:
                 raise ConflictError("tournament_not_active", f"The tournament {tournament_id!r} is {item.status}.")
             before = tournament_view(item)
+            if item.status == "scheduled":
+                await begin_occurrence(connection, self._ledger, self._tournaments, self._outbox, item)
             await self._move(connection, item, Window(item.occurrence, item.starts_at, min(now, item.ends_at)))
             await self._tournaments.end_all(connection, [item], now)
             await self._publish(connection, item)

@@ -36,10 +36,10 @@ from grandstand.storage.webhooks import WebhookStore
 
 ENDPOINTS_MAX = 50
 DESCRIPTION_LENGTH_MAX = 200
-DELIVERIES_MAX = 1_000
+LIST_MAX = 1_000
 _RESOLVE_TIMEOUT_SECONDS = 5.0
 _AFTER_ALL = (UUID(int=2**128 - 1), UUID(int=2**128 - 1))
-_CURSOR_BYTES = 32
+_CURSOR_BYTES, _ID_BYTES = 32, 16
 
 
 class WebhookRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,10 +87,22 @@ class WebhookManager:
             raise ConflictError("webhook_limit_reached", f"There are {ENDPOINTS_MAX} webhooks; delete one first.")
         return WebhookCreated(secret=secret, **msgspec.structs.asdict(webhook_view(endpoint)))
 
-    async def list(self) -> WebhookList:
-        """Return all endpoints, without their secrets."""
+    async def list(self, *, limit: int = ENDPOINTS_MAX, cursor: str | None = None) -> WebhookList:
+        """Return a page of endpoints, without their secrets.
+
+        Raises:
+            InvalidError: a limit out of range, or a text that is no cursor.
+        """
+        if not 1 <= limit <= LIST_MAX:
+            raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        after = None if cursor is None else UUID(bytes=read_list_cursor(cursor, _ID_BYTES))
         async with self._database.connection() as connection:
-            return WebhookList([webhook_view(endpoint) for endpoint in await self._webhooks.list_endpoints(connection)])
+            # At most `ENDPOINTS_MAX`, in the order of their ids, which is that in which they were made.
+            found = await self._webhooks.list_endpoints(connection)
+        if after is not None:
+            found = [endpoint for endpoint in found if endpoint.endpoint_id > after]
+        next_cursor = write_list_cursor(found[limit - 1].endpoint_id.bytes) if len(found) > limit else None
+        return WebhookList([webhook_view(endpoint) for endpoint in found[:limit]], next_cursor)
 
     async def delete(self, webhook_id: str) -> None:
         """Remove an endpoint with all that was to go to it.
@@ -147,8 +159,8 @@ class WebhookManager:
         Raises:
             InvalidError: an unknown status, a limit out of range, no id, or a text that is no cursor.
         """
-        if not 1 <= limit <= DELIVERIES_MAX:
-            raise InvalidError([FieldError("limit", f"must be between 1 and {DELIVERIES_MAX}")])
+        if not 1 <= limit <= LIST_MAX:
+            raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
         endpoint = None if endpoint_id is None else _read_id(endpoint_id)
         if endpoint_id is not None and endpoint is None:
             raise InvalidError([FieldError("endpoint_id", "must be the id of a webhook")])

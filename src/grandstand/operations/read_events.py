@@ -1,6 +1,8 @@
-"""Reads stored events of a player or of a type, the newest first."""
+"""Reads stored events of a player, of a type, or all of them, the newest first."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -11,10 +13,13 @@ from grandstand.domain.list_cursors import read_list_cursor, write_list_cursor
 from grandstand.domain.plausibility import QuarantineStatus
 from grandstand.operations.route_reads import Reads
 from grandstand.storage.event_reads import EventFilter, EventReads, EventRow
-from grandstand.storage.postgres import Database
+from grandstand.storage.postgres import Connection, Database
 
 LIST_MAX = 1_000
 TYPE_LENGTH_MAX = 50
+TYPES_MAX = 100
+"""Stored types among which events are listed where neither a player nor a type is named."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AFTER_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 _TIME_BYTES, _UUID_BYTES = 8, 16
@@ -71,27 +76,37 @@ class EventReader:
         limit: int = 100,
         cursor: str | None = None,
     ) -> EventList:
-        """Return a page. A user or a type must be named: everything by time alone would be a walk through the table.
+        """Return a page. Where neither a user nor a type is named, it is put together from the types that are stored.
 
         Raises:
-            InvalidError: neither is named, a value out of range, or a text that is no cursor.
+            InvalidError: a value out of range, a text that is no cursor, or neither is named and there are more than
+                `TYPES_MAX` types.
         """
         _check(user_id, event_type, limit)
         before = _AFTER_ALL if cursor is None else _read_place(cursor)
         wanted = EventFilter(user_id, event_type, since, until)
-        found = await self._database.read(
-            lambda connection: self._reads.list_newest(connection, wanted, before=before, count_max=limit + 1)
-        )
+        found = await self._database.read(lambda connection: self._find(connection, wanted, before, limit + 1))
         page = found[:limit]
         return EventList([_view(row) for row in page], _write_place(page[-1]) if len(found) > limit else None)
+
+    async def _find(
+        self, connection: "Connection[Any]", wanted: EventFilter, before: tuple[datetime, UUID], count_max: int
+    ) -> Sequence[EventRow]:
+        if wanted.user_id is not None or wanted.event_type is not None:
+            return await self._reads.list_newest(connection, wanted, before=before, count_max=count_max)
+        found = await self._reads.list_newest_of_all(
+            connection, wanted, before=before, count_max=count_max, types_max=TYPES_MAX
+        )
+        if found is None:
+            message = f"is needed, or event_type, because there are events of more than {TYPES_MAX} types"
+            raise InvalidError([FieldError("user_id", message)])
+        return found
 
 
 def _check(user_id: str | None, event_type: str | None, limit: int) -> None:
     errors = []
     if not 1 <= limit <= LIST_MAX:
         errors.append(FieldError("limit", f"must be between 1 and {LIST_MAX}"))
-    if user_id is None and event_type is None:
-        errors.append(FieldError("user_id", "is needed, or event_type"))
     if user_id is not None and not is_user_id(user_id):
         errors.append(FieldError("user_id", "must be 1 to 255 characters, none of them a control character"))
     if event_type is not None and (not 0 < len(event_type) <= TYPE_LENGTH_MAX or "\x00" in event_type):

@@ -19,8 +19,8 @@ from valkey.exceptions import ValkeyError
 from grandstand import clock
 from grandstand.domain.errors import UnavailableError
 from grandstand.domain.periods import BEGINNING, LATEST
-from grandstand.domain.tournaments import Window, next_window
 from grandstand.operations.announce import announce
+from grandstand.operations.begin_occurrence import begin_occurrence
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.cut_scores import ScoreCutter
 from grandstand.operations.schedule_occurrences import OccurrenceScheduler
@@ -172,24 +172,7 @@ class TournamentRunner:
             current = await self._current(connection, item)
             if current is None or current.starts_at > clock.now():
                 return False
-            item = current
-            await self._tournaments.activate(connection, item)
-            following = next_window(item.definition, Window(item.occurrence, item.starts_at, item.ends_at))
-            if following is not None and await self._tournaments.insert_occurrences(
-                connection, item.tournament_id, [following]
-            ):
-                revision = await self._ledger.next_leaderboards_revision(connection)
-                await self._tournaments.publish_windows(connection, item.tournament_id, item.leaderboard_id, revision)
-            await self._outbox.add(
-                connection,
-                "tournament.started",
-                {
-                    "tournament_id": item.tournament_id,
-                    "occurrence": item.occurrence,
-                    "starts_at": item.starts_at,
-                    "ends_at": item.ends_at,
-                },
-            )
+            await begin_occurrence(connection, self._ledger, self._tournaments, self._outbox, current)
         await self._announce()
         return True
 

@@ -27,9 +27,10 @@ class WebhookCreated(WebhookView, kw_only=True):
 
 
 class WebhookList(msgspec.Struct):
-    """All endpoints, the oldest first."""
+    """A page of endpoints, the oldest first."""
 
     webhooks: list[WebhookView]
+    next_cursor: str | None = None
 
 
 class WebhookTest(msgspec.Struct):

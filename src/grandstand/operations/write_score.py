@@ -10,7 +10,7 @@ from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.event_model import Event, is_user_id
 from grandstand.domain.ids import new_ids
 from grandstand.domain.json_bodies import decode_body
-from grandstand.domain.scores import UnrankedError
+from grandstand.domain.scores import UnrankedError, read_float
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.storage.event_streams import EventStreams
@@ -78,8 +78,11 @@ class ScoreWriter:
         return ScoreWritten(accepted=1, id=event_id)
 
 
+_decode = msgspec.json.Decoder(ScoreRequest, float_hook=read_float).decode
+
+
 def _read(body: bytes) -> ScoreRequest:
-    request = decode_body(body, ScoreRequest)
+    request = decode_body(body, ScoreRequest, decode=_decode)
     if not is_user_id(request.user_id):
         raise InvalidError([FieldError("user_id", "must be 1 to 255 characters without control characters")])
     return request

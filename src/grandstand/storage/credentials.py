@@ -54,9 +54,10 @@ async def list_live_keys(connection: "Connection[Any]", now: datetime) -> list[S
     return [StoredKey(*row) for row in await connection.fetch(queries.load("credentials/list_live.sql"), now)]
 
 
-async def list_keys(connection: "Connection[Any]") -> list[KeyRow]:
-    """Return every key that there ever was, the oldest first."""
-    return [KeyRow(*row) for row in await connection.fetch(queries.load("credentials/list_keys.sql"))]
+async def list_keys(connection: "Connection[Any]", after_id: str | None, count_max: int) -> list[KeyRow]:
+    """Return keys, also those out of force, the oldest first: from the first one on, or behind one."""
+    rows = await connection.fetch(queries.load("credentials/list_keys.sql"), after_id, count_max)
+    return [KeyRow(*row) for row in rows]
 
 
 async def find_key(connection: "Connection[Any]", key_id: str) -> KeyRow | None:

@@ -35,6 +35,28 @@ class EventReads:
     async def list_newest(
         self, connection: "Connection[Any]", wanted: EventFilter, *, before: tuple[datetime, UUID], count_max: int
     ) -> list[EventRow]:
-        """Return events before a place, the newest first."""
+        """Return events of a user or of a type before a place, the newest first."""
         rows = await connection.fetch(queries.load("events/list_newest.sql"), *before, *wanted, count_max)
+        return [EventRow(*row) for row in rows]
+
+    async def list_newest_of_all(
+        self,
+        connection: "Connection[Any]",
+        wanted: EventFilter,
+        *,
+        before: tuple[datetime, UUID],
+        count_max: int,
+        types_max: int,
+    ) -> list[EventRow] | None:
+        """Return events of anybody and of any type before a place, the newest first.
+
+        None where more than `types_max` types are stored: each costs up to `count_max` rows.
+        """
+        rows = await connection.fetch(queries.load("events/list_types.sql"), types_max + 1)
+        if len(rows) > types_max:
+            return None
+        types = [row["event_type"] for row in rows]
+        rows = await connection.fetch(
+            queries.load("events/list_newest_of_types.sql"), *before, types, wanted.since, wanted.until, count_max
+        )
         return [EventRow(*row) for row in rows]

@@ -3,7 +3,7 @@
 from grandstand.api.schema.boards import CURSOR
 from grandstand.api.schema.parts import OPERATORS, Json, answer, operation, problems, query
 from grandstand.domain.event_model import USER_ID_LENGTH_MAX
-from grandstand.operations.read_events import LIST_MAX, TYPE_LENGTH_MAX, EventList, EventScore, StoredEvent
+from grandstand.operations.read_events import LIST_MAX, TYPE_LENGTH_MAX, TYPES_MAX, EventList, EventScore, StoredEvent
 from grandstand.operations.trace_events import SCORED_EVENTS_MAX, SCORES_MAX
 
 EVENT_LIST_SERVED = (StoredEvent, EventScore, EventList)
@@ -41,8 +41,9 @@ EVENT_LIST: Json = operation(
         )
     }
     | problems("invalid", "unauthorized", "forbidden", "unavailable"),
-    description="Of a player, of a type, or of both: one of the two has to be named. An event is listed once it is "
-    "processed. What the retention has moved to the archive is not listed.",
+    description="Of a player, of a type, of both, or all of them; where events of more than "
+    f"{TYPES_MAX} types are stored, one of the two has to be named. An event is listed once it is processed. What the "
+    "retention has moved to the archive is not listed.",
     parameters=[
         query("user_id", {"type": "string", "minLength": 1, "maxLength": USER_ID_LENGTH_MAX}, "Of this player.", "ada"),
         query(

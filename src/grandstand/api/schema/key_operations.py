@@ -1,9 +1,11 @@
 """The operations of keys in the document, with the schemas that only they use."""
 
-from grandstand.api.schema.parts import ADMINS, BODY_PROBLEMS, Json, answer, body, operation, path, problems
+from grandstand.api.schema.boards import CURSOR
+from grandstand.api.schema.parts import ADMINS, BODY_PROBLEMS, Json, answer, body, operation, path, problems, query
 from grandstand.domain.credentials import KEY_KINDS, SCOPES
 from grandstand.operations.manage_keys import (
     KEYS_MAX,
+    LIST_MAX,
     NAME_LENGTH_MAX,
     OVERLAP_SECONDS,
     OVERLAP_SECONDS_MAX,
@@ -86,8 +88,16 @@ KEYS: Json = {
             "Keys",
             "List keys",
             ADMINS,
-            {"200": answer("All of them, the oldest first, also those out of force.", "KeyList", {"keys": [_KEY]})}
-            | problems(*_PROBLEMS),
+            {
+                "200": answer(
+                    "The oldest first, also those out of force.", "KeyList", {"keys": [_KEY], "next_cursor": None}
+                )
+            }
+            | problems("invalid", *_PROBLEMS),
+            parameters=[
+                query("limit", {"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": 100}, "Most in it."),
+                CURSOR,
+            ],
         ),
         "post": operation(
             "createKey",

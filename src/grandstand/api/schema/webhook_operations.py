@@ -1,9 +1,10 @@
 """The operations of webhooks in the document, with the schemas that only they use."""
 
+from grandstand.api.schema.boards import CURSOR
 from grandstand.api.schema.parts import BODY_PROBLEMS, OPERATORS, Json, answer, body, operation, path, problems, query
 from grandstand.domain.webhook_urls import URL_LENGTH_MAX
 from grandstand.domain.webhooks import DELIVERY_STATUSES, EVENT_TYPES, RETRY_DELAYS_SECONDS
-from grandstand.operations.manage_webhooks import DELIVERIES_MAX, DESCRIPTION_LENGTH_MAX, ENDPOINTS_MAX
+from grandstand.operations.manage_webhooks import DESCRIPTION_LENGTH_MAX, ENDPOINTS_MAX, LIST_MAX
 from grandstand.operations.webhook_views import (
     DeliveryList,
     DeliveryView,
@@ -85,8 +86,14 @@ WEBHOOKS: Json = {
             "Webhooks",
             "List webhooks",
             OPERATORS,
-            {"200": answer("All of them, the oldest first.", "WebhookList", {"webhooks": [_WEBHOOK]})}
-            | problems(*_PROBLEMS),
+            {"200": answer("The oldest first.", "WebhookList", {"webhooks": [_WEBHOOK], "next_cursor": None})}
+            | problems("invalid", *_PROBLEMS),
+            parameters=[
+                query(
+                    "limit", {"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": 100}, "Most in a reply."
+                ),
+                CURSOR,
+            ],
         ),
         "post": operation(
             "createWebhook",
@@ -153,9 +160,7 @@ WEBHOOKS: Json = {
             parameters=[
                 query("status", {"type": "string", "enum": list(DELIVERY_STATUSES)}, "Only these; all when missing."),
                 query("endpoint_id", {"type": "string", "format": "uuid"}, "Only those to this webhook."),
-                query(
-                    "limit", {"type": "integer", "minimum": 1, "maximum": DELIVERIES_MAX, "default": 100}, "Deliveries."
-                ),
+                query("limit", {"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": 100}, "Deliveries."),
                 query("cursor", {"type": "string"}, "`next_cursor` of the page before."),
             ],
         )
