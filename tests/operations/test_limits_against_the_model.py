@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from valkey.asyncio import Valkey
 
@@ -278,12 +278,7 @@ async def make_world(
     await proxy.stop()
 
 
-@settings(
-    max_examples=100,
-    deadline=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=100, phases=[Phase.generate])
 @given(quota=st.sampled_from([3, 200, 400, 2400]), block=st.sampled_from([0, BLOCK]), steps=STEPS)
 async def test_a_process_counts_as_anybody_would(
     make_world: Callable[[RateLimit], World], quota: int, block: int, steps: Sequence[tuple[Any, ...]]
