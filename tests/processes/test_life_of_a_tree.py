@@ -14,7 +14,7 @@ import psutil
 
 from grandstand.embedded.processes import processes_naming
 from grandstand.supervisor.state import read_state
-from tests.support.server import START_TIMEOUT_SECONDS, Keys, Server
+from tests.support.server import START_TIMEOUT_SECONDS, Keys, Server, port_to_keep
 from tests.support.waiting import eventually
 
 Up = Callable[..., Server]
@@ -84,7 +84,7 @@ def test_a_start_after_kill_9_of_the_whole_tree_recovers(up: Up, data_dir: Path)
 
 
 def test_a_start_after_kill_9_of_the_supervisor_takes_over(up: Up) -> None:
-    first = up()
+    first = up("--port", str(port_to_keep()))
     send_score(first, "barbara", 800)
     # In the middle of a rolling restart: what is to replace the first child loads, for as long as that may take.
     successor = _begin_restart(first)
