@@ -337,7 +337,7 @@ async def test_batches_go_on_during_a_rebuild(core: Core, monkeypatch: pytest.Mo
     async def rebuild(store: RollupStore, connection: Any, timeout_seconds: float) -> None:
         await rebuild_counts(store, connection, timeout_seconds)
         # The rebuild has looked and is not committed: a batch goes through, what it queues waits, readers read.
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await core.apply(*during)
             assert await counter(core).count() == 0
             assert await stored(core) == (expected(before), first_of(before))
