@@ -6,7 +6,6 @@ Time is the test's own here, also that of Valkey: it stands still but for the st
 import asyncio
 import inspect
 import re
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -30,7 +29,7 @@ from grandstand.operations import limit_requests, limited_subjects
 from grandstand.operations.limit_requests import RateLimiter
 from grandstand.operations.limits_in_force import RateLimits
 from grandstand.settings import load_settings
-from grandstand.storage.rate_limits import Charge, RateLimitStore
+from grandstand.storage.rate_limits import Charge, Count, RateLimitStore
 from grandstand.storage.valkey import open_valkey
 from tests.support import waiting
 from tests.support.engines import RunningEngines
@@ -76,6 +75,37 @@ class Counted:
     is_blocked: bool = False
 
 
+class StandingStore(RateLimitStore):
+    """Counts in Valkey, whose windows and blocks end by the test's time instead of its own."""
+
+    def __init__(
+        self, client: Valkey, prefix: str, clock: SimpleNamespace, windows: dict[bytes, tuple[float, bool]]
+    ) -> None:
+        """`windows`: when each key ends, and whether that is a block."""
+        super().__init__(client, prefix)
+        self._clock = clock
+        self.windows = windows
+
+    async def charge(self, charges: Sequence[Charge]) -> list[Count]:
+        return [self._at_the_tests_time(*each) for each in zip(charges, await super().charge(charges), strict=True)]
+
+    def _at_the_tests_time(self, charge: Charge, count: Count) -> Count:
+        now, limit = self._clock.now, charge.limit
+        ends_at, was_blocked = self.windows.get(charge.key, (now + limit.window_seconds, False))
+        is_blocked = count.units > limit.quota
+        if is_blocked and not was_blocked:
+            ends_at = now + limit.block_seconds
+        self.windows[charge.key] = ends_at, is_blocked
+        return count._replace(left_seconds=ends_at - now)
+
+    def end_windows(self) -> list[bytes]:
+        """Forget and return the keys that have ended."""
+        ended = [key for key, (ends_at, _) in self.windows.items() if ends_at <= self._clock.now]
+        for key in ended:
+            del self.windows[key]
+        return ended
+
+
 @dataclass
 class World:
     """A limiter over a Valkey that can go away, and the count beside it."""
@@ -83,14 +113,13 @@ class World:
     of: RateLimit
     limiter: RateLimiter
     readers: Readers
-    store: RateLimitStore
+    store: "StandingStore"
     valkey: Valkey
     proxy: Proxy
     clock: SimpleNamespace
     counted: dict[str, Counted] = field(default_factory=lambda: {name: Counted() for name in NAMES})
     strangers: Any = field(default_factory=count)
     is_away: bool = False
-    stood_still_at: float = 0.0
 
     def now_of(self, name: str) -> Counted:
         """What is counted of a subject, in the window that runs."""
@@ -100,16 +129,7 @@ class World:
         return known
 
     async def step(self, kind: str, *arguments: Any) -> None:
-        await self.stand_still()
         await getattr(self, kind)(*arguments)
-
-    async def stand_still(self) -> None:
-        """Let what Valkey counts of real time not have passed."""
-        self.stood_still_at = time.monotonic()
-        for name in NAMES:
-            left_seconds = self.counted[name].ends_at - self.clock.now
-            if left_seconds > 0:
-                await self.valkey.pexpire(self.store.key(self.of, name), int(1000 * left_seconds))
 
     async def take(self, name: str, way: str, share: float, times: int) -> None:
         units = max(1, int(self.of.quota * share))
@@ -132,8 +152,7 @@ class World:
         elif of.block_seconds and not known.is_blocked:
             known.is_blocked, known.ends_at = True, self.clock.now + BLOCK
         assert left == (0 if known.is_blocked else of.quota - known.units)
-        off_seconds = seconds - (known.ends_at - self.clock.now)
-        assert -1.5 - (time.monotonic() - self.stood_still_at) <= off_seconds <= 1.5
+        assert abs(seconds - (known.ends_at - self.clock.now)) <= 1.5
 
     async def ask(self, name: str, way: str, units: int) -> tuple[bool, int, int]:
         """Ask for units in a way that need not answer, and then as whoever has to wait; what is left, and how long."""
@@ -181,9 +200,8 @@ class World:
         if self.is_away or known.is_blocked or known.units + units + len(NAMES) > self.of.quota * 0.7:
             return
         await self.hear()
-        [told] = await RateLimitStore(self.valkey, "").charge(
-            [Charge(self.of, self.store.key(self.of, name), 0, units)]
-        )
+        beside = StandingStore(self.valkey, "", self.clock, self.store.windows)
+        [told] = await beside.charge([Charge(self.of, self.store.key(self.of, name), 0, units)])
         assert told.granted == units
         verdicts = await asyncio.gather(*(self.judge(name, 1, 3 * turn) for turn in range(len(NAMES))))
         assert all(verdict.is_admitted for verdict in verdicts)
@@ -220,10 +238,8 @@ class World:
             for name in NAMES:
                 self.take_at_sight(name)
         self.clock.now += seconds
-        for key in [self.store.key(self.of, name) for name in NAMES]:
-            left_ms = await self.valkey.pttl(key)
-            if left_ms > 0:
-                await self.valkey.pexpire(key, max(0, left_ms - int(1000 * seconds)))
+        for key in self.store.end_windows():
+            await self.valkey.delete(key)
 
     async def crowd(self, size: int) -> None:
         """So many others come that somebody has to be forgotten."""
@@ -279,7 +295,7 @@ async def make_world(
     )
 
     def make(of: RateLimit) -> World:
-        store = RateLimitStore(through, f"{valkey_prefix}-{uuid4().hex[:8]}")
+        store = StandingStore(through, f"{valkey_prefix}-{uuid4().hex[:8]}", clock, {})
         limiter = RateLimiter(store, replace(NONE, anonymous=of, client=of))
         services = SimpleNamespace(limiter=limiter, settings=SimpleNamespace(trusted_proxies=()))
         return World(of, limiter, Readers(cast("Services", services)), store, beside, proxy, clock)
