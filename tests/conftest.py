@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from grandstand.settings import ENV_PREFIX
 
@@ -35,6 +36,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # A shell that starts the tests in the background has them, and all that they start, ignore these.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# How long examples take says how busy the machine is. What fixtures hold is begun anew by the tests themselves.
+settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("tests")
 
 # Before anything reads them: a developer's own database is never a test's.
 for _name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:

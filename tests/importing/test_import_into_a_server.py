@@ -1,5 +1,6 @@
 """Imports into a whole Grandstand: what it refuses and why, lines without ids, and a server that dies midway."""
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -13,8 +14,9 @@ import httpx
 import pytest
 
 from tests.importing.conftest import Run
+from tests.support.proxy import open_proxy
 from tests.support.server import Server, end, start_up
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, eventually_async
 
 
 def client_of(server: Server) -> httpx.Client:
@@ -128,29 +130,39 @@ def mortal_server() -> Iterator[Server]:
     shutil.rmtree(parent, ignore_errors=True)
 
 
-def test_a_server_that_is_killed_midway_loses_nothing_and_doubles_nothing(
-    mortal_server: Server, environment: dict[str, str], tmp_path: Path
+@pytest.mark.anyio
+async def test_a_server_that_is_killed_midway_loses_nothing_and_doubles_nothing(
+    anyio_backend: object, mortal_server: Server, environment: dict[str, str], tmp_path: Path
 ) -> None:
+    """What leads to it passes on a part of the import, so that it is midway whoever looks how late."""
     count = 30_000
     path = tmp_path / "long.ndjson"
     with path.open("w") as file:
         for number in range(count):
             row = {"event_type": "long", "user_id": f"u{number % 100}", "payload": {"v": 1}}
             file.write(json.dumps(row) + "\n")
-    port = mortal_server.url.rpartition(":")[2]
-    with client_of(mortal_server) as client:
-        define(client, "long", field="v", operator="sum")
-        command = [sys.executable, "-m", "grandstand", "import", str(path), "--url", mortal_server.url]
-        environment["GRANDSTAND_SERVER_KEY"] = mortal_server.keys.server
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            eventually(lambda: client.get("/api/leaderboards/long").json()["total"], 30, "some of it is ranked")
-            mortal_server.kill_all()
-            again = start_up(mortal_server.data_dir, "--port", port)
-            try:
-                output, errors = process.communicate(timeout=120)
-                assert process.returncode == 0, errors.decode()
-                assert f"taken    {count:,}" in output.decode()
+    port = int(mortal_server.url.rpartition(":")[2])
+    async with open_proxy(port) as proxy:
+        proxy.hold_after(path.stat().st_size // 2)
+        with client_of(mortal_server) as client:
+            define(client, "long", field="v", operator="sum")
+            environment["GRANDSTAND_SERVER_KEY"] = mortal_server.keys.server
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "grandstand", "import", str(path), "--url", f"http://127.0.0.1:{proxy.port}"),
+                env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            await eventually_async(
+                lambda: client.get("/api/leaderboards/long").json()["total"], 30, "some of it is ranked"
+            )
+        mortal_server.kill_all()
+        again = await asyncio.to_thread(start_up, mortal_server.data_dir)
+        try:
+            proxy.release(int(again.url.rpartition(":")[2]))
+            output, errors = await asyncio.wait_for(process.communicate(), 120)
+            assert process.returncode == 0, errors.decode()
+            assert f"taken    {count:,}" in output.decode()
+            with client_of(again) as client:
                 assert board(client, "long") == {f"u{number}": count // 100 for number in range(100)}
-            finally:
-                end(again)
+        finally:
+            end(again)
     assert b"trying again" in errors

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
@@ -82,7 +82,7 @@ async def boards(core: Core) -> Core:
     return core
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(events=EVENTS, seed=st.integers(0, 2**32))
 async def test_permutations_batches_repetitions_and_two_workers(boards: Core, events: list[Event], seed: int) -> None:
     await boards.reset()

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grandstand import clock
@@ -66,7 +66,7 @@ async def check_once(core: Core, events: Sequence[Event]) -> None:
     steps=st.lists(st.tuples(st.sampled_from(["month", "day"]), st.integers(0, 24 * 75)), min_size=1, max_size=12),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 async def test_an_id_counts_once_whatever_the_setting_was(core: Core, time: Time, steps: list[Step], seed: int) -> None:
     time.now = NOW
     await core.reset()

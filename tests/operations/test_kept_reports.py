@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grandstand.domain.errors import InvalidError, UnavailableError
@@ -162,7 +162,7 @@ async def ask(core: Core) -> list[Any]:
 
 
 @given(events=EVENTS, seed=st.integers(0, 2**32))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 async def test_reports_equal_a_count_over_the_events(core: Core, events: list[Event], seed: int) -> None:
     await core.reset()
     chance = random.Random(seed)

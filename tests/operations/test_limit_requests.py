@@ -41,6 +41,12 @@ async def valkey(valkey_url: str) -> AsyncIterator[Valkey]:
     await client.aclose()
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is busy with other tests is no Valkey that is away."""
+    monkeypatch.setattr(limit_requests, "PATIENCE_SECONDS", 30.0)
+
+
 @asynccontextmanager
 async def limiters(valkey: Valkey, prefix: str, count: int) -> AsyncIterator[list[RateLimiter]]:
     """As many as there are processes."""
@@ -57,12 +63,9 @@ async def judge(limiter: RateLimiter, of: RateLimit, name: str = "ann", units: i
 
 @pytest.mark.parametrize("quota", [3, 200, 1000])
 @pytest.mark.parametrize("at_once", [1, 8, 64])
-async def test_four_processes_admit_the_quota(
-    valkey: Valkey, valkey_prefix: str, quota: int, at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A disk that is busy with other tests is no Valkey that is away.
-    monkeypatch.setattr(limit_requests, "PATIENCE_SECONDS", 30.0)
+async def test_four_processes_admit_the_quota(valkey: Valkey, valkey_prefix: str, quota: int, at_once: int) -> None:
     of, admitted = limit(quota), 0
+    began_at = time.monotonic()
 
     async def ask(limiter: RateLimiter) -> None:
         nonlocal admitted
@@ -75,7 +78,7 @@ async def test_four_processes_admit_the_quota(
         verdict = await judge(processes[0], of)
     assert abs(admitted - quota) <= quota * 0.02
     assert not verdict.is_admitted
-    assert 55 <= verdict.reset_seconds <= 60
+    assert 59 - (time.monotonic() - began_at) <= verdict.reset_seconds <= 60
 
 
 async def test_another_process_hears_of_what_was_admitted_at_once(valkey: Valkey, valkey_prefix: str) -> None:
@@ -128,7 +131,10 @@ async def over_a_proxy(engines: RunningEngines) -> AsyncIterator[tuple[Proxy, Va
     await proxy.start()
     client = open_valkey(f"valkey://127.0.0.1:{proxy.port}/0", timeout_seconds=1)
     try:
-        yield proxy, client
+        with pytest.MonkeyPatch.context() as patch:
+            # Here it goes away.
+            patch.setattr(limit_requests, "PATIENCE_SECONDS", PATIENCE_SECONDS)
+            yield proxy, client
     finally:
         proxy.release()
         await client.aclose()
@@ -144,16 +150,17 @@ async def test_without_valkey_a_process_counts_for_itself(
         for _ in range(5):
             assert (await judge(limiter, of)).is_admitted
         proxy.cut() if how == "cut" else proxy.hold()
-        began_at = time.monotonic()
-        admitted = sum([(await judge(limiter, of)).is_admitted for _ in range(40)])
-        waited_seconds = time.monotonic() - began_at
+        admitted = waits = 0
+        for _ in range(40):
+            judgement = limiter.judge(of, "ann")
+            waits += not isinstance(judgement, Verdict)
+            admitted += (judgement if isinstance(judgement, Verdict) else await judgement).is_admitted
         assert limiter.is_local
         # What was known counts, so the door is not open; and others come in, so it is not shut.
         assert admitted == 15
         assert not (await judge(limiter, of)).is_admitted
         assert (await judge(limiter, of, "bob")).is_admitted
-        # One request waited, not each of them.
-        assert waited_seconds < 10 * PATIENCE_SECONDS
+        assert waits < 10, "one request waited, not each of them"
         proxy.mend() if how == "cut" else proxy.release()
 
         async def is_shared_again() -> bool:
@@ -283,9 +290,8 @@ async def judge_all(limiter: RateLimiter, of: RateLimit, names: Sequence[str]) -
 
 
 async def test_whoever_has_more_addresses_than_are_remembered_gets_no_more_of_each(
-    valkey: Valkey, valkey_prefix: str, monkeypatch: pytest.MonkeyPatch
+    valkey: Valkey, valkey_prefix: str
 ) -> None:
-    monkeypatch.setattr(limit_requests, "PATIENCE_SECONDS", 30.0)
     of = limit(200, window_seconds=600, block_seconds=600)
     many = [f"address-{number}" for number in range(SUBJECTS_MAX + 6_000)]
     async with limiters(valkey, valkey_prefix, 1) as (limiter,):
@@ -323,6 +329,9 @@ async def test_strangers_are_asked_about_only_while_one_may_have_been_here(
     valkey: Valkey, valkey_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limited_subjects, "SUBJECTS_MAX", 40)
+    clock = SimpleNamespace(now=1000.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr(limit_requests, "time", clock)
     of, names = limit(200, window_seconds=1, block_seconds=1), (f"stranger-{number}" for number in count())
 
     async def are_over() -> bool:
@@ -335,4 +344,5 @@ async def test_strangers_are_asked_about_only_while_one_may_have_been_here(
         assert not isinstance(judgement, Verdict)
         assert (await judgement).is_admitted
         await eventually_async(are_over)
+        clock.now += 1.1
         assert isinstance(limiter.judge(of, next(names)), Verdict)

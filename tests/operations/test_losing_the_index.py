@@ -58,10 +58,10 @@ class Load:
         payload = {"score": 1000 * int(user_id[1:]) + self.sent[user_id], "country": "DE"}
         return event(user_id, payload=payload, at=NOON + timedelta(milliseconds=self.sent[user_id]))
 
-    async def wait_for_reads(self, count: int) -> None:
-        """Let the checkers read so many times; what they find wrong is raised at once."""
-        wanted = self.reads + count
-        while self.reads < wanted:
+    async def wait_for_reads(self, count: int, batches: int = 1) -> None:
+        """Let the checkers read and the writers write so many times; what is found wrong is raised at once."""
+        wanted, wanted_batches = self.reads + count, self.batches + batches
+        while self.reads < wanted or self.batches < wanted_batches:
             await asyncio.sleep(0.001)
             for task in self.tasks:
                 if task.done():
@@ -111,6 +111,8 @@ async def under_load(core: Core) -> AsyncIterator[Load]:
     ]
     try:
         yield load
+        # However slow the disk is, or quick.
+        await load.wait_for_reads(201 - load.reads, 21 - load.batches)
     finally:
         load.is_done.set()
         await asyncio.gather(*load.tasks)

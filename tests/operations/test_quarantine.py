@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
@@ -86,7 +86,7 @@ async def boards(core: Core) -> Core:
     return core
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(events=EVENTS, seed=st.integers(0, 2**32))
 async def test_bounds_of_one_event_do_not_mind_order_batches_or_repetition(
     boards: Core, events: list[Event], seed: int

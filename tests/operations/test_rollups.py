@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -104,7 +104,7 @@ def counter(core: Core) -> EventCounter:
 
 
 @given(events=EVENTS, seed=st.integers(0, 2**32))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20)
 async def test_rollups_equal_a_count_over_the_events(core: Core, events: list[Event], seed: int) -> None:
     await core.reset()
     chance = random.Random(seed)
@@ -179,7 +179,7 @@ async def test_more_than_a_transaction_counts_is_counted_at_once(
 
 
 @given(events=EVENTS, seed=st.integers(0, 2**32), events_max=st.integers(1, 6))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 async def test_pieces_come_to_the_same(core: Core, events: list[Event], seed: int, events_max: int) -> None:
     await core.reset()
     for batch in split(events, random.Random(seed), 4):
@@ -337,7 +337,7 @@ async def test_batches_go_on_during_a_rebuild(core: Core, monkeypatch: pytest.Mo
     async def rebuild(store: RollupStore, connection: Any, timeout_seconds: float) -> None:
         await rebuild_counts(store, connection, timeout_seconds)
         # The rebuild has looked and is not committed: a batch goes through, what it queues waits, readers read.
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await core.apply(*during)
             assert await counter(core).count() == 0
             assert await stored(core) == (expected(before), first_of(before))

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grandstand import clock
@@ -174,7 +174,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(lines=LINES, is_asc=st.booleans())
 async def test_any_ties_in_any_batches(core: Core, lines: list[Any], is_asc: bool) -> None:
     key = "asc" if is_asc else "desc"

@@ -79,14 +79,28 @@ async def test_who_waited_asks_the_index_again(core: Core) -> None:
 
 async def test_the_index_answers_who_has_waited_in_vain(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is complete again, while the turns are still with those who began before."""
-    monkeypatch.setattr(ranking_windows, "WAIT_SECONDS", 1.5)
+    monkeypatch.setattr(ranking_windows, "WAIT_SECONDS", 0.2)
     await lost_board(core)
     reads = HeldReads()
+    index = core.index.place
+    is_complete, asked = asyncio.Event(), 0
+
+    async def place(*arguments: Any) -> Any:
+        """The first answer is that there is none; whoever asks again does so when there is one."""
+        nonlocal asked
+        asked += 1
+        if asked > ranking_windows.CONCURRENT_MAX + 1:
+            await is_complete.wait()
+        return await index(*arguments)
+
+    monkeypatch.setattr(core.index, "place", place)
     reader = core.new_reader(entry_reads=reads)
     first = [asyncio.create_task(reader.user("board", "p4")) for _ in range(ranking_windows.CONCURRENT_MAX)]
     await eventually_async(lambda: reads.begun == ranking_windows.CONCURRENT_MAX)
     later = asyncio.create_task(reader.user("board", "p3"))
+    await eventually_async(lambda: asked == ranking_windows.CONCURRENT_MAX + 2, what="it asks again")
     await core.rebuild("board")
+    is_complete.set()
     assert (await later).rank == 2
     reads.let_go.set()
     assert [found.rank for found in await asyncio.gather(*first)] == [1] * ranking_windows.CONCURRENT_MAX

@@ -56,7 +56,7 @@ def in_process(running_server: Server, tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.fixture
 def api(running_server: Server) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {running_server.keys.server}"}
-    with httpx.Client(base_url=running_server.url, headers=headers) as client:
+    with httpx.Client(base_url=running_server.url, headers=headers, timeout=30) as client:
         yield client
         for board in client.get("/api/leaderboards").json()["leaderboards"]:
             if board["key"] != "global":

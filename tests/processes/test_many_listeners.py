@@ -39,7 +39,7 @@ def test_each_of_two_thousand_listeners_has_an_update_within_two_seconds(
     assert crowd.stdout is not None
     assert crowd.stdout.readline() == "listening\n"
     headers = {"Authorization": f"Bearer {running_server.keys.server}"}
-    with httpx.Client(base_url=running_server.url, headers=headers) as api:
+    with httpx.Client(base_url=running_server.url, headers=headers, timeout=30) as api:
         took: list[float] = []
         for number in range(1, 6):
             mark = f"player-{number}"

@@ -19,7 +19,7 @@ Up = Callable[..., Server]
 
 
 def is_ready(server: Server) -> bool:
-    return httpx.get(f"{server.url}/api/health/ready").status_code == 200
+    return httpx.get(f"{server.url}/api/health/ready", timeout=30).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,17 @@ def test_an_ordinary_user_in_a_closed_folder(data_dir: Path) -> None:
         pytest.skip("only root can change the user")
     data_dir.parent.chmod(0o755)
     result = subprocess.run(
-        [*_ordinary_user_prefix(), sys.executable, "-m", "grandstand", "up", "--data-dir", str(data_dir)],
+        [
+            *_ordinary_user_prefix(),
+            sys.executable,
+            "-m",
+            "grandstand",
+            "up",
+            "--data-dir",
+            str(data_dir),
+            "--port",
+            "0",
+        ],
         capture_output=True,
         text=True,
         timeout=60,

@@ -28,7 +28,7 @@ def run(server: Server, *arguments: str, code: int = 0) -> subprocess.CompletedP
 def test_list_release_and_reject(running_server: Server) -> None:
     headers = {"Authorization": f"Bearer {running_server.keys.server}"}
     board = {"event_type": "quarantine_test", "operator": "sum", "field": "score", "plausibility": {"score_max": 10}}
-    with httpx.Client(base_url=running_server.url, headers=headers) as client:
+    with httpx.Client(base_url=running_server.url, headers=headers, timeout=30) as client:
         assert client.put("/api/leaderboards/held-back", json=board).status_code == 201
         events = [
             {"event_type": "quarantine_test", "user_id": user_id, "payload": {"score": score}}

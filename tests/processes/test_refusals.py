@@ -75,14 +75,14 @@ def test_data_folder_with_other_things_in_it(data_dir: Path) -> None:
 
 def test_data_folder_that_is_a_file(data_dir: Path) -> None:
     data_dir.touch()
-    code, sentence = run_refused("up", "--data-dir", str(data_dir))
+    code, sentence = run_refused("up", "--data-dir", str(data_dir), "--port", "0")
     assert code == 3
     assert "is a file" in sentence
 
 
 def test_data_folder_below_a_file(data_dir: Path) -> None:
     data_dir.touch()
-    code, sentence = run_refused("up", "--data-dir", str(data_dir / "data"))
+    code, sentence = run_refused("up", "--data-dir", str(data_dir / "data"), "--port", "0")
     assert code == 3
     assert "cannot be used" in sentence
 

@@ -21,11 +21,11 @@ def test_up_speaks_https(tmp_path: Path) -> None:
     server = start_up(tmp_path / "data", environment=environment)
     try:
         assert server.url.startswith("https://")
-        with httpx.Client(verify=False) as client:
+        with httpx.Client(verify=False, timeout=30) as client:
             answer = client.get(f"{server.url}/api/leaderboards/global")
         assert answer.status_code == 200
         assert "strict-transport-security" in answer.headers
-        with pytest.raises(httpx.RemoteProtocolError), httpx.Client() as plain:
+        with pytest.raises(httpx.RemoteProtocolError), httpx.Client(timeout=30) as plain:
             plain.get(server.url.replace("https://", "http://"))
     finally:
         end(server)

@@ -31,7 +31,7 @@ def quick_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def api(quick_server: Server) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {quick_server.keys.server}"}
-    with httpx.Client(base_url=quick_server.url, headers=headers) as client:
+    with httpx.Client(base_url=quick_server.url, headers=headers, timeout=30) as client:
         yield client
 
 
@@ -89,10 +89,12 @@ def status(api: httpx.Client, tournament_id: str) -> str:
 
 
 def test_from_creation_to_claim(api: httpx.Client) -> None:
-    made = api.post("/api/tournaments", json=definition(6, id="cup", claim_days=1))
+    made = api.post("/api/tournaments", json=definition(600, id="cup", claim_days=1))
     assert made.status_code == 201, made.text
     eventually(lambda: status(api, "cup") == "active", 15)
     play(api, "cup", {"ann": 5, "bob": 9})
+    # However long playing took: it ends by the clock, a second ahead.
+    eventually(lambda: api.patch("/api/tournaments/cup", json={"ends_at": definition(1)["ends_at"]}).is_success)
     eventually(lambda: status(api, "cup") == "settled", 30)
     (prize,) = api.get("/api/prizes", headers=player(api, "bob")).json()["prizes"]
     assert (prize["tournament_id"], prize["rank"], prize["amount"], prize["status"]) == ("cup", 1, 100, "pending")

@@ -23,7 +23,7 @@ def post(server: Server, events: object) -> None:
     import httpx
 
     key = {"Authorization": f"Bearer {server.keys.server}"}
-    assert httpx.post(f"{server.url}/api/events", json=events, headers=key).status_code == 202
+    assert httpx.post(f"{server.url}/api/events", json=events, headers=key, timeout=30).status_code == 202
     eventually(lambda: httpx.get(f"{server.url}/api/leaderboards/global").json()["total"] >= 2)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ class Proxy:
         self._flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        self._left_bytes = math.inf
         self.port = 0
         self.refused = 0
         """Connections that were tried while the way was cut."""
@@ -50,8 +52,14 @@ class Proxy:
         """Pass nothing on, and break nothing."""
         self._flows.clear()
 
-    def release(self) -> None:
-        """Pass on what is held."""
+    def hold_after(self, count_bytes: int) -> None:
+        """Pass on so many more bytes, in both directions, and then hold."""
+        self._left_bytes = count_bytes
+
+    def release(self, target: Path | int | None = None) -> None:
+        """Pass on what is held, and whatever comes; lead new connections to another target, if one is given."""
+        self._target = self._target if target is None else target
+        self._left_bytes = math.inf
         self._flows.set()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,11 +67,21 @@ class Proxy:
             self.refused += 1
             writer.transport.abort()
             return
-        if isinstance(self._target, Path):
-            target_reader, target_writer = await asyncio.open_unix_connection(self._target)
-        else:
-            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            if isinstance(self._target, Path):
+                target_reader, target_writer = await asyncio.open_unix_connection(self._target)
+            else:
+                target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.transport.abort()
+            return
         both = {writer, target_writer}
+        if self._is_cut:
+            # Cut while the other half of the way was made: nobody comes through.
+            self.refused += 1
+            for end in both:
+                end.transport.abort()
+            return
         self._writers |= both
         try:
             await asyncio.gather(self._pump(reader, target_writer), self._pump(target_reader, writer))
@@ -75,6 +93,9 @@ class Proxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
+                self._left_bytes -= len(data)
+                if self._left_bytes < 0:
+                    self.hold()
                 await self._flows.wait()
                 writer.write(data)
                 await writer.drain()

@@ -1,13 +1,16 @@
 """A complete `grandstand up` for tests, with known keys, on a free port, in a folder of its own."""
 
 import os
+import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from tests.support.leaks import check_files
 from tests.support.waiting import eventually
 
 READY = re.compile(r"is ready: (https?://\S+)")
-START_TIMEOUT_SECONDS = 60.0
+START_TIMEOUT_SECONDS = 180.0
 STOP_TIMEOUT_SECONDS = 40.0
 
 
@@ -102,6 +105,18 @@ class Server:
                 continue
         self.process.wait(STOP_TIMEOUT_SECONDS)
         eventually(lambda: not self.survivors(), what="the killed processes are gone")
+
+
+def port_to_keep() -> int:
+    """A free port that no client of this machine is given: for a server that is to come back to it."""
+    try:
+        first_of_clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        first_of_clients = 32_768
+    while True:
+        port = random.randrange(min(20_000, first_of_clients - 1), first_of_clients)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def start_up(

@@ -24,6 +24,9 @@ PRIZES = [
     {"from": 2, "to": 3, "kind": "gold", "amount": 50},
     {"top_percent": 40, "kind": "ticket", "amount": 1},
 ]
+AMID = ("standings", "prizes")
+"""What is written of a settlement, one after the other."""
+
 USERS = ["ann", "bob", "cid", "dan", "eve"]
 WANTED = [("ann", 0, 100), ("ann", 2, 1), ("bob", 1, 50), ("bob", 2, 1), ("cid", 1, 50)]
 
@@ -68,7 +71,7 @@ async def test_killed_at_every_point(cups: Cups) -> None:
 
 
 async def test_a_process_is_killed_while_it_settles(cups: Cups, core_database_url: str, valkey_url: str) -> None:
-    """Real ones, killed at moments spread over the time that a whole settlement takes."""
+    """Real ones, killed amid what they write, and at moments spread over the time that a whole settlement takes."""
     await cups.create(prizes=[{"from": 1, "to": 2000, "kind": "gold", "amount": 1}])
     cups.time.at(START)
     await cups.send(*(score(f"u{number}", number % 97) for number in range(4000)))
@@ -78,16 +81,16 @@ async def test_a_process_is_killed_while_it_settles(cups: Cups, core_database_ur
         cups.time.now.isoformat(),
     ]  # fmt: skip
     randomly = random.Random(4)
-    killed = 0
     for number in range(8):
-        delay_seconds = (number + randomly.random()) * 0.04
-        before = await _sessions(cups)
-        killed += await asyncio.to_thread(_kill_after, command, delay_seconds)
+        if number < len(AMID):
+            before = await _kill_amid(cups, command, AMID[number])
+        else:
+            before = await _sessions(cups)
+            await asyncio.to_thread(_kill_after, command, (number + randomly.random()) * 0.04)
         await eventually_async(lambda b=before: _ended(cups, b), 30, what="the server is done with what it sent last")
         found = [len(await cups.standings()), len(await cups.awarded())]
         assert found == ([4000, 2000] if (await cups.lister.get("cup")).status == "settled" else [0, 0])
         await cups.check_books()
-    assert killed > 1
     await cups.run()
     assert (len(await cups.standings()), len(await cups.awarded())) == (4000, 2000)
     await cups.check_books()
@@ -106,8 +109,21 @@ async def _ended(cups: Cups, before: set[int]) -> bool:
     return await _sessions(cups) <= before
 
 
-def _kill_after(command: list[str], delay_seconds: float) -> bool:
-    """Start a process and kill it so long after it has begun; return whether it was still at work."""
+async def _kill_amid(cups: Cups, command: list[str], table: str) -> set[int]:
+    """Start a process and kill it when it waits for a table; return who was connected before."""
+    async with cups.core.database.transaction() as connection:
+        await connection.execute(f"LOCK TABLE {table} IN SHARE MODE")
+        before = await _sessions(cups)
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::regclass"
+        await eventually_async(lambda: connection.fetchval(waits, table), 60, "it waits for the table")
+        process.kill()
+        assert await process.wait() == -signal.SIGKILL
+    return before
+
+
+def _kill_after(command: list[str], delay_seconds: float) -> None:
+    """Start a process and kill it so long after it has begun, unless it is done by then."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ}) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
@@ -115,7 +131,6 @@ def _kill_after(command: list[str], delay_seconds: float) -> bool:
             process.wait(delay_seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
-        return process.wait() == -signal.SIGKILL
 
 
 async def test_two_at_once(cups: Cups) -> None:
@@ -217,10 +232,11 @@ async def test_a_leader_that_wakes_after_its_term_takes_no_step(cups: Cups) -> N
     """It sleeps between two transactions; meanwhile another leads, cancels nothing and settles all."""
     await play(cups, "cup")
     pause = Pause("after", "commit")
-    slow = leader(cups, "slow", 0.3)
+    slow = leader(cups, "slow")
     asleep = asyncio.create_task(round_of(cups, slow, HookedDatabase(cups.core.database.pool, pause)))
     await asyncio.wait_for(pause.reached.wait(), 20)
-    quick = leader(cups, "quick", 60)
+    await cups.fetch("UPDATE leases SET expires_at = clock_timestamp()")
+    quick = leader(cups, "quick")
     await eventually_async(lambda: _lead(quick), 10, "the other leads")
     await round_of(cups, quick, cups.core.database)
     await check(cups, "cup")
@@ -230,8 +246,8 @@ async def test_a_leader_that_wakes_after_its_term_takes_no_step(cups: Cups) -> N
     await cups.check_books()
 
 
-def leader(cups: Cups, holder: str, life_seconds: float) -> Leader:
-    return Leader(cups.core.database, LeaseStore(), holder, life_seconds=life_seconds)
+def leader(cups: Cups, holder: str) -> Leader:
+    return Leader(cups.core.database, LeaseStore(), holder, life_seconds=60)
 
 
 async def _lead(candidate: Leader) -> bool:

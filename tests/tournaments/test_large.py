@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.core import event
 from tests.support.engines import SCHEMA
+from tests.support.waiting import eventually_async
 from tests.tournaments.cups import HOUR, SETTLED_AFTER, START, Cups, score
 from tests.tournaments.hooked import HookedDatabase
 
@@ -23,6 +24,7 @@ PLAYERS = 10_000
 PRIZES = 1_000
 GOLD = {"from": 1, "to": PRIZES, "kind": "gold", "amount": 10}
 ATTEMPTS = 3
+AMID = 4
 WRITTEN = ("standings", "prizes", "prize_steps", "webhook_events")
 """Tables that a settlement writes."""
 
@@ -69,8 +71,30 @@ async def test_ten_thousand_players_and_a_thousand_prizes(cups: Cups) -> None:
 
 
 async def test_workers_go_on_during_a_settlement(cups: Cups, core_database_url: str, valkey_url: str) -> None:
-    busy = await beside_settlement(cups, core_database_url, valkey_url, 0, timed_batch)
-    assert len(busy) > 3, "events are stored and ranked while another process settles"
+    """Amid what a settlement writes, until the test lets go of it, and for as long as it takes from then on."""
+    connection = await asyncpg.connect(core_database_url)
+    await connection.execute(f"SET search_path TO {SCHEMA}")
+    writing = connection.transaction()
+    await writing.start()
+    await connection.execute("LOCK TABLE prize_steps IN SHARE MODE")
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'prize_steps'::regclass"
+    amid = 0
+
+    async def batch(cups: Cups) -> float:
+        nonlocal amid
+        if amid < AMID:
+            await eventually_async(lambda: connection.fetchval(waits), 60, "it waits for the table")
+        seconds = await timed_batch(cups)
+        amid += 1
+        if amid == AMID:
+            await writing.commit()
+        return seconds
+
+    try:
+        busy = await beside_settlement(cups, core_database_url, valkey_url, 0, batch)
+    finally:
+        await connection.close()
+    assert len(busy) >= AMID, "events are stored and ranked while another process settles"
 
 
 @pytest.mark.alone

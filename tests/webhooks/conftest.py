@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -80,6 +81,11 @@ class Hooks:
 
     async def deliveries(self, status: str | None = None) -> Sequence[DeliveryView]:
         return (await self.manager.deliveries(status=status, limit=1000)).deliveries
+
+    async def now(self) -> datetime:
+        """What time the database says it is."""
+        moment: datetime = await self.database.pool.fetchval("SELECT clock_timestamp()")
+        return moment
 
     async def make_due(self) -> None:
         """Let the time of the next attempt come for all that is pending."""

@@ -67,7 +67,7 @@ class Receiver:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                request = await self._read(reader)
+                request = await self.read(reader)
                 self.received.append(request)
                 path = request.path
                 self.open[path] = self.open.get(path, 0) + 1
@@ -87,7 +87,8 @@ class Receiver:
         finally:
             writer.close()
 
-    async def _read(self, reader: asyncio.StreamReader) -> Received:
+    async def read(self, reader: asyncio.StreamReader) -> Received:
+        """Read one request to its end."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         first, *lines = head.strip().split("\r\n")
         method, path, _ = first.split(" ")

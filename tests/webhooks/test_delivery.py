@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -103,7 +103,7 @@ async def test_a_thousand_events_in_one_statement_and_each_delivered_once(hooks:
     event_ids = await hooks.add(*({"number": number} for number in range(1_000)))
     assert event_ids == sorted(set(event_ids))
     async with hooks.dispatching(hooks.new_deliverer(), hooks.new_deliverer()):
-        await eventually_async(lambda: len(hooks.receiver.received) >= 1_000, 20)
+        await eventually_async(lambda: len(hooks.receiver.received) >= 1_000, 60)
     assert [str(event_id) for event_id in event_ids] == sorted(
         request.webhook_id for request in hooks.receiver.received
     )
@@ -127,14 +127,17 @@ async def test_retries_keep_id_and_body_and_end_in_a_dead_letter(hooks: Hooks) -
     await hooks.add({"amount": 1})
     deliverer = hooks.new_deliverer()
     for attempt in range(1, len(RETRY_DELAYS_SECONDS) + 1):
+        tried_after = await hooks.now()
         assert await hooks.round(deliverer) == 1
-        assert await hooks.round(deliverer) == 0, "not due before its time"
+        tried_before = await hooks.now()
         (delivery,) = await hooks.deliveries("pending")
         assert (delivery.attempts, delivery.last_status, delivery.last_error) == (attempt, 500, "the answer was 500")
-        wait = await hooks.database.pool.fetchval(
-            "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM webhook_deliveries"
-        )
-        assert 0.79 * RETRY_DELAYS_SECONDS[attempt - 1] < wait < 1.21 * RETRY_DELAYS_SECONDS[attempt - 1]
+        assert delivery.next_attempt_at is not None
+        usual = timedelta(seconds=RETRY_DELAYS_SECONDS[attempt - 1])
+        assert tried_after + 0.79 * usual < delivery.next_attempt_at < tried_before + 1.21 * usual
+        # The first may be due by now, if the machine has looked away for so long.
+        if attempt > 1:
+            assert await hooks.round(deliverer) == 0, "not due before its time"
         await hooks.make_due()
     assert await hooks.round(deliverer) == 1
     (dead,) = await hooks.deliveries("dead")
@@ -208,7 +211,7 @@ async def test_a_slow_endpoint_holds_up_only_itself(hooks: Hooks) -> None:
     await hooks.add(*({"number": number} for number in range(100)))
     async with hooks.dispatching(hooks.new_deliverer(timeout_seconds=20)):
         await eventually_async(lambda: len(hooks.receiver.at("/fast")) == 100)
-        assert len(hooks.receiver.at("/slow")) == 8
+        await eventually_async(lambda: len(hooks.receiver.at("/slow")) == 8)
         hooks.receiver.release.set()
         await eventually_async(lambda: len(hooks.receiver.at("/slow")) == 100)
     assert hooks.receiver.most_open["/slow"] == 8
@@ -225,7 +228,8 @@ async def test_no_answer_in_time_is_a_failure(hooks: Hooks) -> None:
 
 async def test_nobody_there_and_no_http_are_failures(hooks: Hooks) -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        # All of the request: what is left unread when a connection is closed breaks it, and the answer is lost.
+        await hooks.receiver.read(reader)
         writer.write(b"SSH-2.0-something\r\n\r\n")
         writer.close()
 

@@ -38,9 +38,15 @@ async def is_drained(core: Core) -> bool:
     return (await core.stream.depth()).depth == 0
 
 
+def make_due(worker: EventConsumer) -> bool:
+    """Make every attempt due that the worker has put off; return whether there is one."""
+    worker._retries._waiting = [one._replace(due=0) for one in worker._retries._waiting]
+    return bool(worker._retries._waiting)
+
+
 def hasten(worker: EventConsumer) -> None:
     """Make every attempt due that the worker has put off, and those that follow it."""
-    worker._retries._waiting = [one._replace(due=0) for one in worker._retries._waiting]
+    make_due(worker)
     worker._retries._base_seconds = 0
 
 
@@ -169,10 +175,13 @@ async def test_an_event_that_fails_for_a_while_is_ranked_in_the_end(core: Core) 
     retried = count("grandstand_events_retried")
     try:
         await core.stream.append(events, [], NOON)
-        async with running(consumer(core, retry_seconds=0.3)):
+        worker = consumer(core, retry_seconds=3600)
+        async with running(worker):
+            await eventually_async(lambda: make_due(worker), what="its first attempt has failed")
             await eventually_async(lambda: count("grandstand_events_retried") > retried)
             assert await core.count_events() == 1
             await core.database.pool.execute("DROP TRIGGER refuse ON entries")
+            hasten(worker)
             await eventually_async(lambda: is_drained(core))
     finally:
         await core.database.pool.execute("DROP FUNCTION refuse CASCADE")

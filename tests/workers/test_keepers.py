@@ -7,6 +7,7 @@ import pytest
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 
 from grandstand import clock
+from grandstand.operations import follow_catalog
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.follow_catalog import CatalogFollower
 from grandstand.workers.loop import run_every
@@ -97,17 +98,19 @@ async def test_partitions_are_made_ahead(
     await asyncio.gather(*(PartitionKeeper(core.database, core.event_log, ahead=5).keep() for _ in range(3)))
 
 
-async def test_a_follower_learns_of_changes_when_woken(core: Core) -> None:
+async def test_a_follower_learns_of_changes_when_woken(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = LeaderboardCatalog(core.store)
     follower = CatalogFollower(core.database, catalog)
+    monkeypatch.setattr(follow_catalog, "_POLL_SECONDS", 3600.0)
     task = asyncio.ensure_future(follower.run())
     try:
         await eventually_async(lambda: catalog.get("global"))
         await core.define("board")
+        monkeypatch.setattr(follow_catalog, "_POLL_SECONDS", 0.05)
         follower.wake()
-        await eventually_async(lambda: catalog.get("board"), 1.0, "it does not wait for its own time")
+        await eventually_async(lambda: catalog.get("board"), what="it does not wait for its own time")
         await core.definer.delete("board")
-        await eventually_async(lambda: catalog.get("board") is None, 5.0, "it looks by itself too")
+        await eventually_async(lambda: catalog.get("board") is None, what="it looks by itself too")
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -4,9 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -162,17 +161,14 @@ async def test_many_stalled_blocks_are_all_taken_over_soon(core: Core) -> None:
     for item in events:
         await core.stream.append([item], [item], NOON)
     for priority in (HIGH, LOW):
-        assert len(await core.stream.read("dead", priority, 300)) == 300
-    keeping = asyncio.ensure_future(keep(core, busy))
-    try:
-        worker = consumer(core, reclaim_idle_seconds=2)
-        async with running(worker):
-            await eventually_async(lambda: is_as_deep_as(core, 450), 30)
-            held = await held_by(core)
-            assert held[b"busy"] == 450, "what lives is left alone"
-    finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        dead = await core.stream.read("dead", priority, 300)
+        assert len(dead) == 300
+        await let_an_hour_pass(core, "dead", dead)
+    await core.stream.renew("busy", busy)
+    async with running(consumer(core, reclaim_idle_seconds=60)):
+        await eventually_async(lambda: is_as_deep_as(core, 450), 30)
+        held = await held_by(core)
+        assert held[b"busy"] == 450, "what lives is left alone"
     await core.check("global", events)
 
 
@@ -180,10 +176,11 @@ async def is_as_deep_as(core: Core, events: int) -> bool:
     return (await core.stream.depth()).depth == events
 
 
-async def keep(core: Core, blocks: list[Block]) -> None:
-    while True:
-        await core.stream.renew("busy", blocks)
-        await asyncio.sleep(0.2)
+async def let_an_hour_pass(core: Core, worker: str, blocks: list[Block]) -> None:
+    """As if the worker had said nothing for an hour of these deliveries of one priority."""
+    ids = [block.block_id for block in blocks]
+    name = ("high", "low")[blocks[0].priority]
+    await core.valkey.xclaim(f"{core.prefix}:{{events}}:{name}", "workers", worker, 0, ids, idle=3_600_000, justid=True)
 
 
 async def test_one_look_finds_what_lies_behind_many_busy_deliveries(core: Core) -> None:
@@ -205,6 +202,14 @@ async def last_is_idle(core: Core, seconds: float) -> bool:
     return bool(found[-1]["time_since_delivered"] >= seconds * 1000)
 
 
+async def is_heard_of(core: Core, worker: str) -> bool:
+    """Whether a worker has said of all that it holds, within the last minute, that it is at it."""
+    found = await core.valkey.xpending_range(
+        f"{core.prefix}:{{events}}:high", "workers", min="-", max="+", count=1000, consumername=worker
+    )
+    return all(each["time_since_delivered"] < 60_000 for each in found)
+
+
 async def test_a_slow_worker_keeps_what_it_works_on(core: Core) -> None:
     """Its batch takes many times as long as a delivery may be idle; others do not take it, and it counts once."""
     await core.define("sum", operator="sum")
@@ -216,9 +221,11 @@ async def test_a_slow_worker_keeps_what_it_works_on(core: Core) -> None:
 
     class Slow:
         calls = 0
+        blocks: ClassVar[list[Block]] = []
 
         async def apply(self, blocks: Any) -> Any:
             Slow.calls += 1
+            Slow.blocks = blocks
             is_working.set()
             await may_go_on.wait()
             return await core.applier.apply(blocks)
@@ -230,14 +237,16 @@ async def test_a_slow_worker_keeps_what_it_works_on(core: Core) -> None:
             Quick.calls += 1
             return await core.applier.apply(blocks)
 
-    idle_seconds = 0.4
-    async with running(consumer(core, Slow(), "slow", reclaim_idle_seconds=idle_seconds)):
+    async with running(consumer(core, Slow(), "slow", reclaim_idle_seconds=0.4)):
         await is_working.wait()
-        async with running(consumer(core, Quick(), "quick", reclaim_idle_seconds=idle_seconds)):
-            began = time.monotonic()
-            await eventually_async(lambda: time.monotonic() - began > 5 * idle_seconds)
+        quick = consumer(core, Quick(), "quick", reclaim_idle_seconds=60)
+        for _ in range(5):
+            await let_an_hour_pass(core, "slow", Slow.blocks)
+            await eventually_async(lambda: is_heard_of(core, "slow"), what="it says that it is alive")
+            await quick._claim()
             assert (await held_by(core))[b"slow"] == 4
             assert Quick.calls == 0
+        async with running(quick):
             may_go_on.set()
             await eventually_async(lambda: is_drained(core))
     assert (Slow.calls, Quick.calls) == (1, 0)
