@@ -15,6 +15,7 @@ from grandstand.storage.gathered_lookups import (
     LOOK_UP_WEIGHT,
     GatheredLookups,
 )
+from tests.support.loop_clock import LoopClock
 
 pytestmark = pytest.mark.anyio
 USUAL_MAX = CALL_WEIGHT_MAX // LOOK_UP_WEIGHT
@@ -44,25 +45,9 @@ class Engine:
                 await asyncio.sleep(0)
 
 
-class Clock:
-    """The clock of the test's event loop: it stands still unless the test says that time passes."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.now = loop.time()
-
-    async def let_pass(self, seconds: float) -> None:
-        """Whoever waited for so long, or for nothing but a few turns of the loop, has had his turn."""
-        self.now += seconds
-        for _ in range(5):
-            await asyncio.sleep(0)
-
-
 @pytest.fixture
-async def loop_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    loop = asyncio.get_running_loop()
-    clock = Clock(loop)
-    monkeypatch.setattr(loop, "time", lambda: clock.now)
-    return clock
+async def loop_clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
+    return LoopClock(monkeypatch)
 
 
 async def test_all_of_a_turn_share_a_call_and_one_question_is_asked_once() -> None:
@@ -84,7 +69,7 @@ async def test_who_comes_while_a_call_is_under_way_leaves_when_it_is_back() -> N
     assert engine.calls == [["first"], ["x", "y"]]
 
 
-async def test_a_call_that_does_not_come_back_delays_nobody_for_long(loop_clock: Clock) -> None:
+async def test_a_call_that_does_not_come_back_delays_nobody_for_long(loop_clock: LoopClock) -> None:
     engine = Engine()
     engine.is_slow = True
     stuck = engine.lookups.find("a", "stuck")
@@ -100,7 +85,7 @@ async def test_a_call_that_does_not_come_back_delays_nobody_for_long(loop_clock:
     assert await stuck == "a stuck"
 
 
-async def test_calls_that_may_wait_lie_apart_and_take_who_came_meanwhile(loop_clock: Clock) -> None:
+async def test_calls_that_may_wait_lie_apart_and_take_who_came_meanwhile(loop_clock: LoopClock) -> None:
     apart_seconds = 10 * LINGER_SECONDS
     engine = Engine(apart_seconds)
     # The first of a place, and of another one, wait for nobody: no time passes.
