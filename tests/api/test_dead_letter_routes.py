@@ -12,6 +12,7 @@ from valkey.exceptions import ConnectionError as ValkeyConnectionError
 from grandstand.api.dead_letters import REPLAY_BYTES_MAX
 from grandstand.domain.event_model import decode_events, join_entry
 from grandstand.storage.event_stream import HIGH, LOW
+from grandstand.workers import event_consumer
 from tests.api.conftest import Site, problem
 from tests.support.core import NOON, event
 from tests.support.poison import append, poison, text_of
@@ -26,7 +27,9 @@ moment = datetime.fromisoformat
 
 
 @pytest.fixture(autouse=True)
-async def no_dead_letters(module_site: Site) -> AsyncIterator[None]:
+async def no_dead_letters(module_site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    # What is due again is looked at between two waits for something new, of which nothing comes here.
+    monkeypatch.setattr(event_consumer, "_WAIT_SECONDS", 0.02)
     yield
     await module_site.core.database.pool.execute("TRUNCATE dead_letters; DROP TRIGGER IF EXISTS refuse ON entries")
     await work(module_site)
