@@ -42,7 +42,7 @@ async def work(site: Site) -> None:
         return (await site.core.stream.depth()).depth == 0
 
     async with running(consumer(site.core, retry_seconds=0.02)):
-        await eventually_async(is_drained, 60)
+        await eventually_async(is_drained, 150)
 
 
 async def bury(site: Site, *texts: bytes, priority: int = HIGH) -> list[dict[str, Any]]:
