@@ -19,6 +19,10 @@ pytest.register_assert_rewrite(
 
 pytest_plugins = ["tests.support.alone", "tests.support.leaks", "tests.support.engines", "tests.support.server"]
 
+# How long an example takes by the clock is a matter of what else the machine does: what it comes to is looked at.
+settings.register_profile("without clocks", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("without clocks")
+
 # As in production: a trace without the values of variables, for those hold credentials.
 structlog.configure(
     processors=[

@@ -36,10 +36,11 @@ async def test_exhausted_connections_are_said_and_other_routes_go_on(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = site.core.database
-    monkeypatch.setattr(database, "_acquire_timeout_seconds", 0.05)
     lent = [await database.pool.acquire() for _ in range(database.pool.get_max_size())]
     try:
-        refused = await site.get("/api/tournaments", "server")
+        with monkeypatch.context() as hurried:
+            hurried.setattr(database, "_acquire_timeout_seconds", 0.05)
+            refused = await site.get("/api/tournaments", "server")
         problem(refused, 503, "unavailable")
         assert int(refused.headers["retry-after"]) >= 1
         use = (await site.get("/api/health/pool", "server")).json()["pools"]["write"]

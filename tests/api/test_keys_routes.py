@@ -241,8 +241,8 @@ async def test_a_token_is_renewed_until_its_session_is_over(site: Site) -> None:
     assert answer.status_code == 201
     assert (await site.post("/api/events", EVENT, answer.json()["token"])).status_code == 202
 
-    # A session of a day (see conftest) which began so long ago that half a minute is left of it.
-    began_at = now() - timedelta(days=1) + timedelta(seconds=30)
+    # A session of a day (see conftest) which began so long ago that less than a token's hour is left of it.
+    began_at = now() - timedelta(days=1) + timedelta(minutes=30)
     token, ends_at, _ = site.services.authenticator.tokens.issue("ann", began_at)
     for _ in range(3):
         answer = await renew(token)

@@ -164,7 +164,7 @@ async def test_a_block_ends_when_retry_after_says(clients: Clients, request: pyt
         longest_seconds = max(longest_seconds, answered_at - before)
     assert answered_at >= began_at + BLOCK_SECONDS - 0.01, "not before its end"
     assert said == sorted(said, reverse=True)
-    assert said[0] == BLOCK_SECONDS
+    assert said[0] == BLOCK_SECONDS or blocked_at - began_at >= 1
     assert set(said) == {2, 1} or longest_seconds >= 1, "a second without a look may hide its number"
     assert (answer.status, answer.left) == (200, quota - 1), "what was refused took nothing of the new window"
     assert (await proxy.ask(who)).left == quota - 2

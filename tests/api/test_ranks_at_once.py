@@ -3,21 +3,27 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from grandstand import clock
 from grandstand.api import read_at_once
 from grandstand.storage.index_reads import IndexReads
 from tests.api.conftest import Site
 from tests.api.test_over_the_wire import raw
 from tests.api.test_post_at_once import LAST, USUAL_WAY, first
 from tests.api.test_read_at_once import open_door, read
+from tests.api.tournament_steps import HOUR, set_clock
+from tests.support.core import NOON
 
 pytestmark = pytest.mark.anyio
 BOARD = {"operator": "best", "field": "score"}
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No period ends while its ranks are asked for both ways, nor does the time until its end differ."""
+    set_clock(monkeypatch, NOON)
 
 
 @pytest.fixture
@@ -155,8 +161,7 @@ async def test_a_period_that_begins_has_ranks_of_its_own(
     tasks.clear()
     assert b'"rank":1,' in (await ask(door, path + "eve"))[1]
     assert tasks == []
-    later = clock.now() + timedelta(hours=1)
-    monkeypatch.setattr(clock, "now", lambda: later)
+    set_clock(monkeypatch, NOON + HOUR)
     for each in ("eve", "eve/nearby"):
         assert (await ask(door, path + each))[0][0] == b"HTTP/1.1 404 Not Found"
 

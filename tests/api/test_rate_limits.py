@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,6 +55,7 @@ async def statuses(client: httpx.AsyncClient, times: int, path: str = BOARD, **m
 @limits(rate_limit_player_requests=5)
 async def test_a_player_is_told_of_the_limit_and_then_blocked(limited: Site) -> None:
     token = await limited.token("ann")
+    began_at = time.monotonic()
     for left in (4, 3, 2, 1, 0):
         answer = await limited.get(BOARD, token)
         assert answer.status_code == 200
@@ -61,11 +63,12 @@ async def test_a_player_is_told_of_the_limit_and_then_blocked(limited: Site) -> 
         found = re.fullmatch(r'"default";r=(\d+);t=(\d+)', answer.headers["ratelimit"])
         assert found is not None
         assert int(found[1]) == left
-        assert WINDOW - 5 <= int(found[2]) <= WINDOW
+        assert WINDOW - 1 - (time.monotonic() - began_at) <= int(found[2]) <= WINDOW
+    began_at = time.monotonic()
     for _ in range(3):
         answer = await limited.get(BOARD, token)
         body = problem(answer, 429, "rate_limited")
-        assert BLOCK - 5 <= body["retry_after"] <= BLOCK
+        assert BLOCK - 1 - (time.monotonic() - began_at) <= body["retry_after"] <= BLOCK
         assert answer.headers["retry-after"] == str(body["retry_after"])
         assert answer.headers["ratelimit"].startswith('"default";r=0;t=')
         assert answer.headers["cache-control"] == "no-store"
@@ -74,13 +77,12 @@ async def test_a_player_is_told_of_the_limit_and_then_blocked(limited: Site) -> 
     assert (await limited.get(BOARD, await limited.token("bob"))).status_code == 200
 
 
-@limits(rate_limit_player_requests=3, rate_limit_window_seconds=1, rate_limit_block_seconds=1)
+@limits(rate_limit_player_requests=3, rate_limit_block_seconds=1)
 async def test_a_block_ends_when_it_says(limited: Site) -> None:
     token = await limited.token("ann")
-    seen = [(await limited.get(BOARD, token)).status_code for _ in range(4)]
-    assert seen == [200, 200, 200, 429]
-    answer = await limited.get(BOARD, token)
-    await asyncio.sleep(answer.json()["retry_after"])
+    seen = [await limited.get(BOARD, token) for _ in range(4)]
+    assert [answer.status_code for answer in seen] == [200, 200, 200, 429]
+    await asyncio.sleep(seen[-1].json()["retry_after"])
     assert [(await limited.get(BOARD, token)).status_code for _ in range(4)] == [200, 200, 200, 429]
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -30,13 +31,17 @@ RANK = f"{PAGE}/users/%s"
 
 
 class Watched:
-    """The app, which counts the requests that came by ASGI."""
+    """The app, which counts the requests that came by ASGI, and the reads that were looked at before."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self.answer_at_once, self.read_at_once = app.answer_at_once, app.read_at_once  # type: ignore[attr-defined]
+        self.answer_at_once = app.answer_at_once  # type: ignore[attr-defined]
         self.post_at_once = app.post_at_once  # type: ignore[attr-defined]
-        self.asked = 0
+        self.asked = self.read = 0
+
+    def read_at_once(self, *arguments: Any) -> Any:
+        self.read += 1
+        return self._app.read_at_once(*arguments)  # type: ignore[attr-defined]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked += 1
@@ -191,7 +196,8 @@ async def test_all_who_come_while_a_page_is_rendered_are_given_it(site: Site, mo
     asked = [read(PAGE), read(PAGE, "server"), read(PAGE, more=b"If-None-Match: *\r\n"), read(PAGE, "nonsense")]
     async with open_door(site, rate_limit_anonymous_requests=100_000) as (url, app):
         answers = [asyncio.create_task(raw(url, each + LAST)) for each in asked]
-        # Whoever guesses waits for nothing; when it has its answer, the others have been read, too.
+        await eventually_async(lambda: app.read == len(asked), what="all have come")
+        # Whoever guesses waits for nothing.
         assert first(await answers[3])[0][0].startswith(b"HTTP/1.1 401 ")
         may_end.set()
         plain, keyed, unchanged = [first(answer) for answer in await asyncio.gather(*answers[:3])]
@@ -242,12 +248,11 @@ async def test_a_rendering_that_fails_is_told_to_all_and_not_tried_again_by_each
 
     monkeypatch.setattr(site.core.reader, "page", fail)
     path = f"{PAGE}?limit=3"
-    async with open_door(site) as (url, _):
+    async with open_door(site) as (url, app):
         answers = [asyncio.create_task(raw(url, read(path) + LAST))]
         await eventually_async(lambda: calls == 1, what="the page is being rendered")
         answers += [asyncio.create_task(raw(url, read(path, who) + LAST)) for who in (None, "client", "server")]
-        # As above: when it has its answer, the others have been read, too.
-        await raw(url, read(path, "nonsense") + LAST)
+        await eventually_async(lambda: app.read == len(answers), what="all have come")
         may_end.set()
         found = [first(answer)[0][0] for answer in await asyncio.gather(*answers)]
         assert (found, calls) == ([b"HTTP/1.1 503 Service Unavailable"] * 4, 1)

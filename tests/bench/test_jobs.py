@@ -8,6 +8,7 @@ from collections.abc import Callable
 import psutil
 from bench.jobs import Job
 
+from tests.support.server import is_running
 from tests.support.waiting import eventually
 
 
@@ -36,7 +37,7 @@ def test_a_job_does_not_outlive_who_began_it() -> None:
         job = psutil.Process(int(process.stdout.readline()))
         process.kill()
     try:
-        eventually(lambda: not job.is_running() or job.status() == psutil.STATUS_ZOMBIE)
+        eventually(lambda: not is_running(job), 60)
     finally:
-        if job.is_running():
+        if is_running(job):
             job.kill()

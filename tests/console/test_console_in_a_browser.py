@@ -244,7 +244,9 @@ def is_before(journey: Sequence[str], steps: Sequence[str]) -> bool:
 
 
 def test_the_overview_follows_by_itself(console: Console, ann: Watched) -> None:
-    send(console, score("today", 1))
+    # One that is of tomorrow where midnight falls into this test.
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    send(console, score("today", 1), score("today", 1) | {"occurred_at": soon.isoformat()})
     page = ann.page()
     page.goto(console.url + "/console")
     expect(page.locator("#live-sign.is-on")).to_be_visible(timeout=WAIT)

@@ -148,7 +148,9 @@ async def test_what_was_typed_outlives_what_it_was_for(door: Door) -> None:
             assert "This is what was typed" not in each.text or each is answer, kind
 
 
-async def test_a_public_page_is_kept_as_the_answers_of_the_api_are(door: Door) -> None:
+async def test_a_public_page_is_kept_as_the_answers_of_the_api_are(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Shortly before the end of an hour, beyond which neither may be kept.
+    set_clock(monkeypatch, NOON + timedelta(minutes=59, seconds=30))
     for key, rule in (("for-ever", BOARD_RULE | {"period": "all_time"}), ("hourly", BOARD_RULE | {"period": "hourly"})):
         await door.console.api.definer.put(key, msgspec.json.encode(rule))
         async with door.client() as client:

@@ -20,6 +20,7 @@ from grandstand.cli.lab_options import carry_out
 from grandstand.cli.main import app
 from grandstand.lab.capacity import Kept, Step
 from grandstand.lab.report import machine_now
+from tests.support.server import is_running
 from tests.support.waiting import eventually
 from tests.unit.test_lab_capacity import report_of
 
@@ -122,14 +123,14 @@ def test_who_is_stopped_leaves_nothing(tmp_path: Path, number: signal.Signals) -
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         started: list[psutil.Process] = []
         # Its own server has an engine by then.
-        eventually(lambda: any(tmp_path.glob("grandstand-bench-*/data/*")))
+        eventually(lambda: any(tmp_path.glob("grandstand-bench-*/data/*")), 60)
         started += psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "stopped" in stderr
     assert not list(tmp_path.iterdir())
-    assert not [each for each in started if each.is_running()]
+    assert not [each for each in started if is_running(each)]
 
 
 def test_who_is_not_to_hear_of_a_closed_terminal_goes_on() -> None:

@@ -192,7 +192,7 @@ def double_one(state: State, run: Run) -> None:
         # The ids of a partition are unique; those of two need our care.
         one = f"CREATE TEMP TABLE one AS SELECT * FROM {events} WHERE event_type = '{run.names.other_type}' LIMIT 1"
         database.execute(one)
-        database.execute("UPDATE one SET received_at = date_trunc('month', now()) + interval '35 days'")
+        database.execute("UPDATE one SET received_at = date_trunc('month', received_at) + interval '35 days'")
         assert database.execute(f"INSERT INTO {events} SELECT * FROM one").rowcount == 1
 
 

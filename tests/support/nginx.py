@@ -64,10 +64,10 @@ async def open_nginx(
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            await eventually_async(lambda port=port, one=process: one.poll() is not None or _listens(port), 20)
+            # Written once it listens; that somebody does would be said of whoever has taken the port in between, too.
+            await eventually_async(lambda one=process: one.poll() is not None or (folder / "nginx.pid").exists(), 20)
             if process.poll() is None:
                 break
-            # Another process took the port in between.
         assert process is not None
         assert process.poll() is None, (folder / "error.log").read_text()
         yield f"http://127.0.0.1:{port}"
@@ -105,8 +105,3 @@ def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

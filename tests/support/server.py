@@ -87,7 +87,7 @@ class Server:
 
     def survivors(self) -> list[psutil.Process]:
         """Of all processes ever seen by `processes`, those that still run."""
-        return [process for process in self._known.values() if process.is_running() and not _is_zombie(process)]
+        return [process for process in self._known.values() if is_running(process)]
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal to the supervisor and return its exit code."""
@@ -202,8 +202,9 @@ def running_server() -> Iterator[Server]:
         shutil.rmtree(parent, ignore_errors=True)
 
 
-def _is_zombie(process: psutil.Process) -> bool:
+def is_running(process: psutil.Process) -> bool:
+    """Whether it does anything yet: one that has ended and waits for somebody to hear of it does not."""
     try:
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return True
+        return False

@@ -10,7 +10,7 @@ T = TypeVar("T")
 INTERVAL_SECONDS = 0.02
 
 
-def eventually(condition: Callable[[], T], timeout_seconds: float = 10.0, what: str = "") -> T:
+def eventually(condition: Callable[[], T], timeout_seconds: float = 30.0, what: str = "") -> T:
     """Call the condition until it is true and return what it returned; an exception counts as "not yet".
 
     Raises:
@@ -31,7 +31,7 @@ def eventually(condition: Callable[[], T], timeout_seconds: float = 10.0, what: 
 
 
 async def eventually_async(
-    condition: Callable[[], Awaitable[T] | T], timeout_seconds: float = 10.0, what: str = ""
+    condition: Callable[[], Awaitable[T] | T], timeout_seconds: float = 30.0, what: str = ""
 ) -> T:
     """The same for a coroutine function (or a plain one) inside a running event loop."""
     deadline = time.monotonic() + timeout_seconds

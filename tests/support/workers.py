@@ -42,7 +42,7 @@ async def running(worker: EventConsumer | StreamConsumers) -> AsyncIterator[asyn
     finally:
         stop.set()
         try:
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 30)
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -14,6 +14,7 @@ from grandstand.operations.accept_events import EventIntake
 from grandstand.settings import Settings
 
 pytestmark = pytest.mark.anyio
+DEADLINE_SECONDS = 30.0
 
 
 class Stream:
@@ -71,7 +72,7 @@ async def test_requests_that_arrive_during_a_write_share_the_next(intake: EventI
 async def test_a_request_right_after_the_last_write_is_written_too(intake: EventIntake, stream: Stream) -> None:
     for _ in range(50):
         stream.may_end.release()
-        await asyncio.wait_for(intake.accept(body("a")), 5)
+        await asyncio.wait_for(intake.accept(body("a")), DEADLINE_SECONDS)
     assert len(stream.writes) == 50
 
 
@@ -191,8 +192,11 @@ async def test_too_much_waiting_is_refused_at_once(
 
 @pytest.fixture
 async def loaded(intake: EventIntake, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> EventIntake:
-    """An intake to which much came at one time, and that lets others gather for a minute now."""
-    monkeypatch.setattr(write_pace, "PAUSE_SECONDS_MAX", 60.0)
+    """An intake to which much came at one time, and that lets others gather for minutes now.
+
+    How long depends on how long it was between the two writes, which another process may draw out.
+    """
+    monkeypatch.setattr(write_pace, "PAUSE_SECONDS_MAX", 3_600.0)
     first = await hand_in(intake, "a")
     await stream.began.acquire()
     others = [await hand_in(intake, "b") for _ in range(10)]
@@ -219,9 +223,10 @@ async def test_what_gathers_is_written_when_the_time_is_over(
     loaded: EventIntake, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loaded._pace, "next_at", asyncio.get_running_loop().time() + 0.05)
-    waiting = [await hand_in(loaded, user) for user in "cd"]
+    # In one turn of the loop, for the time may be over in the next one.
+    waiting = [asyncio.create_task(loaded.accept(body(user))) for user in "cd"]
     stream.may_end.release()
-    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    await asyncio.wait_for(asyncio.gather(*waiting), DEADLINE_SECONDS)
     assert stream.writes == [["c", "d"]]
 
 
@@ -236,7 +241,7 @@ async def test_what_a_write_leaves_does_not_wait_for_another_that_hangs(
     left = await hand_in(intake, "c")
     stream.may_end.release()
     await first
-    await asyncio.wait_for(stream.began.acquire(), 5)
+    await asyncio.wait_for(stream.began.acquire(), DEADLINE_SECONDS)
     assert stream.writes == [["a"], ["b"] * len(hanging), ["c"]]
     for _ in range(2):
         stream.may_end.release()
@@ -246,7 +251,7 @@ async def test_what_a_write_leaves_does_not_wait_for_another_that_hangs(
 async def test_close_waits_for_nobody_else_to_come(loaded: EventIntake, stream: Stream) -> None:
     task = await hand_in(loaded, "c")
     stream.may_end.release()
-    await asyncio.wait_for(loaded.close(), 5)
+    await asyncio.wait_for(loaded.close(), DEADLINE_SECONDS)
     await task
     assert stream.writes == [["c"]]
 
@@ -260,7 +265,7 @@ async def test_close_waits_for_what_came_during_a_write_that_others_follow_after
     closing = asyncio.create_task(loaded.close())
     stream.may_end.release()
     stream.may_end.release()
-    await asyncio.wait_for(closing, 5)
+    await asyncio.wait_for(closing, DEADLINE_SECONDS)
     assert stream.writes == [["c"] * len(first), ["d"]]
     await asyncio.gather(*first, later)
 

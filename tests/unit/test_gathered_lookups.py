@@ -15,6 +15,7 @@ from grandstand.storage.gathered_lookups import (
     LOOK_UP_WEIGHT,
     GatheredLookups,
 )
+from tests.support.loop_clock import LoopClock
 
 pytestmark = pytest.mark.anyio
 USUAL_MAX = CALL_WEIGHT_MAX // LOOK_UP_WEIGHT
@@ -44,6 +45,11 @@ class Engine:
                 await asyncio.sleep(0)
 
 
+@pytest.fixture
+async def loop_clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
+    return LoopClock(monkeypatch)
+
+
 async def test_all_of_a_turn_share_a_call_and_one_question_is_asked_once() -> None:
     engine = Engine()
     asked = [engine.lookups.find("a", name) for name in ("x", "y", "x")]
@@ -63,33 +69,35 @@ async def test_who_comes_while_a_call_is_under_way_leaves_when_it_is_back() -> N
     assert engine.calls == [["first"], ["x", "y"]]
 
 
-async def test_a_call_that_does_not_come_back_delays_nobody_for_long() -> None:
+async def test_a_call_that_does_not_come_back_delays_nobody_for_long(loop_clock: LoopClock) -> None:
     engine = Engine()
     engine.is_slow = True
     stuck = engine.lookups.find("a", "stuck")
     await engine.begun(1)
     engine.is_slow = False
-    loop = asyncio.get_running_loop()
-    began_at = loop.time()
-    assert await engine.lookups.find("a", "late") == "a late"
-    assert loop.time() - began_at >= LINGER_SECONDS / 2
+    late = engine.lookups.find("a", "late")
+    await loop_clock.let_pass(LINGER_SECONDS / 2)
+    assert engine.calls == [["stuck"]]
+    await loop_clock.let_pass(LINGER_SECONDS)
+    assert await late == "a late"
     assert not stuck.done()
     engine.gates[0].set()
     assert await stuck == "a stuck"
 
 
-async def test_calls_that_may_wait_lie_apart_and_take_who_came_meanwhile() -> None:
+async def test_calls_that_may_wait_lie_apart_and_take_who_came_meanwhile(loop_clock: LoopClock) -> None:
     apart_seconds = 10 * LINGER_SECONDS
     engine = Engine(apart_seconds)
-    loop = asyncio.get_running_loop()
-    began_at = loop.time()
+    # The first of a place, and of another one, wait for nobody: no time passes.
     assert await engine.lookups.find("a", "first") == "a first"
     late = [engine.lookups.find("a", "x")]
     assert await engine.lookups.find("b", "elsewhere") == "b elsewhere"
-    assert loop.time() - began_at < apart_seconds, "the first of a place, and of another one, wait for nobody"
+    await loop_clock.let_pass(0.9 * apart_seconds)
     late.append(engine.lookups.find("a", "y"))
+    await loop_clock.let_pass(0.0)
+    assert engine.calls == [["first"], ["elsewhere"]]
+    await loop_clock.let_pass(0.2 * apart_seconds)
     assert await asyncio.gather(*late) == ["a x", "a y"]
-    assert loop.time() - began_at >= 0.9 * apart_seconds
     assert engine.calls == [["first"], ["elsewhere"], ["x", "y"]]
 
 

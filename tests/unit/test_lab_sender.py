@@ -59,8 +59,8 @@ def sender_to(listener: socket.socket, connections_max: int = 1) -> Sender:
     return Sender(host, port, connections_max)
 
 
-def send(sender: Sender, told: Told, what: str) -> None:
-    sender.send(what, REQUEST, time.monotonic(), lambda *answered: told.append(answered))
+def send(sender: Sender, told: Told, what: str, due_at: float | None = None) -> None:
+    sender.send(what, REQUEST, due_at or time.monotonic(), lambda *answered: told.append(answered))
 
 
 def take(sender: Sender) -> None:
@@ -79,8 +79,9 @@ def test_answers_come_in_pieces_and_one_after_the_other(listener: socket.socket)
 
     thread = serve(listener, converse)
     with sender_to(listener) as sender:
-        send(sender, told, "first")
-        send(sender, told, "second")
+        due_at = time.monotonic()
+        send(sender, told, "first", due_at)
+        send(sender, told, "second", due_at)
         take(sender)
         thread.join(DEADLINE_SECONDS)
     assert [each[:3] for each in told] == [("first", 200, b"hello"), ("second", 200, b"hello")]
@@ -172,11 +173,13 @@ def test_no_file_left_to_open_is_no_answer(listener: socket.socket, monkeypatch:
 
 def test_nobody_there_is_no_answer(listener: socket.socket) -> None:
     told: Told = []
-    with sender_to(listener) as sender:
-        listener.close()
-        for _ in range(3):
-            send(sender, told, "one")
-        take(sender)
+    # Bound, so that nobody else gets the port meanwhile, and not listening.
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with sender_to(nobody) as sender:
+            for _ in range(3):
+                send(sender, told, "one")
+            take(sender)
     assert [each[:2] for each in told] == [("one", 0)] * 3
 
 
@@ -196,7 +199,7 @@ def test_who_gets_no_answer_in_the_end_is_told_and_what_was_not_sent_is_forgotte
 def test_an_agenda_gives_what_is_due_in_order_and_no_more_than_is_asked_for() -> None:
     start = time.monotonic()  # before the agenda's first slot, which a millisecond may part from this line
     agenda: Agenda[str] = Agenda()
-    now = start + 1
+    now = start + 30  # far enough for the agenda to begin before it, whatever else the machine does
     for later_seconds in (0.5, 0.0004, 0.0001, 0.25, 3.0):
         agenda.add(now + later_seconds, str(later_seconds))
     agenda.add(now - 100, "long ago")

@@ -119,6 +119,12 @@ function listen(element) {
     else timer ??= setTimeout(renew, 300);
   };
   element.addEventListener("toggle", () => isHeld && renew(), true);
+  // Nor one that came while the new rows were on their way.
+  element.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.requestConfig?.elt !== element || !element.querySelector(":popover-open")) return;
+    event.detail.shouldSwap = false;
+    isHeld = true;
+  });
   follow(element.dataset.live, tell, (isOn, isOver) => {
     saySign(sign, isOn);
     if (isOver) checkPage().catch(() => {});
