@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from grandstand.storage.postgres import Database
 from tests.archive.year import YEAR_END, Archive, live_through, partition, read_files_slowly
 from tests.support.core import Core, event
 from tests.support.invariants import broken, subject_of
+from tests.support.ports import HeldPort
 from tests.support.waiting import eventually, eventually_async
 
 pytestmark = pytest.mark.anyio
@@ -41,9 +41,8 @@ WHERE c.oid = $1::regclass GROUP BY c.oid
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """A bucket on a server of this module, named as operators name theirs."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    held = HeldPort()
+    port = held.number
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -67,6 +66,7 @@ def bucket() -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+        held.close()
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from scripts.programs import program
 
+from tests.support.ports import HeldPort
 from tests.support.waiting import eventually_async
 
 SHIPPED = Path(__file__).resolve().parents[2] / "deploy" / "nginx"
@@ -36,7 +37,6 @@ http {{
     include {folder}/conf.d/*.conf;
 }}
 """
-STARTS_MAX = 5
 
 
 @asynccontextmanager
@@ -53,30 +53,26 @@ async def open_nginx(
     folder = Path(tempfile.mkdtemp(prefix="grandstand-nginx-"))
     folder.chmod(0o755)
     found = program("nginx")
+    port = HeldPort()
     process = None
     try:
-        for _ in range(STARTS_MAX):
-            port = _free_port()
-            _configure(folder, upstreams, port, origins, file)
-            process = subprocess.Popen(
-                [found.command, "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"],
-                env=os.environ | found.environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            await eventually_async(lambda port=port, one=process: one.poll() is not None or _listens(port), 20)
-            if process.poll() is None:
-                break
-            # Another process took the port in between.
-        assert process is not None
+        _configure(folder, upstreams, port.number, origins, file)
+        process = subprocess.Popen(
+            [found.command, "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"],
+            env=os.environ | found.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        await eventually_async(lambda: process.poll() is not None or _listens(port.number), 20)
         assert process.poll() is None, (folder / "error.log").read_text()
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port.number}"
         log = (folder / "error.log").read_text()
         assert not [line for line in log.splitlines() if "[emerg]" in line or "[alert]" in line]
     finally:
         if process is not None:
             process.terminate()
             await asyncio.to_thread(process.wait, 20)
+        port.close()
         shutil.rmtree(folder)
 
 
@@ -99,12 +95,6 @@ def _configure(folder: Path, upstreams: Upstreams, port: int, origins: tuple[str
     (folder / "conf.d" / file).write_text(roles)
     (folder / "conf.d" / "grandstand.conf").write_text(text)
     (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _listens(port: int) -> bool:
