@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from grandstand.settings import ENV_PREFIX
 
@@ -39,6 +40,11 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # Before anything reads them: a developer's own database is never a test's.
 for _name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
     del os.environ[_name]
+
+
+# How long an example takes, or is thought up, is a matter of what else the machine does.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 WAITING_FOLDERS = (

@@ -67,7 +67,7 @@ def seen_from(whole: Window, prefix_bytes: int, wanted: Wanted) -> Window:
     return Window(whole.total, None, [])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(found=rows, wanted=wishes, tie_bytes=st.sampled_from([0, 8]), has_metadata=st.booleans())
 async def test_together_is_as_one_by_one(
     core: Core, found: dict[str, Row], wanted: list[Wanted], tie_bytes: int, has_metadata: bool

@@ -141,7 +141,7 @@ async def test_a_removal_before_the_first_publish_holds(core: Core, index: Ranki
     assert await content(index) == [(1, "bob", 2)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from("abc"), st.one_of(st.none(), st.integers(-3, 3)), st.integers(1, 8)), max_size=15
@@ -175,7 +175,7 @@ ROWS = st.dictionaries(
 
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=ROWS)
 @example(rows=dict.fromkeys(["\uffff", "\U00010000", "\ue000", "z", "aa", "a", "é"], (0, NOON)))
 async def test_the_order_is_that_of_postgresql(core: Core, order: str, rows: dict[str, tuple[int, datetime]]) -> None:
