@@ -64,6 +64,11 @@ class Proxy:
         else:
             target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
         both = {writer, target_writer}
+        if self._is_cut:  # meanwhile: nobody has broken this one
+            self.refused += 1
+            for end in both:
+                end.transport.abort()
+            return
         self._writers |= both
         try:
             await asyncio.gather(self._pump(reader, target_writer), self._pump(target_reader, writer))
