@@ -244,7 +244,7 @@ def test_limits_of_the_user_do_not_apply_to_migrations(database_url: str, coming
         for name in ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"):
             connection.execute(f"ALTER DATABASE {connection.info.dbname} SET {name} = '400ms'".encode())
     migrate(database_url, SCHEMA, scripts=coming("op.execute('SELECT pg_sleep(0.6)')"))
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(database_url, autocommit=True, options="-c statement_timeout=0") as connection:
         assert connection.execute("SELECT version_num FROM grandstand.schema_version").fetchone() == (NEXT,)
 
 
