@@ -159,13 +159,13 @@ async def test_a_damaged_file_is_said_to_be_one(core: Core, archive: Archive) ->
 
 
 async def test_a_restore_behind_a_pooler_may_wait_for_its_files(
-    core: Core, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    core: Core, core_database_url: str, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There every connection is lent in a transaction, which PostgreSQL ends when it hears nothing for long."""
     await live_through(core, 60, months=[1])
     await archive.run()
-    read_files_slowly(monkeypatch)
-    pooled = Database(core.database.pool, 10, "write", "SET LOCAL idle_in_transaction_session_timeout = '300ms'")
+    read_files_slowly(monkeypatch, core_database_url)
+    pooled = Database(core.database.pool, 10, "write", "SET LOCAL idle_in_transaction_session_timeout = '5s'")
     restorer = ArchiveRestorer(pooled, core.ledger, archive.archives, archive.reader, archive.archiver())
     archive_id = await core.database.pool.fetchval("SELECT archive_id FROM event_archives")
     assert await restorer.restore(archive_id, YEAR_END + timedelta(days=1)) == 60
