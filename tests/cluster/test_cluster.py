@@ -17,9 +17,11 @@ from grandstand.diagnosis.valkey import look_at_streams, look_at_valkey
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.storage.event_stream import HIGH
+from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.index_reads import IndexIncompleteError
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.valkey import open_valkey
+from grandstand.storage.valkey_scripts import Replication
 from tests.cluster.replicated import open_replicated_core
 from tests.support.core import NOON, Core, core_database_url, event
 from tests.support.ports import HeldPort
@@ -129,9 +131,10 @@ async def test_a_write_without_its_replica_is_not_acknowledged(core: Core, clust
     replica = next(node for node in cluster.nodes if node.port == int(slots[2][0][1]))  # type: ignore[index]
     await core.stream.append([event("before")], [], NOON)
     replica.kill()
+    hasty = EventStreams(core.valkey, core.prefix, replication=Replication(1, 500))[0]
     try:
         with pytest.raises(UnavailableError):
-            await core.stream.append([event("during")], [], NOON)
+            await hasty.append([event("during")], [], NOON)
     finally:
         replica.start()
     eventually(cluster.is_replicated, 30)
