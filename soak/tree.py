@@ -62,7 +62,8 @@ class Tree:
         self.data_dir = self.folder / "data"
         self.log = self.folder / "up.log"
         self.server_key = f"gs_server_{secrets.token_hex(16)}"
-        self.port = _free_port()
+        self._held_port = _hold_port()
+        self.port: int = self._held_port.getsockname()[1]
         self.engines: ProxiedEngines | None = None
         self._strangers: set[int] = set()
         if layout == "proxied":
@@ -105,6 +106,7 @@ class Tree:
         if self.engines is not None:
             await self.engines.stop()
         await self.http.stop()
+        self._held_port.close()
         for process in self._known.values():
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -265,8 +267,9 @@ def _engine_role(process: psutil.Process) -> str:
         return ""
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _hold_port() -> socket.socket:
+    """Bind a port, which nobody else is given while the tree is down; servers, which reuse addresses, listen beside."""
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return held
