@@ -1,6 +1,6 @@
 # Everything a person or a machine runs here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup programs up test lint types format bench soak years fuzz conform screenshots pages audit lock clean
+.PHONY: help setup programs up test lint types format bench soak years fuzz explore conform screenshots pages audit lock clean
 .SUFFIXES:
 
 PYTHON ?= python3
@@ -64,6 +64,9 @@ audit: setup ## Look for known holes in the locked packages (needs uv and the ne
 
 years: setup ## Archive a year of YEAR_EVENTS events and replay a board from both halves
 	@YEAR_EVENTS=$(YEAR_EVENTS) $(BIN)/python -m pytest -s --timeout 7200 -k year tests/archive/test_time_travel.py $(ARGS)
+
+explore: programs ## Run the tests with examples that no run has had before; flags go into ARGS="tests/unit"
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --hypothesis-profile explore $(ARGS)
 
 fuzz: setup ## Fuzz decoders and cursors, FUZZ_SECONDS each; uses atheris where it is installed (extra `fuzz`)
 	@for target in events lines cursors encodings signatures; do \

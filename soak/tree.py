@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from soak.cluster import ClusteredEngines
 from soak.cups import GRACE_SECONDS, SLACK_SECONDS
 from soak.engines import ProxiedEngines
 from soak.inspection import TAGS
+from soak.ports import HeldPort
 from soak.proxy import Proxy, to_port
 from soak.small_disk import Disk, on_disks_with_copies
 
@@ -62,7 +62,9 @@ class Tree:
         self.data_dir = self.folder / "data"
         self.log = self.folder / "up.log"
         self.server_key = f"gs_server_{secrets.token_hex(16)}"
-        self.port = _free_port()
+        # Its own while the tree is down, too.
+        self._held_port = HeldPort()
+        self.port = self._held_port.number
         self.engines: ProxiedEngines | None = None
         self._strangers: set[int] = set()
         if layout == "proxied":
@@ -105,6 +107,7 @@ class Tree:
         if self.engines is not None:
             await self.engines.stop()
         await self.http.stop()
+        self._held_port.close()
         for process in self._known.values():
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -263,10 +266,3 @@ def _engine_role(process: psutil.Process) -> str:
         return "guardian" if any("guardian.sh" in word for word in process.cmdline()) else ""
     except psutil.Error:
         return ""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -19,10 +19,6 @@ pytest.register_assert_rewrite(
 
 pytest_plugins = ["tests.support.alone", "tests.support.leaks", "tests.support.engines", "tests.support.server"]
 
-# How long an example takes by the clock is a matter of what else the machine does: what it comes to is looked at.
-settings.register_profile("without clocks", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("without clocks")
-
 # As in production: a trace without the values of variables, for those hold credentials.
 structlog.configure(
     processors=[
@@ -43,8 +39,10 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long examples take says how busy the machine is. What fixtures hold is begun anew by the tests themselves.
 settings.register_profile(
-    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    "explore", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
+# The examples of `make test` are the same each time: what fails there has been changed. `make explore` looks for new ones.
+settings.register_profile("tests", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("tests")
 
 # Before anything reads them: a developer's own database is never a test's.

@@ -1,7 +1,6 @@
 """The core on real engines, and a folder and a bucket for archives, for the tests of this folder."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from soak.ports import HeldPort
 
 from tests.archive.year import Archive
 from tests.support.core import Core, core, core_database_url
@@ -26,9 +26,8 @@ def archive(core: Core, tmp_path: Path) -> Archive:
 @pytest.fixture(scope="package")
 def bucket() -> Iterator[str]:
     """A bucket on a server of this package, named as operators name theirs."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    held = HeldPort()
+    port = held.number
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -52,6 +51,7 @@ def bucket() -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+        held.close()
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 

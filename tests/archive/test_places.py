@@ -118,13 +118,13 @@ async def test_a_damaged_file_is_said_to_be_one(core: Core, archive: Archive) ->
 
 
 async def test_a_restore_behind_a_pooler_may_wait_for_its_files(
-    core: Core, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    core: Core, core_database_url: str, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There every connection is lent in a transaction, which PostgreSQL ends when it hears nothing for long."""
     await live_through(core, 60, months=[1])
     await archive.run()
-    read_files_slowly(monkeypatch)
-    pooled = Database(core.database.pool, 10, "write", "SET LOCAL idle_in_transaction_session_timeout = '300ms'")
+    read_files_slowly(monkeypatch, core_database_url)
+    pooled = Database(core.database.pool, 10, "write", "SET LOCAL idle_in_transaction_session_timeout = '5s'")
     restorer = ArchiveRestorer(pooled, core.ledger, archive.archives, archive.reader, archive.archiver())
     archive_id = await core.database.pool.fetchval("SELECT archive_id FROM event_archives")
     assert await restorer.restore(archive_id, YEAR_END + timedelta(days=1)) == 60
@@ -135,32 +135,34 @@ async def test_a_restore_waits_for_batches_and_no_batch_for_it(core: Core, archi
     await archive.run()
     late = event("late", 1, event_id=uuid4())
     await core.apply(late, received_at=datetime(2026, 1, 31, 23, tzinfo=UTC))
-    # It takes its time to put the others beside it.
+    # To put the others beside it takes as long as this test wants.
     await core.database.pool.execute(
-        "CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END'"
+        "CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END'"
     )
     await core.database.pool.execute(
         f"CREATE TRIGGER rest BEFORE INSERT ON {partition(1)} FOR EACH ROW EXECUTE FUNCTION rest()"
     )
-    restorer = ArchiveRestorer(core.database, core.ledger, archive.archives, archive.reader, archive.archiver())
+    archiver = archive.archiver(attempts=1000)
+    restorer = ArchiveRestorer(core.database, core.ledger, archive.archives, archive.reader, archiver)
     archive_id = await core.database.pool.fetchval("SELECT archive_id FROM event_archives")
-    merging = (
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%INSERT INTO events SELECT%' AND state = 'active' "
-        "AND pid <> pg_backend_pid()"
-    )
-    async with core.database.connection() as watching:
+    async with core.database.connection() as holding:
+        await holding.execute("SELECT pg_advisory_lock(1)")
 
         async def is_merging() -> bool:
-            return bool(await watching.fetchval(merging))
+            return bool(
+                await holding.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            )
 
         async with core.database.transaction() as batch:
             restoring = asyncio.ensure_future(restorer.restore(archive_id, YEAR_END + timedelta(days=1)))
             await eventually_async(is_merging)
-            await batch.execute("SET LOCAL lock_timeout = '100ms'")
+            await batch.execute("SET LOCAL lock_timeout = '5s'")
             await core.ledger.join(batch)
             assert await is_merging(), "the batch has not waited for it"
+            await holding.execute("SELECT pg_advisory_unlock(1)")
             # It goes on for longer than the restore waits for a lock.
-            assert not (await asyncio.wait((restoring,), timeout=2.0))[0]
+            assert not (await asyncio.wait((restoring,), timeout=1.0))[0]
     assert await restoring == 60
     await archive.check([*accepted, late])
 

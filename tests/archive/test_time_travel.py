@@ -169,13 +169,13 @@ async def test_a_reader_of_a_snapshot_has_every_event_once(core: Core, archive: 
 
 
 async def test_archives_are_read_for_longer_than_a_transaction_may_stand_still(
-    core: Core, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    core: Core, core_database_url: str, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accepted = await live_through(core, 60, months=[1])
     await archive.run()
-    read_files_slowly(monkeypatch)
+    read_files_slowly(monkeypatch, core_database_url)
     async with core.database.snapshot() as connection:
-        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '300ms'")
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '5s'")
         found = [row async for chunk in archive.reader.of_users(connection, [each.user_id for each in accepted])
                  for row in chunk]  # fmt: skip
         assert await connection.fetchval("SELECT count(*) FROM events") == 0

@@ -51,13 +51,15 @@ class Load:
 
 
 async def longest_wait(connection: asyncpg.Connection, stop: asyncio.Event) -> timedelta:
-    """How long anybody was seen waiting for a lock of PostgreSQL's."""
+    """How long anybody was seen waiting for a lock of PostgreSQL's, but for when the machine stood still."""
     longest = timedelta(0)
+    looked_at = time.monotonic()
     while not stop.is_set():
         waited = await connection.fetchval(
             "SELECT max(clock_timestamp() - waitstart) FROM pg_locks WHERE NOT granted AND waitstart IS NOT NULL"
         )
-        longest = max(longest, waited or longest)
+        before, looked_at = looked_at, time.monotonic()
+        longest = max(longest, (waited or longest) - timedelta(seconds=looked_at - before))
         await asyncio.sleep(0.01)
     return longest
 

@@ -1,7 +1,6 @@
 """Events of many months and their archive, and what must be true of both together."""
 
 import random
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from grandstand.domain.events import Event
@@ -24,9 +24,15 @@ from grandstand.storage.archive_reader import ArchivedEvents
 from grandstand.storage.event_archives import EventArchives
 from tests.support.core import Core, event
 from tests.support.invariants import check_invariants
+from tests.support.waiting import eventually
 
 YEAR_END = datetime(2026, 12, 31, tzinfo=UTC)
 AGE = timedelta(days=90)
+SIGNS_OF_LIFE = """
+SELECT pid, state_change FROM pg_stat_activity
+WHERE datname = current_database() AND state = 'idle in transaction' AND query LIKE '%stands still%'
+"""
+"""When a session that waits in a transaction said something last."""
 
 
 @dataclass
@@ -112,12 +118,19 @@ def partition(month: int) -> str:
     return month_at(datetime(2026, month, 1, tzinfo=UTC)).name
 
 
-def read_files_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let reading an archived file take 0.4 s; signs of life are given more often than that."""
+def read_files_slowly(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
+    """Let reading an archived file take until PostgreSQL has heard of whoever reads it again and again."""
     read = parquet.read_rows
 
     def slowly(*arguments: Any, **options: Any) -> Any:
-        time.sleep(0.4)
+        heard = set()
+        with psycopg.connect(database_url, autocommit=True) as connection:
+
+            def is_heard() -> bool:
+                heard.update(connection.execute(SIGNS_OF_LIFE).fetchall())
+                return len(heard) >= 3
+
+            eventually(is_heard, what="signs of life are given")
         yield from read(*arguments, **options)
 
     monkeypatch.setattr(parquet, "read_rows", slowly)

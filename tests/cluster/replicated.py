@@ -12,7 +12,8 @@ from grandstand.storage.valkey import open_valkey
 from grandstand.storage.valkey_scripts import Replication
 from tests.support.core import Core, empty, forget_losses, open_core
 
-SYNCED = Replication(1, 1500)
+SYNCED = Replication(1, 4000)
+"""A machine that stands still makes no write fail that a replica takes."""
 
 
 @asynccontextmanager

@@ -18,12 +18,14 @@ from grandstand.diagnosis.valkey import look_at_streams, look_at_valkey
 from grandstand.domain.errors import UnavailableError
 from grandstand.operations.watch_stream import StreamWatcher
 from grandstand.storage.event_stream import HIGH
+from grandstand.storage.event_streams import EventStreams
 from grandstand.storage.index_reads import IndexIncompleteError
 from grandstand.storage.stream_history import StreamHistory
 from grandstand.storage.valkey import open_valkey
+from grandstand.storage.valkey_scripts import Replication
 from tests.cluster.replicated import open_replicated_core
 from tests.support.core import NOON, Core, core_database_url, event
-from tests.support.valkey_cluster import SLOTS, Cluster, Node, free_ports, running_cluster
+from tests.support.valkey_cluster import SLOTS, Cluster, Node, held_ports, running_cluster
 from tests.support.waiting import eventually, eventually_async
 from tests.support.workers import running, stream_consumers
 
@@ -129,9 +131,10 @@ async def test_a_write_without_its_replica_is_not_acknowledged(core: Core, clust
     replica = next(node for node in cluster.nodes if node.port == int(slots[2][0][1]))  # type: ignore[index]
     await core.stream.append([event("before")], [], NOON)
     replica.kill()
+    hasty = EventStreams(core.valkey, core.prefix, replication=Replication(1, 500))[0]
     try:
         with pytest.raises(UnavailableError):
-            await core.stream.append([event("during")], [], NOON)
+            await hasty.append([event("during")], [], NOON)
     finally:
         replica.start()
     eventually(cluster.is_replicated, 30)
@@ -354,36 +357,36 @@ async def test_no_connection_outlives_a_look_for_the_nodes(cluster: Cluster, end
 
 async def test_a_cluster_whose_servers_were_all_away_is_found_again(tmp_path: Path) -> None:
     """The library forgets each server that a command fails on; of those without a replica none is left then."""
-    (port,) = free_ports(1)
-    node = Node(tmp_path / "only", port, cluster_enabled="yes")
-    client: Any = open_valkey(f"valkey+cluster://127.0.0.1:{port}", timeout_seconds=5)
-    try:
-        node.start()
-        node.ask("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
+    with held_ports(1) as (port,):
+        node = Node(tmp_path / "only", port, cluster_enabled="yes")
+        client: Any = open_valkey(f"valkey+cluster://127.0.0.1:{port}", timeout_seconds=5)
+        try:
+            node.start()
+            node.ask("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
 
-        async def takes() -> bool:
-            return bool(await client.set("key", "value"))
+            async def takes() -> bool:
+                return bool(await client.set("key", "value"))
 
-        await eventually_async(takes, 20, what="the cluster is up")
-        node.kill()
-        for _ in range(3):
-            with pytest.raises(ValkeyError):
-                await client.get("key")
-        node.start()
-        await eventually_async(takes, 20, what="it is found again")
-    finally:
-        await client.aclose()
-        node.kill()
+            await eventually_async(takes, 20, what="the cluster is up")
+            node.kill()
+            for _ in range(3):
+                with pytest.raises(ValkeyError):
+                    await client.get("key")
+            node.start()
+            await eventually_async(takes, 20, what="it is found again")
+        finally:
+            await client.aclose()
+            node.kill()
 
 
 @pytest.mark.parametrize("way", ["refused", "not answered"])
 async def test_tries_to_find_a_cluster_that_is_away_leave_nothing_behind(way: str) -> None:
-    (port,) = free_ports(1)
-    with socket.socket() as silent:
+    # Bound, and so nobody else's, but without anybody who listens unless that is asked for.
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
         if way == "not answered":
-            silent.bind(("127.0.0.1", port))
-            silent.listen(100)
-        client: Any = open_valkey(f"valkey+cluster://127.0.0.1:{port}", timeout_seconds=5)
+            bound.listen()
+        client: Any = open_valkey(f"valkey+cluster://127.0.0.1:{bound.getsockname()[1]}", timeout_seconds=5)
 
         async def left_by(tries: int) -> int:
             for _ in range(tries):

@@ -1,15 +1,15 @@
 """A real PgBouncer in transaction mode before the session's PostgreSQL, with few sessions that take turns."""
 
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from scripts.programs import program
+from soak.ports import HeldPort
 
 from tests.faults.ways import Way, open_way
 from tests.support.engines import RunningEngines
@@ -39,7 +39,7 @@ class Bouncer:
 
     way: Way
     folder: Path
-    port: int = field(default_factory=lambda: _free_port())
+    port: int
     _process: "subprocess.Popen[bytes] | None" = None
 
     def url(self, database: str) -> str:
@@ -80,17 +80,10 @@ class Bouncer:
 @contextmanager
 def running_bouncer(engines: RunningEngines, folder: Path) -> Iterator[Bouncer]:
     # A way of TCP: the engine's socket is closed to the user that PgBouncer becomes.
-    with open_way(engines.socket_folder / ".s.PGSQL.5432") as way:
-        bouncer = Bouncer(way, folder)
+    with open_way(engines.socket_folder / ".s.PGSQL.5432") as way, HeldPort() as port:
+        bouncer = Bouncer(way, folder, port.number)
         try:
             bouncer.start()
             yield bouncer
         finally:
             bouncer.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port

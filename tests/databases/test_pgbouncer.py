@@ -73,14 +73,16 @@ def test_a_tournament_from_creation_to_claim(api: httpx.Client) -> None:
     now = datetime.now(UTC)
     definition = {
         "id": "cup", "event_type": "race", "field": "score", "operator": "best", "join": "open",
-        "starts_at": (now - timedelta(minutes=1)).isoformat(), "ends_at": (now + timedelta(seconds=4)).isoformat(),
+        "starts_at": (now - timedelta(minutes=1)).isoformat(), "ends_at": (now + timedelta(hours=1)).isoformat(),
         "prizes": [{"from": 1, "kind": "gold", "amount": 100}],
     }  # fmt: skip
     assert api.post("/api/tournaments", json=definition).status_code == 201
-    eventually(lambda: api.get("/api/tournaments/cup").json()["status"] == "active", 15)
+    eventually(lambda: api.get("/api/tournaments/cup").json()["status"] == "active", 30)
     for user, score in (("ann", 5), ("bob", 9)):
         event = {"event_type": "race", "user_id": user, "payload": {"score": score, "tournament_id": "cup"}}
         assert api.post("/api/events", json=event).status_code == 202
+    eventually(lambda: api.get("/api/tournaments/cup/leaderboard").json()["total"] == 2, 30)
+    assert api.post("/api/tournaments/cup/end").status_code == 200
     eventually(lambda: api.get("/api/tournaments/cup").json()["status"] == "settled", 30)
     (prize,) = api.get("/api/prizes").json()["prizes"]
     assert (prize["user_id"], prize["amount"], prize["status"]) == ("bob", 100, "pending")

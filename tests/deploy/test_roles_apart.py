@@ -51,7 +51,7 @@ class Apart:
 
     def client(self, name: str) -> httpx.Client:
         headers = {"Authorization": f"Bearer {KEYS.server}"}
-        return httpx.Client(base_url=self.containers[name][0].url, headers=headers, timeout=10)
+        return httpx.Client(base_url=self.containers[name][0].url, headers=headers, timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def apart(engines: RunningEngines, tmp_path_factory: pytest.TempPathFactory) -> 
         assert [one.stop() for one in deployment.all] == [0] * len(deployment.all)
         check_files(folder.glob("*"))
     finally:
-        for one in deployment.all:
+        for one in (deployment.migrate, *deployment.all):
             one.kill()
         engines.drop_database(database)
 
@@ -145,12 +145,15 @@ def test_a_tournament_is_settled_and_its_prize_claimed(ingest: httpx.Client, api
 def test_probes_and_prometheus_are_answered_without_a_role_for_http(apart: Apart) -> None:
     scheduler = apart.containers["scheduler"][0]
     worker = apart.containers["worker"][0]
-    shown = httpx.get(f"http://127.0.0.1:{scheduler.watch_port}/metrics")
+    shown = httpx.get(f"http://127.0.0.1:{scheduler.watch_port}/metrics", timeout=30)
     assert shown.status_code == 200
     assert "\ngrandstand_stream_lag_seconds " in shown.text
-    assert "\ngrandstand_batch_events_count " in httpx.get(f"http://127.0.0.1:{worker.watch_port}/metrics").text
+    assert (
+        "\ngrandstand_batch_events_count "
+        in httpx.get(f"http://127.0.0.1:{worker.watch_port}/metrics", timeout=30).text
+    )
     for method, path, status in (("GET", "/api/leaderboards/global", 404), ("POST", "/metrics", 404)):
-        refusal = httpx.request(method, f"http://127.0.0.1:{worker.watch_port}{path}")
+        refusal = httpx.request(method, f"http://127.0.0.1:{worker.watch_port}{path}", timeout=30)
         assert (refusal.status_code, refusal.json()["code"]) == (status, "not_found")
 
 

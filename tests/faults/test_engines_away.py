@@ -15,7 +15,7 @@ from tests.support.engines import RunningEngines
 from tests.support.server import Server, end, start_up
 from tests.support.waiting import eventually
 
-VALKEY_TIMEOUT_SECONDS = 1
+VALKEY_TIMEOUT_SECONDS = 2
 
 SPARE = 25
 """Connections that loops which woke up together may keep in use; a leak has one for each of hundreds of requests."""
@@ -129,7 +129,8 @@ def test_ingest_goes_on_while_postgresql_is_away(deployment: Deployment) -> None
         load.go_on(2000)
         deployment.postgres.cut()
         load.go_on(5_000, 60)
-        assert (depth(deployment.client) or 0) > 3_000, "it waits in the stream"
+        # Health says what is asked of the engines within a limit: while the machine stands still, nothing is known.
+        eventually(lambda: (depth(deployment.client) or 0) > 3_000, what="it waits in the stream")
         assert deployment.client.get("/api/health").json()["postgres"] == "unreachable"
         assert deployment.client.get("/api/health/ready").status_code == 503
         assert deployment.client.get("/api/health/live").status_code == 200
@@ -175,12 +176,16 @@ def test_without_valkey_events_are_refused_at_once_and_ranks_are_right(deploymen
         second.sent.update(load.sent)
         second.go_on()
         (deployment.valkey.cut if absence == "cut" else deployment.valkey.hold)()
-        eventually(lambda: len(second.failures()) > 60, 60, "clients are refused")
+
+        def are_refused_at_once() -> bool:
+            # One time-out finds out, and then one request at a time goes on finding out.
+            failures = second.failures()
+            slow = [answer for answer in failures if answer.seconds > VALKEY_TIMEOUT_SECONDS / 2]
+            return len(failures) > 60 and len(slow) < len(failures) / 3
+
+        eventually(are_refused_at_once, 60, "clients are refused, and do not all wait for the same time-out")
         assert {answer.outcome for answer in second.failures()} == {"503"}
         assert {answer.retry_after for answer in second.failures()} == {"1"}
-        # One time-out finds out, and then one request at a time goes on finding out.
-        slow = [answer for answer in second.failures() if answer.seconds > VALKEY_TIMEOUT_SECONDS / 2]
-        assert len(slow) < len(second.failures()) / 3, "each request waits for the same time-out"
         assert max(answer.seconds for answer in second.failures()) < ANSWER_TIMEOUT_SECONDS / 3
         assert client.get("/api/health").json()["valkey"] == "unreachable"
         if absence == "cut":

@@ -19,9 +19,30 @@ RATE = 500
 CHILDREN = ("--role ingest", "--role worker", "--role scheduler")
 
 
+STARTUP = """
+import os, pathlib, sys, time
+release = pathlib.Path(__file__).parent
+if (release / "broken").exists() and "ingest" in sys.orig_argv:
+    (release / "loading").touch()
+    while (release / "held").exists():
+        time.sleep(0.02)
+    os._exit(1)
+"""
+"""What each process runs before anything else: of a release that is broken none for HTTP gets any further."""
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start_up(Path(tmp_path_factory.mktemp("tree")) / "data")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder where files say how the program is that whoever starts loads."""
+    folder = tmp_path_factory.mktemp("release")
+    (folder / "sitecustomize.py").write_text(STARTUP)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, release: Path) -> Iterator[Server]:
+    path = os.pathsep.join(filter(None, (str(release), os.environ.get("PYTHONPATH"))))
+    server = start_up(Path(tmp_path_factory.mktemp("tree")) / "data", environment={"PYTHONPATH": path})
     yield server
     end(server)
 
@@ -114,27 +135,26 @@ def test_a_rolling_restart_is_not_noticed(server: Server, load: Load) -> None:
     check(server, load)
 
 
-def test_what_does_not_load_replaces_nobody(server: Server, load: Load) -> None:
+def test_what_does_not_load_replaces_nobody(server: Server, load: Load, release: Path) -> None:
     old = {words: server.named(words) for words in CHILDREN}
     refused = server.log.count("children_not_restarted")
-    ingest = {process.pid for process in old["--role ingest"]}
-
-    def successors() -> list[psutil.Process]:
-        return [process for process in server.named("--role ingest") if process.pid not in ingest]
-
-    def is_refused() -> bool:
-        # A release that is broken: whatever is started ends while it loads its code.
-        for process in successors():
-            process.kill()
-        return server.log.count("children_not_restarted") > refused + 1
-
+    broken, held, loading = (release / name for name in ("broken", "held", "loading"))
     with load:
         load.go_on()
-        os.kill(server.pid, signal.SIGUSR2)
-        eventually(successors, 60, "the restart begins")
-        # What is released in the middle of one is loaded by another.
-        os.kill(server.pid, signal.SIGUSR2)
-        eventually(is_refused, 60, "both restarts are given up")
+        broken.touch()
+        held.touch()
+        try:
+            os.kill(server.pid, signal.SIGUSR2)
+            eventually(loading.exists, 60, "the restart begins")
+            # What is released in the middle of one is loaded by another.
+            os.kill(server.pid, signal.SIGUSR2)
+            held.unlink()
+            eventually(
+                lambda: server.log.count("children_not_restarted") > refused + 1, 60, "both restarts are given up"
+            )
+        finally:
+            held.unlink(missing_ok=True)
+            broken.unlink()
         load.go_on()
     assert load.failures() == []
     assert {words: server.named(words) for words in CHILDREN} == old

@@ -36,10 +36,13 @@ class Fuzzer:
             self._reaches_new_code(data)
             self.corpus.append(data)
 
-    def run(self, seconds: float) -> int:
-        """Try mutations for a while; return how many. Whatever the target raises is raised with its input as a note."""
+    def run(self, seconds: float, *, tries_min: int = 0) -> int:
+        """Try mutations for a while, and so many at least; return how many.
+
+        Whatever the target raises is raised with its input as a note.
+        """
         ends_at, tries = time.monotonic() + seconds, 0
-        while time.monotonic() < ends_at:
+        while time.monotonic() < ends_at or tries < tries_min:
             tries += 1
             data = self._mutated()
             if self._reaches_new_code(data):

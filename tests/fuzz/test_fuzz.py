@@ -27,11 +27,12 @@ def test_the_corpus_holds(name: str) -> None:
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_short_run_finds_nothing(name: str) -> None:
     fuzzer = Fuzzer(TARGETS[name], inputs(name)[:200], seed=1)
-    assert fuzzer.run(SECONDS) > 10
+    assert fuzzer.run(SECONDS, tries_min=11) > 10
 
 
 def test_the_loop_goes_where_its_seed_does_not() -> None:
     fuzzer = Fuzzer(TARGETS["events"], [b"{}"], seed=1)
-    fuzzer.run(2)
+    # Of its seed and this number follows what it finds, however fast the machine is.
+    fuzzer.run(0, tries_min=2_000)
     assert len(fuzzer.found) > 5
     assert any(b"payload" in data for data in fuzzer.found)

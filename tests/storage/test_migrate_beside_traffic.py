@@ -59,6 +59,22 @@ def holding(database_url: str, statement: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+class Pulse:
+    """Asks PostgreSQL for nothing all the time: what that takes at most is how long the machine stands still."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.longest_seconds = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        async with self._core.database.connection() as connection:
+            while not stop.is_set():
+                began = time.monotonic()
+                await connection.execute("SELECT 1")
+                await asyncio.sleep(0.02)
+                self.longest_seconds = max(self.longest_seconds, time.monotonic() - began)
+
+
 class Timed:
     """An applier that keeps account of how long batches take, and of what fails."""
 
@@ -84,10 +100,12 @@ class Traffic:
     def __init__(self, core: Core) -> None:
         self._core = core
         self.timed = Timed(core)
+        self._pulse = Pulse(core)
         self.sent = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         began = time.monotonic()
+        pulse = asyncio.create_task(self._pulse.run(stop))
         async with running(consumer(self._core, self.timed)):
             while not stop.is_set():
                 events = [event(f"p{(self.sent + each) % 50}", event_type="tick") for each in range(BLOCK_EVENTS)]
@@ -95,6 +113,11 @@ class Traffic:
                 self.sent += BLOCK_EVENTS
                 await asyncio.sleep(max(0, began + self.sent / EVENTS_PER_SECOND - time.monotonic()))
             await eventually_async(self._is_processed, 60)
+        await pulse
+
+    def waited_seconds(self) -> float:
+        """How long a batch took at most, but for what the machine may have to do with it."""
+        return max(self.timed.seconds) - self._pulse.longest_seconds
 
     async def _is_processed(self) -> bool:
         return (await self._core.stream.depth()).depth == 0
@@ -132,7 +155,7 @@ async def test_nobody_waits_long_for_a_migration_that_waits_for_a_transaction(
         stop.set()
         await running_traffic
         assert not traffic.timed.failures
-        assert max(traffic.timed.seconds) < LOCK_WAIT_MAX_SECONDS + 2, "the rest is this machine's"
+        assert traffic.waited_seconds() < LOCK_WAIT_MAX_SECONDS + 2, "the rest is this machine's"
         await core.refresh()
         counted = await core.database.pool.fetchval("SELECT sum(score) FROM entries WHERE note IS NULL")
         assert counted == traffic.sent, "this program went on beside the newer schema"
@@ -160,7 +183,7 @@ async def test_an_index_is_built_while_events_come_in(
         stop.set()
         await running_traffic
         assert not traffic.timed.failures
-        assert max(traffic.timed.seconds) < LOCK_WAIT_MAX_SECONDS + 2
+        assert traffic.waited_seconds() < LOCK_WAIT_MAX_SECONDS + 2
         invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
         assert await core.database.pool.fetchval(invalid) == 0
         parts = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events_by_time'::regclass"
@@ -244,7 +267,7 @@ def test_limits_of_the_user_do_not_apply_to_migrations(database_url: str, coming
         for name in ("statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"):
             connection.execute(f"ALTER DATABASE {connection.info.dbname} SET {name} = '400ms'".encode())
     migrate(database_url, SCHEMA, scripts=coming("op.execute('SELECT pg_sleep(0.6)')"))
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(database_url, autocommit=True, options="-c statement_timeout=0") as connection:
         assert connection.execute("SELECT version_num FROM grandstand.schema_version").fetchone() == (NEXT,)
 
 

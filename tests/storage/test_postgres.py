@@ -47,7 +47,7 @@ async def test_no_free_connection_is_unavailable(core_database_url: str) -> None
             with pytest.raises(UnavailableError):
                 async with database.connection():
                     pass
-        async with database.connection() as connection:
+        async with Database(pool, 10).connection() as connection:
             assert await connection.fetchval("SELECT 1") == 1
     finally:
         await pool.close()

@@ -6,7 +6,6 @@ Engines, addresses and ports are the test's; nothing else differs.
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 import httpx
 import yaml
+from soak.ports import HeldPort
 
 from tests.support.waiting import eventually
 
@@ -45,19 +45,14 @@ def read_compose() -> dict[str, Any]:
     return yaml.safe_load(COMPOSE.read_text())
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Container:
-    """One process of one service."""
+    """One process of one service, on ports that stay its own while it is stopped; `kill` lets them go."""
 
     def __init__(self, service: Mapping[str, Any], environment: Mapping[str, str], log: Path) -> None:
         self._command = [sys.executable, "-m", "grandstand", *service["command"]]
         self._check = service.get("healthcheck", {}).get("test", [])
-        self.port, self.watch_port = free_port(), free_port()
+        self._ports = HeldPort(), HeldPort()
+        self.port, self.watch_port = (each.number for each in self._ports)
         self._environment = {
             **os.environ,
             **environment,
@@ -120,3 +115,5 @@ class Container:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        for port in self._ports:
+            port.close()

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scripts.programs import program
+from soak.ports import HeldPort
 
 from tests.support.waiting import eventually_async
 
@@ -36,7 +36,6 @@ http {{
     include {folder}/conf.d/*.conf;
 }}
 """
-STARTS_MAX = 5
 
 
 @asynccontextmanager
@@ -53,30 +52,27 @@ async def open_nginx(
     folder = Path(tempfile.mkdtemp(prefix="grandstand-nginx-"))
     folder.chmod(0o755)
     found = program("nginx")
+    port = HeldPort()
     process = None
     try:
-        for _ in range(STARTS_MAX):
-            port = _free_port()
-            _configure(folder, upstreams, port, origins, file)
-            process = subprocess.Popen(
-                [found.command, "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"],
-                env=os.environ | found.environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            # Written once it listens; that somebody does would be said of whoever has taken the port in between, too.
-            await eventually_async(lambda one=process: one.poll() is not None or (folder / "nginx.pid").exists(), 20)
-            if process.poll() is None:
-                break
-        assert process is not None
+        _configure(folder, upstreams, port.number, origins, file)
+        process = subprocess.Popen(
+            [found.command, "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"],
+            env=os.environ | found.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # Written once it listens; that somebody does would be said of whoever has taken the port, too.
+        await eventually_async(lambda: process.poll() is not None or (folder / "nginx.pid").exists(), 20)
         assert process.poll() is None, (folder / "error.log").read_text()
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port.number}"
         log = (folder / "error.log").read_text()
         assert not [line for line in log.splitlines() if "[emerg]" in line or "[alert]" in line]
     finally:
         if process is not None:
             process.terminate()
             await asyncio.to_thread(process.wait, 20)
+        port.close()
         shutil.rmtree(folder)
 
 
@@ -99,9 +95,3 @@ def _configure(folder: Path, upstreams: Upstreams, port: int, origins: tuple[str
     (folder / "conf.d" / file).write_text(roles)
     (folder / "conf.d" / "grandstand.conf").write_text(text)
     (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

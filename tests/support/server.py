@@ -1,5 +1,6 @@
 """A complete `grandstand up` for tests, with known keys, on a free port, in a folder of its own."""
 
+import contextlib
 import os
 import random
 import re
@@ -180,7 +181,8 @@ def end(server: Server) -> None:
         except subprocess.TimeoutExpired:
             server.kill_all()
     for process in server.survivors():
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended by itself
+            process.kill()
     try:
         # What it printed may be the first keys of all, once; what it and its engines log never holds any.
         check_files([server.stderr, *(server.data_dir / "logs").glob("*")])

@@ -3,13 +3,13 @@
 import contextlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from soak.ports import HeldPort
 from valkey import Valkey
 from valkey.crc import key_slot
 
@@ -73,10 +73,10 @@ class Node:
 class Cluster:
     """`nodes`: the first three begin as primaries, each of the others as the replica of one of them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ports: Sequence[int]) -> None:
         self.nodes = [
             Node(folder / str(number), port, cluster_enabled="yes", cluster_node_timeout=_NODE_TIMEOUT_MILLISECONDS)
-            for number, port in enumerate(free_ports(2 * PRIMARIES))
+            for number, port in enumerate(ports)
         ]
 
     @property
@@ -142,30 +142,29 @@ def _text(reply: object) -> bytes:
     return bytes(reply)  # type: ignore[call-overload]
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports whose neighbour for the cluster's bus is free, too."""
+@contextmanager
+def held_ports(count: int) -> Iterator[list[int]]:
+    """Ports whose neighbours for the cluster's bus are free, too; nobody else gets any of them until the end."""
     ports: list[int] = []
     with contextlib.ExitStack() as held:
         while len(ports) < count:
-            probe = held.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-            bus = held.enter_context(socket.socket())
+            bus = held.enter_context(HeldPort())
             try:
-                bus.bind(("127.0.0.1", port - _BUS_OFFSET))
+                port = held.enter_context(HeldPort(bus.number - _BUS_OFFSET))
             except OSError:
                 continue
-            ports.append(port - _BUS_OFFSET)
-    return ports
+            ports.append(port.number)
+        yield ports
 
 
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="grandstand-cluster-"))
-    cluster = Cluster(folder)
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with held_ports(2 * PRIMARIES) as ports:
+        cluster = Cluster(folder, ports)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+            shutil.rmtree(folder, ignore_errors=True)

@@ -3,32 +3,32 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from valkey import Valkey
 
 from grandstand.embedded.binaries import valkey_program
-from tests.support.valkey_cluster import Node, free_ports
+from tests.support.valkey_cluster import Node, held_ports
 from tests.support.waiting import eventually
 
 SERVICE = "grandstand"
 _DOWN_AFTER_MILLISECONDS = 1500
+_SERVERS = 3
 _SENTINELS = 3
 
 
 class Watched:
     """`nodes`: the first begins as the primary. `ports`: those of the Sentinels."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ports: Sequence[int]) -> None:
         self._folder = folder
-        ports = free_ports(3 + _SENTINELS)
         self.nodes = [
             Node(folder / str(number), port, **({"replicaof": f"127.0.0.1 {ports[0]}"} if number else {}))
-            for number, port in enumerate(ports[:3])
+            for number, port in enumerate(ports[:_SERVERS])
         ]
-        self.ports = ports[3:]
+        self.ports = ports[_SERVERS:]
         self._sentinels: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -96,10 +96,11 @@ class Watched:
 @contextmanager
 def running_sentinels() -> Iterator[Watched]:
     folder = Path(tempfile.mkdtemp(prefix="grandstand-sentinel-"))
-    watched = Watched(folder)
-    try:
-        watched.start()
-        yield watched
-    finally:
-        watched.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with held_ports(_SERVERS + _SENTINELS) as ports:
+        watched = Watched(folder, ports)
+        try:
+            watched.start()
+            yield watched
+        finally:
+            watched.stop()
+            shutil.rmtree(folder, ignore_errors=True)

@@ -236,7 +236,7 @@ class Comparison:
         rank = randomly.randint(1, total + 2)
         page = await reader.page(key, from_rank=rank, limit=limit, part=part)
         assert [row_of(entry) for entry in page.entries] == rows[rank - 1 : rank - 1 + limit]
-        for user_id in {own, *(row.user_id for row in randomly.sample(rows, min(total, 2)))}:
+        for user_id in dict.fromkeys([own, *(row.user_id for row in randomly.sample(rows, min(total, 2)))]):
             await self._user(part, run, rows, by_user.get(user_id), user_id)
         asked = randomly.sample(self._users, randomly.randint(0, len(self._users)))
         lookup = await reader.lookup(key, asked, part=part)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import median
 from uuid import uuid4
 
 import httpx
@@ -195,22 +196,25 @@ def test_nothing_that_was_sent_is_in_what_is_told(client: httpx.Client, receiver
 
 
 def test_a_receiver_that_hangs_neither_slows_nor_fails_a_request(client: httpx.Client, receiver: Receiver) -> None:
-    def seconds_of(count: int) -> float:
-        began = time.perf_counter()
+    def usual_seconds(count: int) -> float:
+        """Of so many: most of them, where whatever waits for the receiver waits in most."""
+        taken = []
         for _ in range(count):
+            began = time.perf_counter()
             post(client)
-        return time.perf_counter() - began
+            taken.append(time.perf_counter() - began)
+        return median(taken)
 
-    seconds_of(50)
-    usual = seconds_of(200)
+    usual_seconds(50)
+    usual = usual_seconds(200)
     receiver.delay_seconds = 3600.0
     try:
         # Each has three spans and more: far more than wait at most.
-        hanging = seconds_of(2 * QUEUE_SPANS)
+        hanging = usual_seconds(2 * QUEUE_SPANS)
     finally:
         receiver.delay_seconds = 0.0
         receiver.let_go()
-    assert hanging / (2 * QUEUE_SPANS) < 3 * usual / 200 + 0.01
+    assert hanging < 3 * usual + 0.01
 
     def arrives() -> bool:
         trace_id, _ = post(client)
