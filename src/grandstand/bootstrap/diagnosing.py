@@ -62,8 +62,12 @@ async def _archive(database: Database, url: str) -> AsyncIterator[Advice]:
     yield await asyncio.to_thread(look_at_archive, url, name)
     try:
         marker = await asyncio.to_thread(read_marker, url)
-        async with database.connection() as connection:
-            sight = await ArchiveTokens().look(connection, token_in(marker))
+    except (OSError, UnavailableError):
+        # The look before this one said so; PostgreSQL is not what is away.
+        return
+    async with database.connection() as connection:
+        sight = await ArchiveTokens().look(connection, token_in(marker))
+    try:
         yield await asyncio.to_thread(look_at_owner, url, marker, sight)
     except OSError:
         # The look before this one said so.
