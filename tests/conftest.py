@@ -41,7 +41,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 settings.register_profile(
     "explore", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
-# The examples of `make test` are the same each time: what fails there has been changed. `make explore` looks for new ones.
+# Those of `make test` are the same each time: what fails there has been changed. `make explore` looks for others.
 settings.register_profile("tests", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("tests")
 

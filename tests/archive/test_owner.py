@@ -182,9 +182,10 @@ async def test_an_archive_of_before_is_taken_over_in_silence(core: Core, anywher
 async def test_a_new_database_leaves_the_archive_of_another_alone(core: Core, archive: Archive) -> None:
     await live_through(core, 20, months=[1])
     Path(archive.url).mkdir()
-    for marker in ("not JSON", json.dumps({"note": "", "token": str(uuid4())})):
+    others = json.dumps({"note": "", "token": str(uuid4())})
+    for marker, reason in ((others, "Another database has gone on"), ("not JSON", "is damaged"), ("", "is damaged")):
         (Path(archive.url) / MARKER).write_text(marker)
-        await refused(archive, "Another database has gone on")
+        await refused(archive, reason)
 
 
 async def test_of_two_that_begin_at_the_same_moment_one_goes_on(anywhere: Archive) -> None:
@@ -215,6 +216,23 @@ async def test_an_address_that_is_none_is_out_of_reach(
     with pytest.raises(OSError, match="The bucket of archives cannot be used") as refusal:
         open_place(bucket).fetch("any", tmp_path / "copy")
     assert (name in str(refusal.value)) == ("ENDPOINT" in name)
+
+
+async def test_a_marker_is_looked_for_by_those_who_may_not_list(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Amazon answers them 403 for what is not there."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        place = open_place(bucket)
+        assert await asyncio.wait_for(asyncio.to_thread(place.read, MARKER), 30) is None
+        with pytest.raises(PermissionError, match="bucket of archives"):
+            await asyncio.wait_for(asyncio.to_thread(place.has, "a/file"), 30)
 
 
 async def test_everybody_is_told(

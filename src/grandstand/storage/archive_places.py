@@ -169,10 +169,10 @@ class BucketPlace:
         return True
 
     def read(self, name: str) -> SmallFile | None:
-        """Read it whole."""
+        """Read it whole. What may not be read counts as missing: Amazon says so to who may not list the bucket."""
         try:
             return self._call(self._read, name)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return None
 
     def replace(self, name: str, content: bytes, read: SmallFile | None) -> None:
@@ -184,8 +184,9 @@ class BucketPlace:
             except WrittenMeanwhileError:
                 raise
             except OSError:
-                # A server that knows no conditions may say so in any way; one that is away is so without them, too.
-                pass
+                # A server that knows no conditions may say so in any way; there it is looked at, as in a folder.
+                if self.read(name) != read:
+                    raise
         self._call(self._put, name, content, "overwrite")
         return None
 
@@ -207,6 +208,8 @@ class BucketPlace:
         errors = self._obstore.exceptions
         if isinstance(error, errors.AlreadyExistsError | errors.PreconditionError):
             return WrittenMeanwhileError("Somebody else has written into the bucket of archives at the same moment.")
+        if isinstance(error, errors.PermissionDeniedError):
+            return PermissionError(_said(error))
         # The library panics over values of which it can make no request, such as a key with a line break.
         if isinstance(error, errors.BaseError) or type(error).__name__ == "PanicException":
             return OSError(_said(error))

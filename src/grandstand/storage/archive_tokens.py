@@ -102,6 +102,11 @@ def check_owned(place: ArchivePlace, marker: SmallFile | None, sight: Sight) -> 
             "This database is a copy of the one that the archive belongs to, or was restored or moved.",
             f"To leave the archive to the other, {_OWN_PLACE}; {_ADOPT}.",
         )
+    if marker is not None and token_in(marker) is None:
+        raise ArchiveNotOwnedError(
+            f"The marker of the archive ({MARKER}) is damaged, so that nobody knows whose the archive is.",
+            f"{_ADOPT[0].upper()}{_ADOPT[1:]}.",
+        )
     if marker is not None and not sight.is_known:
         raise ArchiveNotOwnedError(
             "Another database has gone on with this archive, or this one was set back to an earlier state.",
@@ -123,6 +128,6 @@ def check_there(place: ArchivePlace, sight: Sight) -> None:
         missing = MARKER if sight.file_name is None else sight.file_name
         raise ArchiveNotOwnedError(
             f"The place of the archive has neither its marker nor what was written there ({missing}).",
-            "Mount it, or see that GRANDSTAND_ARCHIVE_URL leads to it; if all its files are lost, run "
+            "Mount it, or see that GRANDSTAND_ARCHIVE_URL leads to it; if what is missing is lost, run "
             "`grandstand archive adopt --without-files`.",
         )
