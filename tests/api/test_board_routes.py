@@ -329,6 +329,8 @@ async def test_direct_scores_count_once(site: Site) -> None:
         (b'{"user_id":"a","score":4503599627370496.1}', 422, "score"),
         (b'{"user_id":"a","score":7.00000000000000000001}', 422, "score"),
         (b'{"user_id":"a","score":1e-400}', 422, "score"), (b'{"user_id":"a","score":1e999}', 422, "score"),
+        (b'{"user_id":"a","score":1e-99999999999999999999}', 422, "score"),
+        (b'{"user_id":"a","score":0e99999999999999999999}', 422, "score"),
         (b'{"user_id":"a","score":-6}', 422, "score"), (b'{"user_id":"a","score":101}', 422, "score"),
         (b'{"user_id":"","score":1}', 422, "user_id"), (b'{"user_id":"a\\u0000","score":1}', 422, "user_id"),
         (b'{"user_id":7,"score":1}', 422, "user_id"), (b'{"user_id":"\\ud800","score":1}', 400, None),
@@ -342,6 +344,16 @@ async def test_direct_scores_that_are_wrong(site: Site, body: bytes, status: int
     if field is not None:
         assert [each["path"] for each in found["errors"]] == [field]
     assert await site.count_streamed() == 0
+
+
+async def test_a_board_that_counts_takes_any_number_that_can_be_kept(site: Site) -> None:
+    path = await define(site, "direct-count", operator="count")
+    for score in (b"1.5", b"7.00000000000000000001", b"1e-330"):
+        body = b'{"user_id":"ann","score":%b}' % score
+        assert (await site.post(f"{path}/scores", body, "server")).status_code == 202
+    problem(await site.post(f"{path}/scores", b'{"user_id":"ann","score":1e999}', "server"), 422, "invalid")
+    await site.work()
+    assert (await site.get(f"{path}/users/ann")).json()["score"] == 3
 
 
 @pytest.mark.parametrize("who", ["server", "token"])

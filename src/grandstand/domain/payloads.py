@@ -109,8 +109,12 @@ def find_huge_score(payload: dict[str, Any], paths: ScorePaths) -> str | None:
     return None
 
 
-def _read_float(text: str) -> float:
-    """Read a number with a fraction or an exponent. Integers do not come here: msgspec takes up to 4,300 digits."""
+def read_number(text: str) -> float:
+    """Read a number with a fraction or an exponent. Integers do not come here: msgspec takes up to 4,300 digits.
+
+    Raises:
+        ValueError: it is out of range, or longer than any that means something.
+    """
     value = float(text)
     if value - value != 0.0:  # infinite
         raise ValueError
@@ -121,8 +125,8 @@ def _read_float(text: str) -> float:
     return read_float(text) if value.is_integer() else value
 
 
-_decode_object = msgspec.json.Decoder(dict[str, Any], float_hook=_read_float).decode
-_decode_objects = msgspec.json.Decoder(list[dict[str, Any]], float_hook=_read_float).decode
+_decode_object = msgspec.json.Decoder(dict[str, Any], float_hook=read_number).decode
+_decode_objects = msgspec.json.Decoder(list[dict[str, Any]], float_hook=read_number).decode
 
 
 def _is_too_deep(text: bytes) -> bool:

@@ -15,7 +15,8 @@ DIRECT_EVENT_TYPE = "grandstand.score"
 
 SEGMENT_LENGTH_MAX = 64
 
-_encode = msgspec.json.Encoder().encode
+# An `InexactFloat` is no type that it knows.
+_encode = msgspec.json.Encoder(enc_hook=float).encode
 
 
 def is_direct_write_to(payload: Any, key: str, leaderboard_id: int) -> bool:

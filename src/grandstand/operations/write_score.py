@@ -10,7 +10,8 @@ from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.event_model import Event, is_user_id
 from grandstand.domain.ids import new_ids
 from grandstand.domain.json_bodies import decode_body
-from grandstand.domain.scores import UnrankedError, read_float
+from grandstand.domain.payloads import read_number
+from grandstand.domain.scores import UnrankedError
 from grandstand.domain.scoring import DIRECT_EVENT_TYPE, ScoringRule
 from grandstand.operations.find_ranking import RankingFinder
 from grandstand.storage.event_streams import EventStreams
@@ -69,7 +70,7 @@ class ScoreWriter:
         event = Event(
             event_type=DIRECT_EVENT_TYPE,
             user_id=request.user_id,
-            payload=msgspec.Raw(msgspec.json.encode(payload)),
+            payload=msgspec.Raw(msgspec.json.encode(payload, enc_hook=float)),
             id=event_id,
             occurred_at=now,
         )
@@ -78,7 +79,7 @@ class ScoreWriter:
         return ScoreWritten(accepted=1, id=event_id)
 
 
-_decode = msgspec.json.Decoder(ScoreRequest, float_hook=read_float).decode
+_decode = msgspec.json.Decoder(ScoreRequest, float_hook=read_number).decode
 
 
 def _read(body: bytes) -> ScoreRequest:
