@@ -254,11 +254,7 @@ async def test_everybody_is_told(
     found = await ask()
     assert (found.status, "`grandstand archive adopt`" in found.do) == ("failed", True)
     await live_through(core, 20, months=[2])
-    environment = os.environ | {
-        "GRANDSTAND_DATABASE_URL": core_database_url, "GRANDSTAND_VALKEY_URL": valkey_url,
-        "GRANDSTAND_VALKEY_PREFIX": core.prefix, "GRANDSTAND_ARCHIVE_URL": archive.url,
-        "GRANDSTAND_ARCHIVE_AFTER_DAYS": "1",
-    }  # fmt: skip
+    environment = archive.environment(core_database_url, valkey_url, archive_after_days="1")
     keeper = ArchiveKeeper(core.database, archive.archives, timedelta(days=1), environment, asyncio.Event())
     rounds = metrics.ARCHIVE_ROUNDS.labels("refused")
     before = rounds._value.get()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -236,11 +235,7 @@ async def test_the_scheduler_archives_in_a_process_of_its_own(
     from grandstand.workers.archive_keeper import ArchiveKeeper
 
     accepted = await live_through(core, 60, months=[1])
-    environment = os.environ | {
-        "GRANDSTAND_DATABASE_URL": core_database_url, "GRANDSTAND_VALKEY_URL": valkey_url,
-        "GRANDSTAND_VALKEY_PREFIX": core.prefix, "GRANDSTAND_ARCHIVE_URL": archive.url,
-        "GRANDSTAND_ARCHIVE_AFTER_DAYS": "1",
-    }  # fmt: skip
+    environment = archive.environment(core_database_url, valkey_url, archive_after_days="1")
     keeper = ArchiveKeeper(core.database, archive.archives, timedelta(days=1), environment, asyncio.Event())
     assert await keeper.keep()
     assert await archive.states() == {partition(1): ["dropped"]}
@@ -251,10 +246,7 @@ async def test_the_scheduler_archives_in_a_process_of_its_own(
 async def test_the_commands(core: Core, core_database_url: str, valkey_url: str, archive: Archive) -> None:
     await live_through(core, 60, months=[1])
     await archive.run()
-    environment = os.environ | {
-        "GRANDSTAND_DATABASE_URL": core_database_url, "GRANDSTAND_VALKEY_URL": valkey_url,
-        "GRANDSTAND_VALKEY_PREFIX": core.prefix, "GRANDSTAND_ARCHIVE_URL": archive.url,
-    }  # fmt: skip
+    environment = archive.environment(core_database_url, valkey_url)
 
     def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
         line = [sys.executable, "-m", "grandstand", "archive", *arguments]
@@ -281,13 +273,9 @@ async def test_a_round_without_room_says_where_it_is_missing(
     core: Core, core_database_url: str, valkey_url: str, archive: Archive, tmp_path: Path
 ) -> None:
     await live_through(core, 60, months=[1])
-    environment = os.environ | {
-        "GRANDSTAND_DATABASE_URL": core_database_url, "GRANDSTAND_VALKEY_URL": valkey_url, "TMPDIR": str(tmp_path),
-        "GRANDSTAND_DATABASE_QUERY_TIMEOUT_SECONDS": "1",
-        # What it would leave has no room either.
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "GRANDSTAND_VALKEY_PREFIX": core.prefix, "GRANDSTAND_ARCHIVE_URL": archive.url,
-    }  # fmt: skip
+    environment = archive.environment(core_database_url, valkey_url, database_query_timeout_seconds="1")
+    # What it would leave has no room either.
+    environment |= {"TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def run() -> "subprocess.CompletedProcess[str]":
         # As large as a file may be, for a disk that is full.

@@ -1,5 +1,6 @@
 """Events of many months and their archive, and what must be true of both together."""
 
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from grandstand.invariants.check import Subject
 from grandstand.operations.archive_events import EventArchiver
 from grandstand.operations.own_archive import OwnedPlace, Step, no_step
 from grandstand.operations.rewrite_archives import ArchiveRewriter
+from grandstand.settings import ENV_PREFIX
 from grandstand.storage import archive_reader, parquet
 from grandstand.storage.archive_places import open_place
 from grandstand.storage.archive_reader import ArchivedEvents
@@ -58,6 +60,14 @@ class Archive:
 
     def rewriter(self) -> ArchiveRewriter:
         return ArchiveRewriter(self.core.database, self.archives, self.place())
+
+    def environment(self, database_url: str, valkey_url: str, **more: str) -> dict[str, str]:
+        """What a process of its own is given to work on this archive; `more` are settings without their prefix."""
+        settings = {
+            "database_url": database_url, "valkey_url": valkey_url, "valkey_prefix": self.core.prefix,
+            "archive_url": self.url, **more,
+        }  # fmt: skip
+        return os.environ | {f"{ENV_PREFIX}{name.upper()}": value for name, value in settings.items()}
 
     async def run(self, now: datetime = YEAR_END, **options: Any) -> int:
         return await self.archiver(**options).archive(now - AGE, now)

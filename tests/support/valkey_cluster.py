@@ -5,9 +5,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from soak.ports import HeldPort
 from valkey import Valkey
@@ -157,14 +158,28 @@ def held_ports(count: int) -> Iterator[list[int]]:
         yield ports
 
 
+class Servers(Protocol):
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+_S = TypeVar("_S", bound=Servers)
+
+
 @contextmanager
-def running_cluster() -> Iterator[Cluster]:
-    folder = Path(tempfile.mkdtemp(prefix="grandstand-cluster-"))
-    with held_ports(2 * PRIMARIES) as ports:
-        cluster = Cluster(folder, ports)
+def running(servers: Callable[[Path, list[int]], _S], name: str, count: int) -> Iterator[_S]:
+    """So many servers that belong together, in a folder and on ports of their own, until the end."""
+    folder = Path(tempfile.mkdtemp(prefix=f"grandstand-{name}-"))
+    with held_ports(count) as ports:
+        made = servers(folder, ports)
         try:
-            cluster.start()
-            yield cluster
+            made.start()
+            yield made
         finally:
-            cluster.stop()
+            made.stop()
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def running_cluster() -> AbstractContextManager[Cluster]:
+    return running(Cluster, "cluster", 2 * PRIMARIES)

@@ -1,16 +1,14 @@
 """A real primary with two replicas, watched by three Sentinels, in folders of their own."""
 
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from valkey import Valkey
 
 from grandstand.embedded.binaries import valkey_program
-from tests.support.valkey_cluster import Node, held_ports
+from tests.support.valkey_cluster import Node, running
 from tests.support.waiting import eventually
 
 SERVICE = "grandstand"
@@ -93,14 +91,5 @@ class Watched:
         return True
 
 
-@contextmanager
-def running_sentinels() -> Iterator[Watched]:
-    folder = Path(tempfile.mkdtemp(prefix="grandstand-sentinel-"))
-    with held_ports(_SERVERS + _SENTINELS) as ports:
-        watched = Watched(folder, ports)
-        try:
-            watched.start()
-            yield watched
-        finally:
-            watched.stop()
-            shutil.rmtree(folder, ignore_errors=True)
+def running_sentinels() -> AbstractContextManager[Watched]:
+    return running(Watched, "sentinel", _SERVERS + _SENTINELS)

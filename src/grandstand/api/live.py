@@ -17,8 +17,9 @@ from grandstand.api.parameters import Query, read_key, read_tournament_id
 from grandstand.api.services import Services
 from grandstand.api.wire import open_wire
 from grandstand.domain.credentials import Scope
-from grandstand.domain.errors import FieldError, InvalidError, UnauthorizedError
+from grandstand.domain.errors import UnauthorizedError
 from grandstand.domain.leaderboards import Visibility
+from grandstand.domain.list_cursors import check_limit
 from grandstand.operations.live_boards import Topic
 from grandstand.operations.live_channel import Update
 from grandstand.operations.live_tournaments import TournamentTopic
@@ -138,8 +139,7 @@ def _guard(scope: HTTPScope, services: Services, needed: Scope, visibility: Visi
 
 def _limit(query: Query) -> int:
     limit = query.count("limit", LIVE_ENTRIES)
-    if not 1 <= limit <= LIVE_ENTRIES_MAX:
-        raise InvalidError([FieldError("limit", f"must be between 1 and {LIVE_ENTRIES_MAX}")])
+    check_limit(limit, LIVE_ENTRIES_MAX)
     return limit
 
 

@@ -54,7 +54,7 @@ from grandstand.console.security import (
     is_token_right,
     read_cookie,
 )
-from grandstand.console.sending import ANOTHER_SESSION, AWAY, answer_once, offer, pack, unpack
+from grandstand.console.sending import ANOTHER_SESSION, AWAY, answer_once, offer, pack, typed_into
 from grandstand.console.services import ConsoleServices
 from grandstand.console.visit import NOBODY, Visit
 from grandstand.domain.errors import ForbiddenError, GrandstandError, NotFoundError, UnavailableError
@@ -186,7 +186,7 @@ class ConsoleApp:
             return _keep(visit, error)
         except GrandstandError as error:
             # Whoever typed into a form for what is gone by now may want the text for something else.
-            return _explain(visit, error, unpack(pack(form)))
+            return _explain(visit, error, typed_into(form))
 
     async def _stream(self, live: tuple[str, str], scope: HTTPScope, receive: Receive, send: Send) -> None:
         session = read_cookie(scope)

@@ -27,9 +27,14 @@ AWAY = "The server could not take this form just now; wait a moment."
 LOGGED_IN_AGAIN = "Your session had ended, so the form was not taken."
 
 
+def typed_into(form: Form) -> Form:
+    """Return what was typed into a form, without what only its page knows and without passwords."""
+    return Form([(name, value) for name, value in form.pairs if name not in (*_OWN, *_SECRET)])
+
+
 def pack(form: Form) -> str:
-    """Return what was typed into a form as one text, without what only its page knows and without passwords."""
-    return urlencode([(name, value) for name, value in form.pairs if name not in (*_OWN, *_SECRET)])
+    """Return what was typed into a form as one text."""
+    return urlencode(typed_into(form).pairs)
 
 
 def unpack(text: str) -> Form:
@@ -42,7 +47,7 @@ def unpack(text: str) -> Form:
 
 def offer(visit: Visit, action: str, form: Form, reason: str, *, status: int, headers: Headers = ()) -> Reply:
     """Show what was typed and offer to send it again to `action`, which is a path of the console."""
-    pairs = unpack(pack(form)).pairs
+    pairs = typed_into(form).pairs
     return page(
         visit,
         "send_again.html",

@@ -1,9 +1,19 @@
-"""Opaque cursors of lists that are read by a fixed-size key, the newest first."""
+"""What all lists are asked by: how many at most, and opaque cursors of those that are read by a fixed-size key."""
 
 import base64
 import binascii
 
 from grandstand.domain.errors import FieldError, InvalidError
+
+
+def check_limit(limit: int, limit_max: int) -> None:
+    """Let pass how many are wanted in one answer.
+
+    Raises:
+        InvalidError: that is none, or more than `limit_max`.
+    """
+    if not 1 <= limit <= limit_max:
+        raise InvalidError([FieldError("limit", f"must be between 1 and {limit_max}")])
 
 
 def write_list_cursor(key: bytes) -> str:

@@ -7,6 +7,7 @@ from uuid import UUID
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, FieldError, ForbiddenError, GoneError, InvalidError, NotFoundError
 from grandstand.domain.event_model import is_user_id
+from grandstand.domain.list_cursors import check_limit
 from grandstand.domain.tournaments import PrizeStatus, is_tournament_id
 from grandstand.operations.announce import announce
 from grandstand.operations.answer_cache import AnswerCache
@@ -218,8 +219,7 @@ def wanted_prizes(*, status: str | None, tournament_id: str | None, limit: int, 
     """
     if status is not None and status not in _STATUSES:
         raise InvalidError([FieldError("status", f"must be one of {', '.join(_STATUSES)}")])
-    if not 1 <= limit <= LIST_MAX:
-        raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+    check_limit(limit, LIST_MAX)
     if tournament_id is not None and not is_tournament_id(tournament_id):
         raise InvalidError([FieldError("tournament_id", "is no id of a tournament")])
     try:

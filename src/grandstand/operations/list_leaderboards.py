@@ -11,6 +11,7 @@ from grandstand import clock
 from grandstand.domain.definitions import is_key
 from grandstand.domain.errors import FieldError, InvalidError
 from grandstand.domain.leaderboards import Leaderboard
+from grandstand.domain.list_cursors import check_limit
 from grandstand.operations.catalog import LeaderboardCatalog
 from grandstand.operations.define_leaderboard import view
 from grandstand.storage.postgres import Database
@@ -47,8 +48,7 @@ class LeaderboardLister:
             InvalidError: a limit out of range, or no cursor of this list.
             UnavailableError: the database is out of reach.
         """
-        if not 1 <= limit <= LIST_MAX:
-            raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        check_limit(limit, LIST_MAX)
         if cursor is not None and not is_key(cursor):
             raise InvalidError([FieldError("cursor", "is not a cursor of this list; begin again without one")])
         async with self._database.connection() as connection:

@@ -3,6 +3,7 @@
 from typing import get_args
 
 from grandstand.domain.errors import FieldError, InvalidError
+from grandstand.domain.list_cursors import check_limit
 from grandstand.domain.tournaments import Status, is_tournament_id
 from grandstand.operations.known_tournaments import KnownTournaments
 from grandstand.operations.route_reads import Reads
@@ -41,8 +42,7 @@ class TournamentLister:
         """
         if status is not None and status not in _STATUSES:
             raise InvalidError([FieldError("status", "must be scheduled, active, ended, settled or cancelled")])
-        if not 1 <= limit <= LIST_MAX:
-            raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        check_limit(limit, LIST_MAX)
         if cursor is not None and not is_tournament_id(cursor):
             raise InvalidError([FieldError("cursor", "is not a cursor of this list; begin again without one")])
         items = await self._database.read(

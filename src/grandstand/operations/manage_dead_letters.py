@@ -16,7 +16,7 @@ from grandstand.domain.dead_letters import LETTER_STATUSES, LetterStatus
 from grandstand.domain.errors import FieldError, InvalidError, NotFoundError
 from grandstand.domain.event_model import join_entry
 from grandstand.domain.json_bodies import decode_body
-from grandstand.domain.list_cursors import read_list_cursor, write_list_cursor
+from grandstand.domain.list_cursors import check_limit, read_list_cursor, write_list_cursor
 from grandstand.operations.audit import record
 from grandstand.operations.dead_letter_views import (
     DeadLetterDetail,
@@ -76,8 +76,7 @@ class DeadLetterManager:
         Raises:
             InvalidError: an unknown status, a filter or limit out of range, or a text that is no cursor.
         """
-        if not 1 <= limit <= LIST_MAX:
-            raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        check_limit(limit, LIST_MAX)
         wanted = _filter(event_type, user_id, error)
         before = _AFTER_ALL if cursor is None else UUID(bytes=read_list_cursor(cursor, _UUID_BYTES))
         standing = _read_status(status)

@@ -11,7 +11,7 @@ from grandstand import clock
 from grandstand.domain.credentials import KeyKind, Scope, hash_key, make_key, signing_key
 from grandstand.domain.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from grandstand.domain.json_bodies import decode_body
-from grandstand.domain.list_cursors import read_list_cursor, write_list_cursor
+from grandstand.domain.list_cursors import check_limit, read_list_cursor, write_list_cursor
 from grandstand.operations.audit import record
 from grandstand.operations.first_keys import ENVIRONMENT_KEY_NAME, deployment_secret
 from grandstand.storage import credentials
@@ -109,8 +109,7 @@ class KeyManager:
         Raises:
             InvalidError: a limit out of range, or a text that is no cursor.
         """
-        if not 1 <= limit <= LIST_MAX:
-            raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        check_limit(limit, LIST_MAX)
         after_id = None if cursor is None else _ID_PREFIX + read_list_cursor(cursor, _ID_BYTES).hex()
         now = clock.now()
         async with self._database.connection() as connection:

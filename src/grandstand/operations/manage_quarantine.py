@@ -15,7 +15,7 @@ import structlog
 from grandstand import clock
 from grandstand.domain.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from grandstand.domain.event_model import StreamedEvent, stored_event
-from grandstand.domain.list_cursors import read_list_cursor, write_list_cursor
+from grandstand.domain.list_cursors import check_limit, read_list_cursor, write_list_cursor
 from grandstand.domain.plausibility import QUARANTINE_STATUSES, QuarantineReason, QuarantineStatus
 from grandstand.domain.rankings import RankingName
 from grandstand.domain.scores import UnrankedError
@@ -109,8 +109,7 @@ class QuarantineManager:
         Raises:
             InvalidError: an unknown status, a filter or limit out of range, or a text that is no cursor.
         """
-        if not 1 <= limit <= LIST_MAX:
-            raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        check_limit(limit, LIST_MAX)
         for name, text in (("leaderboard", leaderboard), ("user_id", user_id)):
             if text is not None and (not 0 < len(text) <= FILTER_LENGTH_MAX or "\x00" in text):
                 raise InvalidError([FieldError(name, f"must be 1 to {FILTER_LENGTH_MAX} characters without NUL")])

@@ -15,7 +15,7 @@ from grandstand.domain.errors import (
 )
 from grandstand.domain.ids import new_ids
 from grandstand.domain.json_bodies import decode_body
-from grandstand.domain.list_cursors import read_list_cursor, write_list_cursor
+from grandstand.domain.list_cursors import check_limit, read_list_cursor, write_list_cursor
 from grandstand.domain.webhook_urls import WebhookUrl, read_webhook_url
 from grandstand.domain.webhooks import DELIVERY_STATUSES, EVENT_TYPES, TEST_TYPE, DeliveryStatus, new_secret
 from grandstand.operations.audit import record
@@ -93,8 +93,7 @@ class WebhookManager:
         Raises:
             InvalidError: a limit out of range, or a text that is no cursor.
         """
-        if not 1 <= limit <= LIST_MAX:
-            raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        check_limit(limit, LIST_MAX)
         after = None if cursor is None else UUID(bytes=read_list_cursor(cursor, _ID_BYTES))
         async with self._database.connection() as connection:
             # At most `ENDPOINTS_MAX`, in the order of their ids, which is that in which they were made.
@@ -159,8 +158,7 @@ class WebhookManager:
         Raises:
             InvalidError: an unknown status, a limit out of range, no id, or a text that is no cursor.
         """
-        if not 1 <= limit <= LIST_MAX:
-            raise InvalidError([FieldError("limit", f"must be between 1 and {LIST_MAX}")])
+        check_limit(limit, LIST_MAX)
         endpoint = None if endpoint_id is None else _read_id(endpoint_id)
         if endpoint_id is not None and endpoint is None:
             raise InvalidError([FieldError("endpoint_id", "must be the id of a webhook")])
