@@ -2,35 +2,22 @@
 
 import asyncio
 import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from grandstand.lab.asker import Asker
 from grandstand.lab.errors import LabError
+from tests.support.conversations import Serve, serve
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}'
-Serve = Callable[[socket.socket], None]
 
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as found:
         yield found
-
-
-def serve(listener: socket.socket, *conversations: Serve) -> None:
-    """Hold one conversation after the other, each over the next connection."""
-
-    def run() -> None:
-        for converse in conversations:
-            connection, _ = listener.accept()
-            with connection:
-                converse(connection)
-
-    threading.Thread(target=run, daemon=True).start()
 
 
 def answers(*pieces: bytes) -> Serve:

@@ -5,7 +5,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -13,12 +13,12 @@ import pytest
 
 from grandstand.lab.agenda import Agenda
 from grandstand.lab.sender import Sender
+from tests.support.conversations import serve
 
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 DEADLINE_SECONDS = 10.0
 
-Serve = Callable[[socket.socket], None]
 Told = list[tuple[Any, int, bytes, float]]
 
 
@@ -29,20 +29,6 @@ def listener(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.delattr(select, "epoll", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as found:
         yield found
-
-
-def serve(listener: socket.socket, *conversations: Serve) -> threading.Thread:
-    """Hold one conversation after the other, each over the next connection."""
-
-    def run() -> None:
-        for converse in conversations:
-            connection, _ = listener.accept()
-            with connection:
-                converse(connection)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    return thread
 
 
 def answer(connection: socket.socket, *pieces: bytes) -> None:
